@@ -1,0 +1,1 @@
+//! The Rust types of the `hello.internal` custom resources.
