@@ -1,2 +1,73 @@
+# The one entry point. `make help` lists the targets; docs/development.md explains the test tiers.
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(HELLO_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hello)
+# Builds live outside the checkout, so that a fresh clone starts warm.
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+# Colour and cursor tricks only confuse a log.
+ifdef CI
+export CARGO_TERM_COLOR := never
+export CARGO_TERM_PROGRESS_WHEN := never
+endif
+
+.PHONY: help up down check lint test test-unit test-app test-operator test-cluster test-e2e \
+        images cluster-up cluster-down generate bench-app bench-operator
+
+##@ Use
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	     /^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## From nothing to a greeting: cluster, images, operator, sample, PUT and GET /hello/alice
+	@e2e/up
+
+down: ## Take down what `make up` brought up
+	@e2e/kind/cluster down
+
+cluster-up: ## Only the local kind cluster (CLUSTER=existing: use the current KUBECONFIG)
+	@e2e/kind/cluster up
+
+cluster-down: ## Take the local cluster down and leave nothing behind
+	@e2e/kind/cluster down
+
+images: ## Build the container images
+	@manifests/images/build
+
+##@ Develop
+check: lint test-unit ## The quick one before a commit: format, clippy, scripts, unit tests
+
+lint: ## Format, clippy, manifests and scripts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	manifests/check
+
+generate: ## Write the generated files again (CRD YAML)
+	cargo run --quiet --locked -p hello-operator -- crds > crds/helloservices.yaml.new
+	mv crds/helloservices.yaml.new crds/helloservices.yaml
+
+##@ Test
+test: lint test-unit test-app test-operator test-e2e ## Every tier; what CI runs
+
+test-unit: ## Unit, property and golden tests: need nothing
+	cargo test --workspace --locked --lib --bins
+
+test-app: ## The real app binary over HTTP on a real PostgreSQL and on SQLite
+	PG_BIN="$$(manifests/images/postgres/fetch)/bin" cargo test --locked -p hello-app --test '*'
+
+test-operator: ## The operator on a real API server (etcd and kube-apiserver, no node)
+	KUBEBUILDER_ASSETS="$$(e2e/kind/cluster kube-assets)" cargo test --locked -p hello-crds -p hello-operator --test '*'
+
+test-cluster: ## That the local cluster comes up, goes down and leaves nothing behind, also after a crash
+	e2e/kind/test
+
+test-e2e: ## Every scenario on a real kind cluster
+	e2e/run
+
+##@ Measure
+bench-app: ## The app beside pgbench, in one run
+	app/benches/run
+
+bench-operator: ## The operator with up to 10,000 resources on a real API server
+	operator/benches/run
