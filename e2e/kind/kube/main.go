@@ -84,7 +84,7 @@ func run(command *cobra.Command) {
 
 func runKubectl() {
 	// The verbosity has to be known before kubectl builds its commands, because it logs while it does.
-	if err := logs.GlogSetter(kubectl.GetLogVerbosity(os.Args)); err != nil {
+	if _, err := logs.GlogSetter(kubectl.GetLogVerbosity(os.Args)); err != nil {
 		fmt.Fprintf(os.Stderr, "kubectl: log verbosity: %v\n", err)
 	}
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
