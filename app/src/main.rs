@@ -1,3 +1,19 @@
-//! Entry point.
+//! Entry point: everything is in the library.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use hello_app::config::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match hello_app::run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nowhere else to tell it when even this cannot be written.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The command line. Values are taken as text here and checked together later, so that all
+//! mistakes are reported at once.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Remembers dates of birth and greets people on their birthday.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the API.
+    Serve(Box<ServeArgs>),
+    /// Bring the database to this program's schema, and its roles into being.
+    Migrate(MigrateArgs),
+    /// Dump the database into a folder, check the dump, and prune old ones.
+    Backup(BackupArgs),
+    /// Copy this program to a folder (for init containers; this image has no `cp`).
+    InstallTo {
+        /// The folder; the copy is named `hello-app`.
+        directory: PathBuf,
+    },
+    /// Ask a running service whether it is ready.
+    Healthcheck(HealthcheckArgs),
+}
+
+/// Where the database is.
+#[derive(Debug, Args)]
+pub struct DatabaseArgs {
+    /// `postgres://…` or `sqlite://…`; `serve` uses an embedded SQLite file when there is none.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// A file that holds the database URL; read anew for every connection.
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    pub database_url_file: Option<PathBuf>,
+}
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where the database is.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Address of the API [default: 127.0.0.1:8080, or port PORT on all addresses when it is set].
+    #[arg(long, env = "HELLO_LISTEN")]
+    pub listen: Option<String>,
+    /// Port of the API as serverless platforms give it.
+    #[arg(long, env = "PORT")]
+    pub port: Option<String>,
+    /// Address of health and metrics.
+    #[arg(long, env = "HELLO_ADMIN_LISTEN", default_value = "127.0.0.1:9090")]
+    pub admin_listen: String,
+    /// IANA name of the zone that decides what day it is.
+    #[arg(long, env = "HELLO_TIME_ZONE", default_value = "UTC")]
+    pub time_zone: String,
+    /// When people born on 29 February celebrate in other years: `feb28` or `mar1`.
+    #[arg(long, env = "HELLO_LEAP_DAY", default_value = "feb28")]
+    pub leap_day: String,
+    /// Which letters a name may hold: `unicode` or `ascii`.
+    #[arg(long, env = "HELLO_USERNAMES", default_value = "unicode")]
+    pub usernames: String,
+    /// How the log is kept.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// How long to go on serving after SIGTERM, while load balancers take notice.
+    #[arg(long, env = "HELLO_DRAIN_DELAY", default_value = "5s")]
+    pub drain_delay: String,
+    /// How long requests that are under way may take after that.
+    #[arg(long, env = "HELLO_DRAIN_TIMEOUT", default_value = "20s")]
+    pub drain_timeout: String,
+    /// PostgreSQL connections that read.
+    #[arg(long, env = "HELLO_READ_CONNECTIONS", default_value = "2")]
+    pub read_connections: String,
+    /// PostgreSQL connections that write.
+    #[arg(long, env = "HELLO_WRITE_CONNECTIONS", default_value = "2")]
+    pub write_connections: String,
+    /// The longest a request waits for PostgreSQL.
+    #[arg(long, env = "HELLO_DATABASE_DEADLINE", default_value = "2s")]
+    pub database_deadline: String,
+    /// The most connections of clients at a time.
+    #[arg(long, env = "HELLO_MAX_CONNECTIONS", default_value = "20000")]
+    pub max_connections: String,
+    /// The longest a request's head may take to arrive, and a connection may be idle.
+    #[arg(long, env = "HELLO_HEADER_TIMEOUT", default_value = "60s")]
+    pub header_timeout: String,
+    /// The longest a request's body may take to arrive.
+    #[arg(long, env = "HELLO_BODY_TIMEOUT", default_value = "10s")]
+    pub body_timeout: String,
+}
+
+/// How the log is kept.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    #[arg(long, env = "HELLO_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+    /// `text` or `json`.
+    #[arg(long, env = "HELLO_LOG_FORMAT", default_value = "text")]
+    pub log_format: String,
+}
+
+/// What `migrate` takes.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Where the database is.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// How the log is kept.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// How long to wait for the database to come up.
+    #[arg(long, env = "HELLO_WAIT_TIMEOUT", default_value = "60s")]
+    pub wait_timeout: String,
+    /// A file with the password of the role `hello_app`, which is made when this is given.
+    #[arg(long, env = "HELLO_APP_ROLE_PASSWORD_FILE")]
+    pub app_role_password_file: Option<PathBuf>,
+    /// A file with the password of the role `hello_backup`, which is made when this is given.
+    #[arg(long, env = "HELLO_BACKUP_ROLE_PASSWORD_FILE")]
+    pub backup_role_password_file: Option<PathBuf>,
+}
+
+/// What `backup` takes.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// Where the database is.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// How the log is kept.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// The folder that keeps the dumps.
+    #[arg(long, env = "HELLO_BACKUP_DIRECTORY")]
+    pub directory: PathBuf,
+    /// `custom` (pg_restore reads it) or `plain` (SQL text); may be given more than once.
+    #[arg(
+        long,
+        env = "HELLO_BACKUP_FORMATS",
+        value_delimiter = ',',
+        default_value = "custom"
+    )]
+    pub format: Vec<String>,
+    /// How many dumps of each format to keep.
+    #[arg(long, env = "HELLO_BACKUP_KEEP_LAST", default_value = "7")]
+    pub keep_last: String,
+    /// The folder with pg_dump and pg_restore, when they are not on the PATH.
+    #[arg(long, env = "PG_BIN")]
+    pub pg_bin: Option<PathBuf>,
+}
+
+/// What `healthcheck` takes.
+#[derive(Debug, Args)]
+pub struct HealthcheckArgs {
+    /// Address of health and metrics.
+    #[arg(long, env = "HELLO_ADMIN_LISTEN", default_value = "127.0.0.1:9090")]
+    pub admin_listen: std::net::SocketAddr,
+}

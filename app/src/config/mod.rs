@@ -1,0 +1,9 @@
+//! Flags, environment variables and files, turned into checked values.
+
+mod args;
+mod checked;
+mod secret;
+
+pub use args::{BackupArgs, Cli, Command, DatabaseArgs, HealthcheckArgs, MigrateArgs, ServeArgs};
+pub use checked::{BackupConfig, ConfigErrors, DumpFormat, MigrateConfig, ServeConfig};
+pub use secret::Secret;

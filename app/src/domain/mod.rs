@@ -1,0 +1,49 @@
+//! What the service is about: names, dates of birth and the greeting. Pure, no input or output.
+
+mod birthday;
+mod clock;
+mod date_of_birth;
+mod username;
+
+pub use birthday::{LeapDay, days_until_birthday};
+pub use clock::{Calendar, Clock, FixedClock, SystemClock};
+pub use date_of_birth::{DateOfBirth, InvalidDate};
+pub use username::{InvalidUsername, MAX_USERNAME_LENGTH, Username, UsernameRule};
+
+use std::fmt::Write as _;
+
+/// The JSON body that greets `username` with `days` left until the birthday (0 on the day itself).
+///
+/// Written by hand because it is the hot path; a [`Username`] holds letters only, so nothing in it
+/// ever needs escaping in JSON.
+pub fn greeting_json(username: &Username, days: u32) -> String {
+    let name = username.as_str();
+    let mut body = String::with_capacity(name.len() + 64);
+    body.push_str(r#"{"message":"Hello, "#);
+    body.push_str(name);
+    if days == 0 {
+        body.push_str(r#"! Happy birthday!"}"#);
+    } else {
+        // Writing into a String cannot fail.
+        let _ = write!(body, r#"! Your birthday is in {days} day(s)"}}"#);
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greets_with_the_exact_texts() {
+        let alice = Username::parse("alice", UsernameRule::Unicode).unwrap();
+        assert_eq!(
+            greeting_json(&alice, 0),
+            r#"{"message":"Hello, alice! Happy birthday!"}"#
+        );
+        assert_eq!(
+            greeting_json(&alice, 5),
+            r#"{"message":"Hello, alice! Your birthday is in 5 day(s)"}"#
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! Errors as `application/problem+json` (RFC 9457). Internal causes are logged, never sent.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::Response;
+use crate::store::StoreError;
+
+/// Seconds after which a client may try again when the database is away.
+const RETRY_AFTER: &str = "1";
+
+/// The kinds of problem there are. Each has a stable `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// The user name in the path breaks a rule.
+    InvalidUsername,
+    /// The body is not what it should be.
+    InvalidBody,
+    /// No such path.
+    NotFound,
+    /// No such user.
+    UnknownUser,
+    /// The path does not know the method.
+    MethodNotAllowed,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// The body is over the limit.
+    BodyTooLarge,
+    /// The path and query are over the limit.
+    UriTooLong,
+    /// The body is not JSON, or encoded.
+    UnsupportedMediaType,
+    /// The database cannot answer now.
+    DatabaseUnavailable,
+}
+
+impl ProblemKind {
+    /// Status, the end of the `type`, and the title.
+    fn describe(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::InvalidUsername => (
+                StatusCode::BAD_REQUEST,
+                "invalid-username",
+                "The user name breaks a rule",
+            ),
+            Self::InvalidBody => (
+                StatusCode::BAD_REQUEST,
+                "invalid-body",
+                "The request body breaks a rule",
+            ),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
+            Self::UnknownUser => (StatusCode::NOT_FOUND, "unknown-user", "No such user"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "This resource does not know the method",
+            ),
+            Self::RequestTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "request-timeout",
+                "The request took too long to arrive",
+            ),
+            Self::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "The request body is over the limit",
+            ),
+            Self::UriTooLong => (
+                StatusCode::URI_TOO_LONG,
+                "uri-too-long",
+                "The request target is over the limit",
+            ),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "The request body must be plain application/json",
+            ),
+            Self::DatabaseUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "database-unavailable",
+                "The database cannot answer now",
+            ),
+        }
+    }
+}
+
+/// Where in the request something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Location {
+    /// A JSON pointer into the body, as a URI fragment.
+    Pointer(Cow<'static, str>),
+    /// A parameter of the path or the query.
+    Parameter(&'static str),
+}
+
+/// One broken rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The rule.
+    pub detail: Cow<'static, str>,
+    /// Where it is broken.
+    #[serde(flatten)]
+    pub location: Location,
+}
+
+/// An error answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    kind: ProblemKind,
+    detail: Option<Cow<'static, str>>,
+    errors: Vec<FieldError>,
+    allow: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl Problem {
+    /// A problem with nothing to add to its kind.
+    pub fn new(kind: ProblemKind) -> Self {
+        Self {
+            kind,
+            detail: None,
+            errors: Vec::new(),
+            allow: None,
+        }
+    }
+
+    /// A problem with one parameter of the path or the query.
+    pub fn parameter(
+        kind: ProblemKind,
+        parameter: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::at(kind, Location::Parameter(parameter), detail.into())
+    }
+
+    /// A body with a wrong value at `pointer` (empty for the whole body).
+    pub fn body(pointer: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let pointer = Cow::from(format!("#{pointer}"));
+        Self::at(
+            ProblemKind::InvalidBody,
+            Location::Pointer(pointer),
+            detail.into(),
+        )
+    }
+
+    /// 405 with the methods that are known.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        Self {
+            allow: Some(allow),
+            ..Self::new(ProblemKind::MethodNotAllowed)
+        }
+    }
+
+    fn at(kind: ProblemKind, location: Location, detail: Cow<'static, str>) -> Self {
+        let errors = vec![FieldError {
+            detail: detail.clone(),
+            location,
+        }];
+        Self {
+            kind,
+            detail: Some(detail),
+            errors,
+            allow: None,
+        }
+    }
+
+    /// The answer to send.
+    pub fn into_response(self) -> Response {
+        let (status, slug, title) = self.kind.describe();
+        let document = Document {
+            r#type: format!("/problems/{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail.as_deref(),
+            errors: &self.errors,
+        };
+        // Serialising plain strings and numbers cannot fail.
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let detail = match error {
+            StoreError::Unavailable => "The database is away.",
+            StoreError::Timeout => "The database did not answer in time.",
+            StoreError::Overloaded => "Too many requests are waiting.",
+            // What the database said may hold data: the store has logged it.
+            StoreError::Refused(_) => "The database refused the operation.",
+        };
+        Self {
+            detail: Some(detail.into()),
+            ..Self::new(ProblemKind::DatabaseUnavailable)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn parts(problem: Problem) -> (http::response::Parts, Value) {
+        let (parts, body) = problem.into_response().into_parts();
+        (parts, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[test]
+    fn names_the_field() {
+        let (parts, body) = parts(Problem::body("/dateOfBirth", "is missing"));
+        assert_eq!(parts.status, StatusCode::BAD_REQUEST);
+        assert_eq!(parts.headers["content-type"], "application/problem+json");
+        assert_eq!(
+            body,
+            json!({
+                "type": "/problems/invalid-body",
+                "title": "The request body breaks a rule",
+                "status": 400,
+                "detail": "is missing",
+                "errors": [{"detail": "is missing", "pointer": "#/dateOfBirth"}],
+            })
+        );
+    }
+
+    #[test]
+    fn a_store_error_says_when_to_come_back_and_hides_its_cause() {
+        let (parts, body) = parts(StoreError::Refused("secret".into()).into());
+        assert_eq!(parts.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(parts.headers["retry-after"], "1");
+        assert!(!body.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn wrong_methods_are_told_the_right_ones() {
+        let (parts, _) = parts(Problem::method_not_allowed("GET, HEAD"));
+        assert_eq!(parts.headers["allow"], "GET, HEAD");
+    }
+}

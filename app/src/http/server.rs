@@ -1,0 +1,159 @@
+//! The accept loop. warp's own server sets no TCP_NODELAY, no header timeout, no connection limit
+//! and no deadline for draining.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use warp::Filter;
+
+use super::{RequestHead, Response};
+use crate::lifecycle::{Phase, PhaseWatch};
+
+/// What one listener grants its clients.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// Connections at a time; more wait in the system's backlog.
+    pub max_connections: u32,
+    /// The longest a request's head may take to arrive, and a connection may be idle.
+    pub header_timeout: Duration,
+    /// The largest head of a request, in bytes.
+    pub max_header_bytes: usize,
+    /// The longest that open requests may take once the service stops.
+    pub drain_timeout: Duration,
+}
+
+/// Answers requests on `listener` with `filter` until the service stops, then finishes what is
+/// under way, at most for the drain timeout.
+pub async fn serve<F>(
+    listener: TcpListener,
+    filter: F,
+    limits: ConnectionLimits,
+    mut phase: PhaseWatch,
+    open: Gauge,
+) where
+    F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
+    F::Future: Send,
+{
+    let slots = Arc::new(Semaphore::new(limits.max_connections as usize));
+    let builder = Arc::new(connection_builder(&limits));
+    loop {
+        let accepted = tokio::select! {
+            () = phase.reached(Phase::Stopping) => break,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let Some((stream, slot)) = accepted else {
+            continue;
+        };
+        let connection = Connection {
+            slot,
+            open: open.clone(),
+        };
+        tokio::spawn(connection.run(stream, filter.clone(), builder.clone(), phase.clone()));
+    }
+    drop(listener);
+    // Every connection holds a slot until it is done.
+    let all = slots.acquire_many(limits.max_connections);
+    if tokio::time::timeout(limits.drain_timeout, all)
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests were still open at the end of the drain timeout");
+    }
+}
+
+fn connection_builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.max_header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(128)
+        .keep_alive_interval(limits.header_timeout)
+        .keep_alive_timeout(limits.header_timeout);
+    builder
+}
+
+/// The next connection, once there is a slot for it. `None` when accepting failed.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    // The semaphore is never closed.
+    let slot = slots.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, slot)),
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept a connection");
+            // Out of file descriptors, most likely: they come back only with time.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+/// One client's connection and its place in the count.
+struct Connection {
+    slot: OwnedSemaphorePermit,
+    open: Gauge,
+}
+
+impl Connection {
+    async fn run<F>(
+        self,
+        stream: TcpStream,
+        filter: F,
+        builder: Arc<auto::Builder<TokioExecutor>>,
+        mut phase: PhaseWatch,
+    ) where
+        F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
+        F::Future: Send,
+    {
+        self.open.inc();
+        // Without it, answers wait for the client's delayed acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let inner = TowerToHyperService::new(warp::service(filter));
+        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            inner.call(with_head(request))
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let outcome = tokio::select! {
+            outcome = connection.as_mut() => outcome,
+            () = phase.reached(Phase::Stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(error, "a connection ended early");
+        }
+        self.open.dec();
+        drop(self.slot);
+    }
+}
+
+/// Moves the request's head to where the filter takes it from.
+fn with_head(request: hyper::Request<Incoming>) -> hyper::Request<Incoming> {
+    let (parts, body) = request.into_parts();
+    let head = RequestHead {
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+    };
+    let mut request = hyper::Request::new(body);
+    request.extensions_mut().insert(Arc::new(head));
+    request
+}

@@ -1,0 +1,83 @@
+//! The database roles beside the owner: the app's, which can only touch its tables' rows, and the
+//! backup's, which can only read.
+
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
+
+use crate::config::Secret;
+
+/// The role the app serves with.
+pub const APP_ROLE: &str = "hello_app";
+/// The role backups are taken with.
+pub const BACKUP_ROLE: &str = "hello_backup";
+
+/// Passwords of the roles to make; a role without one is left alone.
+#[derive(Debug, Default)]
+pub struct RolePasswords {
+    /// Of [`APP_ROLE`].
+    pub app: Option<Secret>,
+    /// Of [`BACKUP_ROLE`].
+    pub backup: Option<Secret>,
+}
+
+/// Makes the roles or updates them, in one transaction; running it again changes nothing.
+///
+/// # Errors
+/// When this connection's role may not do that.
+pub async fn ensure(
+    connection: &mut PgConnection,
+    passwords: &RolePasswords,
+) -> Result<(), sqlx::Error> {
+    use sqlx::Connection;
+    let mut transaction = connection.begin().await?;
+    if let Some(password) = &passwords.app {
+        login_role(&mut transaction, APP_ROLE, password).await?;
+        grant_app(&mut transaction).await?;
+    }
+    if let Some(password) = &passwords.backup {
+        login_role(&mut transaction, BACKUP_ROLE, password).await?;
+        sqlx::query("GRANT pg_read_all_data TO hello_backup")
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await
+}
+
+async fn login_role(
+    connection: &mut PgConnection,
+    role: &str,
+    password: &Secret,
+) -> Result<(), sqlx::Error> {
+    // Role statements take no parameters, so the server itself builds them, quoted.
+    let exists: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
+            .bind(role)
+            .fetch_one(&mut *connection)
+            .await?;
+    let verb = if exists { "ALTER" } else { "CREATE" };
+    let statement: String = sqlx::query_scalar(
+        "SELECT format('%s ROLE %I LOGIN PASSWORD %L', $1::text, $2::text, $3::text)",
+    )
+    .bind(verb)
+    .bind(role)
+    .bind(password.expose())
+    .fetch_one(&mut *connection)
+    .await?;
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn grant_app(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(
+        "GRANT USAGE ON SCHEMA public TO hello_app; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO hello_app; \
+         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO hello_app; \
+         REVOKE ALL ON _sqlx_migrations FROM hello_app; \
+         GRANT SELECT ON _sqlx_migrations TO hello_app",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The queue between requests and the connections that answer them.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::store::StoreError;
+
+/// Work waiting for a connection. Whatever has queued while all connections were busy is taken
+/// together, so batches grow with load and a lone request waits for nobody.
+#[derive(Debug)]
+pub struct Queue<J> {
+    jobs: Mutex<VecDeque<J>>,
+    ready: Notify,
+    capacity: usize,
+    connected: AtomicUsize,
+    closing: AtomicBool,
+}
+
+impl<J> Queue<J> {
+    /// An empty queue that takes up to `capacity` waiting jobs.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            jobs: Mutex::new(VecDeque::new()),
+            ready: Notify::new(),
+            capacity,
+            connected: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Adds a job at the end.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] when the queue is full, [`StoreError::Unavailable`] when it is
+    /// closing.
+    pub fn push(&self, job: J) -> Result<(), StoreError> {
+        if self.is_closing() {
+            return Err(StoreError::Unavailable);
+        }
+        {
+            let mut jobs = self.lock();
+            if jobs.len() >= self.capacity {
+                return Err(StoreError::Overloaded);
+            }
+            jobs.push_back(job);
+        }
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Puts jobs back at the front, in order, whatever the capacity: they were accepted already.
+    pub fn put_back(&self, jobs: Vec<J>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let mut queue = self.lock();
+        for job in jobs.into_iter().rev() {
+            queue.push_front(job);
+        }
+        drop(queue);
+        self.ready.notify_one();
+    }
+
+    /// Takes up to `limit` jobs into `batch`.
+    pub fn take(&self, batch: &mut Vec<J>, limit: usize) {
+        let mut jobs = self.lock();
+        let count = jobs.len().min(limit);
+        batch.extend(jobs.drain(..count));
+    }
+
+    /// Waits until a job may be there or the queue is closing. Wakes too often rather than never.
+    pub async fn wait(&self) {
+        let notified = self.ready.notified();
+        if !self.is_closing() && self.lock().is_empty() {
+            notified.await;
+        }
+    }
+
+    /// Takes no more jobs; those waiting are still to be done.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.ready.notify_waiters();
+    }
+
+    /// Whether [`Queue::close`] was called.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Counts one more connection that serves this queue.
+    pub fn connection_up(&self) {
+        self.connected.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Counts one connection less.
+    pub fn connection_down(&self) {
+        self.connected.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether any connection serves this queue.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::SeqCst) > 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<J>> {
+        // No code that can panic runs under the lock, so a poisoned one is still consistent.
+        self.jobs
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_order_and_refuses_beyond_capacity() {
+        let queue = Queue::new(3);
+        for job in 1..=3 {
+            queue.push(job).unwrap();
+        }
+        assert_eq!(queue.push(4), Err(StoreError::Overloaded));
+        let mut batch = Vec::new();
+        queue.take(&mut batch, 2);
+        assert_eq!(batch, [1, 2]);
+        queue.put_back(batch);
+        let mut again = Vec::new();
+        queue.take(&mut again, 9);
+        assert_eq!(again, [1, 2, 3]);
+        queue.close();
+        assert_eq!(queue.push(5), Err(StoreError::Unavailable));
+    }
+
+    #[tokio::test]
+    async fn a_push_before_the_wait_is_not_lost() {
+        let queue = Queue::new(3);
+        queue.push(1).unwrap();
+        queue.wait().await;
+        let mut batch = Vec::new();
+        queue.take(&mut batch, 9);
+        assert_eq!(batch, [1]);
+    }
+}

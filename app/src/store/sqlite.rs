@@ -1,0 +1,124 @@
+//! The embedded store: one file, nothing else to install.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use super::{Birthdays, Health, Store, StoreError, StoreFuture, schema};
+use crate::domain::{DateOfBirth, Username};
+
+/// How long a statement waits for another's lock on the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The store in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    reads: SqlitePool,
+    writes: SqlitePool,
+}
+
+/// Options that create the file when it is missing, and lose no acknowledged write on a crash.
+pub fn options(url: &SqliteConnectOptions) -> SqliteConnectOptions {
+    url.clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+impl SqliteStore {
+    /// Opens the file, creating and migrating it when need be.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or its schema does not fit this program.
+    pub async fn open(url: &SqliteConnectOptions) -> Result<Self, crate::migrate::MigrationError> {
+        let options = options(url);
+        // SQLite lets one connection write at a time: a second would only wait for the lock.
+        let writes = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .connect_with(options.clone())
+            .await?;
+        schema::SQLITE.run(&writes).await?;
+        let reads = SqlitePoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        Ok(Self { reads, writes })
+    }
+}
+
+fn store_error(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::PoolTimedOut => StoreError::Timeout,
+        sqlx::Error::PoolClosed => StoreError::Unavailable,
+        other => StoreError::Refused(other.to_string()),
+    }
+}
+
+impl Birthdays for SqliteStore {
+    fn get(&self, username: Username) -> StoreFuture<'_, Option<DateOfBirth>> {
+        async move {
+            let born: Option<NaiveDate> =
+                sqlx::query_scalar("SELECT date_of_birth FROM users WHERE username = ?")
+                    .bind(username.as_str())
+                    .fetch_optional(&self.reads)
+                    .await
+                    .map_err(store_error)?;
+            Ok(born.map(DateOfBirth::from_stored))
+        }
+        .boxed()
+    }
+
+    fn put(&self, username: Username, born: DateOfBirth) -> StoreFuture<'_, ()> {
+        async move {
+            sqlx::query(
+                "INSERT INTO users (username, date_of_birth) VALUES (?, ?) \
+                 ON CONFLICT (username) DO UPDATE SET date_of_birth = excluded.date_of_birth",
+            )
+            .bind(username.as_str())
+            .bind(born.as_date())
+            .execute(&self.writes)
+            .await
+            .map_err(store_error)?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn delete(&self, username: Username) -> StoreFuture<'_, ()> {
+        async move {
+            sqlx::query("DELETE FROM users WHERE username = ?")
+                .bind(username.as_str())
+                .execute(&self.writes)
+                .await
+                .map_err(store_error)?;
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl Store for SqliteStore {
+    fn health(&self) -> Health {
+        if self.writes.is_closed() {
+            Health::Away
+        } else {
+            Health::Ready
+        }
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {
+            self.reads.close().await;
+            self.writes.close().await;
+        }
+        .boxed()
+    }
+}

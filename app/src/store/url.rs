@@ -1,0 +1,179 @@
+//! The database's address, kept out of every log.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::sqlite::SqliteConnectOptions;
+
+use crate::config::Secret;
+
+/// A database address. `Debug` shows only the kind, because the address holds the password.
+#[derive(Clone)]
+pub enum DatabaseUrl {
+    /// `postgres://…`
+    Postgres(Box<PgConnectOptions>),
+    /// `sqlite://…`
+    Sqlite(Box<SqliteConnectOptions>),
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Postgres(_) => "Postgres(…)",
+            Self::Sqlite(_) => "Sqlite(…)",
+        })
+    }
+}
+
+/// Why an address cannot be used. Never repeats the address.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidDatabaseUrl {
+    /// Neither of the two schemes.
+    #[error("the database URL must begin with postgres://, postgresql:// or sqlite:")]
+    Scheme,
+    /// The right scheme, but malformed behind it.
+    #[error("the database URL is malformed: {0}")]
+    Malformed(String),
+    /// The file with the address cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    File {
+        /// The file that was named.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = InvalidDatabaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let malformed = |error: sqlx::Error| InvalidDatabaseUrl::Malformed(error.to_string());
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            let mut options: PgConnectOptions = text.parse().map_err(malformed)?;
+            if !text.contains("sslmode=") && !text.contains("ssl-mode=") && is_remote(&options) {
+                options = options.ssl_mode(PgSslMode::VerifyFull);
+            }
+            Ok(Self::Postgres(Box::new(options)))
+        } else if text.starts_with("sqlite:") {
+            Ok(Self::Sqlite(Box::new(text.parse().map_err(malformed)?)))
+        } else {
+            Err(InvalidDatabaseUrl::Scheme)
+        }
+    }
+}
+
+/// Whether the way to the server leaves the machine and the cluster. Names without a dot are
+/// Services of the same namespace or neighbours in a compose file.
+fn is_remote(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let local = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host
+            .parse::<std::net::IpAddr>()
+            .map_or(!host.contains('.'), |ip| ip.is_loopback())
+        || host.ends_with(".svc")
+        || host.ends_with(".svc.cluster.local");
+    !local
+}
+
+/// Where the address comes from; a file is read anew for every connection, so that a rotated
+/// password takes effect without a restart.
+#[derive(Debug, Clone)]
+pub enum DatabaseUrlSource {
+    /// Given directly.
+    Value(Secret),
+    /// In a file, as mounted from a Secret.
+    File(PathBuf),
+}
+
+impl DatabaseUrlSource {
+    /// Reads the address as it is now.
+    ///
+    /// # Errors
+    /// When the file is unreadable or does not hold a usable address.
+    pub fn read(&self) -> Result<DatabaseUrl, InvalidDatabaseUrl> {
+        self.text()?.expose().parse()
+    }
+
+    /// Reads the address as it is now, unparsed.
+    ///
+    /// # Errors
+    /// When the file is unreadable.
+    pub fn text(&self) -> Result<Secret, InvalidDatabaseUrl> {
+        match self {
+            Self::Value(text) => Ok(text.clone()),
+            Self::File(path) => Secret::read(path).map_err(|error| InvalidDatabaseUrl::File {
+                path: path.clone(),
+                error,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ssl_mode(url: &str) -> PgSslMode {
+        match url.parse().unwrap() {
+            DatabaseUrl::Postgres(options) => options.get_ssl_mode(),
+            DatabaseUrl::Sqlite(_) => panic!("{url} is not PostgreSQL"),
+        }
+    }
+
+    #[test]
+    fn remote_hosts_are_verified_unless_told_otherwise() {
+        for url in [
+            "postgres://user@localhost/db",
+            "postgres://user@127.0.0.1/db",
+            "postgres://user@hello-db/db",
+            "postgres://user@hello-db.default.svc/db",
+            "postgresql://user@hello-db.default.svc.cluster.local/db",
+            "postgres://user@localhost/db?host=/run/postgresql",
+        ] {
+            assert!(matches!(ssl_mode(url), PgSslMode::Prefer), "{url}");
+        }
+        for url in [
+            "postgres://user@db.example.com/db",
+            "postgres://user@192.0.2.7/db",
+        ] {
+            assert!(matches!(ssl_mode(url), PgSslMode::VerifyFull), "{url}");
+        }
+        let told = "postgres://user@db.example.com/db?sslmode=require";
+        assert!(matches!(ssl_mode(told), PgSslMode::Require));
+    }
+
+    #[test]
+    fn neither_debug_nor_errors_show_the_password() {
+        let url = "postgres://user:s3cret@localhost/db"
+            .parse::<DatabaseUrl>()
+            .unwrap();
+        assert!(!format!("{url:?}").contains("s3cret"));
+        for wrong in [
+            "mysql://u:s3cret@h/d",
+            "postgres://u:s3cret@h:port/d",
+            "s3cret",
+        ] {
+            let error = wrong.parse::<DatabaseUrl>().unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_anew_each_time() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = DatabaseUrlSource::File(file.path().into());
+        assert!(source.read().is_err());
+        std::fs::write(file.path(), "postgres://first@localhost/db\n").unwrap();
+        let user = |source: &DatabaseUrlSource| match source.read().unwrap() {
+            DatabaseUrl::Postgres(options) => options.get_username().to_owned(),
+            DatabaseUrl::Sqlite(_) => panic!("not PostgreSQL"),
+        };
+        assert_eq!(user(&source), "first");
+        std::fs::write(file.path(), "postgres://second@localhost/db\n").unwrap();
+        assert_eq!(user(&source), "second");
+    }
+}
