@@ -1,1 +1,46 @@
-//! The Rust types of the `hello.internal` custom resources.
+//! The Rust types of the `hello.internal` custom resources, and the YAML generated from them.
+//!
+//! A field exists here only when the operator acts on it: an accepted field is never ignored.
+
+mod spec;
+mod status;
+
+pub use spec::*;
+pub use status::*;
+
+use kube::CustomResourceExt;
+use serde_json::Value;
+
+/// The API group of all resources.
+pub const GROUP: &str = "hello.internal";
+
+/// Every CustomResourceDefinition, as JSON documents ready to be printed as YAML.
+///
+/// # Errors
+/// When a definition cannot be represented as JSON, which would be a defect in the types.
+pub fn definitions() -> Result<Vec<Value>, serde_json::Error> {
+    let mut definition = serde_json::to_value(HelloService::crd())?;
+    tidy(&mut definition);
+    Ok(vec![definition])
+}
+
+/// Prints whole numbers without a fraction: the schema generator writes bounds as `1000.0`.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(tidy),
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64()
+                && number.is_f64()
+                && float.fract() == 0.0
+                && float.abs() < 9e15
+            {
+                // Exact: the value is whole and far below 2^53.
+                #[allow(clippy::cast_possible_truncation)]
+                let whole = float as i64;
+                *value = Value::from(whole);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,30 @@
+//! The operator behind `HelloService`.
+//!
+//! A reconcile is a pipeline with one file or folder for each step: [`dereference`] reads,
+//! [`validate`] checks, [`build`] makes every object, [`apply`] carries out what [`plan`] decides,
+//! and [`status`] reports. Only the first and the last two touch the API server.
+
+pub mod api;
+pub mod apply;
+pub mod build;
+pub mod child;
+pub mod cli;
+pub mod compare;
+pub mod controller;
+pub mod credentials;
+pub mod dereference;
+pub mod error;
+pub mod events;
+pub mod facts;
+pub mod health;
+pub mod metrics;
+pub mod names;
+pub mod offline;
+pub mod plan;
+pub mod queue;
+pub mod reconcile;
+pub mod run;
+pub mod status;
+pub mod trouble;
+pub mod validate;
+pub mod watch;

@@ -1,3 +1,7 @@
-//! Entry point.
+//! Entry point; everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hello_operator::cli::main()
+}

@@ -1,0 +1,250 @@
+//! The only way to the API server: every call has a deadline, a class of error and a counter.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client,
+    api::{
+        DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
+        PropagationPolicy,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::{
+    child::{ChildId, Desired, Kind},
+    error::{Error, Result},
+    metrics::Metrics,
+    names,
+};
+
+/// Longest time one call may take.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A connection to the cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    metrics: Arc<Metrics>,
+}
+
+impl Cluster {
+    /// Uses `client` for every call.
+    #[must_use]
+    pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
+        Self { client, metrics }
+    }
+
+    /// The plain client, for watches.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    }
+
+    async fn call<T>(
+        &self,
+        verb: &'static str,
+        what: impl FnOnce() -> String,
+        future: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T> {
+        let answer = tokio::time::timeout(DEADLINE, future).await;
+        self.metrics.called(verb, matches!(answer, Ok(Ok(_))));
+        match answer {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(source)) => Err(Error::Api {
+                action: format!("{verb} {}", what()),
+                source: Box::new(source),
+            }),
+            Err(_) => Err(Error::Deadline {
+                action: format!("{verb} {}", what()),
+                deadline: DEADLINE,
+            }),
+        }
+    }
+
+    /// One resource as plain JSON: it may not parse.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn service(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>> {
+        let resource = kube::api::ApiResource::erase::<hello_crds::HelloService>(&());
+        let api = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        self.call("get", || format!("HelloService {name}"), api.get_opt(name))
+            .await
+    }
+
+    /// All objects of a kind with these labels.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn list(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Vec<DynamicObject>> {
+        let api = self.api(kind, namespace);
+        let parameters = ListParams::default().labels(selector);
+        let list = self
+            .call("list", || kind.to_string(), api.list(&parameters))
+            .await?;
+        Ok(list.items)
+    }
+
+    /// All pods with these labels.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn pods(&self, namespace: &str, selector: &str) -> Result<Vec<Pod>> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let parameters = ListParams::default().labels(selector);
+        let list = self
+            .call("list", || "Pod".into(), api.list(&parameters))
+            .await?;
+        Ok(list.items)
+    }
+
+    /// One object, when it exists.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn get(&self, id: &ChildId, namespace: &str) -> Result<Option<DynamicObject>> {
+        let api = self.api(id.kind, namespace);
+        self.call("get", || id.to_string(), api.get_opt(&id.name))
+            .await
+    }
+
+    /// Creates an object. Not forced: should another one of that name appear in between, its
+    /// fields differ and the API server answers with a conflict.
+    ///
+    /// # Errors
+    /// When the API server refuses it or does not answer.
+    pub async fn create(&self, desired: &Desired, namespace: &str) -> Result<DynamicObject> {
+        let api = self.api(desired.id.kind, namespace);
+        let parameters = PatchParams::apply(names::MANAGER);
+        let patch = Patch::Apply(&desired.body);
+        self.call(
+            "create",
+            || desired.id.to_string(),
+            api.patch(&desired.id.name, &parameters, &patch),
+        )
+        .await
+    }
+
+    /// Brings the object with this UID to what is desired.
+    ///
+    /// # Errors
+    /// When the API server refuses it or does not answer, or when the object is another one by now.
+    pub async fn update(
+        &self,
+        desired: &Desired,
+        namespace: &str,
+        uid: &str,
+    ) -> Result<DynamicObject> {
+        let api = self.api(desired.id.kind, namespace);
+        let mut body = desired.body.clone();
+        body["metadata"]["uid"] = uid.into();
+        let parameters = PatchParams::apply(names::MANAGER).force();
+        self.call(
+            "update",
+            || desired.id.to_string(),
+            api.patch(&desired.id.name, &parameters, &Patch::Apply(&body)),
+        )
+        .await
+    }
+
+    /// Sets the replicas of the object with this UID, and nothing else of it.
+    ///
+    /// # Errors
+    /// When the API server refuses it or does not answer, or when the object is another one by now.
+    pub async fn scale(
+        &self,
+        id: &ChildId,
+        namespace: &str,
+        uid: &str,
+        replicas: i32,
+    ) -> Result<DynamicObject> {
+        let resource = id.kind.resource();
+        let body = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": id.name, "uid": uid},
+            "spec": {"replicas": replicas},
+        });
+        let parameters = PatchParams::apply(names::SCALE_MANAGER).force();
+        let api = self.api(id.kind, namespace);
+        self.call(
+            "scale",
+            || id.to_string(),
+            api.patch(&id.name, &parameters, &Patch::Apply(&body)),
+        )
+        .await
+    }
+
+    /// Deletes the object with this UID. A Job stays until its pods are gone, so that its absence
+    /// means that nothing of it runs any more.
+    ///
+    /// # Errors
+    /// When the API server refuses it or does not answer. That it is gone already is no error.
+    pub async fn delete(&self, id: &ChildId, namespace: &str, uid: &str) -> Result<()> {
+        let propagation = match id.kind {
+            Kind::Job => PropagationPolicy::Foreground,
+            _ => PropagationPolicy::Background,
+        };
+        let parameters = DeleteParams {
+            propagation_policy: Some(propagation),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.into()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let api = self.api(id.kind, namespace);
+        let answer = self
+            .call(
+                "delete",
+                || id.to_string(),
+                api.delete(&id.name, &parameters),
+            )
+            .await;
+        match answer {
+            Err(error) if error.is_code(404) => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// Writes the status.
+    ///
+    /// # Errors
+    /// When the API server refuses it or does not answer.
+    pub async fn patch_status(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        status: &Value,
+    ) -> Result<()> {
+        let resource = kube::api::ApiResource::erase::<hello_crds::HelloService>(&());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let body = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": name, "uid": uid},
+            "status": status,
+        });
+        let parameters = PatchParams::apply(names::STATUS_MANAGER).force();
+        self.call(
+            "status",
+            || format!("HelloService {name}"),
+            api.patch_status(name, &parameters, &Patch::Apply(&body)),
+        )
+        .await
+        .map(|_| ())
+    }
+}

@@ -1,0 +1,165 @@
+//! Step 4: carries out the plan. Nothing is decided here.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{ResourceExt, api::DynamicObject};
+
+use crate::{
+    api::Cluster,
+    build::Prepared,
+    child::{ChildId, Desired},
+    dereference::Observed,
+    error::{Class, Error, Result},
+    facts,
+    plan::{Action, Facts, Plan, plan},
+    validate::Validated,
+};
+
+/// What is there after the plan was carried out. Only `apply` makes one, so a status can only
+/// speak of what was really applied.
+#[derive(Debug)]
+pub struct Applied {
+    live: BTreeMap<ChildId, DynamicObject>,
+    pods: Vec<Pod>,
+    wanted: Vec<ChildId>,
+    facts: Facts,
+    plan: Plan,
+    refused: Vec<(ChildId, Error)>,
+    writes: usize,
+}
+
+impl Applied {
+    /// The live object of a wanted child.
+    #[must_use]
+    pub fn get(&self, id: &ChildId) -> Option<&DynamicObject> {
+        self.live.get(id)
+    }
+
+    /// The service's pods.
+    #[must_use]
+    pub fn pods(&self) -> &[Pod] {
+        &self.pods
+    }
+
+    /// Names of all wanted children.
+    #[must_use]
+    pub fn wanted(&self) -> &[ChildId] {
+        &self.wanted
+    }
+
+    /// What the plan was based on.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Children that the API server refused, with its words.
+    #[must_use]
+    pub fn refused(&self) -> &[(ChildId, Error)] {
+        &self.refused
+    }
+
+    /// Number of writes made.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        self.writes
+    }
+}
+
+/// Plans and carries out. A child that the API server refuses for its content does not keep the
+/// others from being applied.
+///
+/// # Errors
+/// A transient error ends the pass: the next one starts from what is there then.
+pub async fn apply(
+    cluster: &Cluster,
+    service: &Validated,
+    prepared: Prepared,
+    observed: Observed,
+) -> Result<Applied> {
+    let facts = facts::facts(service, &prepared, &observed);
+    let plan = plan(&facts::wanted(&prepared), &facts);
+    let mut applied = Applied {
+        live: observed.children,
+        pods: observed.pods,
+        wanted: prepared
+            .children
+            .iter()
+            .map(|child| child.id.clone())
+            .collect(),
+        facts,
+        plan: plan.clone(),
+        refused: Vec::new(),
+        writes: 0,
+    };
+    for action in &plan.actions {
+        let outcome = carry_out(cluster, service, &prepared.children, &mut applied, action).await;
+        let (Action::Create(id) | Action::Update(id) | Action::Delete(id) | Action::Scale(id, _)) =
+            action;
+        match outcome {
+            Ok(()) => {
+                applied.writes += 1;
+                tracing::info!(
+                    namespace = service.identity.namespace,
+                    name = service.identity.name,
+                    write = ?action,
+                    "applied"
+                );
+            }
+            Err(error) if error.class() == Class::Transient => return Err(error),
+            Err(error) => applied.refused.push((id.clone(), error)),
+        }
+    }
+    Ok(applied)
+}
+
+async fn carry_out(
+    cluster: &Cluster,
+    service: &Validated,
+    children: &[Desired],
+    applied: &mut Applied,
+    action: &Action,
+) -> Result<()> {
+    let namespace = &service.identity.namespace;
+    let uid = |applied: &Applied, id: &ChildId| {
+        applied
+            .live
+            .get(id)
+            .and_then(ResourceExt::uid)
+            .unwrap_or_default()
+    };
+    match action {
+        Action::Create(id) => {
+            if let Some(desired) = children.iter().find(|child| child.id == *id) {
+                let live = cluster.create(desired, namespace).await?;
+                applied.live.insert(id.clone(), live);
+            }
+        }
+        Action::Update(id) => {
+            if let Some(desired) = children.iter().find(|child| child.id == *id) {
+                let live = cluster
+                    .update(desired, namespace, &uid(applied, id))
+                    .await?;
+                applied.live.insert(id.clone(), live);
+            }
+        }
+        Action::Scale(id, replicas) => {
+            let live = cluster
+                .scale(id, namespace, &uid(applied, id), *replicas)
+                .await?;
+            applied.live.insert(id.clone(), live);
+        }
+        Action::Delete(id) => {
+            cluster.delete(id, namespace, &uid(applied, id)).await?;
+            applied.live.remove(id);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! The kinds of children, and one child as the pipeline's last steps see it: plain JSON.
+
+use std::fmt;
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    autoscaling::v2::HorizontalPodAutoscaler,
+    batch::v1::{CronJob, Job},
+    core::v1::{PersistentVolumeClaim, Secret, Service, ServiceAccount},
+    networking::v1::{Ingress, NetworkPolicy},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{Resource, api::ApiResource};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::names;
+
+/// Kind of a child. The order is the order of application: what pods mount comes before what makes pods.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[allow(missing_docs)] // The names are the API's own.
+pub enum Kind {
+    ServiceAccount,
+    Secret,
+    PersistentVolumeClaim,
+    NetworkPolicy,
+    Service,
+    StatefulSet,
+    Job,
+    Deployment,
+    PodDisruptionBudget,
+    HorizontalPodAutoscaler,
+    Ingress,
+    CronJob,
+}
+
+impl Kind {
+    /// Every kind, in the order of application.
+    pub const ALL: [Self; 12] = [
+        Self::ServiceAccount,
+        Self::Secret,
+        Self::PersistentVolumeClaim,
+        Self::NetworkPolicy,
+        Self::Service,
+        Self::StatefulSet,
+        Self::Job,
+        Self::Deployment,
+        Self::PodDisruptionBudget,
+        Self::HorizontalPodAutoscaler,
+        Self::Ingress,
+        Self::CronJob,
+    ];
+
+    /// Where the API serves this kind.
+    #[must_use]
+    pub fn resource(self) -> ApiResource {
+        fn of<K: Resource<DynamicType = ()>>() -> ApiResource {
+            ApiResource::erase::<K>(&())
+        }
+        match self {
+            Self::ServiceAccount => of::<ServiceAccount>(),
+            Self::Secret => of::<Secret>(),
+            Self::PersistentVolumeClaim => of::<PersistentVolumeClaim>(),
+            Self::NetworkPolicy => of::<NetworkPolicy>(),
+            Self::Service => of::<Service>(),
+            Self::StatefulSet => of::<StatefulSet>(),
+            Self::Job => of::<Job>(),
+            Self::Deployment => of::<Deployment>(),
+            Self::PodDisruptionBudget => of::<PodDisruptionBudget>(),
+            Self::HorizontalPodAutoscaler => of::<HorizontalPodAutoscaler>(),
+            Self::Ingress => of::<Ingress>(),
+            Self::CronJob => of::<CronJob>(),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Which child of a service.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ChildId {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name; the namespace is the service's.
+    pub name: String,
+}
+
+impl ChildId {
+    /// The child `name` of `kind`.
+    #[must_use]
+    pub fn new(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for ChildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// When a child may be written.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Gate {
+    /// At once.
+    Always,
+    /// Only when it exists already: somebody else creates it.
+    IfPresent,
+    /// The migration: once the database is ready and no other migration exists.
+    Migration,
+    /// Only once the migration has succeeded.
+    Migrated,
+}
+
+/// One wanted object.
+#[derive(Clone, PartialEq)]
+pub struct Desired {
+    /// Which.
+    pub id: ChildId,
+    /// When it may be written.
+    pub gate: Gate,
+    /// The object as it is applied: type, metadata with the hash annotation, and content.
+    pub body: Value,
+    /// Hash of the object without the annotation.
+    pub hash: String,
+}
+
+impl fmt::Debug for Desired {
+    /// Leaves the body out: it may be a Secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.id, self.hash)
+    }
+}
+
+impl Desired {
+    /// Turns a typed object into one that can be applied.
+    ///
+    /// # Errors
+    /// When the object does not serialize or has no name, which would be a defect in `build`.
+    pub fn new<K>(kind: Kind, gate: Gate, object: &K) -> Result<Self, serde_json::Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let mut body = serde_json::to_value(object)?;
+        let hash = hash(&body.to_string());
+        body["metadata"]["annotations"][names::HASH_ANNOTATION] = hash.as_str().into();
+        Ok(Self {
+            id: ChildId::new(kind, object.meta().name.clone().unwrap_or_default()),
+            gate,
+            body,
+            hash,
+        })
+    }
+}
+
+/// First 16 hexadecimal digits of SHA-256: enough to tell versions of one object apart.
+#[must_use]
+pub fn hash(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! Step 1: reads the resource and everything that exists for it, straight from the API server.
+//!
+//! Watches only say *that* something happened. What is, is read here, so no decision is ever taken
+//! on a cache that trails behind.
+
+use std::collections::BTreeMap;
+
+use hello_crds::HelloService;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::{ResourceExt, api::DynamicObject};
+
+use crate::{
+    api::Cluster,
+    build::{DATABASE_PORT, Inputs},
+    child::{self, ChildId, Kind},
+    credentials::Credentials,
+    error::{Error, Result},
+    names,
+    validate::{Database, Validated},
+};
+
+/// What exists for one service.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Objects with the service's labels, and others under a wanted name.
+    pub children: BTreeMap<ChildId, DynamicObject>,
+    /// Pods with the service's labels.
+    pub pods: Vec<Pod>,
+}
+
+/// Turns the raw object into a resource.
+///
+/// # Errors
+/// [`Error::Invalid`] when it does not parse, which an API server with our schema never lets happen.
+pub fn parse(object: DynamicObject) -> Result<HelloService> {
+    let value = serde_json::to_value(object).map_err(|source| Error::Json {
+        what: "HelloService".into(),
+        source,
+    })?;
+    serde_json::from_value(value).map_err(|error| Error::invalid("spec", error.to_string()))
+}
+
+/// Reads every object with the labels of the service.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn observe(cluster: &Cluster, namespace: &str, name: &str) -> Result<Observed> {
+    let selector = names::instance_selector(name);
+    let lists = Kind::ALL.map(|kind| cluster.list(kind, namespace, &selector));
+    let (lists, pods) = futures::try_join!(
+        futures::future::try_join_all(lists),
+        cluster.pods(namespace, &selector)
+    )?;
+    let children = Kind::ALL
+        .into_iter()
+        .zip(lists)
+        .flat_map(|(kind, items)| {
+            items
+                .into_iter()
+                .map(move |item| (ChildId::new(kind, item.name_any()), trim(item)))
+        })
+        .collect();
+    Ok(Observed { children, pods })
+}
+
+/// Looks up what holds data by name: were it overlooked because its labels are gone, new passwords
+/// would replace those that the data knows.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn find_data(
+    cluster: &Cluster,
+    service: &Validated,
+    observed: &mut Observed,
+) -> Result<()> {
+    let instance = &service.identity.name;
+    if matches!(service.database, Database::External { .. }) {
+        return Ok(());
+    }
+    let ids = [
+        ChildId::new(Kind::Secret, names::credentials(instance)),
+        ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance)),
+        ChildId::new(Kind::StatefulSet, names::database(instance)),
+    ];
+    find_unlabelled(cluster, &service.identity.namespace, ids.iter(), observed).await
+}
+
+/// Looks up wanted names that carry none of our labels: they may be somebody else's.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn find_unlabelled(
+    cluster: &Cluster,
+    namespace: &str,
+    wanted: impl Iterator<Item = &ChildId>,
+    observed: &mut Observed,
+) -> Result<()> {
+    for id in wanted {
+        if !observed.children.contains_key(id)
+            && let Some(object) = cluster.get(id, namespace).await?
+        {
+            observed.children.insert(id.clone(), trim(object));
+        }
+    }
+    Ok(())
+}
+
+fn trim(mut object: DynamicObject) -> DynamicObject {
+    object.metadata.managed_fields = None;
+    object
+}
+
+/// Collects what `build` needs from the cluster.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Invalid`] when the Secret with an external address is not usable.
+pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed) -> Result<Inputs> {
+    let instance = &service.identity.name;
+    match &service.database {
+        Database::External { secret, key } => {
+            let id = ChildId::new(Kind::Secret, secret);
+            let object = cluster.get(&id, &service.identity.namespace).await?;
+            let (identity, port) = external_address(object, secret, key)?;
+            Ok(Inputs {
+                credentials: Credentials::placeholder(),
+                database_identity: Some(identity),
+                database_port: port,
+                claim_template_size: None,
+            })
+        }
+        Database::Managed { .. } => {
+            let secret = observed
+                .children
+                .get(&ChildId::new(Kind::Secret, names::credentials(instance)));
+            let claim = observed.children.get(&ChildId::new(
+                Kind::PersistentVolumeClaim,
+                names::data_claim(instance),
+            ));
+            let server = observed
+                .children
+                .get(&ChildId::new(Kind::StatefulSet, names::database(instance)));
+            Ok(Inputs {
+                credentials: Credentials::keep_or_generate(
+                    secret.map(to_secret).transpose()?.as_ref(),
+                )?,
+                database_identity: claim
+                    .filter(|claim| claim.metadata.deletion_timestamp.is_none())
+                    .and_then(ResourceExt::uid),
+                database_port: DATABASE_PORT,
+                claim_template_size: server.and_then(template_size),
+            })
+        }
+    }
+}
+
+fn to_secret(object: &DynamicObject) -> Result<Secret> {
+    object.clone().try_parse().map_err(|error| Error::Missing {
+        message: format!("Secret {} cannot be read: {error}", object.name_any()),
+    })
+}
+
+fn template_size(stateful_set: &DynamicObject) -> Option<String> {
+    stateful_set.data["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
+        .as_str()
+        .map(str::to_owned)
+}
+
+/// Identity (a hash: the address holds a password) and port of an external database.
+fn external_address(
+    object: Option<DynamicObject>,
+    secret: &str,
+    key: &str,
+) -> Result<(String, u16)> {
+    const FIELD: &str = "spec.database.external.secretRef";
+    let object = object.ok_or_else(|| Error::Missing {
+        message: format!("{FIELD}: Secret {secret} does not exist"),
+    })?;
+    let data = to_secret(&object)?.data.unwrap_or_default();
+    let bytes = data.get(key).ok_or_else(|| Error::Missing {
+        message: format!("{FIELD}: Secret {secret} has no key {key}"),
+    })?;
+    let unusable = || Error::Missing {
+        message: format!("{FIELD}: key {key} of Secret {secret} is not a postgres:// address"),
+    };
+    let address = std::str::from_utf8(&bytes.0)
+        .map_err(|_| unusable())?
+        .trim();
+    let uri: http::Uri = address.parse().map_err(|_| unusable())?;
+    if !matches!(uri.scheme_str(), Some("postgres" | "postgresql")) || uri.host().is_none() {
+        return Err(unusable());
+    }
+    Ok((
+        child::hash(address),
+        uri.port_u16().unwrap_or(DATABASE_PORT),
+    ))
+}

@@ -1,0 +1,146 @@
+//! What can go wrong in a reconcile, classed by what helps.
+
+use std::time::Duration;
+
+use crate::child::ChildId;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Class {
+    /// It may be gone at the next try: the API server was away or busy.
+    Transient,
+    /// Something else must happen first; a watch or a slow poll notices it.
+    Waiting,
+    /// The resource must be edited; trying again does not help.
+    Invalid,
+    /// An object belongs to somebody else; a person must decide.
+    Conflict,
+}
+
+impl Class {
+    /// Value of the metric's label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Waiting => "waiting",
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+        }
+    }
+
+    /// Shortest and longest delay before the next try.
+    #[must_use]
+    pub const fn delays(self) -> (Duration, Duration) {
+        match self {
+            Self::Transient => (Duration::from_millis(200), Duration::from_secs(30)),
+            Self::Waiting => (Duration::from_secs(2), Duration::from_secs(30)),
+            Self::Invalid => (Duration::from_secs(300), Duration::from_secs(900)),
+            Self::Conflict => (Duration::from_secs(5), Duration::from_secs(60)),
+        }
+    }
+}
+
+/// Why a reconcile stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server answered with an error, or not at all.
+    #[error("{action}: {source}")]
+    Api {
+        /// What was tried.
+        action: String,
+        /// The client's error.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The API server did not answer in time.
+    #[error("{action}: no answer within {} s", deadline.as_secs())]
+    Deadline {
+        /// What was tried.
+        action: String,
+        /// How long was waited.
+        deadline: Duration,
+    },
+    /// This process may not write any more: another one may be the leader.
+    #[error("{action}: not the leader")]
+    NotLeader {
+        /// What was about to be tried.
+        action: String,
+    },
+    /// The resource asks for something that is not possible.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// Path of the field.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Something that the resource refers to is not there (yet).
+    #[error("{message}")]
+    Missing {
+        /// What is missing, and where it is named.
+        message: String,
+    },
+    /// An object of the wanted name belongs to somebody else.
+    #[error("{child} exists and does not belong to this resource")]
+    Foreign {
+        /// The object.
+        child: ChildId,
+    },
+    /// An object could not be turned into or read from JSON.
+    #[error("{what}: {source}")]
+    Json {
+        /// Which object.
+        what: String,
+        /// Where it went wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The operating system gave no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+impl Error {
+    /// Class of the error; each variant has one, so nothing is retried by accident.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Api { source, .. } => match source.as_ref() {
+                // 400 and 422: the API server refuses the content, so only an edit helps.
+                kube::Error::Api(status) if matches!(status.code, 400 | 422) => Class::Invalid,
+                _ => Class::Transient,
+            },
+            Self::Deadline { .. } | Self::NotLeader { .. } | Self::Random(_) => Class::Transient,
+            Self::Invalid { .. } | Self::Json { .. } => Class::Invalid,
+            Self::Missing { .. } => Class::Waiting,
+            Self::Foreign { .. } => Class::Conflict,
+        }
+    }
+
+    /// An error about one field.
+    #[must_use]
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+
+    /// Whether the API server answered with this status code.
+    #[must_use]
+    pub fn is_code(&self, code: u16) -> bool {
+        matches!(self, Self::Api { source, .. }
+            if matches!(source.as_ref(), kube::Error::Api(status) if status.code == code))
+    }
+
+    /// Whether the API server said that the namespace is being deleted, where nothing can be created.
+    #[must_use]
+    pub fn is_terminating_namespace(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(),
+            kube::Error::Api(status) if status.code == 403 && status.message.contains("being terminated")))
+    }
+}
+
+/// Result of a step.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,185 @@
+//! What the live objects mean for the decision: pure functions from objects to [`Facts`].
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{ResourceExt, api::DynamicObject};
+use serde_json::Value;
+
+use crate::{
+    build::Prepared,
+    child::{ChildId, Desired, Gate, Kind},
+    compare,
+    dereference::Observed,
+    names::{self, Component},
+    plan::{Facts, JobPhase, Presence, Wanted},
+    validate::{Database, Identity, Validated},
+};
+
+/// The wanted children in the planner's terms.
+#[must_use]
+pub fn wanted(prepared: &Prepared) -> Vec<Wanted> {
+    prepared
+        .children
+        .iter()
+        .map(|child| Wanted {
+            id: child.id.clone(),
+            gate: child.gate,
+        })
+        .collect()
+}
+
+/// What is there, in the planner's terms.
+#[must_use]
+pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> Facts {
+    let mut facts = Facts {
+        wanted_replicas: prepared.replicas,
+        initial_replicas: prepared.initial_replicas,
+        paused: service.paused,
+        ..Facts::default()
+    };
+    for (id, live) in &observed.children {
+        let desired = prepared.children.iter().find(|child| child.id == *id);
+        let Some(presence) = presence(&service.identity, id, live, desired) else {
+            continue;
+        };
+        if id.kind == Kind::Job && presence != Presence::Foreign {
+            facts.jobs.insert(id.clone(), job_phase(&live.data));
+        }
+        if id.kind == Kind::Deployment && desired.is_some() {
+            facts.live_replicas = live.data["spec"]["replicas"]
+                .as_i64()
+                .and_then(|n| n.try_into().ok());
+        }
+        facts.present.insert(id.clone(), presence);
+    }
+    facts.database_ready = match service.database {
+        Database::External { .. } => true,
+        Database::Managed { .. } => {
+            let id = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));
+            facts.present.get(&id) == Some(&Presence::Settled)
+                && observed
+                    .children
+                    .get(&id)
+                    .is_some_and(|live| server_ready(live))
+        }
+    };
+    facts
+}
+
+/// What a live object is to us; `None` when it is neither wanted nor ours to remove.
+fn presence(
+    identity: &Identity,
+    id: &ChildId,
+    live: &DynamicObject,
+    desired: Option<&Desired>,
+) -> Option<Presence> {
+    let owner = controller(live);
+    let ours = match owner {
+        Some(owner) if owner.uid == identity.uid => true,
+        Some(owner) if owner.kind == "HelloService" && owner.name == identity.name => {
+            // Also an unwanted Job: its pods may still be migrating.
+            return (desired.is_some() || id.kind == Kind::Job).then_some(Presence::Predecessor);
+        }
+        Some(owner) => {
+            // The claim that our StatefulSet made, and owns under `Delete`.
+            owner.kind == "StatefulSet"
+                && desired.is_some_and(|child| child.gate == Gate::IfPresent)
+        }
+        None => is_kept_for(identity, live, desired),
+    };
+    if !ours {
+        return desired.map(|_| Presence::Foreign);
+    }
+    if live.metadata.deletion_timestamp.is_some() {
+        return Some(Presence::Deleting);
+    }
+    let Some(desired) = desired else {
+        // Data is never removed because a field of the spec went away; it goes with the resource.
+        let holds_data = matches!(id.kind, Kind::PersistentVolumeClaim | Kind::Secret);
+        return (!holds_data).then_some(Presence::Settled);
+    };
+    Some(if settled(live, desired) {
+        Presence::Settled
+    } else {
+        Presence::Drifted
+    })
+}
+
+fn controller(live: &DynamicObject) -> Option<&OwnerReference> {
+    live.owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+}
+
+/// Whether an object without owner was left behind for a resource of this name.
+fn is_kept_for(identity: &Identity, live: &DynamicObject, desired: Option<&Desired>) -> bool {
+    let labelled = live.labels().get(names::INSTANCE_LABEL) == Some(&identity.name)
+        && live
+            .labels()
+            .get(names::MANAGED_BY_LABEL)
+            .map(String::as_str)
+            == Some(names::MANAGER);
+    let applied_by_us = live.annotations().contains_key(names::HASH_ANNOTATION);
+    let claim = desired.is_some_and(|child| child.gate == Gate::IfPresent);
+    labelled && (applied_by_us || claim)
+}
+
+/// Whether there is nothing to write. A Job cannot be changed, so it is always as it should be.
+fn settled(live: &DynamicObject, desired: &Desired) -> bool {
+    if desired.gate == Gate::Migration {
+        return true;
+    }
+    let same = live.annotations().get(names::HASH_ANNOTATION) == Some(&desired.hash);
+    same && serde_json::to_value(live).is_ok_and(|live| compare::contains(&live, &desired.body))
+}
+
+/// Phase of a Job from its status.
+#[must_use]
+pub fn job_phase(job: &Value) -> JobPhase {
+    let has = |wanted: &str| {
+        job["status"]["conditions"]
+            .as_array()
+            .is_some_and(|conditions| {
+                conditions
+                    .iter()
+                    .any(|c| c["type"] == wanted && c["status"] == "True")
+            })
+    };
+    if has("Failed") {
+        JobPhase::Failed
+    } else if has("Complete") || job["status"]["succeeded"].as_i64().unwrap_or_default() > 0 {
+        JobPhase::Succeeded
+    } else {
+        JobPhase::Active
+    }
+}
+
+/// Whether the only pod of a StatefulSet is ready and runs the current template. A status that
+/// trails behind the generation is not believed.
+fn server_ready(live: &DynamicObject) -> bool {
+    let status = &live.data["status"];
+    status["observedGeneration"].as_i64() == live.metadata.generation
+        && status["readyReplicas"] == 1
+        && status["updatedReplicas"] == 1
+        && status["currentRevision"] == status["updateRevision"]
+}
+
+/// Whether a Deployment runs the current template on every replica, and on none of the old one.
+#[must_use]
+pub fn rolled_out(live: &DynamicObject) -> bool {
+    let status = &live.data["status"];
+    let count = |name: &str| status[name].as_i64().unwrap_or_default();
+    let wanted = live.data["spec"]["replicas"].as_i64().unwrap_or(1);
+    status["observedGeneration"].as_i64() == live.metadata.generation
+        && count("updatedReplicas") == wanted
+        && count("availableReplicas") == wanted
+        && count("replicas") == wanted
+}
+
+/// Component of an object, from its label.
+#[must_use]
+pub fn component(labels: &std::collections::BTreeMap<String, String>) -> Option<Component> {
+    let value = labels.get(names::COMPONENT_LABEL)?;
+    Component::ALL
+        .into_iter()
+        .find(|part| part.as_str() == value)
+}

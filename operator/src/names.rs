@@ -1,0 +1,164 @@
+//! The one home of every name, label and annotation the operator uses.
+
+use std::collections::BTreeMap;
+
+/// Field manager of everything the operator applies except replicas. Never rename: fields would be orphaned.
+pub const MANAGER: &str = "hello-operator";
+/// Field manager of `spec.replicas` alone, so that leaving the count to an autoscaler never removes it.
+pub const SCALE_MANAGER: &str = "hello-operator-scale";
+/// Field manager of the status.
+pub const STATUS_MANAGER: &str = "hello-operator-status";
+
+/// Hash of the object that the operator last applied.
+pub const HASH_ANNOTATION: &str = "hello.internal/desired-hash";
+/// Marks an object that outlives its resource; the value is the resource's name.
+pub const RETAINED_ANNOTATION: &str = "hello.internal/retained-for";
+/// On a pod template: fingerprint of the credentials its pods read at start.
+pub const CREDENTIALS_ANNOTATION: &str = "hello.internal/credentials";
+
+/// Label with the name of the `HelloService`.
+pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+/// Label with the part of the service.
+pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+/// Label that selects everything the operator made.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+
+/// Name of the database inside the server.
+pub const DATABASE: &str = "hello";
+/// Role that owns the schema; only migrations use it.
+pub const OWNER_ROLE: &str = "hello_owner";
+/// Role of the application.
+pub const APP_ROLE: &str = "hello_app";
+/// Role of the backups.
+pub const BACKUP_ROLE: &str = "hello_backup";
+
+/// Keys of the credentials Secret.
+pub mod key {
+    /// Password of the owner.
+    pub const OWNER_PASSWORD: &str = "owner-password";
+    /// Password of the application's role.
+    pub const APP_PASSWORD: &str = "app-password";
+    /// Password of the backup role.
+    pub const BACKUP_PASSWORD: &str = "backup-password";
+    /// URI for the owner.
+    pub const OWNER_URI: &str = "owner-uri";
+    /// URI for the application.
+    pub const APP_URI: &str = "app-uri";
+    /// URI for backups.
+    pub const BACKUP_URI: &str = "backup-uri";
+}
+
+/// Part of a service; the value of the component label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// The API.
+    App,
+    /// PostgreSQL.
+    Database,
+    /// The schema migration.
+    Migration,
+    /// Scheduled backups.
+    Backup,
+}
+
+impl Component {
+    /// All parts.
+    pub const ALL: [Self; 4] = [Self::App, Self::Database, Self::Migration, Self::Backup];
+
+    /// The label's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Database => "database",
+            Self::Migration => "migration",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+/// Labels of an object that belongs to one part of the service `instance`.
+#[must_use]
+pub fn labels(instance: &str, component: Component) -> BTreeMap<String, String> {
+    let mut labels = selector(instance, component);
+    labels.insert(MANAGED_BY_LABEL.into(), MANAGER.into());
+    labels.insert("app.kubernetes.io/part-of".into(), "hello".into());
+    labels
+}
+
+/// Labels that select the pods of one part; immutable in a workload, so never add to them.
+#[must_use]
+pub fn selector(instance: &str, component: Component) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("app.kubernetes.io/name".into(), "hello".into()),
+        (INSTANCE_LABEL.into(), instance.into()),
+        (COMPONENT_LABEL.into(), component.as_str().into()),
+    ])
+}
+
+/// Selects every object of every service.
+#[must_use]
+pub fn managed_selector() -> String {
+    format!("{MANAGED_BY_LABEL}={MANAGER}")
+}
+
+/// Selects every object of one service.
+#[must_use]
+pub fn instance_selector(instance: &str) -> String {
+    format!("{MANAGED_BY_LABEL}={MANAGER},{INSTANCE_LABEL}={instance}")
+}
+
+/// A selector in the form that the scale subresource reports.
+#[must_use]
+pub fn selector_text(instance: &str, component: Component) -> String {
+    let pairs: Vec<String> = selector(instance, component)
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    pairs.join(",")
+}
+
+/// Secret with passwords and URIs.
+#[must_use]
+pub fn credentials(instance: &str) -> String {
+    format!("{instance}-credentials")
+}
+
+/// StatefulSet and headless Service of PostgreSQL.
+#[must_use]
+pub fn database(instance: &str) -> String {
+    format!("{instance}-db")
+}
+
+/// Claim that the StatefulSet makes for its only pod.
+#[must_use]
+pub fn data_claim(instance: &str) -> String {
+    format!("{DATA_VOLUME}-{instance}-db-0")
+}
+
+/// Name of the claim template in the StatefulSet.
+pub const DATA_VOLUME: &str = "data";
+
+/// Migration Job for a hash of its inputs.
+#[must_use]
+pub fn migration(instance: &str, hash: &str) -> String {
+    format!("{instance}-migrate-{hash}")
+}
+
+/// Deployment, Service, autoscaler, disruption budget, Ingress and ServiceAccount.
+#[must_use]
+pub fn app(instance: &str) -> String {
+    instance.into()
+}
+
+/// CronJob and volume of the backups.
+#[must_use]
+pub fn backup(instance: &str) -> String {
+    format!("{instance}-backup")
+}
+
+/// NetworkPolicy of one part.
+#[must_use]
+pub fn network_policy(instance: &str, component: Component) -> String {
+    format!("{instance}-{}", component.as_str())
+}

@@ -1,0 +1,218 @@
+//! The decision: what to write next, given what is wanted and what is there.
+//!
+//! A pure function of facts. It keeps no memory: whatever happened before (a crash, a lost answer,
+//! somebody else's edit), the next call starts from what is there now. That is what makes it
+//! possible to explore every interleaving in a model checker instead of arguing about them.
+
+use std::collections::BTreeMap;
+
+use crate::child::{ChildId, Gate, Kind};
+
+/// What is wanted of one child.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// Which child.
+    pub id: ChildId,
+    /// When it may be written.
+    pub gate: Gate,
+}
+
+/// What is there under the name of a child, or belongs to the resource without being wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// Ours and as wanted (or not compared, when it is not wanted at all).
+    Settled,
+    /// Ours, and different from what is wanted.
+    Drifted,
+    /// On its way out.
+    Deleting,
+    /// It belongs to an earlier resource of this name, whose garbage is still being collected.
+    Predecessor,
+    /// Somebody else's.
+    Foreign,
+}
+
+/// State of a migration Job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobPhase {
+    /// Its pods may be running.
+    Active,
+    /// It has done its work.
+    Succeeded,
+    /// It has given up.
+    Failed,
+}
+
+/// Everything the decision depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Facts {
+    /// Children that are there.
+    pub present: BTreeMap<ChildId, Presence>,
+    /// Phases of the migration Jobs among them.
+    pub jobs: BTreeMap<ChildId, JobPhase>,
+    /// Whether the database answers and runs what is wanted.
+    pub database_ready: bool,
+    /// Replicas of the Deployment, when it exists.
+    pub live_replicas: Option<i32>,
+    /// Replicas wanted; `None` leaves them to the autoscaler.
+    pub wanted_replicas: Option<i32>,
+    /// Replicas of a Deployment that is created now.
+    pub initial_replicas: i32,
+    /// Whether children may be changed at all.
+    pub paused: bool,
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Create the child.
+    Create(ChildId),
+    /// Bring the child to what is wanted.
+    Update(ChildId),
+    /// Delete the child.
+    Delete(ChildId),
+    /// Give the Deployment this number of replicas.
+    Scale(ChildId, i32),
+}
+
+/// How far the wanted migration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Migration {
+    /// It waits for the database, or for another migration to be gone.
+    Pending,
+    /// Its Job exists or is created now.
+    Running,
+    /// Its Job failed; nothing more happens until the inputs change or the Job is deleted.
+    Failed,
+    /// Its Job succeeded.
+    Succeeded,
+}
+
+/// The decision.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// Writes, in order.
+    pub actions: Vec<Action>,
+    /// How far the migration is before these writes.
+    pub migration: Migration,
+    /// Wanted names that somebody else has.
+    pub conflicts: Vec<ChildId>,
+    /// Wanted names that will become free by themselves.
+    pub leaving: Vec<ChildId>,
+}
+
+/// Decides what to write next.
+#[must_use]
+pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
+    let mut plan = Plan {
+        actions: Vec::new(),
+        migration: migration_phase(wanted, facts),
+        conflicts: Vec::new(),
+        leaving: Vec::new(),
+    };
+    for child in wanted {
+        let presence = facts.present.get(&child.id);
+        match presence {
+            Some(Presence::Foreign) => plan.conflicts.push(child.id.clone()),
+            Some(Presence::Deleting | Presence::Predecessor) => plan.leaving.push(child.id.clone()),
+            Some(Presence::Settled | Presence::Drifted) | None => {
+                plan.child(child, presence, facts);
+            }
+        }
+    }
+    plan.remove_unwanted(wanted, facts);
+    if facts.paused {
+        plan.actions.clear();
+    }
+    plan
+}
+
+/// Looks only at the wanted Job: what an earlier one achieved says nothing about this one.
+fn migration_phase(wanted: &[Wanted], facts: &Facts) -> Migration {
+    let job = wanted.iter().find(|child| child.gate == Gate::Migration);
+    let Some(job) = job else {
+        return Migration::Pending;
+    };
+    match (facts.present.get(&job.id), facts.jobs.get(&job.id)) {
+        (Some(Presence::Settled | Presence::Drifted), Some(phase)) => match phase {
+            JobPhase::Active => Migration::Running,
+            JobPhase::Succeeded => Migration::Succeeded,
+            JobPhase::Failed => Migration::Failed,
+        },
+        _ => Migration::Pending,
+    }
+}
+
+impl Plan {
+    fn child(&mut self, child: &Wanted, presence: Option<&Presence>, facts: &Facts) {
+        let id = &child.id;
+        let drifted = presence == Some(&Presence::Drifted);
+        match child.gate {
+            Gate::Always | Gate::IfPresent if drifted => {
+                self.actions.push(Action::Update(id.clone()));
+            }
+            Gate::Always if presence.is_none() => self.actions.push(Action::Create(id.clone())),
+            Gate::Always | Gate::IfPresent => {}
+            Gate::Migration => self.migrate(id, presence, facts),
+            Gate::Migrated => self.roll_out(id, presence, facts),
+        }
+    }
+
+    /// A Job is created only where no other one is left, not even a finished one: were an old
+    /// success kept, going back to its inputs would roll out without a migration.
+    fn migrate(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
+        let mut alone = true;
+        for other in facts.jobs.keys().filter(|other| *other != id) {
+            alone = false;
+            let leaving = matches!(
+                facts.present.get(other),
+                Some(Presence::Deleting | Presence::Predecessor)
+            );
+            if !leaving {
+                self.actions.push(Action::Delete(other.clone()));
+            }
+        }
+        if presence.is_none() && alone && facts.database_ready {
+            self.actions.push(Action::Create(id.clone()));
+            self.migration = Migration::Running;
+        }
+    }
+
+    fn roll_out(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
+        if self.migration == Migration::Succeeded {
+            match presence {
+                None => {
+                    self.actions.push(Action::Create(id.clone()));
+                    // The API server starts a Deployment with one replica when nobody says how many.
+                    if facts.initial_replicas != 1 {
+                        self.actions
+                            .push(Action::Scale(id.clone(), facts.initial_replicas));
+                    }
+                    return;
+                }
+                Some(Presence::Drifted) => self.actions.push(Action::Update(id.clone())),
+                Some(_) => {}
+            }
+        }
+        // The number of pods is independent of what they run: it also follows while a migration is due.
+        if let (Some(wanted), Some(live)) = (facts.wanted_replicas, facts.live_replicas)
+            && wanted != live
+        {
+            self.actions.push(Action::Scale(id.clone(), wanted));
+        }
+    }
+
+    /// Jobs are left to [`Plan::migrate`].
+    fn remove_unwanted(&mut self, wanted: &[Wanted], facts: &Facts) {
+        for (id, presence) in &facts.present {
+            let ours = matches!(presence, Presence::Settled | Presence::Drifted);
+            if ours && id.kind != Kind::Job && !wanted.iter().any(|child| child.id == *id) {
+                self.actions.push(Action::Delete(id.clone()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

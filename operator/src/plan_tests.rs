@@ -1,0 +1,173 @@
+use super::*;
+
+fn deployment() -> ChildId {
+    ChildId::new(Kind::Deployment, "demo")
+}
+
+fn job(name: &str) -> ChildId {
+    ChildId::new(Kind::Job, name)
+}
+
+fn service() -> ChildId {
+    ChildId::new(Kind::Service, "demo")
+}
+
+fn wanted(job_name: &str) -> Vec<Wanted> {
+    [
+        (service(), Gate::Always),
+        (job(job_name), Gate::Migration),
+        (deployment(), Gate::Migrated),
+    ]
+    .map(|(id, gate)| Wanted { id, gate })
+    .into()
+}
+
+/// A cluster in which `new` has been migrated and rolled out.
+fn converged() -> Facts {
+    Facts {
+        present: [service(), job("new"), deployment()]
+            .map(|id| (id, Presence::Settled))
+            .into(),
+        jobs: [(job("new"), JobPhase::Succeeded)].into(),
+        database_ready: true,
+        live_replicas: Some(2),
+        wanted_replicas: Some(2),
+        initial_replicas: 2,
+        paused: false,
+    }
+}
+
+#[test]
+fn nothing_is_written_at_rest() {
+    let plan = plan(&wanted("new"), &converged());
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.migration, Migration::Succeeded);
+}
+
+#[test]
+fn a_first_start_waits_for_the_database_then_migrates_then_rolls_out() {
+    let mut facts = Facts {
+        initial_replicas: 3,
+        wanted_replicas: Some(3),
+        ..Facts::default()
+    };
+    let first = plan(&wanted("new"), &facts);
+    assert_eq!(first.actions, [Action::Create(service())]);
+    assert_eq!(first.migration, Migration::Pending);
+
+    facts.present.insert(service(), Presence::Settled);
+    facts.database_ready = true;
+    let second = plan(&wanted("new"), &facts);
+    assert_eq!(second.actions, [Action::Create(job("new"))]);
+    assert_eq!(second.migration, Migration::Running);
+
+    facts.present.insert(job("new"), Presence::Settled);
+    facts.jobs.insert(job("new"), JobPhase::Active);
+    assert_eq!(plan(&wanted("new"), &facts).actions, []);
+
+    facts.jobs.insert(job("new"), JobPhase::Succeeded);
+    let last = plan(&wanted("new"), &facts);
+    assert_eq!(
+        last.actions,
+        [Action::Create(deployment()), Action::Scale(deployment(), 3)]
+    );
+}
+
+#[test]
+fn a_failed_migration_leaves_the_old_pods_and_does_not_loop() {
+    let mut facts = converged();
+    facts.jobs.insert(job("new"), JobPhase::Failed);
+    facts.present.insert(deployment(), Presence::Drifted);
+    let plan = plan(&wanted("new"), &facts);
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.migration, Migration::Failed);
+}
+
+#[test]
+fn the_number_of_pods_follows_also_while_a_migration_failed() {
+    let mut facts = converged();
+    facts.jobs.insert(job("new"), JobPhase::Failed);
+    facts.present.insert(deployment(), Presence::Drifted);
+    facts.wanted_replicas = Some(5);
+    let plan = plan(&wanted("new"), &facts);
+    assert_eq!(plan.actions, [Action::Scale(deployment(), 5)]);
+}
+
+#[test]
+fn another_migration_must_be_gone_before_the_next_starts() {
+    for phase in [JobPhase::Active, JobPhase::Succeeded, JobPhase::Failed] {
+        let mut facts = converged();
+        facts.jobs = [(job("old"), phase)].into();
+        facts.present.remove(&job("new"));
+        facts.present.insert(job("old"), Presence::Settled);
+        facts.present.insert(deployment(), Presence::Drifted);
+        let first = plan(&wanted("new"), &facts);
+        assert_eq!(first.actions, [Action::Delete(job("old"))], "{phase:?}");
+
+        facts.present.insert(job("old"), Presence::Deleting);
+        let second = plan(&wanted("new"), &facts);
+        assert_eq!(second.actions, [], "{phase:?}");
+        assert_eq!(second.migration, Migration::Pending);
+    }
+}
+
+#[test]
+fn an_unready_database_starts_no_migration_but_keeps_a_finished_one() {
+    let mut facts = converged();
+    facts.database_ready = false;
+    facts.present.insert(deployment(), Presence::Drifted);
+    assert_eq!(
+        plan(&wanted("new"), &facts).actions,
+        [Action::Update(deployment())]
+    );
+    facts.present.remove(&job("new"));
+    facts.jobs.clear();
+    assert_eq!(plan(&wanted("new"), &facts).actions, []);
+}
+
+#[test]
+fn the_autoscaler_owns_the_number_of_pods() {
+    let mut facts = converged();
+    facts.wanted_replicas = None;
+    facts.live_replicas = Some(7);
+    facts.present.insert(deployment(), Presence::Drifted);
+    assert_eq!(
+        plan(&wanted("new"), &facts).actions,
+        [Action::Update(deployment())]
+    );
+}
+
+#[test]
+fn a_foreign_object_is_reported_and_never_written() {
+    let mut facts = converged();
+    for id in [service(), job("new"), deployment()] {
+        facts.present.insert(id, Presence::Foreign);
+    }
+    facts.jobs.clear();
+    let plan = plan(&wanted("new"), &facts);
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.conflicts, [service(), job("new"), deployment()]);
+}
+
+#[test]
+fn unwanted_children_are_deleted_once() {
+    let mut facts = converged();
+    let orphan = ChildId::new(Kind::Ingress, "demo");
+    facts.present.insert(orphan.clone(), Presence::Settled);
+    assert_eq!(
+        plan(&wanted("new"), &facts).actions,
+        [Action::Delete(orphan.clone())]
+    );
+    facts.present.insert(orphan, Presence::Deleting);
+    assert_eq!(plan(&wanted("new"), &facts).actions, []);
+}
+
+#[test]
+fn paused_writes_nothing_but_still_sees() {
+    let mut facts = converged();
+    facts.paused = true;
+    facts.present.insert(service(), Presence::Drifted);
+    let plan = plan(&wanted("new"), &facts);
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.migration, Migration::Succeeded);
+}

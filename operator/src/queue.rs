@@ -1,0 +1,264 @@
+//! Which resource is looked at next, and when. Pure: time comes in as an argument.
+//!
+//! One resource is never handled twice at once; a trigger during its handling leads to one more
+//! pass. Whatever is triggered often does not keep others waiting: the earliest due goes first.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// Namespace and name of a resource.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Key {
+    /// Namespace.
+    pub namespace: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+}
+
+impl Key {
+    /// The resource `name` in `namespace`.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+/// How long triggers are collected before a pass: one change often shows up in several watches.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// A resource that failed is not tried again sooner than this, however often it is triggered.
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Entry {
+    due: Option<Instant>,
+    running: bool,
+    triggered: bool,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+/// The queue.
+#[derive(Debug, Default)]
+pub struct Queue {
+    entries: HashMap<Key, Entry>,
+    due: BTreeSet<(Instant, Key)>,
+}
+
+/// What to do with a resource after a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Look again after this time, or when triggered.
+    After(Duration),
+    /// It failed: look again after a delay that grows from the first to the second.
+    Failed(Duration, Duration),
+    /// It is gone.
+    Forget,
+}
+
+impl Queue {
+    /// Something about the resource changed.
+    pub fn trigger(&mut self, key: Key, now: Instant) {
+        let entry = self.entries.entry(key.clone()).or_default();
+        if entry.running {
+            entry.triggered = true;
+            return;
+        }
+        let earliest = entry
+            .not_before
+            .map_or(now + SETTLE, |time| time.max(now + SETTLE));
+        if entry.due.is_none_or(|due| due > earliest) {
+            Self::schedule(&mut self.due, entry, key, earliest);
+        }
+    }
+
+    /// Something may have been missed: look at every resource, spread over `period`.
+    pub fn trigger_all(&mut self, now: Instant, period: Duration) {
+        let keys: Vec<Key> = self.entries.keys().cloned().collect();
+        let count = u32::try_from(keys.len()).unwrap_or(u32::MAX).max(1);
+        for (index, key) in (0_u32..).zip(keys) {
+            self.trigger(key, now + period * index / count);
+        }
+    }
+
+    /// Takes the resource that is due longest, if there is one.
+    pub fn take(&mut self, now: Instant) -> Option<Key> {
+        let (due, _) = self.due.first()?;
+        if *due > now {
+            return None;
+        }
+        let (_, key) = self.due.pop_first()?;
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.due = None;
+            entry.running = true;
+        }
+        Some(key)
+    }
+
+    /// The pass over `key` ended. `jitter` is in 0..1 and spreads retries.
+    pub fn done(&mut self, key: &Key, now: Instant, next: Next, jitter: f64) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.running = false;
+        let triggered = std::mem::take(&mut entry.triggered);
+        let delay = match next {
+            Next::Forget if !triggered => {
+                self.entries.remove(key);
+                return;
+            }
+            Next::Forget => Duration::ZERO,
+            Next::After(delay) => {
+                entry.failures = 0;
+                entry.not_before = None;
+                delay.mul_f64(1.0 - 0.1 * jitter)
+            }
+            Next::Failed(shortest, longest) => {
+                let delay = (shortest * 2_u32.saturating_pow(entry.failures.min(20))).min(longest);
+                entry.failures = entry.failures.saturating_add(1);
+                entry.not_before = Some(now + delay.min(FAILED_PAUSE));
+                delay.mul_f64(1.0 - 0.3 * jitter)
+            }
+        };
+        Self::schedule(&mut self.due, entry, key.clone(), now + delay);
+        if triggered {
+            self.trigger(key.clone(), now);
+        }
+    }
+
+    fn schedule(due: &mut BTreeSet<(Instant, Key)>, entry: &mut Entry, key: Key, time: Instant) {
+        if let Some(old) = entry.due.replace(time) {
+            due.remove(&(old, key.clone()));
+        }
+        due.insert((time, key));
+    }
+
+    /// When the next resource is due.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(time, _)| *time)
+    }
+
+    /// Number of resources known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no resource is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Number of resources due by now that wait for a worker.
+    #[must_use]
+    pub fn waiting(&self, now: Instant) -> usize {
+        self.due.iter().take_while(|(due, _)| *due <= now).count()
+    }
+
+    /// Number of resources whose last pass failed.
+    #[must_use]
+    pub fn failing(&self) -> usize {
+        self.entries
+            .values()
+            .filter(|entry| entry.failures > 0)
+            .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn key(name: &str) -> Key {
+        Key::new("ns", name)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resource_is_never_handled_twice_at_once() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.trigger(key("a"), now);
+        queue.trigger(key("a"), now);
+        assert_eq!(queue.take(now + SETTLE), Some(key("a")));
+        queue.trigger(key("a"), now);
+        assert_eq!(queue.take(now + SECOND), None);
+        queue.done(&key("a"), now, Next::After(SECOND * 600), 0.0);
+        assert_eq!(queue.take(now + SETTLE), Some(key("a")));
+        queue.done(&key("a"), now, Next::After(SECOND * 600), 0.0);
+        assert_eq!(queue.take(now + SECOND), None);
+        assert_eq!(queue.take(now + SECOND * 600), Some(key("a")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_back_off_and_triggers_do_not_reset_it() {
+        let mut now = Instant::now();
+        let mut queue = Queue::default();
+        queue.trigger(key("bad"), now);
+        now += SETTLE;
+        let mut passes = 0;
+        let end = now + SECOND * 300;
+        while now < end {
+            if let Some(key) = queue.take(now) {
+                passes += 1;
+                queue.done(&key, now, Next::Failed(SECOND * 300, SECOND * 900), 0.0);
+            }
+            now += SECOND;
+        }
+        assert_eq!(passes, 1);
+        // A child that changes all the time still causes at most one pass a second.
+        passes = 0;
+        for _ in 0..100 {
+            queue.trigger(key("bad"), now);
+            if let Some(key) = queue.take(now) {
+                passes += 1;
+                queue.done(&key, now, Next::Failed(SECOND, SECOND * 60), 0.0);
+            }
+            now += SECOND / 10;
+        }
+        assert!((8..=11).contains(&passes), "{passes}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_resource_does_not_starve_the_others() {
+        let mut now = Instant::now();
+        let mut queue = Queue::default();
+        queue.trigger(key("quiet"), now);
+        let mut seen = Vec::new();
+        for _ in 0..10 {
+            queue.trigger(key("busy"), now);
+            now += SETTLE;
+            if let Some(key) = queue.take(now) {
+                queue.done(&key, now, Next::After(SECOND), 0.0);
+                seen.push(key);
+            }
+        }
+        assert!(seen[..2].contains(&key("quiet")), "{seen:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resource_that_is_gone_is_forgotten() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.trigger(key("a"), now);
+        queue.take(now + SETTLE);
+        queue.done(&key("a"), now, Next::Forget, 0.0);
+        assert!(queue.is_empty());
+        queue.trigger(key("a"), now);
+        queue.take(now + SETTLE);
+        queue.trigger(key("a"), now);
+        queue.done(&key("a"), now, Next::Forget, 0.0);
+        assert_eq!(queue.len(), 1);
+    }
+}

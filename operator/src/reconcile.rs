@@ -1,0 +1,197 @@
+//! One pass over one resource: dereference, validate, build, apply, status.
+
+use std::time::Duration;
+
+use hello_crds::{HelloService, HelloServiceStatus};
+use kube::ResourceExt;
+
+use crate::{
+    api::Cluster,
+    apply, build, dereference,
+    error::{Error, Result},
+    events::Events,
+    queue::{Key, Next},
+    status,
+    validate::{self, Database, DefaultImages, Validated},
+};
+
+/// A settled resource is looked at again after this time, in case every watch missed something.
+const RESYNC: Duration = Duration::from_secs(600);
+/// A resource on its way: watches say when something happens, this is the safety net.
+const IN_PROGRESS: Duration = Duration::from_secs(15);
+/// The Secret with an external address is not ours, so no watch tells about it.
+const EXTERNAL_POLL: Duration = Duration::from_secs(30);
+
+/// What a pass needs.
+#[derive(Clone)]
+pub struct Context {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Where transitions are told.
+    pub events: Events,
+    /// Images for resources that name none.
+    pub images: DefaultImages,
+}
+
+/// What came of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// When to look again.
+    pub next: Next,
+    /// Value of the metric's label.
+    pub label: &'static str,
+    /// Whether the service serves; `None` when that is not known.
+    pub ready: Option<bool>,
+}
+
+/// Looks at a resource and does what is to be done. Every error ends in an outcome.
+pub async fn reconcile(context: &Context, key: &Key) -> Outcome {
+    let (namespace, name) = (&*key.namespace, &*key.name);
+    let error = match pass(context, namespace, name).await {
+        Ok(outcome) => return outcome,
+        Err(error) => error,
+    };
+    let class = error.class();
+    if error.is_terminating_namespace() {
+        tracing::debug!(namespace, name, "the namespace is being deleted");
+        return Outcome {
+            next: Next::After(IN_PROGRESS),
+            label: "leaving",
+            ready: None,
+        };
+    }
+    tracing::warn!(namespace, name, class = class.as_str(), %error, "reconcile failed");
+    let (shortest, longest) = class.delays();
+    Outcome {
+        next: Next::Failed(shortest, longest),
+        label: class.as_str(),
+        ready: None,
+    }
+}
+
+async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Outcome> {
+    let cluster = &context.cluster;
+    let Some(raw) = cluster.service(namespace, name).await? else {
+        return Ok(gone());
+    };
+    if raw.metadata.deletion_timestamp.is_some() {
+        // Owner references do the rest; whatever is created now would be garbage.
+        return Ok(gone());
+    }
+    let uid = raw.uid().unwrap_or_default();
+    let service = match dereference::parse(raw.clone()) {
+        Ok(service) => service,
+        Err(error) => {
+            report_unparsed(cluster, &raw, &error).await?;
+            return Err(error);
+        }
+    };
+    match advance(context, &service).await {
+        Ok((validated, applied)) => {
+            let new = status::status(&validated, &applied, service.status.as_ref());
+            report(context, &service, &uid, &new).await?;
+            Ok(outcome(&validated, &applied, &new))
+        }
+        Err(error) => {
+            let identity = validate::identity(&service)?;
+            if let Some(new) = status::failed(&identity, &error, service.status.as_ref()) {
+                report(context, &service, &uid, &new).await?;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn advance(context: &Context, service: &HelloService) -> Result<(Validated, apply::Applied)> {
+    let cluster = &context.cluster;
+    let validated = validate::validate(service, &context.images)?;
+    let (namespace, name) = (&validated.identity.namespace, &validated.identity.name);
+    let mut observed = dereference::observe(cluster, namespace, name).await?;
+    dereference::find_data(cluster, &validated, &mut observed).await?;
+    let inputs = dereference::inputs(cluster, &validated, &observed).await?;
+    let prepared = build::build(&validated, &inputs).prepare()?;
+    let wanted = prepared.children.iter().map(|child| &child.id);
+    dereference::find_unlabelled(cluster, namespace, wanted, &mut observed).await?;
+    let applied = apply::apply(cluster, &validated, prepared, observed).await?;
+    Ok((validated, applied))
+}
+
+fn gone() -> Outcome {
+    Outcome {
+        next: Next::Forget,
+        label: "gone",
+        ready: None,
+    }
+}
+
+fn outcome(service: &Validated, applied: &apply::Applied, new: &HelloServiceStatus) -> Outcome {
+    let ready = status::is_ready(new);
+    let next = match &service.database {
+        Database::External { .. } => EXTERNAL_POLL,
+        Database::Managed { .. } if ready => RESYNC,
+        Database::Managed { .. } => IN_PROGRESS,
+    };
+    Outcome {
+        next: Next::After(next),
+        label: if applied.writes() > 0 {
+            "changed"
+        } else {
+            "unchanged"
+        },
+        ready: Some(ready),
+    }
+}
+
+/// Writes the status when it says something new, and tells the transitions.
+async fn report(
+    context: &Context,
+    service: &HelloService,
+    uid: &str,
+    new: &HelloServiceStatus,
+) -> Result<()> {
+    if service.status.as_ref() == Some(new) {
+        return Ok(());
+    }
+    let value = serde_json::to_value(new).map_err(|source| Error::Json {
+        what: "status".into(),
+        source,
+    })?;
+    let namespace = service.namespace().unwrap_or_default();
+    context
+        .cluster
+        .patch_status(&namespace, &service.name_any(), uid, &value)
+        .await?;
+    context
+        .events
+        .publish(service, service.status.as_ref(), new)
+        .await;
+    Ok(())
+}
+
+/// Reports on a resource that does not parse, of which only the metadata can be trusted.
+async fn report_unparsed(
+    cluster: &Cluster,
+    raw: &kube::api::DynamicObject,
+    error: &Error,
+) -> Result<()> {
+    let old: Option<HelloServiceStatus> = serde_json::from_value(raw.data["status"].clone()).ok();
+    let identity = validate::Identity {
+        namespace: raw.namespace().unwrap_or_default(),
+        name: raw.name_any(),
+        uid: raw.uid().unwrap_or_default(),
+        generation: raw.metadata.generation.unwrap_or_default(),
+    };
+    let Some(new) = status::failed(&identity, error, old.as_ref()) else {
+        return Ok(());
+    };
+    if old.as_ref() == Some(&new) {
+        return Ok(());
+    }
+    let value = serde_json::to_value(&new).map_err(|source| Error::Json {
+        what: "status".into(),
+        source,
+    })?;
+    cluster
+        .patch_status(&identity.namespace, &identity.name, &identity.uid, &value)
+        .await
+}

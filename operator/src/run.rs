@@ -1,0 +1,174 @@
+//! What needs a cluster: the long-running operator, and the difference to a cluster.
+
+use std::{error::Error, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use kube::{Client, Config, ResourceExt};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    api::Cluster,
+    build,
+    child::ChildId,
+    cli::LogFormat,
+    controller, dereference,
+    events::Events,
+    facts,
+    health::{self, Health},
+    metrics::Metrics,
+    offline,
+    plan::{Presence, plan},
+    reconcile::Context,
+    validate::{self, DefaultImages},
+    watch,
+};
+
+/// Settings of the long-running operator.
+#[derive(Debug)]
+pub struct Options {
+    /// Images for resources that name none.
+    pub images: DefaultImages,
+    /// Only this namespace.
+    pub namespace: Option<String>,
+    /// Address of health and metrics.
+    pub listen: SocketAddr,
+    /// Log filter.
+    pub log_level: String,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Name of this pod.
+    pub pod_name: Option<String>,
+}
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When there is no cluster to talk to, the address cannot be bound, or a setting is wrong.
+pub fn run(options: Options) -> Outcome<()> {
+    log(&options)?;
+    // Two threads: reconciles wait for the API server most of their time.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(operate(options))
+}
+
+fn log(options: &Options) -> Outcome<()> {
+    let filter = EnvFilter::try_new(&options.log_level)
+        .map_err(|error| format!("--log-level {:?}: {error}", options.log_level))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match options.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+async fn operate(options: Options) -> Outcome<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let metrics = Arc::new(Metrics::default());
+    let health = Arc::new(Health::default());
+    health::serve(options.listen, Arc::clone(&health), Arc::clone(&metrics))
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+    let client = client().await?;
+    let context = Context {
+        cluster: Cluster::new(client.clone(), Arc::clone(&metrics)),
+        events: Events::new(client.clone(), options.pod_name.clone()),
+        images: options.images,
+    };
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    tracing::info!(
+        namespace = options.namespace.as_deref().unwrap_or("(all)"),
+        "started"
+    );
+    metrics.leader.set(1);
+    let signals = watch::start(&client, options.namespace.as_deref(), &metrics);
+    let controller = tokio::spawn(controller::run(context, signals, metrics, health, stopped));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = async { while !controller.is_finished() { tokio::time::sleep(Duration::from_millis(200)).await } } => {
+            return Err("the controller ended by itself".into());
+        }
+    }
+    tracing::info!("stopping");
+    stop.send(true)?;
+    controller.await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A client without hidden retries: the queue decides when to try again.
+async fn client() -> Outcome<Client> {
+    let mut config = Config::infer().await?;
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    Ok(Client::try_from(config)?)
+}
+
+/// How the cluster differs from what the HelloServices in a file lead to; empty when it does not.
+///
+/// # Errors
+/// When the file is not usable or the cluster does not answer.
+pub fn diff(file: &Path, images: &DefaultImages) -> Outcome<String> {
+    let services = offline::read(file)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let client = client().await?;
+        let cluster = Cluster::new(client, Arc::new(Metrics::default()));
+        let mut text = String::new();
+        for service in services {
+            text.push_str(&diff_one(&cluster, service, images).await?);
+        }
+        Ok(text)
+    })
+}
+
+async fn diff_one(
+    cluster: &Cluster,
+    mut service: hello_crds::HelloService,
+    images: &DefaultImages,
+) -> Outcome<String> {
+    let namespace = service.namespace().unwrap_or_else(|| "default".into());
+    // The live one says which objects are its own.
+    let live = cluster.service(&namespace, &service.name_any()).await?;
+    service.metadata.namespace = Some(namespace.clone());
+    service.metadata.uid = live.and_then(|live| live.uid());
+    let validated = validate::validate(&service, images)?;
+    let mut observed = dereference::observe(cluster, &namespace, &service.name_any()).await?;
+    dereference::find_data(cluster, &validated, &mut observed).await?;
+    let inputs = dereference::inputs(cluster, &validated, &observed).await?;
+    let prepared = build::build(&validated, &inputs).prepare()?;
+    let ids: Vec<ChildId> = prepared
+        .children
+        .iter()
+        .map(|child| child.id.clone())
+        .collect();
+    dereference::find_unlabelled(cluster, &namespace, ids.iter(), &mut observed).await?;
+    let facts = facts::facts(&validated, &prepared, &observed);
+    let plan = plan(&facts::wanted(&prepared), &facts);
+    let mut text = String::new();
+    for id in &ids {
+        let word = match facts.present.get(id) {
+            None => "missing",
+            Some(Presence::Drifted) => "differs",
+            Some(Presence::Foreign) => "foreign",
+            Some(Presence::Deleting | Presence::Predecessor) => "leaving",
+            Some(Presence::Settled) => continue,
+        };
+        text.push_str(&format!("{word:8} {namespace}/{id}\n"));
+    }
+    for action in plan.actions {
+        text.push_str(&format!("next     {action:?}\n"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,381 @@
+//! Step 5: what to report, computed from what was applied.
+
+use hello_crds::{BackupStatus, DatabaseStatus, HelloServiceStatus, MigrationStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::api::DynamicObject;
+
+use crate::{
+    apply::Applied,
+    child::{ChildId, Kind},
+    error::{Class, Error},
+    facts,
+    names::{self, Component},
+    plan::{Migration, Presence},
+    trouble,
+    validate::{Database, Identity, Image, Validated},
+};
+
+/// Types of conditions.
+pub mod condition {
+    /// Everything is as the spec says, and serves.
+    pub const READY: &str = "Ready";
+    /// Something is on its way to what the spec says.
+    pub const PROGRESSING: &str = "Progressing";
+    /// Something needs a person, or serves less than it should.
+    pub const DEGRADED: &str = "Degraded";
+    /// The database answers and runs what the spec says.
+    pub const DATABASE_READY: &str = "DatabaseReady";
+    /// The schema is the one that the wanted image needs.
+    pub const MIGRATED: &str = "Migrated";
+    /// Children are not changed because spec.paused is set.
+    pub const PAUSED: &str = "Paused";
+}
+
+/// A finding about one part: true or not, why, and in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Finding {
+    holds: bool,
+    reason: &'static str,
+    message: String,
+}
+
+fn yes(reason: &'static str, message: impl Into<String>) -> Finding {
+    Finding {
+        holds: true,
+        reason,
+        message: message.into(),
+    }
+}
+
+fn no(reason: &'static str, message: impl Into<String>) -> Finding {
+    Finding {
+        holds: false,
+        reason,
+        message: message.into(),
+    }
+}
+
+/// Status after a pass that reached the end.
+#[must_use]
+pub fn status(
+    service: &Validated,
+    applied: &Applied,
+    old: Option<&HelloServiceStatus>,
+) -> HelloServiceStatus {
+    let identity = &service.identity;
+    let database = database(service, applied);
+    let migrated = migrated(service, applied);
+    let app = app(service, applied);
+    let blocked = blocked(applied);
+    let ready = match &blocked {
+        Some(blocked) => blocked.clone(),
+        None if !database.holds => database.clone(),
+        None if !migrated.holds => migrated.clone(),
+        None if !app.holds => app.clone(),
+        None if service.paused => no("Paused", "spec.paused is set"),
+        None => yes("Serving", "everything is as the spec says"),
+    };
+    let needs_person = blocked.is_some() || needs_person(ready.reason);
+    let progressing = if ready.holds || needs_person || service.paused {
+        no(ready.reason, ready.message.clone())
+    } else {
+        yes(ready.reason, ready.message.clone())
+    };
+    let degraded = if needs_person {
+        yes(ready.reason, ready.message.clone())
+    } else {
+        no("NoFault", "")
+    };
+    let paused = if service.paused {
+        yes(
+            "SpecPaused",
+            "children are not changed while spec.paused is set",
+        )
+    } else {
+        no("Active", "")
+    };
+    let findings = [
+        (condition::READY, ready),
+        (condition::PROGRESSING, progressing),
+        (condition::DEGRADED, degraded),
+        (condition::DATABASE_READY, database),
+        (condition::MIGRATED, migrated),
+        (condition::PAUSED, paused),
+    ];
+    let deployment = applied.get(&ChildId::new(Kind::Deployment, names::app(&identity.name)));
+    let running = deployment.and_then(running_image);
+    let count = |name: &str| {
+        let live = deployment?;
+        live.data["status"][name]
+            .as_i64()
+            .unwrap_or_default()
+            .try_into()
+            .ok()
+    };
+    HelloServiceStatus {
+        observed_generation: Some(identity.generation),
+        conditions: conditions(&findings, identity.generation, old),
+        replicas: Some(count("replicas").unwrap_or_default()),
+        ready_replicas: Some(count("readyReplicas").unwrap_or_default()),
+        selector: Some(names::selector_text(&identity.name, Component::App)),
+        endpoint: Some(endpoint(service)),
+        version: running.as_deref().map(Image::version_of),
+        image: running,
+        database: Some(database_status(service)),
+        migration: migration_status(applied),
+        backup: backup_status(service, applied),
+    }
+}
+
+/// Status after a pass that an error ended before anything could be said about the parts: what was
+/// known of them is kept.
+#[must_use]
+pub fn failed(
+    identity: &Identity,
+    error: &Error,
+    old: Option<&HelloServiceStatus>,
+) -> Option<HelloServiceStatus> {
+    let reason = match error.class() {
+        // It may be gone in a moment, and the API server is what failed: nothing to report there.
+        Class::Transient => return None,
+        Class::Invalid => "InvalidSpec",
+        Class::Waiting => "ReferenceMissing",
+        Class::Conflict => "Conflict",
+    };
+    let finding = no(reason, error.to_string());
+    let findings = [
+        (condition::READY, finding.clone()),
+        (
+            condition::DEGRADED,
+            Finding {
+                holds: true,
+                ..finding.clone()
+            },
+        ),
+        (condition::PROGRESSING, finding),
+    ];
+    let mut status = old.cloned().unwrap_or_default();
+    let mut conditions = conditions(&findings, identity.generation, old);
+    let kept = status
+        .conditions
+        .into_iter()
+        .filter(|kept| findings.iter().all(|(type_, _)| kept.type_ != *type_));
+    conditions.extend(kept);
+    status.conditions = conditions;
+    status.observed_generation = Some(identity.generation);
+    Some(status)
+}
+
+/// What makes it useless to wait.
+fn blocked(applied: &Applied) -> Option<Finding> {
+    if let Some((id, error)) = applied.refused().first() {
+        return Some(no("Refused", format!("{id}: {error}")));
+    }
+    let conflict = applied.plan().conflicts.first()?;
+    Some(no(
+        "Conflict",
+        format!("{conflict} exists and does not belong to this resource; rename or delete it"),
+    ))
+}
+
+fn needs_person(reason: &str) -> bool {
+    matches!(
+        reason,
+        "ImagePullFailed"
+            | "ContainerNotStarted"
+            | "ContainerFailed"
+            | "Unschedulable"
+            | "MigrationFailed"
+            | "RolloutStuck"
+    )
+}
+
+fn database(service: &Validated, applied: &Applied) -> Finding {
+    if matches!(service.database, Database::External { .. }) {
+        return yes(
+            "External",
+            "the Secret holds an address; the migration shows whether it answers",
+        );
+    }
+    if applied.facts().database_ready {
+        return yes("DatabaseServing", "the server is ready");
+    }
+    let instance = &service.identity.name;
+    if let Some(trouble) = trouble::of(applied.pods(), Component::Database) {
+        let claim = ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance));
+        let pending = applied
+            .get(&claim)
+            .filter(|claim| claim.data["status"]["phase"] == "Pending");
+        if let (Some(claim), "Unschedulable") = (pending, trouble.reason) {
+            let class = claim.data["spec"]["storageClassName"]
+                .as_str()
+                .unwrap_or("default");
+            let message = format!(
+                "claim {} is not bound (storage class {class}): {}",
+                names::data_claim(instance),
+                trouble.message
+            );
+            return no("VolumePending", message);
+        }
+        return no(trouble.reason, trouble.message);
+    }
+    let server = ChildId::new(Kind::StatefulSet, names::database(instance));
+    match applied.facts().present.get(&server) {
+        Some(Presence::Predecessor | Presence::Deleting) => no(
+            "DatabaseLeaving",
+            "an earlier server of this name is still being removed",
+        ),
+        _ => no("DatabaseStarting", "the server is not ready yet"),
+    }
+}
+
+fn migrated(service: &Validated, applied: &Applied) -> Finding {
+    let image = service.image.as_str();
+    match applied.plan().migration {
+        Migration::Succeeded => yes("MigrationSucceeded", format!("the schema fits {image}")),
+        Migration::Failed => {
+            let said = trouble::of(applied.pods(), Component::Migration)
+                .map_or_else(|| "see the Job's events".into(), |trouble| trouble.message);
+            let advice =
+                "the previous version stays; change the spec, or delete the Job to try again";
+            no("MigrationFailed", format!("{said} ({advice})"))
+        }
+        Migration::Running => match trouble::of(applied.pods(), Component::Migration) {
+            Some(trouble) => no(trouble.reason, trouble.message),
+            None => no("MigrationRunning", format!("the migration of {image} runs")),
+        },
+        Migration::Pending if applied.facts().jobs.is_empty() => {
+            no("MigrationWaiting", "the migration waits for the database")
+        }
+        Migration::Pending => no(
+            "MigrationReplacing",
+            "the migration waits until the earlier Job is gone",
+        ),
+    }
+}
+
+fn app(service: &Validated, applied: &Applied) -> Finding {
+    let id = ChildId::new(Kind::Deployment, names::app(&service.identity.name));
+    let Some(live) = applied.get(&id) else {
+        return no("RolloutWaiting", "the application is not deployed yet");
+    };
+    if facts::rolled_out(live) {
+        return yes("RolledOut", "every replica runs the wanted version");
+    }
+    if let Some(trouble) = trouble::of(applied.pods(), Component::App) {
+        return no(trouble.reason, trouble.message);
+    }
+    let stuck = live.data["status"]["conditions"]
+        .as_array()
+        .and_then(|conditions| {
+            conditions.iter().find(|condition| {
+                (condition["type"] == "ReplicaFailure" && condition["status"] == "True")
+                    || condition["reason"] == "ProgressDeadlineExceeded"
+            })
+        });
+    match stuck {
+        Some(condition) => no(
+            "RolloutStuck",
+            condition["message"].as_str().unwrap_or_default(),
+        ),
+        None => no(
+            "RollingOut",
+            "not every replica runs the wanted version yet",
+        ),
+    }
+}
+
+/// Conditions in their fixed order; the time of one changes only with its status.
+fn conditions(
+    findings: &[(&str, Finding)],
+    generation: i64,
+    old: Option<&HelloServiceStatus>,
+) -> Vec<Condition> {
+    findings
+        .iter()
+        .map(|(type_, finding)| {
+            let status = if finding.holds { "True" } else { "False" };
+            let before = old
+                .and_then(|old| old.conditions.iter().find(|c| c.type_ == *type_))
+                .filter(|before| before.status == status);
+            Condition {
+                type_: (*type_).into(),
+                status: status.into(),
+                reason: finding.reason.into(),
+                message: finding.message.clone(),
+                observed_generation: Some(generation),
+                last_transition_time: before.map_or_else(now, |c| c.last_transition_time.clone()),
+            }
+        })
+        .collect()
+}
+
+fn now() -> Time {
+    Time(jiff::Timestamp::now())
+}
+
+fn running_image(deployment: &DynamicObject) -> Option<String> {
+    let containers = deployment.data["spec"]["template"]["spec"]["containers"].as_array()?;
+    let app = containers
+        .iter()
+        .find(|container| container["name"] == "app")?;
+    app["image"].as_str().map(str::to_owned)
+}
+
+fn endpoint(service: &Validated) -> String {
+    let identity = &service.identity;
+    let host = format!("{}.{}.svc", names::app(&identity.name), identity.namespace);
+    match service.expose.service.port {
+        80 => format!("http://{host}"),
+        port => format!("http://{host}:{port}"),
+    }
+}
+
+fn database_status(service: &Validated) -> DatabaseStatus {
+    match &service.database {
+        Database::Managed { .. } => DatabaseStatus {
+            kind: "managed".into(),
+            volume_claim: Some(names::data_claim(&service.identity.name)),
+        },
+        Database::External { .. } => DatabaseStatus {
+            kind: "external".into(),
+            volume_claim: None,
+        },
+    }
+}
+
+fn migration_status(applied: &Applied) -> Option<MigrationStatus> {
+    let job = applied.wanted().iter().find(|id| id.kind == Kind::Job)?;
+    let phase = match applied.plan().migration {
+        Migration::Pending => "Pending",
+        Migration::Running => "Running",
+        Migration::Failed => "Failed",
+        Migration::Succeeded => "Succeeded",
+    };
+    Some(MigrationStatus {
+        job: job.name.clone(),
+        phase: phase.into(),
+    })
+}
+
+fn backup_status(service: &Validated, applied: &Applied) -> Option<BackupStatus> {
+    service.backup.as_ref()?;
+    let id = ChildId::new(Kind::CronJob, names::backup(&service.identity.name));
+    let time = |name: &str| {
+        let live = applied.get(&id)?;
+        live.data["status"][name].as_str().map(str::to_owned)
+    };
+    Some(BackupStatus {
+        last_schedule_time: time("lastScheduleTime"),
+        last_success_time: time("lastSuccessfulTime"),
+    })
+}
+
+/// Whether a status shows a service that serves.
+#[must_use]
+pub fn is_ready(status: &HelloServiceStatus) -> bool {
+    status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == condition::READY && condition.status == "True")
+}

@@ -1,0 +1,166 @@
+//! Watches: they carry metadata only and say no more than "look at this resource again".
+//!
+//! Each kind has a watch and a back-off of its own, so one that fails delays no other.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use hello_crds::HelloService;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ApiResource, DynamicObject, PartialObjectMeta},
+    runtime::watcher::{self, Event},
+};
+use tokio::sync::mpsc;
+
+use crate::{child::Kind, metrics::Metrics, names, queue::Key};
+
+/// What a watch tells the controller.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Look at this resource.
+    Changed(Key),
+    /// The list of resources was read for the first time.
+    Listed,
+    /// A watch was interrupted: deletions may have been missed.
+    Interrupted,
+}
+
+/// Longest delay before a broken watch is opened again.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+const SHORTEST_DELAY: Duration = Duration::from_millis(200);
+
+/// Below the idle time of common load balancers, which cut silent connections after four minutes.
+const WATCH_SECONDS: u32 = 200;
+
+/// Objects per page of a list: bounds the memory that a list needs.
+const PAGE: u32 = 250;
+
+/// Starts every watch; they end when the receiver is dropped.
+#[must_use]
+pub fn start(
+    client: &Client,
+    namespace: Option<&str>,
+    metrics: &Arc<Metrics>,
+) -> mpsc::Receiver<Signal> {
+    let (sender, receiver) = mpsc::channel(256);
+    let config = watcher::Config::default()
+        .timeout(WATCH_SECONDS)
+        .page_size(PAGE);
+    let spawn = |resource: ApiResource, config: watcher::Config, source: Source| {
+        let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        tokio::spawn(run(
+            api,
+            config,
+            source,
+            sender.clone(),
+            Arc::clone(metrics),
+        ));
+    };
+    spawn(
+        ApiResource::erase::<HelloService>(&()),
+        config.clone(),
+        Source::Resource(HashMap::new()),
+    );
+    let config = config.labels(&names::managed_selector());
+    for kind in Kind::ALL {
+        spawn(kind.resource(), config.clone(), Source::Child);
+    }
+    spawn(ApiResource::erase::<Pod>(&()), config, Source::Child);
+    receiver
+}
+
+/// What a watched object is to us.
+enum Source {
+    /// The resource itself, with what was last seen of each: its own status is no news.
+    Resource(HashMap<Key, u64>),
+    /// Something that belongs to a resource.
+    Child,
+}
+
+impl Source {
+    fn changed(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Key> {
+        let namespace = object.namespace()?;
+        match self {
+            Self::Child => {
+                let instance = object.labels().get(names::INSTANCE_LABEL)?;
+                Some(Key::new(&namespace, instance))
+            }
+            Self::Resource(seen) => {
+                let key = Key::new(&namespace, &object.name_any());
+                let version = version(object);
+                (seen.insert(key.clone(), version) != Some(version)).then_some(key)
+            }
+        }
+    }
+
+    fn deleted(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Key> {
+        if let Self::Resource(seen) = self {
+            seen.remove(&Key::new(&object.namespace()?, &object.name_any()));
+            return Some(Key::new(&object.namespace()?, &object.name_any()));
+        }
+        self.changed(object)
+    }
+}
+
+/// Everything about a resource that is worth a look when it changes.
+fn version(object: &PartialObjectMeta<DynamicObject>) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    object.metadata.generation.hash(&mut hasher);
+    object.metadata.uid.hash(&mut hasher);
+    object
+        .metadata
+        .deletion_timestamp
+        .is_some()
+        .hash(&mut hasher);
+    object.annotations().hash(&mut hasher);
+    hasher.finish()
+}
+
+async fn run(
+    api: Api<PartialObjectMeta<DynamicObject>>,
+    config: watcher::Config,
+    mut source: Source,
+    sender: mpsc::Sender<Signal>,
+    metrics: Arc<Metrics>,
+) {
+    let mut events = std::pin::pin!(watcher::watcher(api, config));
+    let mut delay = SHORTEST_DELAY;
+    let mut listed = false;
+    while let Some(event) = events.next().await {
+        let signal = match event {
+            Ok(Event::Apply(object) | Event::InitApply(object)) => {
+                delay = SHORTEST_DELAY;
+                source.changed(&object).map(Signal::Changed)
+            }
+            Ok(Event::Delete(object)) => source.deleted(&object).map(Signal::Changed),
+            Ok(Event::Init) => None,
+            Ok(Event::InitDone) => {
+                delay = SHORTEST_DELAY;
+                let first = !std::mem::replace(&mut listed, true);
+                match (&source, first) {
+                    (_, false) => Some(Signal::Interrupted),
+                    (Source::Resource(_), true) => Some(Signal::Listed),
+                    (Source::Child, true) => None,
+                }
+            }
+            Err(error) => {
+                metrics.watch_errors.inc();
+                tracing::warn!(%error, "watch interrupted");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(LONGEST_DELAY);
+                None
+            }
+        };
+        if let Some(signal) = signal
+            && sender.send(signal).await.is_err()
+        {
+            return;
+        }
+    }
+}
