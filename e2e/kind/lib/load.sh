@@ -46,10 +46,9 @@ node_has() {
 
 # copy_image IMAGE NODE...: read from the engine once, given to the nodes at the same time.
 copy_image() {
-  local image=$1 archive node pids=() pid failed=0
+  # One name for all: the lock is held, and what a killed run has left is written over.
+  local image=$1 archive=$STATE_DIR/load.tar node pids=() pid failed=0
   shift
-  archive=$(mktemp "$STATE_DIR/image.XXXXXX")
-  trap 'rm -f "$archive"' EXIT
   docker save "$image" >"$archive"
   for node in "$@"; do
     docker exec -i "$node" ctr --namespace k8s.io images import --all-platforms - <"$archive" &
@@ -58,5 +57,6 @@ copy_image() {
   for pid in "${pids[@]}"; do
     wait "$pid" || failed=1
   done
+  rm -f "$archive"
   return "$failed"
 }
