@@ -109,7 +109,7 @@ pub async fn apply(
                 tracing::info!(
                     namespace = service.identity.namespace,
                     name = service.identity.name,
-                    write = ?action,
+                    write = %action,
                     "applied"
                 );
             }

@@ -4,7 +4,7 @@
 //! somebody else's edit), the next call starts from what is there now. That is what makes it
 //! possible to explore every interleaving in a model checker instead of arguing about them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use crate::child::{ChildId, Gate, Kind};
 
@@ -73,6 +73,17 @@ pub enum Action {
     Delete(ChildId),
     /// Give the Deployment this number of replicas.
     Scale(ChildId, i32),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create(id) => write!(f, "create {id}"),
+            Self::Update(id) => write!(f, "update {id}"),
+            Self::Delete(id) => write!(f, "delete {id}"),
+            Self::Scale(id, replicas) => write!(f, "scale {id} to {replicas}"),
+        }
+    }
 }
 
 /// How far the wanted migration is.

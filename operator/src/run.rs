@@ -168,7 +168,7 @@ async fn diff_one(
         text.push_str(&format!("{word:8} {namespace}/{id}\n"));
     }
     for action in plan.actions {
-        text.push_str(&format!("next     {action:?}\n"));
+        text.push_str(&format!("next     {action}\n"));
     }
     Ok(text)
 }
