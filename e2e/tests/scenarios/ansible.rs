@@ -1,0 +1,33 @@
+//! The playbooks on the real cluster.
+
+use std::time::Duration;
+
+use hello_e2e::{Result, command, with_namespace};
+
+use crate::repository;
+
+#[tokio::test]
+async fn the_playbooks_deploy_and_change_nothing_the_second_time() -> Result<()> {
+    with_namespace("ansible", async |s| {
+        let script = repository().join("ansible/test");
+        let said = command::output(
+            &script.to_string_lossy(),
+            &[] as &[&str],
+            "",
+            Duration::from_secs(400),
+        )
+        .await?;
+        for line in said
+            .lines()
+            .rev()
+            .take(12)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
+            s.note(line);
+        }
+        Ok(())
+    })
+    .await
+}

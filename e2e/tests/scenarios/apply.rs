@@ -1,0 +1,66 @@
+//! From one resource to a greeting.
+
+use std::time::{Duration, Instant};
+
+use ::http::StatusCode;
+use hello_e2e::hello::READY_LIMIT;
+use hello_e2e::manifests::Script;
+use hello_e2e::timeline::Moments;
+use hello_e2e::{Hello, Result, ensure, greeting, http, with_namespace};
+use serde_json::json;
+
+use crate::expect_greeting;
+
+#[tokio::test]
+async fn a_clean_apply_serves_greetings() -> Result<()> {
+    with_namespace("clean_apply", async |s| {
+        let applied = Instant::now();
+        let hello = Hello::apply(s, "hello", json!({})).await?;
+        hello.ready(READY_LIMIT).await?;
+        let took = applied.elapsed().as_secs_f64();
+        s.figure(format!("apply to Ready {took:.1} s: {}", Moments::of(&hello).await?.parts()));
+
+        let http = hello.http().await?;
+        for (user, days) in [("alice", 5), ("bob", 0), ("carol", -1), ("José", 364)] {
+            let (path, born) = (percent_encoded(user), greeting::born_in(days));
+            http.must_put(&path, born).await?;
+            let answer = http.get(&path).await?;
+            let said = http::message(&answer.body)?;
+            let today = greeting::utc_today();
+            ensure!(said == greeting::text(user, born, today), "{user} born {born}: {said}");
+        }
+        let unknown = http.get("nobody").await?;
+        ensure!(unknown.status == StatusCode::NOT_FOUND, "an unknown user is {}", unknown.status);
+        s.note("greeted through the NodePort");
+
+        let inside = Script {
+            name: "client",
+            image: &hello.postgres_image().await?,
+            script: "exec 3<>/dev/tcp/hello/80\n\
+                     printf 'GET /hello/alice HTTP/1.1\\r\\nHost: hello\\r\\nConnection: close\\r\\n\\r\\n' >&3\n\
+                     cat <&3",
+            backups: None,
+        };
+        let answer = inside.run(s, Duration::from_secs(60)).await?;
+        let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
+        let said = greeting::text("alice", greeting::born_in(5), greeting::utc_today());
+        ensure!(
+            answer.starts_with("HTTP/1.1 200") && body.contains(&said),
+            "through the Service, inside the cluster: {answer}"
+        );
+        s.note("greeted through the Service");
+        expect_greeting(&http, "alice", greeting::born_in(5)).await
+    })
+    .await
+}
+
+/// The user name as a path segment.
+fn percent_encoded(name: &str) -> String {
+    name.bytes().fold(String::new(), |mut path, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => path.push(char::from(byte)),
+            other => path.push_str(&format!("%{other:02X}")),
+        }
+        path
+    })
+}
