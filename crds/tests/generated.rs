@@ -1,0 +1,49 @@
+//! The YAML beside this crate is what the types generate.
+
+use serde_json::Value;
+
+fn committed() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/helloservices.yaml");
+    serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn the_committed_definition_is_the_generated_one() {
+    let generated = hello_crds::definitions().unwrap().remove(0);
+    assert_eq!(committed(), generated, "run: make generate");
+}
+
+/// Server-side apply must merge conditions by their type, and every field explains itself.
+#[test]
+fn the_schema_is_structural_and_documented() {
+    let definition = committed();
+    let version = &definition["spec"]["versions"][0];
+    let schema = &version["schema"]["openAPIV3Schema"]["properties"];
+    let conditions = &schema["status"]["properties"]["conditions"];
+    assert_eq!(conditions["x-kubernetes-list-type"], "map");
+    assert_eq!(conditions["x-kubernetes-list-map-keys"][0], "type");
+    assert_eq!(
+        version["subresources"]["scale"]["specReplicasPath"],
+        ".spec.replicas"
+    );
+    undocumented(&schema["spec"], "spec");
+}
+
+fn undocumented(schema: &Value, path: &str) {
+    assert!(
+        schema["description"].is_string() || path.ends_with(".*"),
+        "{path} has no description"
+    );
+    assert!(
+        schema.get("x-kubernetes-preserve-unknown-fields").is_none(),
+        "{path} accepts anything"
+    );
+    if let Some(properties) = schema["properties"].as_object() {
+        for (name, schema) in properties {
+            undocumented(schema, &format!("{path}.{name}"));
+        }
+    }
+    if let Some(items) = schema.get("items") {
+        undocumented(items, &format!("{path}.*"));
+    }
+}

@@ -1,0 +1,179 @@
+//! Every CEL rule accepts what it should and refuses what it should, evaluated from the generated
+//! schema itself. Bounds and patterns of single fields are tested against a real API server, in
+//! the operator's integration tests.
+
+use hello_crds::HelloService;
+use kube::core::cel::{validate_cel, validate_cel_update};
+use serde_json::{Value, json};
+
+fn service(spec: Value) -> HelloService {
+    named("demo", spec)
+}
+
+fn named(name: &str, spec: Value) -> HelloService {
+    serde_json::from_value(json!({
+        "apiVersion": "hello.internal/v1alpha1",
+        "kind": "HelloService",
+        "metadata": {"name": name, "namespace": "ns"},
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+/// Messages of the rules that refuse a new resource; empty when it is accepted.
+fn refusals(service: &HelloService) -> String {
+    validate_cel(service).map_or_else(|errors| errors.to_string(), |()| String::new())
+}
+
+/// Messages of the rules that refuse a change.
+fn change(old: Value, new: Value) -> String {
+    validate_cel_update(&service(new), &service(old))
+        .map_or_else(|errors| errors.to_string(), |()| String::new())
+}
+
+#[track_caller]
+fn accepted(spec: Value) {
+    assert_eq!(refusals(&service(spec.clone())), "", "{spec}");
+}
+
+#[track_caller]
+fn refused(spec: Value, field: &str) {
+    let refusals = refusals(&service(spec.clone()));
+    assert!(
+        refusals.contains(field),
+        "{spec}: {refusals:?} does not name {field}"
+    );
+}
+
+#[test]
+fn names_leave_room_for_the_names_of_children() {
+    for name in ["a", "hello", "my-hello-2", &"a".repeat(40)] {
+        assert_eq!(refusals(&named(name, json!({}))), "", "{name}");
+    }
+    for name in ["2hello", "hello.world", "hello-", &"a".repeat(41)] {
+        assert!(
+            refusals(&named(name, json!({}))).contains("metadata.name"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_spec_is_a_whole_one() {
+    accepted(json!({}));
+}
+
+#[test]
+fn autoscaling_bounds_are_in_order() {
+    accepted(json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}));
+    accepted(json!({"autoscaling": {"maxReplicas": 5}}));
+    refused(
+        json!({"autoscaling": {"minReplicas": 3, "maxReplicas": 2}}),
+        "spec.autoscaling.maxReplicas",
+    );
+}
+
+#[test]
+fn requests_stay_below_limits() {
+    accepted(json!({"resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "1"}}}));
+    accepted(json!({"resources": {"requests": {"cpu": "2"}}}));
+    accepted(json!({"resources": {"limits": {"memory": "1Gi"}, "requests": {"memory": "1024Mi"}}}));
+    refused(
+        json!({"resources": {"requests": {"cpu": "1001m"}, "limits": {"cpu": "1"}}}),
+        "resources.requests.cpu",
+    );
+    refused(
+        json!({"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "1G"}}}),
+        "resources.requests.memory",
+    );
+    refused(
+        json!({"database": {"managed": {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}}}),
+        "resources.requests.cpu",
+    );
+}
+
+#[test]
+fn a_node_port_needs_a_service_on_nodes() {
+    accepted(json!({"expose": {"service": {"type": "NodePort", "nodePort": 30080}}}));
+    accepted(json!({"expose": {"service": {"type": "LoadBalancer", "nodePort": 30080}}}));
+    refused(
+        json!({"expose": {"service": {"nodePort": 30080}}}),
+        "spec.expose.service.nodePort",
+    );
+}
+
+#[test]
+fn there_is_exactly_one_database() {
+    accepted(json!({"database": {"managed": {}}}));
+    accepted(json!({"database": {"external": {"secretRef": {"name": "db"}}}}));
+    refused(json!({"database": {}}), "spec.database");
+    refused(
+        json!({"database": {"managed": {}, "external": {"secretRef": {"name": "db"}}}}),
+        "spec.database",
+    );
+}
+
+#[test]
+fn parameters_are_settings_that_the_operator_does_not_own() {
+    let with = |name: &str| json!({"database": {"managed": {"parameters": {name: "1"}}}});
+    accepted(with("max_connections"));
+    accepted(with("auto_explain.log_min_duration"));
+    for name in ["Max Connections", "", "a-b", "a;b"] {
+        refused(with(name), "spec.database.managed.parameters");
+    }
+    for name in ["port", "hba_file", "data_directory", "listen_addresses"] {
+        refused(with(name), "spec.database.managed.parameters");
+    }
+}
+
+#[test]
+fn the_kind_of_database_is_for_life() {
+    let managed = json!({"database": {"managed": {}}});
+    let external = json!({"database": {"external": {"secretRef": {"name": "db"}}}});
+    assert_eq!(change(managed.clone(), managed.clone()), "");
+    assert_eq!(change(external.clone(), external.clone()), "");
+    assert!(change(managed.clone(), external.clone()).contains("spec.database"));
+    assert!(change(external, managed).contains("spec.database"));
+}
+
+#[test]
+fn volumes_grow_and_never_shrink() {
+    for at in ["database", "backup"] {
+        let sized = |size: &str| match at {
+            "database" => json!({"database": {"managed": {"storage": {"size": size}}}}),
+            _ => {
+                json!({"backup": {"schedule": "@daily", "destination": {"volume": {"size": size}}}})
+            }
+        };
+        assert_eq!(change(sized("1Gi"), sized("1Gi")), "", "{at}");
+        assert_eq!(change(sized("1Gi"), sized("2Gi")), "", "{at}");
+        assert_eq!(change(sized("1Gi"), sized("1024Mi")), "", "{at}");
+        assert!(change(sized("2Gi"), sized("1Gi")).contains("size"), "{at}");
+        assert!(change(sized("1Gi"), sized("1G")).contains("size"), "{at}");
+    }
+    // The default size takes part.
+    let small = json!({"database": {"managed": {"storage": {"size": "500Mi"}}}});
+    assert!(change(json!({}), small).contains("size"));
+}
+
+#[test]
+fn the_storage_class_is_for_life() {
+    let with = |class: Option<&str>| {
+        let mut storage = json!({"size": "1Gi"});
+        if let Some(class) = class {
+            storage["storageClassName"] = class.into();
+        }
+        json!({"database": {"managed": {"storage": storage}}})
+    };
+    assert_eq!(change(with(Some("fast")), with(Some("fast"))), "");
+    for (old, new) in [
+        (Some("fast"), Some("slow")),
+        (Some("fast"), None),
+        (None, Some("fast")),
+    ] {
+        assert!(
+            change(with(old), with(new)).contains("storageClassName"),
+            "{old:?} {new:?}"
+        );
+    }
+}
