@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono_tz::Tz;
+use jiff::tz::TimeZone;
 
 use super::args::LogArgs;
 use super::{BackupArgs, DatabaseArgs, MigrateArgs, Secret, ServeArgs};
@@ -42,6 +42,12 @@ impl ConfigErrors {
                 self.0
                     .push(format!("{name}: {error} (write 5s, 500ms or 1m)"))
             })
+            .ok()
+    }
+
+    fn zone(&mut self, name: &str, text: &str) -> Option<TimeZone> {
+        TimeZone::get(text)
+            .map_err(|error| self.0.push(format!("{name}: {error}")))
             .ok()
     }
 
@@ -124,7 +130,7 @@ pub struct ServeConfig {
     /// Where the database is.
     pub database: DatabaseUrlSource,
     /// The zone that decides what day it is.
-    pub zone: Tz,
+    pub zone: TimeZone,
     /// When people born on 29 February celebrate.
     pub leap_day: LeapDay,
     /// Which letters a name may hold.
@@ -165,7 +171,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         };
         let listen = errors.listen(args);
         let admin_listen = errors.parse("HELLO_ADMIN_LISTEN", &args.admin_listen);
-        let zone = errors.parse("HELLO_TIME_ZONE", &args.time_zone);
+        let zone = errors.zone("HELLO_TIME_ZONE", &args.time_zone);
         let leap_day = errors.parse("HELLO_LEAP_DAY", &args.leap_day);
         let usernames = errors.parse("HELLO_USERNAMES", &args.usernames);
         let log = errors.log(&args.log);

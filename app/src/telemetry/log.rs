@@ -5,8 +5,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The most bytes that wait to be written; lines beyond are dropped and counted.
 const CAPACITY: usize = 4 << 20;
@@ -169,16 +172,18 @@ fn write_out(shared: &Shared, mut output: impl Write) {
 /// Sends everything that is traced to `sink`, from `level` up.
 pub fn init_logging(sink: &LogSink, level: tracing::Level, format: LogFormat) {
     // The libraries' own chatter is of no use to those who operate the service.
-    let filter = EnvFilter::new(format!("warn,hello_app={}", level.as_str().to_lowercase()));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target(env!("CARGO_CRATE_NAME"), level);
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(false)
         .with_writer(sink.writer());
+    let registry = tracing_subscriber::registry().with(filter);
     // Fails only when logging was set up before, as tests in one process do.
     let _ = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
 }
 
