@@ -160,8 +160,8 @@ fn answer<B>(request: &Request<B>, health: &Health, metrics: &Metrics) -> Respon
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn liveness_follows_the_loop_and_the_reconciles() {
+    #[test]
+    fn liveness_follows_the_loop_and_the_reconciles() {
         let health = Health::default();
         let start = Instant::now();
         assert!(health.live(start));

@@ -185,8 +185,8 @@ mod tests {
         Key::new("ns", name)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_resource_is_never_handled_twice_at_once() {
+    #[test]
+    fn a_resource_is_never_handled_twice_at_once() {
         let now = Instant::now();
         let mut queue = Queue::default();
         queue.trigger(key("a"), now);
@@ -201,8 +201,8 @@ mod tests {
         assert_eq!(queue.take(now + SECOND * 600), Some(key("a")));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn failures_back_off_and_triggers_do_not_reset_it() {
+    #[test]
+    fn failures_back_off_and_triggers_do_not_reset_it() {
         let mut now = Instant::now();
         let mut queue = Queue::default();
         queue.trigger(key("bad"), now);
@@ -230,8 +230,8 @@ mod tests {
         assert!((8..=11).contains(&passes), "{passes}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_busy_resource_does_not_starve_the_others() {
+    #[test]
+    fn a_busy_resource_does_not_starve_the_others() {
         let mut now = Instant::now();
         let mut queue = Queue::default();
         queue.trigger(key("quiet"), now);
@@ -247,8 +247,8 @@ mod tests {
         assert!(seen[..2].contains(&key("quiet")), "{seen:?}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_resource_that_is_gone_is_forgotten() {
+    #[test]
+    fn a_resource_that_is_gone_is_forgotten() {
         let now = Instant::now();
         let mut queue = Queue::default();
         queue.trigger(key("a"), now);

@@ -1,0 +1,220 @@
+//! What a resource leads to: every object as YAML beside the test, and the same bytes every time.
+//!
+//! After a wanted change: `UPDATE_GOLDEN=1 cargo test -p hello-operator --test build`, then read the diff.
+
+use std::path::Path;
+
+use hello_crds::HelloService;
+use hello_operator::{
+    build::{Inputs, build},
+    child::Kind,
+    offline,
+    validate::{DefaultImages, validate},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn images() -> DefaultImages {
+    DefaultImages {
+        app: "hello-app:0.1.0".into(),
+        postgres: "postgres:18".into(),
+    }
+}
+
+fn golden(name: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let rendered =
+        offline::render(&folder.join(format!("{name}.resource.yaml")), &images()).unwrap();
+    let path = folder.join(format!("{name}.objects.yaml"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &rendered).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    let difference = expected
+        .lines()
+        .zip(rendered.lines())
+        .enumerate()
+        .find(|(_, (expected, rendered))| expected != rendered);
+    assert_eq!(difference, None, "{name}: line, expected, rendered");
+    assert_eq!(expected, rendered, "{name}");
+}
+
+#[test]
+fn a_minimal_resource_renders_as_recorded() {
+    golden("minimal");
+}
+
+#[test]
+fn a_resource_with_every_field_renders_as_recorded() {
+    golden("full");
+}
+
+#[test]
+fn an_external_database_renders_as_recorded() {
+    golden("external");
+}
+
+/// The full resource leads to every kind, so no kind is without a recorded object.
+#[test]
+fn every_kind_is_recorded() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/full.objects.yaml"
+    );
+    let text = std::fs::read_to_string(path).unwrap();
+    for kind in Kind::ALL {
+        assert!(text.contains(&format!("\nkind: {kind}\n")), "{kind}");
+    }
+}
+
+/// Every pod spec in the objects of a resource.
+fn pod_specs(value: &Value, found: &mut Vec<Value>) {
+    match value {
+        Value::Object(map) => {
+            if map.contains_key("containers") {
+                found.push(value.clone());
+            }
+            map.values().for_each(|value| pod_specs(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| pod_specs(value, found)),
+        _ => {}
+    }
+}
+
+fn parse(spec: &Value) -> HelloService {
+    serde_json::from_value(json!({
+        "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+        "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1},
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn objects(spec: &Value) -> Vec<Value> {
+    let validated = validate(&parse(spec), &images()).unwrap();
+    let prepared = build(&validated, &Inputs::offline()).prepare().unwrap();
+    prepared
+        .children
+        .into_iter()
+        .map(|child| child.body)
+        .collect()
+}
+
+/// A valid spec: each part absent or with values of its range.
+fn specs() -> impl Strategy<Value = Value> {
+    let scaling = prop_oneof![
+        (0..9_i32).prop_map(|replicas| json!({"replicas": replicas})),
+        (1..4_i32, 4..9_i32).prop_map(|(min, max)| {
+            json!({"autoscaling": {"minReplicas": min, "maxReplicas": max}})
+        }),
+    ];
+    let database = prop_oneof![
+        Just(json!({})),
+        prop::collection::btree_map("[a-z]{1,8}", "[a-z0-9]{1,4}", 0..6).prop_map(|parameters| {
+            json!({"database": {"managed": {"parameters": parameters}}})
+        }),
+        Just(json!({"database": {"external": {"secretRef": {"name": "db"}}}})),
+    ];
+    let backup = prop_oneof![
+        Just(json!({})),
+        (1..30_i32, any::<bool>()).prop_map(|(keep, suspend)| json!({"backup": {
+            "schedule": "0 2 * * *", "retention": {"keepLast": keep}, "suspend": suspend}})),
+    ];
+    let rest = (any::<bool>(), any::<bool>(), "[a-z]{1,9}").prop_map(|(isolate, retain, tag)| {
+        json!({
+            "networkPolicy": {"enabled": isolate},
+            "deletionPolicy": if retain { "Retain" } else { "Delete" },
+            "image": format!("hello-app:{tag}"),
+        })
+    });
+    (scaling, database, backup, rest).prop_map(|parts| {
+        let mut spec = serde_json::Map::new();
+        for part in [parts.0, parts.1, parts.2, parts.3] {
+            if let Value::Object(part) = part {
+                spec.extend(part);
+            }
+        }
+        Value::Object(spec)
+    })
+}
+
+proptest! {
+    /// Otherwise "nothing changed" could not be told, and every restart would write.
+    #[test]
+    fn the_same_spec_always_leads_to_the_same_bytes(spec in specs()) {
+        let first = serde_json::to_string(&objects(&spec)).unwrap();
+        let second = serde_json::to_string(&objects(&spec)).unwrap();
+        prop_assert_eq!(first, second);
+    }
+
+    /// What the restricted Pod Security profile asks for, and what the operator promises beside it.
+    #[test]
+    fn every_pod_is_locked_down(spec in specs()) {
+        let mut pods = Vec::new();
+        objects(&spec).iter().for_each(|object| pod_specs(object, &mut pods));
+        prop_assert!(pods.len() >= 2);
+        for pod in pods {
+            prop_assert_eq!(&pod["automountServiceAccountToken"], &json!(false));
+            prop_assert_eq!(&pod["securityContext"]["runAsNonRoot"], &json!(true));
+            prop_assert_eq!(&pod["securityContext"]["seccompProfile"]["type"], &json!("RuntimeDefault"));
+            for list in ["containers", "initContainers"] {
+                for container in pod[list].as_array().into_iter().flatten() {
+                    let context = &container["securityContext"];
+                    prop_assert_eq!(&context["allowPrivilegeEscalation"], &json!(false));
+                    prop_assert_eq!(&context["readOnlyRootFilesystem"], &json!(true));
+                    prop_assert_eq!(&context["capabilities"]["drop"], &json!(["ALL"]));
+                    prop_assert!(container["resources"]["requests"]["cpu"].is_string());
+                    prop_assert!(container["resources"]["requests"]["memory"].is_string());
+                }
+            }
+        }
+    }
+
+    /// An explicit null or empty list in server-side apply would be a claim on the field.
+    #[test]
+    fn nothing_is_claimed_that_is_not_said(spec in specs()) {
+        fn empty(value: &Value, path: &str) -> Option<String> {
+            match value {
+                Value::Null => Some(path.to_owned()),
+                Value::Array(items) if items.is_empty() => Some(path.to_owned()),
+                Value::Array(items) => items.iter().find_map(|item| empty(item, path)),
+                Value::Object(map) => map.iter().find_map(|(key, value)| empty(value, &format!("{path}.{key}"))),
+                _ => None,
+            }
+        }
+        for object in objects(&spec) {
+            prop_assert_eq!(empty(&object, object["kind"].as_str().unwrap()), None);
+            prop_assert_eq!(object.get("status"), None);
+        }
+    }
+
+    /// The number of pods has an owner of its own.
+    #[test]
+    fn the_deployment_never_claims_replicas(spec in specs()) {
+        for object in objects(&spec) {
+            if object["kind"] == "Deployment" {
+                prop_assert_eq!(object["spec"].get("replicas"), None);
+            }
+        }
+    }
+}
+
+/// Retained data must survive the resource; everything else must go with it.
+#[test]
+fn only_data_is_without_an_owner_and_only_under_retain() {
+    for (policy, kept) in [
+        ("Retain", vec!["PersistentVolumeClaim", "Secret"]),
+        ("Delete", vec![]),
+    ] {
+        let spec = json!({"deletionPolicy": policy, "backup": {"schedule": "@daily"}});
+        let ownerless: Vec<String> = objects(&spec)
+            .iter()
+            .filter(|object| object["metadata"]["name"] != "data-demo-db-0")
+            .filter(|object| object["metadata"].get("ownerReferences").is_none())
+            .map(|object| object["kind"].as_str().unwrap().to_owned())
+            .collect();
+        let mut ownerless = ownerless;
+        ownerless.sort();
+        assert_eq!(ownerless, kept, "{policy}");
+    }
+}

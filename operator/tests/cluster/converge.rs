@@ -1,0 +1,150 @@
+//! From a resource to a service that is ready, and rest after that.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::world::World;
+
+/// Every field that leads to a child of its own.
+pub fn everything() -> serde_json::Value {
+    json!({
+        "autoscaling": {"minReplicas": 2, "maxReplicas": 9},
+        "expose": {"ingress": {"host": "hello.example.com"}},
+        "backup": {"schedule": "0 2 * * *"},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_converges_with_few_writes() {
+    let world = World::new("converge").await;
+    let operator = world.operator();
+    world.apply("demo", everything()).await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    let children = world.children("demo").await;
+    // The data's claim is made by the StatefulSet's controller.
+    let made = children.len() as u64 - 1;
+    assert_eq!(
+        made,
+        17,
+        "{:?}",
+        children
+            .iter()
+            .map(|(id, _)| id.to_string())
+            .collect::<Vec<_>>()
+    );
+    // Over one a child: labels on the data's claim, replicas, and four states worth a status.
+    assert!(
+        operator.writes() <= made + 6,
+        "{} writes for {made} children",
+        operator.writes()
+    );
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_at_rest_nor_after_a_restart() {
+    let world = World::new("rest").await;
+    let operator = world.operator();
+    world.apply("demo", everything()).await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    let before = versions(&world).await;
+    operator.stop().await;
+
+    let restarted = world.operator();
+    crate::world::eventually("a look at the resource", || async {
+        (restarted.reconciles() > 0).then_some(())
+    })
+    .await;
+    world.settle(&restarted).await;
+    assert_eq!(restarted.writes(), 0);
+    assert_eq!(versions(&world).await, before);
+    restarted.stop().await;
+}
+
+async fn versions(world: &World) -> BTreeMap<String, Option<String>> {
+    let mut versions: BTreeMap<String, Option<String>> = world
+        .children("demo")
+        .await
+        .into_iter()
+        .map(|(id, live)| (id.to_string(), live.resource_version()))
+        .collect();
+    let service = world.services().get("demo").await.unwrap();
+    versions.insert("HelloService".into(), service.resource_version());
+    versions
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_cannot_converge_holds_up_no_other() {
+    let world = World::new("neighbours").await;
+    world.set_jobs(crate::world::Jobs::Succeed);
+    let operator = world.operator();
+    world
+        .apply("bad", json!({"config": {"timeZone": "Mars/Olympus"}}))
+        .await;
+    for index in 0..10 {
+        world.apply(&format!("good-{index}"), json!({})).await;
+    }
+    for index in 0..10 {
+        world.ready(&format!("good-{index}")).await;
+    }
+    let condition = world.condition("bad", "Ready", "False").await;
+    assert_eq!(condition["reason"], "InvalidSpec");
+    assert!(
+        condition["message"]
+            .as_str()
+            .unwrap()
+            .contains("spec.config.timeZone")
+    );
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_resource_is_not_retried_hot_and_recovers_when_edited() {
+    let world = World::new("invalid").await;
+    let operator = world.operator();
+    world
+        .apply("demo", json!({"config": {"timeZone": "Mars/Olympus"}}))
+        .await;
+    world.condition("demo", "Ready", "False").await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert!(
+        operator.reconciles() <= 2,
+        "{} reconciles",
+        operator.reconciles()
+    );
+    world
+        .apply("demo", json!({"config": {"timeZone": "Europe/Berlin"}}))
+        .await;
+    world.ready("demo").await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paused_changes_nothing_and_still_reports() {
+    let world = World::new("paused").await;
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    world.ready("demo").await;
+    world
+        .apply("demo", json!({"paused": true, "replicas": 5}))
+        .await;
+    world.condition("demo", "Paused", "True").await;
+    world.settle(&operator).await;
+    let deployment =
+        hello_operator::child::ChildId::new(hello_operator::child::Kind::Deployment, "demo");
+    assert_eq!(
+        world.get(&deployment).await.unwrap().data["spec"]["replicas"],
+        2
+    );
+    world.apply("demo", json!({"replicas": 5})).await;
+    world.ready("demo").await;
+    assert_eq!(
+        world.get(&deployment).await.unwrap().data["spec"]["replicas"],
+        5
+    );
+    operator.stop().await;
+}

@@ -1,0 +1,145 @@
+//! Data and credentials outlive the resource, when that is wanted.
+
+use hello_operator::child::{ChildId, Kind};
+use kube::{ResourceExt, api::DeleteParams};
+use serde_json::json;
+
+use crate::world::{World, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retained_data_is_adopted_by_a_new_resource_of_the_name() {
+    let world = World::new("retain").await;
+    let operator = world.operator();
+    let spec = json!({"backup": {"schedule": "@daily"}});
+    world.apply("demo", spec.clone()).await;
+    world.ready("demo").await;
+    let data = [
+        ChildId::new(Kind::Secret, "demo-credentials"),
+        ChildId::new(Kind::PersistentVolumeClaim, "data-demo-db-0"),
+        ChildId::new(Kind::PersistentVolumeClaim, "demo-backup"),
+    ];
+    let mut before = Vec::new();
+    for id in &data {
+        before.push(world.get(id).await.unwrap().uid());
+    }
+    world
+        .services()
+        .delete("demo", &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("the rest is gone", || async {
+        let left = world.children("demo").await;
+        (left.len() == data.len()).then_some(())
+    })
+    .await;
+    world.apply("demo", spec).await;
+    world.ready("demo").await;
+    for (id, uid) in data.iter().zip(before) {
+        assert_eq!(world.get(id).await.unwrap().uid(), uid, "{id}");
+    }
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deletion_policy_can_change_at_any_time() {
+    let world = World::new("policy").await;
+    let operator = world.operator();
+    let secret = ChildId::new(Kind::Secret, "demo-credentials");
+    let server = ChildId::new(Kind::StatefulSet, "demo-db");
+    for (policy, owned, when_deleted) in [
+        ("Retain", false, "Retain"),
+        ("Delete", true, "Delete"),
+        ("Retain", false, "Retain"),
+    ] {
+        world.apply("demo", json!({"deletionPolicy": policy})).await;
+        world.ready("demo").await;
+        let live = world.get(&secret).await.unwrap();
+        assert_eq!(!live.owner_references().is_empty(), owned, "{policy}");
+        let live = world.get(&server).await.unwrap();
+        let retention = &live.data["spec"]["persistentVolumeClaimRetentionPolicy"];
+        assert_eq!(retention["whenDeleted"], when_deleted, "{policy}");
+    }
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_credentials_are_replaced_in_the_database_and_in_the_pods() {
+    let world = World::new("credentials").await;
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    world.ready("demo").await;
+    let template = |live: kube::api::DynamicObject| {
+        live.data["spec"]["template"]["metadata"]["annotations"].clone()
+    };
+    let server = ChildId::new(Kind::StatefulSet, "demo-db");
+    let app = ChildId::new(Kind::Deployment, "demo");
+    let job = || async {
+        world.services().get("demo").await.unwrap().data["status"]["migration"]["job"].clone()
+    };
+    let before = (
+        template(world.get(&server).await.unwrap()),
+        template(world.get(&app).await.unwrap()),
+        job().await,
+    );
+    world
+        .api(Kind::Secret)
+        .delete("demo-credentials", &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("server, roles and pods learn the new passwords", || async {
+        let after = (
+            template(world.get(&server).await?),
+            template(world.get(&app).await?),
+            job().await,
+        );
+        (after.0 != before.0 && after.1 != before.1 && after.2 != before.2).then_some(())
+    })
+    .await;
+    world.ready("demo").await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_grows_in_place() {
+    let world = World::new("grow").await;
+    // Growing needs a class that allows it; its provisioner plays no part here.
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "elastic"},
+        "provisioner": "example.com/none", "allowVolumeExpansion": true});
+    let classes: kube::Api<k8s_openapi::api::storage::v1::StorageClass> =
+        kube::Api::all(world.client.clone());
+    classes
+        .create(
+            &kube::api::PostParams::default(),
+            &serde_json::from_value(class).unwrap(),
+        )
+        .await
+        .unwrap();
+    let operator = world.operator();
+    let spec = |size: &str| json!({"database": {"managed": {"storage": {"size": size, "storageClassName": "elastic"}}}});
+    world.apply("demo", spec("1Gi")).await;
+    world.ready("demo").await;
+    let claim = ChildId::new(Kind::PersistentVolumeClaim, "data-demo-db-0");
+    bind(&world, &claim).await;
+    world.apply("demo", spec("3Gi")).await;
+    eventually("the claim asks for more", || async {
+        let live = world.get(&claim).await?;
+        (live.data["spec"]["resources"]["requests"]["storage"] == "3Gi").then_some(())
+    })
+    .await;
+    world.ready("demo").await;
+    operator.stop().await;
+}
+
+/// Only a bound claim may grow.
+async fn bind(world: &World, claim: &ChildId) {
+    use kube::api::{Patch, PatchParams};
+    let api = world.api(claim.kind);
+    let volume = json!({"spec": {"volumeName": "pv"}});
+    api.patch(&claim.name, &PatchParams::default(), &Patch::Merge(&volume))
+        .await
+        .unwrap();
+    let bound = json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]}});
+    api.patch_status(&claim.name, &PatchParams::default(), &Patch::Merge(&bound))
+        .await
+        .unwrap();
+}

@@ -1,0 +1,216 @@
+//! What others change of ours is undone; what is theirs is left alone.
+
+use std::time::{Duration, Instant};
+
+use hello_operator::child::{ChildId, Kind};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    converge::everything,
+    world::{World, eventually},
+};
+
+/// A change of a field that the operator owns, for each kind.
+fn damage(kind: Kind) -> Option<Value> {
+    Some(match kind {
+        Kind::ServiceAccount => json!({"automountServiceAccountToken": true}),
+        Kind::Secret => json!({"data": {"app-uri": "eA=="}}),
+        Kind::PersistentVolumeClaim => {
+            json!({"metadata": {"labels": {"app.kubernetes.io/part-of": "else"}}})
+        }
+        Kind::NetworkPolicy => json!({"spec": {"policyTypes": ["Ingress"]}}),
+        Kind::Service => json!({"spec": {"selector": {"app.kubernetes.io/name": "else"}}}),
+        Kind::StatefulSet => {
+            json!({"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}})
+        }
+        Kind::Deployment => json!({"spec": {"template": {"spec": {"enableServiceLinks": true}}}}),
+        Kind::PodDisruptionBudget => json!({"spec": {"maxUnavailable": 5}}),
+        Kind::HorizontalPodAutoscaler => json!({"spec": {"maxReplicas": 99}}),
+        Kind::Ingress => json!({"spec": {"rules": [{"host": "else.example.com"}]}}),
+        Kind::CronJob => json!({"spec": {"schedule": "1 1 1 1 1"}}),
+        // A Job cannot be changed, by nobody.
+        Kind::Job => return None,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_any_child_is_undone_within_5_seconds() {
+    let world = World::new("drift-change").await;
+    let operator = world.operator();
+    world.apply("demo", everything()).await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    for (id, before) in world.children("demo").await {
+        let Some(damage) = damage(id.kind) else {
+            continue;
+        };
+        if id.name == "demo-db" && id.kind == Kind::Service {
+            continue; // The same kind as the other Service, and half of its fields cannot change.
+        }
+        let start = Instant::now();
+        world
+            .api(id.kind)
+            .patch(&id.name, &PatchParams::default(), &Patch::Merge(&damage))
+            .await
+            .unwrap();
+        eventually(&format!("{id} is repaired"), || async {
+            let live = world.get(&id).await?;
+            let same = |part: &str| live.data.get(part) == before.data.get(part);
+            (same("spec")
+                && same("data")
+                && live.labels() == before.labels()
+                && same("automountServiceAccountToken"))
+            .then_some(())
+        })
+        .await;
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{id}: {:?}",
+            start.elapsed()
+        );
+    }
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_of_any_child_is_undone_within_5_seconds() {
+    let world = World::new("drift-delete").await;
+    let operator = world.operator();
+    world.apply("demo", everything()).await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    for (id, before) in world.children("demo").await {
+        // Claims are protected by a finalizer that only a controller removes, and the credentials
+        // have a test of their own: new ones mean a new migration.
+        if matches!(id.kind, Kind::PersistentVolumeClaim | Kind::Secret) {
+            continue;
+        }
+        let start = Instant::now();
+        world
+            .api(id.kind)
+            .delete(&id.name, &DeleteParams::background())
+            .await
+            .unwrap();
+        eventually(&format!("{id} is there again"), || async {
+            let live = world.get(&id).await?;
+            (live.uid() != before.uid() && live.metadata.deletion_timestamp.is_none()).then_some(())
+        })
+        .await;
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{id}: {:?}",
+            start.elapsed()
+        );
+    }
+    world.ready("demo").await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_add_is_left_alone() {
+    let world = World::new("drift-others").await;
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    let writes = operator.writes();
+    let foreign = json!({
+        "metadata": {"annotations": {"example.com/note": "mine"}, "labels": {"team": "a"}},
+        "spec": {"template": {"spec": {"containers": [{"name": "sidecar", "image": "proxy:1"}]}}},
+    });
+    let api = world.api(Kind::Deployment);
+    api.patch("demo", &PatchParams::default(), &Patch::Strategic(&foreign))
+        .await
+        .unwrap();
+    world.settle(&operator).await;
+    assert_eq!(operator.writes(), writes, "the operator wrote");
+    // Nor does a write of our own take it away.
+    world
+        .apply("demo", json!({"config": {"logLevel": "debug"}}))
+        .await;
+    world.ready("demo").await;
+    let live = api.get("demo").await.unwrap();
+    assert_eq!(live.annotations()["example.com/note"], "mine");
+    assert_eq!(live.labels()["team"], "a");
+    let containers = live.data["spec"]["template"]["spec"]["containers"]
+        .as_array()
+        .unwrap();
+    assert!(
+        containers
+            .iter()
+            .any(|container| container["name"] == "sidecar")
+    );
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn children_no_longer_wanted_are_removed_except_data() {
+    let world = World::new("orphans").await;
+    let operator = world.operator();
+    world.apply("demo", everything()).await;
+    world.ready("demo").await;
+    world
+        .apply("demo", json!({"networkPolicy": {"enabled": false}}))
+        .await;
+    world.ready("demo").await;
+    let gone = [
+        Kind::HorizontalPodAutoscaler,
+        Kind::Ingress,
+        Kind::CronJob,
+        Kind::NetworkPolicy,
+    ];
+    eventually("unwanted children are gone", || async {
+        let children = world.children("demo").await;
+        (!children.iter().any(|(id, _)| gone.contains(&id.kind))).then_some(())
+    })
+    .await;
+    let backups = ChildId::new(Kind::PersistentVolumeClaim, "demo-backup");
+    assert!(
+        world
+            .get(&backups)
+            .await
+            .unwrap()
+            .metadata
+            .deletion_timestamp
+            .is_none()
+    );
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_labels_are_put_back() {
+    let world = World::new("labels").await;
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    let secret = ChildId::new(Kind::Secret, "demo-credentials");
+    let before = world.get(&secret).await.unwrap();
+    for id in [
+        ChildId::new(Kind::Deployment, "demo"),
+        ChildId::new(Kind::Service, "demo-db"),
+    ] {
+        let none = json!({"metadata": {"labels": null}});
+        world
+            .api(id.kind)
+            .patch(&id.name, &PatchParams::default(), &Patch::Merge(&none))
+            .await
+            .unwrap();
+        eventually(&format!("{id} has its labels"), || async {
+            let live = world.get(&id).await?;
+            live.labels()
+                .contains_key("app.kubernetes.io/instance")
+                .then_some(())
+        })
+        .await;
+    }
+    assert_eq!(
+        world.get(&secret).await.unwrap().data["data"],
+        before.data["data"]
+    );
+    operator.stop().await;
+}

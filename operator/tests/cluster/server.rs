@@ -1,0 +1,214 @@
+//! A real API server with its etcd, started once for the test process and killed with it.
+
+use std::{
+    fs,
+    io::Write,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{OnceLock, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use kube::{Client, Config};
+
+/// A running API server.
+pub struct Server {
+    /// Address of the API server.
+    pub url: String,
+    /// Bearer token of a cluster administrator.
+    pub token: String,
+    folder: PathBuf,
+}
+
+/// Starts the server at the first call.
+pub fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(start)
+}
+
+/// Folder with the programs etcd and kube-apiserver.
+fn assets() -> PathBuf {
+    if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS") {
+        return folder.into();
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/kind/cluster");
+    let output = Command::new(&script)
+        .arg("kube-assets")
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", script.display()));
+    assert!(
+        output.status.success(),
+        "{} kube-assets failed",
+        script.display()
+    );
+    String::from_utf8(output.stdout).unwrap().trim().into()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn start() -> Server {
+    let assets = assets();
+    for program in ["etcd", "kube-apiserver"] {
+        assert!(
+            assets.join(program).exists(),
+            "{program} is not in {}",
+            assets.display()
+        );
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("hello-api-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    let key = rcgen::KeyPair::generate().unwrap();
+    fs::write(folder.join("account.key"), key.serialize_pem()).unwrap();
+    let token = key.serialize_pem().lines().nth(1).unwrap()[..32].replace(['+', '/'], "x");
+    fs::write(
+        folder.join("tokens"),
+        format!("{token},admin,admin,system:masters\n"),
+    )
+    .unwrap();
+    let (etcd, peer, api) = (free_port(), free_port(), free_port());
+    let at = |name: &str| folder.join(name).display().to_string();
+    let programs = vec![
+        (
+            assets.join("etcd"),
+            vec![
+                format!("--data-dir={}", at("etcd")),
+                format!("--listen-client-urls=http://127.0.0.1:{etcd}"),
+                format!("--advertise-client-urls=http://127.0.0.1:{etcd}"),
+                format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
+                format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
+                format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
+                "--unsafe-no-fsync".into(),
+                "--log-level=error".into(),
+            ],
+        ),
+        (
+            assets.join("kube-apiserver"),
+            vec![
+                format!("--etcd-servers=http://127.0.0.1:{etcd}"),
+                format!("--secure-port={api}"),
+                "--bind-address=127.0.0.1".into(),
+                format!("--cert-dir={}", at("certificates")),
+                format!("--token-auth-file={}", at("tokens")),
+                format!("--service-account-key-file={}", at("account.key")),
+                format!("--service-account-signing-key-file={}", at("account.key")),
+                "--service-account-issuer=https://kubernetes.default.svc".into(),
+                "--service-cluster-ip-range=10.0.0.0/16".into(),
+                "--authorization-mode=RBAC".into(),
+                // Service accounts are made by a controller that does not run here.
+                "--disable-admission-plugins=ServiceAccount".into(),
+                "--feature-gates=WatchList=true".into(),
+            ],
+        ),
+    ];
+    run_until_we_end(programs, folder.clone());
+    let server = Server {
+        url: format!("https://127.0.0.1:{api}"),
+        token,
+        folder,
+    };
+    server.wait();
+    server
+}
+
+/// The programs die with the thread that starts them, so it stays for as long as the process.
+fn run_until_we_end(programs: Vec<(PathBuf, Vec<String>)>, folder: PathBuf) {
+    let (started, wait) = mpsc::channel();
+    thread::spawn(move || {
+        let mut children: Vec<Child> = Vec::new();
+        for (program, arguments) in programs {
+            let name = program.file_name().unwrap().to_string_lossy().into_owned();
+            let log = fs::File::create(folder.join(format!("{name}.log"))).unwrap();
+            let child = Command::new("setpriv")
+                .args(["--pdeathsig", "KILL"])
+                .arg(program)
+                .args(arguments)
+                .stdout(log.try_clone().unwrap())
+                .stderr(log)
+                .spawn()
+                .expect("setpriv (util-linux) starts the server");
+            children.push(child);
+        }
+        // The folder goes when this process is gone; a shell waits for that.
+        let cleaner = Command::new("sh")
+            .args(["-c", "cat >/dev/null; sleep 1; rm -rf \"$0\""])
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        started.send(()).unwrap();
+        let _keep = (children, cleaner);
+        loop {
+            thread::park();
+        }
+    });
+    wait.recv().unwrap();
+}
+
+impl Server {
+    /// A client with every right.
+    pub fn client(&self) -> Client {
+        Client::try_from(self.config(&self.url)).unwrap()
+    }
+
+    /// Settings of a client that reaches the server under another address.
+    pub fn config(&self, url: &str) -> Config {
+        let mut config = Config::new(url.parse().unwrap());
+        config.auth_info.token = Some(self.token.clone().into());
+        config.accept_invalid_certs = true;
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        config
+    }
+
+    fn wait(&self) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        runtime.block_on(async {
+            let client = self.client();
+            loop {
+                let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
+                match client.request_text(request).await {
+                    Ok(_) => break,
+                    Err(error) if Instant::now() > deadline => {
+                        let log = fs::read_to_string(self.folder.join("kube-apiserver.log"));
+                        let mut out = std::io::stderr();
+                        let _ = out.write_all(log.unwrap_or_default().as_bytes());
+                        panic!("kube-apiserver is not ready: {error}");
+                    }
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+            install(&client).await;
+        });
+    }
+}
+
+/// Installs the resource's definition from the committed file.
+async fn install(client: &Client) {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/helloservices.yaml");
+    let definition: CustomResourceDefinition =
+        serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let api: kube::Api<CustomResourceDefinition> = kube::Api::all(client.clone());
+    api.create(&kube::api::PostParams::default(), &definition)
+        .await
+        .unwrap();
+    let established = kube::runtime::conditions::is_crd_established();
+    let name = definition.metadata.name.unwrap();
+    let wait = kube::runtime::wait::await_condition(api, &name, established);
+    tokio::time::timeout(Duration::from_secs(20), wait)
+        .await
+        .unwrap()
+        .unwrap();
+}
