@@ -31,7 +31,9 @@ pub async fn ensure(
     use sqlx::Connection;
     let mut transaction = connection.begin().await?;
     // PostgreSQL fails one of two sessions that change a role at the same time. Any number will do.
-    sqlx::query("SELECT pg_advisory_xact_lock(5207014)").execute(&mut *transaction).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(5207014)")
+        .execute(&mut *transaction)
+        .await?;
     if let Some(password) = &passwords.app {
         login_role(&mut transaction, APP_ROLE, password).await?;
         grant_app(&mut transaction).await?;

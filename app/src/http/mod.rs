@@ -2,6 +2,8 @@
 
 mod admin;
 mod body;
+mod connection;
+mod framing;
 mod hello;
 mod problem;
 mod router;
@@ -108,6 +110,9 @@ impl Api {
             .is_some_and(|target| target.as_str().len() > MAX_TARGET)
         {
             return Err(Problem::new(ProblemKind::UriTooLong));
+        }
+        if head.method == Method::OPTIONS && head.uri.path() == "*" {
+            return Ok(options(Template::Hello.allow()));
         }
         let Some(route) = route else {
             return Err(Problem::new(ProblemKind::NotFound));

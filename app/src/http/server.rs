@@ -4,17 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::service::Service as _;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warp::Filter;
 
-use super::{RequestHead, Response};
+use super::Response;
+use super::connection::Connection;
 use crate::lifecycle::{Phase, PhaseWatch};
 
 /// What one listener grants its clients.
@@ -22,7 +20,8 @@ use crate::lifecycle::{Phase, PhaseWatch};
 pub struct ConnectionLimits {
     /// Connections at a time; more wait in the system's backlog.
     pub max_connections: u32,
-    /// The longest a request's head may take to arrive, and a connection may be idle.
+    /// The longest a request's head may take to arrive, and a connection may be idle; it may be
+    /// up to half as long again.
     pub header_timeout: Duration,
     /// The largest head of a request, in bytes.
     pub max_header_bytes: usize,
@@ -53,10 +52,17 @@ pub async fn serve<F>(
             continue;
         };
         let connection = Connection {
-            slot,
-            open: open.clone(),
+            _slot: slot,
+            builder: builder.clone(),
+            idle_timeout: limits.header_timeout,
+            phase: phase.clone(),
         };
-        tokio::spawn(connection.run(stream, filter.clone(), builder.clone(), phase.clone()));
+        let (filter, open) = (filter.clone(), open.clone());
+        tokio::spawn(async move {
+            open.inc();
+            connection.run(stream, filter).await;
+            open.dec();
+        });
     }
     drop(listener);
     // Every connection holds a slot until it is done.
@@ -71,10 +77,10 @@ pub async fn serve<F>(
 
 fn connection_builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    // hyper's own header timeout sets up a timer for every request; `Connection` has one in all.
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        .header_read_timeout(None)
         .max_buf_size(limits.max_header_bytes);
     builder
         .http2()
@@ -102,58 +108,4 @@ async fn accept(
             None
         }
     }
-}
-
-/// One client's connection and its place in the count.
-struct Connection {
-    slot: OwnedSemaphorePermit,
-    open: Gauge,
-}
-
-impl Connection {
-    async fn run<F>(
-        self,
-        stream: TcpStream,
-        filter: F,
-        builder: Arc<auto::Builder<TokioExecutor>>,
-        mut phase: PhaseWatch,
-    ) where
-        F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
-        F::Future: Send,
-    {
-        self.open.inc();
-        // Without it, answers wait for the client's delayed acknowledgement.
-        let _ = stream.set_nodelay(true);
-        let inner = TowerToHyperService::new(warp::service(filter));
-        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-            inner.call(with_head(request))
-        });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
-        let outcome = tokio::select! {
-            outcome = connection.as_mut() => outcome,
-            () = phase.reached(Phase::Stopping) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = outcome {
-            tracing::debug!(error, "a connection ended early");
-        }
-        self.open.dec();
-        drop(self.slot);
-    }
-}
-
-/// Moves the request's head to where the filter takes it from.
-fn with_head(request: hyper::Request<Incoming>) -> hyper::Request<Incoming> {
-    let (parts, body) = request.into_parts();
-    let head = RequestHead {
-        method: parts.method,
-        uri: parts.uri,
-        headers: parts.headers,
-    };
-    let mut request = hyper::Request::new(body);
-    request.extensions_mut().insert(Arc::new(head));
-    request
 }

@@ -1,0 +1,170 @@
+//! Which birthdays lie within the next days, as ranges of an index over month and day.
+
+use chrono::{Datelike, NaiveDate};
+
+use super::{DateOfBirth, LeapDay, days_until_birthday};
+
+/// The farthest a birthday is ever away, in days.
+pub const MAX_DAYS_AHEAD: u32 = 366;
+
+/// A day of the year as the number `month * 100 + day`, 29 February included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MonthDay(i16);
+
+impl MonthDay {
+    /// The first day of the year.
+    pub const FIRST: Self = Self(101);
+    /// The last day of the year.
+    pub const LAST: Self = Self(1231);
+
+    /// The day of the year of `date`.
+    pub fn of(date: NaiveDate) -> Self {
+        // At most 1231.
+        Self(i16::try_from(date.month() * 100 + date.day()).unwrap_or(i16::MAX))
+    }
+
+    /// The number, as the store's index holds it.
+    pub fn number(self) -> i16 {
+        self.0
+    }
+}
+
+/// The birthdays of the next days: the days of the year from `first` to `last`, going on in
+/// January when `last` is the smaller one.
+///
+/// Going round the year from `first`, birthdays come nearest first under either rule for
+/// 29 February, also where two days of the year are celebrated on the same date. So the store
+/// finds them in the order of its index, without sorting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BirthdayWindow {
+    first: MonthDay,
+    last: MonthDay,
+}
+
+impl BirthdayWindow {
+    /// The birthdays at most `days` away from `today`.
+    pub fn new(today: NaiveDate, days: u32, leap_day: LeapDay) -> Self {
+        let year = days_of_a_leap_year();
+        let away = |index: &usize| {
+            let born = DateOfBirth::from_stored(year[index % year.len()]);
+            days_until_birthday(born, today, leap_day)
+        };
+        let today_index = year
+            .iter()
+            .position(|day| MonthDay::of(*day) == MonthDay::of(today))
+            .unwrap_or_default();
+        // On 1 March, 29 February may be celebrated too, and it comes before.
+        let previous = (today_index + year.len() - 1) % year.len();
+        let first = if away(&previous) == 0 {
+            previous
+        } else {
+            today_index
+        };
+        let round: Vec<usize> = (first..first + year.len()).collect();
+        let count = round.partition_point(|index| away(index) <= days).max(1);
+        Self {
+            first: MonthDay::of(year[first]),
+            last: MonthDay::of(year[(first + count - 1) % year.len()]),
+        }
+    }
+
+    /// The window as one or two ranges, both ends included, nearest first; only what comes at or
+    /// after `from`, when that is given.
+    pub fn ranges(self, from: Option<MonthDay>) -> impl Iterator<Item = (MonthDay, MonthDay)> {
+        let (near, far) = if self.first <= self.last {
+            ((self.first, self.last), None)
+        } else {
+            (
+                (self.first, MonthDay::LAST),
+                Some((MonthDay::FIRST, self.last)),
+            )
+        };
+        let (near, far) = match from {
+            None => (Some(near), far),
+            Some(from) if from >= self.first => (Some((from, near.1)), far),
+            Some(from) => (None, far.map(|(_, last)| (from, last))),
+        };
+        near.into_iter()
+            .chain(far)
+            .filter(|(first, last)| first <= last)
+    }
+}
+
+/// All 366 days, in order.
+fn days_of_a_leap_year() -> Vec<NaiveDate> {
+    NaiveDate::from_ymd_opt(2000, 1, 1)
+        .unwrap_or_default()
+        .iter_days()
+        .take_while(|day| day.year() == 2000)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    /// The days of the year that the window's ranges hold, in their order.
+    fn inside(window: BirthdayWindow, from: Option<MonthDay>) -> Vec<MonthDay> {
+        let year = days_of_a_leap_year();
+        window
+            .ranges(from)
+            .flat_map(|(first, last)| {
+                year.iter()
+                    .map(|day| MonthDay::of(*day))
+                    .filter(move |day| (first..=last).contains(day))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn holds_exactly_the_birthdays_within_the_days_and_nearest_first() {
+        let year = days_of_a_leap_year();
+        let start = date("2023-01-01");
+        for today in start.iter_days().take_while(|day| day.year() <= 2025) {
+            for leap_day in [LeapDay::Feb28, LeapDay::Mar1] {
+                let away = |day: &NaiveDate| {
+                    days_until_birthday(DateOfBirth::from_stored(*day), today, leap_day)
+                };
+                for days in [0, 1, 27, 28, 29, 60, 300, 364, 365, 366] {
+                    let mut expected: Vec<NaiveDate> =
+                        year.iter().copied().filter(|day| away(day) <= days).collect();
+                    // Ties, as on 28 February, in the order of the year.
+                    expected.sort_by_key(|day| (away(day), MonthDay::of(*day)));
+                    let expected: Vec<MonthDay> =
+                        expected.into_iter().map(MonthDay::of).collect();
+                    let window = BirthdayWindow::new(today, days, leap_day);
+                    assert_eq!(
+                        inside(window, None),
+                        expected,
+                        "today {today}, {days} days, {leap_day:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn goes_on_from_any_day_inside() {
+        for (today, days) in [("2026-12-01", 90), ("2026-03-01", 20), ("2024-02-29", 366)] {
+            let window = BirthdayWindow::new(date(today), days, LeapDay::Feb28);
+            let all = inside(window, None);
+            for (position, from) in all.iter().enumerate() {
+                assert_eq!(inside(window, Some(*from)), all[position..], "{from:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_follows_a_day_outside() {
+        let window = BirthdayWindow::new(date("2026-11-20"), 5, LeapDay::Feb28);
+        let outside = MonthDay::of(date("2026-11-26"));
+        assert_eq!(window.ranges(Some(outside)).count(), 0);
+        let earlier = MonthDay::of(date("2026-11-19"));
+        assert_eq!(window.ranges(Some(earlier)).count(), 0);
+    }
+}

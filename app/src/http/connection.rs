@@ -1,0 +1,130 @@
+//! One client's connection.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use warp::Filter;
+
+use super::framing::FramingGuard;
+use super::{RequestHead, Response};
+use crate::lifecycle::{Phase, PhaseWatch};
+
+/// What a connection is run with.
+pub struct Connection {
+    /// Its place among the connections there may be; free again when it is done.
+    pub _slot: OwnedSemaphorePermit,
+    /// How HTTP is spoken.
+    pub builder: Arc<auto::Builder<TokioExecutor>>,
+    /// The longest it may go without a request, give or take half.
+    pub idle_timeout: Duration,
+    /// Whether the service is on its way down.
+    pub phase: PhaseWatch,
+}
+
+/// What a connection has done.
+#[derive(Debug, Default)]
+struct Activity {
+    /// Requests that came, ever.
+    begun: AtomicUsize,
+    /// Requests that were answered or given up.
+    ended: AtomicUsize,
+}
+
+impl Activity {
+    /// The number of requests so far when none is being answered.
+    fn idle_since(&self) -> Option<usize> {
+        let ended = self.ended.load(Ordering::Relaxed);
+        (self.begun.load(Ordering::Relaxed) == ended).then_some(ended)
+    }
+}
+
+/// Counts a request as ended, also when it is cancelled.
+struct Ending(Arc<Activity>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Connection {
+    /// Answers the connection's requests with `filter` until the client leaves, goes silent, or
+    /// the service stops.
+    pub async fn run<F>(mut self, stream: TcpStream, filter: F)
+    where
+        F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
+        F::Future: Send,
+    {
+        // Without it, answers wait for the client's delayed acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let activity = Arc::new(Activity::default());
+        let inner = TowerToHyperService::new(warp::service(filter));
+        let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
+            activity.begun.fetch_add(1, Ordering::Relaxed);
+            let ending = Ending(activity.clone());
+            let answer = inner.call(with_head(request));
+            async move {
+                let _ending = ending;
+                answer.await
+            }
+        });
+        let io = TokioIo::new(FramingGuard::new(stream));
+        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let outcome = tokio::select! {
+            outcome = connection.as_mut() => outcome,
+            () = silence(&activity, self.idle_timeout) => {
+                tracing::debug!("closed a silent connection");
+                return;
+            }
+            () = self.phase.reached(Phase::Stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(error, "a connection ended early");
+        }
+    }
+}
+
+/// Ends when there was no request for `timeout`, or up to half as long again: one timer a
+/// connection instead of one a request.
+async fn silence(activity: &Activity, timeout: Duration) {
+    let mut idle_since = None;
+    let mut ticks = 0;
+    loop {
+        tokio::time::sleep(timeout / 2).await;
+        let idle = activity.idle_since();
+        ticks = if idle.is_some() && idle == idle_since {
+            ticks + 1
+        } else {
+            0
+        };
+        idle_since = idle;
+        if ticks == 2 {
+            return;
+        }
+    }
+}
+
+/// Moves the request's head to where the filter takes it from.
+fn with_head(request: hyper::Request<Incoming>) -> hyper::Request<Incoming> {
+    let (parts, body) = request.into_parts();
+    let head = RequestHead {
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+    };
+    let mut request = hyper::Request::new(body);
+    request.extensions_mut().insert(Arc::new(head));
+    request
+}

@@ -1,0 +1,11 @@
+//! Talks to the real program over HTTP, on a real PostgreSQL and on SQLite.
+
+// clippy excuses only the test functions themselves, not what they call.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+mod api;
+mod backup;
+mod framing;
+mod lifecycle;
+mod migrate;
+mod support;

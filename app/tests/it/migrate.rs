@@ -1,0 +1,181 @@
+//! `migrate`: repeatable, safe to run twice at once, and clear when it cannot be done.
+
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use crate::support::app::command;
+use crate::support::postgres::{self, OWNER};
+
+fn migrate(url: &str, arguments: &[&str]) -> Output {
+    command(&["migrate"])
+        .args(arguments)
+        .env("DATABASE_URL", url)
+        .output()
+        .unwrap()
+}
+
+fn last_line(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr)
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[test]
+fn can_be_run_again_and_at_the_same_time() {
+    let server = postgres::shared();
+    server.sql("postgres", &format!("CREATE DATABASE twice OWNER {OWNER}"));
+    let url = server.url(OWNER, "twice");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let output = migrate(&url, &[]);
+                assert!(output.status.success(), "{}", last_line(&output));
+            });
+        }
+    });
+    assert!(migrate(&url, &[]).status.success());
+    assert_eq!(
+        server.sql(
+            "twice",
+            "SELECT count(*) FROM _sqlx_migrations WHERE version = 1"
+        ),
+        "1"
+    );
+}
+
+#[test]
+fn refuses_a_schema_that_was_tampered_with() {
+    let database = postgres::database();
+    let server = postgres::shared();
+    server.sql(
+        &database,
+        "UPDATE _sqlx_migrations SET checksum = 'x' WHERE version = 1",
+    );
+    let output = migrate(&server.url(OWNER, &database), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        last_line(&output).contains("migration 1 was changed"),
+        "{}",
+        last_line(&output)
+    );
+}
+
+#[test]
+fn refuses_a_schema_newer_than_itself() {
+    let database = postgres::database();
+    let server = postgres::shared();
+    server.sql(
+        &database,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9000, 'from the future', true, '', 0)",
+    );
+    let output = migrate(&server.url(OWNER, &database), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        last_line(&output).contains("version 9000"),
+        "{}",
+        last_line(&output)
+    );
+}
+
+#[test]
+fn gives_up_when_the_database_stays_away() {
+    let url = format!("postgres://u:secret@127.0.0.1:{}/db", postgres::free_port());
+    let started = Instant::now();
+    let output = migrate(&url, &["--wait-timeout", "600ms"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(started.elapsed() < Duration::from_secs(5));
+    let line = last_line(&output);
+    assert!(line.contains("could not be reached within 600ms"), "{line}");
+    assert!(!line.contains("secret"), "{line}");
+}
+
+#[test]
+fn makes_roles_with_just_the_rights_they_need() {
+    // Roles belong to a whole server, so this test has one of its own.
+    let server = postgres::Server::start("roles", &[]);
+    let database = "hello".to_owned();
+    server.sql("postgres", &format!("CREATE DATABASE hello OWNER {OWNER}"));
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    let arguments = [
+        "--app-role-password-file",
+        password.to_str().unwrap(),
+        "--backup-role-password-file",
+        password.to_str().unwrap(),
+    ];
+    // The password ends up as it is in the file, whatever characters it has, also when changed.
+    for text in ["o'ne\\", "secret"] {
+        std::fs::write(&password, format!("{text}\n")).unwrap();
+        let output = migrate(&server.url(OWNER, &database), &arguments);
+        assert!(output.status.success(), "{}", last_line(&output));
+    }
+    let allowed = |role: &str, sql: &str| server.try_sql_as(role, &database, sql);
+    for sql in [
+        "INSERT INTO users VALUES ('alice', '1990-01-01')",
+        "UPDATE users SET date_of_birth = '1991-01-01'",
+        "SELECT * FROM users",
+        "SELECT * FROM _sqlx_migrations",
+        "DELETE FROM users",
+    ] {
+        assert!(allowed("hello_app", sql), "{sql}");
+    }
+    for sql in [
+        "TRUNCATE users",
+        "DROP TABLE users",
+        "ALTER TABLE users ADD x int",
+        "CREATE TABLE x ()",
+        "DELETE FROM _sqlx_migrations",
+        "CREATE ROLE x",
+    ] {
+        assert!(!allowed("hello_app", sql), "{sql}");
+    }
+    assert!(allowed("hello_backup", "SELECT * FROM users"));
+    assert!(!allowed(
+        "hello_backup",
+        "INSERT INTO users VALUES ('alice', '1990-01-01')"
+    ));
+    std::fs::write(&password, "").unwrap();
+    let output = migrate(&server.url(OWNER, &database), &arguments);
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "an empty password is refused"
+    );
+}
+
+#[test]
+fn needs_a_database_and_reads_its_url_from_a_file() {
+    let output = command(&["migrate"]).output().unwrap();
+    assert!(last_line(&output).contains("DATABASE_URL_FILE is required"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    let url = format!("sqlite://{}\n", folder.path().join("x.db").display());
+    std::fs::write(&file, url).unwrap();
+    let output = command(&["migrate"])
+        .env("DATABASE_URL_FILE", &file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", last_line(&output));
+    assert!(folder.path().join("x.db").exists());
+}
+
+#[test]
+fn refuses_an_embedded_schema_that_was_tampered_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.db");
+    std::fs::write(
+        &file,
+        "this is not a database, and long enough to be read as one",
+    )
+    .unwrap();
+    let output = migrate(&format!("sqlite://{}", file.display()), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        last_line(&output).contains("not a database"),
+        "{}",
+        last_line(&output)
+    );
+}

@@ -1,0 +1,16 @@
+//! Starts the real program and the real database, and talks to them.
+
+pub mod app;
+pub mod client;
+pub mod postgres;
+
+use std::time::{Duration, Instant};
+
+/// Asks again and again until `done` holds.
+pub fn eventually(what: &str, deadline: Duration, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + deadline;
+    while !done() {
+        assert!(Instant::now() < end, "not within {deadline:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,239 @@
+//! A PostgreSQL server for this test process, and a fresh database for each test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::eventually;
+
+/// PostgreSQL refuses to run as root; `nobody` will do.
+const UNPRIVILEGED: &str = "65534";
+/// What every new database is copied from: owned by the owner's role and migrated.
+const TEMPLATE: &str = "template_hello";
+/// The role that owns the schema, as in production.
+pub const OWNER: &str = "hello_owner";
+
+/// A server that ends with the process, however that ends.
+pub struct Server {
+    pub port: u16,
+    bin: PathBuf,
+    /// Holds the pipe whose end tells the guard to clean up.
+    _guard: Child,
+}
+
+/// The server all tests share, started by the first that needs it.
+pub fn shared() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let server = Server::start("shared", &[]);
+        server.sql(
+            "postgres",
+            &format!("CREATE DATABASE {TEMPLATE} OWNER {OWNER}"),
+        );
+        let url = server.url(OWNER, TEMPLATE);
+        let output = super::app::command(&["migrate"])
+            .env("DATABASE_URL", url)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        server
+    })
+}
+
+/// A fresh migrated database on the shared server; its name.
+pub fn database() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    shared().sql(
+        "postgres",
+        &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {OWNER}"),
+    );
+    name
+}
+
+/// The folder with PostgreSQL's programs.
+pub fn bin() -> PathBuf {
+    if let Some(folder) = std::env::var_os("PG_BIN") {
+        return folder.into();
+    }
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../manifests/images/postgres/fetch"
+    );
+    let output = Command::new(script).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()).join("bin")
+}
+
+impl Server {
+    /// Starts a server of its own for one test, with more settings (`name=value`).
+    pub fn start(name: &str, settings: &[&str]) -> Self {
+        let bin = bin();
+        let folder =
+            std::env::temp_dir().join(format!("hello-postgres-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        if is_root() {
+            run(Command::new("chown").arg(UNPRIVILEGED).arg(&folder));
+        }
+        let data = folder.join("data");
+        run(unprivileged(&bin.join("initdb"))
+            .args([
+                "--username=postgres",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+            ])
+            .args(["--locale=C", "--no-sync", "--pwfile=/dev/stdin"])
+            .arg("--pgdata")
+            .arg(&data)
+            .stdin(password_file(&folder)));
+        let port = free_port();
+        let guard = start_guarded(&bin, &folder, &data, port, settings);
+        let server = Self {
+            port,
+            bin,
+            _guard: guard,
+        };
+        eventually("the test server starts", Duration::from_secs(20), || {
+            server.try_sql("postgres", "SELECT 1").status.success()
+        });
+        server.sql(
+            "postgres",
+            &format!(
+                "CREATE ROLE {OWNER} LOGIN CREATEROLE PASSWORD 'secret'; \
+                 GRANT pg_read_all_data TO {OWNER} WITH ADMIN OPTION"
+            ),
+        );
+        server
+    }
+
+    /// The address of `database` for `role`.
+    pub fn url(&self, role: &str, database: &str) -> String {
+        self.url_at(role, database, self.port)
+    }
+
+    /// The same through another port, as of a proxy.
+    pub fn url_at(&self, role: &str, database: &str, port: u16) -> String {
+        format!("postgres://{role}:secret@127.0.0.1:{port}/{database}?sslmode=disable")
+    }
+
+    /// Runs SQL as the superuser and returns what it prints.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let output = self.try_sql(database, sql);
+        assert!(
+            output.status.success(),
+            "{sql}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Whether `role` may run `sql`.
+    pub fn try_sql_as(&self, role: &str, database: &str, sql: &str) -> bool {
+        self.psql(role, database, sql).status.success()
+    }
+
+    fn try_sql(&self, database: &str, sql: &str) -> Output {
+        self.psql("postgres", database, sql)
+    }
+
+    fn psql(&self, role: &str, database: &str, sql: &str) -> Output {
+        Command::new(self.bin.join("psql"))
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
+            .args(["-v", "ON_ERROR_STOP=1", "--command", sql])
+            .arg(self.url(role, database))
+            .output()
+            .unwrap()
+    }
+}
+
+/// Starts the server under a shell that ends it and removes its files as soon as this process is
+/// gone: the shell then reads the end of its input.
+fn start_guarded(bin: &Path, folder: &Path, data: &Path, port: u16, settings: &[&str]) -> Child {
+    const GUARD: &str = r#"folder=$1; shift
+        "$@" >"$folder/log" 2>&1 & server=$!
+        read -r _
+        kill -KILL $server; wait $server 2>/dev/null; rm -rf "$folder""#;
+    let mut server = unprivileged(&bin.join("postgres"));
+    server
+        .arg("-D")
+        .arg(data)
+        .args(["-p", &port.to_string(), "-k", ""]);
+    for setting in [
+        "listen_addresses=127.0.0.1",
+        "fsync=off",
+        "max_connections=200",
+    ]
+    .iter()
+    .chain(settings)
+    {
+        server.args(["-c", setting]);
+    }
+    Command::new("sh")
+        .args(["-c", GUARD, "sh"])
+        .arg(folder)
+        .arg(server.get_program())
+        .args(server.get_args())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn unprivileged(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args([
+            "--reuid",
+            UNPRIVILEGED,
+            "--regid",
+            UNPRIVILEGED,
+            "--clear-groups",
+            "--",
+        ])
+        .arg(program);
+    command
+}
+
+fn password_file(folder: &Path) -> std::fs::File {
+    let path = folder.join("password");
+    std::fs::write(&path, "secret\n").unwrap();
+    std::fs::File::open(path).unwrap()
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// A port that is free now. Another process may take it before it is used; the start then fails.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
