@@ -135,7 +135,7 @@ install_engine() {
     chmod +x "$deny"
   fi
   install_packages dockerd=docker.io containerd=containerd runc=runc docker=docker.io iptables=iptables nft=nftables \
-    jq=jq ip=iproute2 setsid=util-linux || return
+    jq=jq ip=iproute2 setsid=util-linux flock=util-linux || return
   ! grep -q '# hello:' "$deny" || rm "$deny"
 }
 

@@ -23,8 +23,8 @@ debian_mirror() {
     awk -v release="$(debian_release)" '$1 == "Debian" && $2 == release && $3 == "main" { print $4; exit }'
 }
 
-# ensure_image: the archive is built; prints nothing, image_name tells what it is called.
-ensure_image() {
+# ensure_archive: the node image is built, for any engine.
+ensure_archive() {
   local hash
   hash=$(image_hash)
   if fresh image "$hash" "$IMAGE_ARCHIVE/manifest.json"; then
@@ -32,6 +32,11 @@ ensure_image() {
   else
     stage image "building the node image from Debian packages (two minutes, once)" build_image "$hash"
   fi
+}
+
+# ensure_image: the engine has it, under the name that image_name tells.
+ensure_image() {
+  ensure_archive
   if docker image inspect "$(image_name)" >/dev/null 2>&1; then
     up_to_date image-import
   else

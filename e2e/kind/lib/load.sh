@@ -51,7 +51,7 @@ copy_image() {
   shift
   docker save "$image" >"$archive"
   for node in "$@"; do
-    docker exec -i "$node" ctr --namespace k8s.io images import --all-platforms - <"$archive" &
+    give_image "$node" "$image" "$archive" &
     pids+=($!)
   done
   for pid in "${pids[@]}"; do
@@ -59,4 +59,10 @@ copy_image() {
   done
   rm -f "$archive"
   return "$failed"
+}
+
+# give_image NODE IMAGE ARCHIVE: done when the node's container runtime knows it: it learns of it a moment later.
+give_image() {
+  docker exec -i "$1" ctr --namespace k8s.io images import --all-platforms - <"$3"
+  wait_until 20 "$1 to know the image" node_has "$1" "$(full_name "$2")" "$(docker image inspect --format '{{.Id}}' "$2")"
 }
