@@ -63,6 +63,11 @@ copy_image() {
 
 # give_image NODE IMAGE ARCHIVE: done when the node's container runtime knows it: it learns of it a moment later.
 give_image() {
+  local name
+  name=$(full_name "$2")
   docker exec -i "$1" ctr --namespace k8s.io images import --all-platforms - <"$3"
-  wait_until 20 "$1 to know the image" node_has "$1" "$(full_name "$2")" "$(docker image inspect --format '{{.Id}}' "$2")"
+  # The mark of an image that the runtime has seen passes to the new image of the same name, so
+  # that it would never give it a name by its id. Without the mark it looks again.
+  docker exec "$1" ctr --namespace k8s.io images label "$name" io.cri-containerd.image= >/dev/null
+  wait_until 20 "$1 to know the image" node_has "$1" "$name" "$(docker image inspect --format '{{.Id}}' "$2")"
 }
