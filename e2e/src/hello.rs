@@ -1,7 +1,7 @@
 //! One `HelloService` under test and its children.
 
 use std::fmt::Debug;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use hello_crds::HelloService;
@@ -15,9 +15,9 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::http::{Connections, Http};
+use crate::http::{Connections, Failure, Http};
 use crate::scenario::Scenario;
-use crate::wait::{self, Seen};
+use crate::wait::{self, Seen, poll};
 
 /// The field manager of the scenarios, as `kubectl` would be a person's.
 const MANAGER: &str = "hello-e2e";
@@ -142,6 +142,28 @@ impl Hello {
                 Seen::NotYet(describe(&object))
             }
         })
+        .await
+    }
+
+    /// Waits until the resource is Ready and its NodePort takes connections: each node's proxy learns of the pods on its
+    /// own, a moment later than the operator. Returns the time from the one to the other.
+    ///
+    /// # Errors
+    /// When it is not Ready within [`READY_LIMIT`], or not reachable within 15 s after that.
+    pub async fn serving(&self) -> Result<Duration> {
+        self.ready(READY_LIMIT).await?;
+        let ready = Instant::now();
+        let http = self.http().await?;
+        poll(
+            "the NodePort to take connections",
+            Duration::from_secs(15),
+            async || {
+                Ok(match http.get("nobody").await {
+                    Err(failure @ Failure::NotSent(_)) => Seen::NotYet(failure.to_string()),
+                    _ => Seen::Done(ready.elapsed()),
+                })
+            },
+        )
         .await
     }
 

@@ -11,7 +11,7 @@ readonly METRICS_SERVER_VERSION=v0.9.0
 readonly CLUSTER_NAME=${HELLO_CLUSTER_NAME:-hello}
 readonly CONTROL_PLANE=$CLUSTER_NAME-control-plane
 readonly WORKERS=("$CLUSTER_NAME-worker" "$CLUSTER_NAME-worker2")
-readonly NODES=("$CONTROL_PLANE" "${WORKERS[@]}")
+NODES=("$CONTROL_PLANE" "${WORKERS[@]}")
 readonly NODE_PORT=30080
 
 # Built once and kept. Everything in it can be deleted at any time.

@@ -41,6 +41,7 @@ stop_engine() {
     remove_firewall_rules iptables
     remove_firewall_rules ip6tables
     restore_settings
+    remove_runtime_folders
   else
     echo "another engine runs: network links and firewall rules are left to it"
   fi
@@ -122,14 +123,16 @@ remove_links() {
 # Its rules are those that name its chains or its links, and the ones that let a container reach itself.
 firewall_remains() {
   command -v "$1-save" >/dev/null || return 0
+  # Debian's awk knows no repetition counts, so the twelve digits of a bridge's name are spelled out.
   "$1-save" | awk '
+    BEGIN { digit = "[0-9a-f]"; four = digit digit digit digit; links = " -[io] (docker0|br-" four four four ")( |$)" }
     function flush_table() {
       if (found) printf "%s\n%s%s%sCOMMIT\n", table, rules, flushes, chains
       found = 0; rules = flushes = chains = ""
     }
     /^\*/ { flush_table(); table = $0 }
     /^:DOCKER/ { name = substr($1, 2); found = 1; flushes = flushes "-F " name "\n"; chains = chains "-X " name "\n" }
-    /^-A / && $2 !~ /^DOCKER/ && (/-j DOCKER/ || / -[io] (docker0|br-[0-9a-f]{12})( |$)/ ||
+    /^-A / && $2 !~ /^DOCKER/ && (/-j DOCKER/ || $0 ~ links ||
       ($2 == "POSTROUTING" && $3 == "-s" && $5 == "-d" && $4 == $6 && /-j MASQUERADE$/)) {
       found = 1; sub(/^-A/, "-D"); rules = rules $0 "\n"
     }
@@ -161,6 +164,13 @@ remove_empty_tables() {
       jq -e 'all(.nftables[]; .rule == null and .set == null and (.chain.policy // "accept") == "accept")' >/dev/null ||
       nft delete table "$family" "$table"
   done
+}
+
+# remove_runtime_folders: what engines make in fixed places, whatever they are told.
+remove_runtime_folders() {
+  [[ -z $(pgrep -x containerd) ]] || return 0
+  rm -rf /run/containerd/s
+  rmdir /run/containerd /run/docker/plugins /run/docker 2>/dev/null || true
 }
 
 restore_settings() {

@@ -41,12 +41,7 @@ own_dockerd() { processes_with_argument dockerd "--data-root=$ENGINE_DIR/data"; 
 own_containerd() { processes_with_argument containerd "--root=$ENGINE_DIR/containerd"; }
 
 # no_engine_runs: no process of any Docker engine.
-no_engine_runs() {
-  local file
-  for file in /proc/[0-9]*/comm; do
-    [[ $(cat "$file" 2>/dev/null) != dockerd ]] || return 1
-  done
-}
+no_engine_runs() { ! pgrep -x dockerd >/dev/null; }
 
 # engine_is_ours: whether the engine that answers is the one that was started here.
 engine_is_ours() { [[ -n $(own_dockerd) ]]; }
@@ -135,7 +130,7 @@ install_engine() {
     chmod +x "$deny"
   fi
   install_packages dockerd=docker.io containerd=containerd runc=runc docker=docker.io iptables=iptables nft=nftables \
-    jq=jq ip=iproute2 setsid=util-linux flock=util-linux || return
+    jq=jq ip=iproute2 setsid=util-linux flock=util-linux pgrep=procps || return
   ! grep -q '# hello:' "$deny" || rm "$deny"
 }
 

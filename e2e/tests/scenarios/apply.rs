@@ -19,6 +19,8 @@ async fn a_clean_apply_serves_greetings() -> Result<()> {
         hello.ready(READY_LIMIT).await?;
         let took = applied.elapsed().as_secs_f64();
         s.figure(format!("apply to Ready {took:.1} s: {}", Moments::of(&hello).await?.parts()));
+        let later = hello.serving().await?.as_secs_f64();
+        s.figure(format!("NodePort reachable {later:.1} s after Ready"));
 
         let http = hello.http().await?;
         for (user, days) in [("alice", 5), ("bob", 0), ("carol", -1), ("José", 364)] {
@@ -42,10 +44,10 @@ async fn a_clean_apply_serves_greetings() -> Result<()> {
             backups: None,
         };
         let answer = inside.run(s, Duration::from_secs(60)).await?;
-        let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
+        let body = answer.lines().last().unwrap_or_default();
         let said = greeting::text("alice", greeting::born_in(5), greeting::utc_today());
         ensure!(
-            answer.starts_with("HTTP/1.1 200") && body.contains(&said),
+            answer.starts_with("HTTP/1.1 200") && http::message(body)? == said,
             "through the Service, inside the cluster: {answer}"
         );
         s.note("greeted through the Service");

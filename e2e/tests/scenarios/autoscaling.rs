@@ -17,7 +17,7 @@ async fn the_service_scales_out_under_load_and_in_again() -> Result<()> {
             "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}},
         });
         let hello = Hello::apply(s, "hello", spec).await?;
-        hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
         let url = hello.url().await?;
         // Few requests all the time: neither scaling out nor scaling in may lose one.
         let gentle = Load::start(&url, 2, Duration::from_millis(100));

@@ -21,7 +21,7 @@ async fn a_backup_run_by_hand_leaves_readable_dumps() -> Result<()> {
     with_namespace("backup", async |s| {
         let spec = json!({"replicas": 1, "backup": {"schedule": "0 2 * * *"}});
         let hello = Hello::apply(s, "hello", spec).await?;
-        hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
         hello
             .http()
             .await?

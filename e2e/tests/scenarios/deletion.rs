@@ -18,7 +18,7 @@ async fn retained_data_is_served_again_and_deleted_data_is_gone() -> Result<()> 
     with_namespace("deletion", async |s| {
         let born = greeting::born_in(100);
         let hello = Hello::apply(s, "hello", json!({"replicas": 1})).await?;
-        hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
         hello.http().await?.must_put("alice", born).await?;
         let claim: PersistentVolumeClaim = hello.child("data-hello-db-0").await?;
 
@@ -35,7 +35,7 @@ async fn retained_data_is_served_again_and_deleted_data_is_gone() -> Result<()> 
         s.note("deleted under Retain: the volume and the credentials are still there");
 
         let again = Hello::apply(s, "hello", json!({"replicas": 1})).await?;
-        again.ready(READY_LIMIT).await?;
+        again.serving().await?;
         expect_greeting(&again.http().await?, "alice", born).await?;
         s.note("created again: the same data");
 
@@ -54,7 +54,7 @@ async fn retained_data_is_served_again_and_deleted_data_is_gone() -> Result<()> 
         s.note("deleted under Delete: the volume and the credentials are gone");
 
         let fresh = Hello::apply(s, "hello", json!({"replicas": 1})).await?;
-        fresh.ready(READY_LIMIT).await?;
+        fresh.serving().await?;
         let answer = fresh.http().await?.get("alice").await?;
         ensure!(
             answer.status.as_u16() == 404,

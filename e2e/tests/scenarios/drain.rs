@@ -16,7 +16,7 @@ use serde_json::json;
 async fn a_drained_node_costs_no_acknowledged_write() -> Result<()> {
     with_namespace("drain", async |s| {
         let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
-        hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
         let database: Pod = hello.child(&hello.database_pod()).await?;
         let home = node_of(&database);
         let workers = s.cluster.workers().await?;

@@ -18,7 +18,8 @@ const TOLD: Duration = Duration::from_secs(30);
 async fn an_image_that_does_not_exist_is_named_and_the_old_version_serves() -> Result<()> {
     with_namespace("missing_image", async |s| {
         let hello = Hello::apply(s, "hello", json!({"replicas": 1})).await?;
-        let object = hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
+        let object = hello.get().await?;
         let good = object
             .status
             .and_then(|status| status.image)

@@ -28,7 +28,7 @@ async fn a_full_volume_is_told_and_over_when_there_is_room() -> Result<()> {
             "database": {"managed": {"storage": {"size": "300Mi", "storageClassName": volume.name}}},
         });
         let hello = Hello::apply(s, "hello", spec).await?;
-        hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
         let born = greeting::born_in(30);
         hello.http().await?.must_put("alice", born).await?;
 
@@ -49,7 +49,7 @@ async fn a_full_volume_is_told_and_over_when_there_is_room() -> Result<()> {
 
         volume.run(s, "rm ballast").await?;
         let freed = Instant::now();
-        hello.ready(Duration::from_secs(120)).await?;
+        hello.serving().await?;
         s.figure(format!("Ready {:.1} s after there was room", freed.elapsed().as_secs_f64()));
         expect_greeting(&hello.http().await?, "alice", born).await
     })

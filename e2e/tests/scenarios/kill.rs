@@ -19,7 +19,7 @@ const BACK: Duration = Duration::from_secs(90);
 async fn killed_pods_come_back_and_no_acknowledged_write_is_lost() -> Result<()> {
     with_namespace("kill", async |s| {
         let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
-        hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
 
         let report = under_load(&hello, async || {
             let pods = hello.pods("app").await?;

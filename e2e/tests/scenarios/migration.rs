@@ -18,6 +18,8 @@ use crate::rollout::runs;
 const TAMPER: &str = "create schema e2e; \
     create table e2e.kept as select version, checksum from _sqlx_migrations; \
     update _sqlx_migrations set checksum = decode('00', 'hex');";
+/// The end of the failed migration's log.
+const CAUSE: &str = "was changed after it was applied";
 const REPAIR: &str = "update _sqlx_migrations m set checksum = k.checksum from e2e.kept k where k.version = m.version; \
     drop schema e2e cascade;";
 
@@ -26,7 +28,8 @@ async fn a_failing_migration_leaves_the_old_version_serving() -> Result<()> {
     with_namespace("failing_migration", async |s| {
         let next = next_image()?;
         let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
-        let object = hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
+        let object = hello.get().await?;
         let old = object
             .status
             .and_then(|status| status.image)
@@ -36,9 +39,15 @@ async fn a_failing_migration_leaves_the_old_version_serving() -> Result<()> {
         psql(s, &hello, TAMPER).await?;
         let began = Instant::now();
         hello.change(json!({"image": next})).await?;
+        hello
+            .condition("Migrated", Duration::from_secs(30), |migrated| {
+                migrated.status == "False" && migrated.message.contains(CAUSE)
+            })
+            .await?;
+        let told = began.elapsed().as_secs_f64();
         let object = hello
             .condition("Migrated", Duration::from_secs(90), |migrated| {
-                migrated.status == "False" && migrated.reason.contains("Failed")
+                migrated.status == "False" && migrated.reason == "MigrationFailed"
             })
             .await?;
         let migrated = conditions(&object)

@@ -22,7 +22,7 @@ async fn an_operator_cut_from_the_api_server_says_so_and_catches_up() -> Result<
     }
     with_namespace(NAME, async |s| {
         let hello = Hello::apply(s, "hello", json!({"replicas": 1})).await?;
-        hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
         let load = Load::start(&hello.url().await?, 2, Duration::from_millis(50));
 
         let pods = s.cluster.operator_pods().await?;

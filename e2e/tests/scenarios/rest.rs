@@ -28,7 +28,7 @@ async fn the_operator_writes_nothing_at_rest() -> Result<()> {
             "backup": {"schedule": "0 2 * * *"},
         });
         let hello = Hello::apply(s, "hello", spec).await?;
-        hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
         alone(s).await?;
         hello.ready(READY_LIMIT).await?;
 

@@ -17,7 +17,7 @@ async fn a_new_image_migrates_first_and_loses_no_request() -> Result<()> {
     with_namespace("rollout", async |s| {
         let next = next_image()?;
         let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
-        hello.ready(READY_LIMIT).await?;
+        hello.serving().await?;
         let first = hello.migrations().await?;
         ensure!(
             first.len() == 1,
