@@ -196,6 +196,9 @@ image_source() {
       if [[ -f $CLUSTER_DIR/stamp && -f $CLUSTER_DIR/source ]]; then
         say "==> images: $(<"$CLUSTER_DIR/source"), as when the nodes were made"
         cat "$CLUSTER_DIR/source"
+      elif engine_is_ours && ! can_raise_limits; then
+        say "==> images: local, because the official node image needs CAP_SYS_RESOURCE, which is missing here"
+        printf local
       elif registry_answers; then
         say "==> images: registry, because the engine can pull from it"
         printf registry

@@ -8,16 +8,19 @@ kind() { KIND_EXPERIMENTAL_PROVIDER=docker "$BIN_DIR/kind" "$@"; }
 
 # write_kind_config SOURCE: the configuration for this machine and image source.
 write_kind_config() {
-  local cgroup_v1=''
+  local options=() option lines=''
   mkdir -p "$CLUSTER_DIR"
   cp "$SOURCE_DIR/config/audit-policy.yaml" "$CLUSTER_DIR/audit-policy.yaml"
-  if [[ ! -f $CGROUPS/cgroup.controllers ]]; then
-    # The kubelet refuses control groups of version 1 unless told otherwise, and measures volumes wrongly with them.
-    cgroup_v1='    failCgroupV1: false\n    cgroupDriver: cgroupfs\n    localStorageCapacityIsolation: false'
-  elif [[ $1 == local ]]; then
-    cgroup_v1='    cgroupDriver: cgroupfs'
-  fi
-  sed -e "s|@NAME@|$CLUSTER_NAME|; s|@NODE_PORT@|$NODE_PORT|; s|@STATE_DIR@|$STATE_DIR|; s|@CGROUP_V1@|$cgroup_v1|" \
+  # The kubelet refuses control groups of version 1 unless told otherwise, and measures volumes wrongly with them.
+  [[ -f $CGROUPS/cgroup.controllers ]] || options+=('failCgroupV1: false')
+  # The official image makes control groups through systemd, ours makes them directly.
+  [[ $1 != local ]] || options+=('cgroupDriver: cgroupfs')
+  [[ -f $CGROUPS/cgroup.controllers ]] || options+=('localStorageCapacityIsolation: false')
+  for option in "${options[@]}"; do
+    # The two characters by which sed knows a line's end.
+    lines+="${lines:+\\n}    $option"
+  done
+  sed -e "s|@NAME@|$CLUSTER_NAME|; s|@NODE_PORT@|$NODE_PORT|; s|@STATE_DIR@|$STATE_DIR|; s|^@KUBELET@$|$lines|" \
     -e "s|@DISABLE_CNI@|$([[ $1 == local ]] && echo true || echo false)|" \
     "$SOURCE_DIR/config/kind.yaml" >"$CLUSTER_DIR/kind.yaml"
 }
@@ -32,12 +35,6 @@ cluster_hash() {
 # How many nodes run, and how many there are at all.
 running_nodes() { docker ps -q --filter "label=$KIND_LABEL" | wc -l; }
 existing_nodes() { docker ps -aq --filter "label=$KIND_LABEL" | wc -l; }
-
-# cluster_is_healthy: it answers, all nodes are ready, and the pods of the cluster itself run.
-cluster_is_healthy() {
-  (($(running_nodes) == ${#NODES[@]})) || return 1
-  api_answers && nodes_ready && system_ready
-}
 
 api_answers() { kubectl get --raw /readyz --request-timeout 5s >/dev/null 2>&1; }
 
@@ -63,14 +60,47 @@ ensure_nodes() {
   local source=$1 hash
   write_kind_config "$source"
   hash=$(cluster_hash "$source")
-  if [[ -f $CLUSTER_DIR/stamp && $(<"$CLUSTER_DIR/stamp") == "$hash" ]] && (($(running_nodes) == ${#NODES[@]})) && settles; then
-    up_to_date nodes
-    return
+  if [[ -f $CLUSTER_DIR/stamp && $(<"$CLUSTER_DIR/stamp") == "$hash" ]] && (($(existing_nodes) == ${#NODES[@]})); then
+    if (($(running_nodes) < ${#NODES[@]})); then
+      stage restart "starting the nodes that are stopped, waiting for their heartbeats" start_nodes
+    fi
+    if addresses_are_kept && settles; then
+      up_to_date nodes
+      return
+    fi
   fi
   if (($(existing_nodes) > 0)); then
     stage clean "removing nodes that are incomplete, unhealthy, or made of other inputs" delete_nodes
   fi
   stage nodes "creating three nodes with kind, waiting for kubeadm" create_nodes "$source" "$hash"
+}
+
+# start_nodes: a node that was stopped counts as ready until it is missed, so only a new heartbeat tells.
+# When none comes, the nodes are made anew.
+start_nodes() {
+  local since
+  since=$(date -u +%FT%TZ)
+  docker start "${NODES[@]}"
+  wait_until 60 "a heartbeat of each node" heartbeats_since "$since" || true
+}
+
+# heartbeats_since TIME: RFC 3339 in UTC, of which the order of letters is the order in time.
+heartbeats_since() {
+  local beats beat
+  beats=$(kubectl get leases --namespace kube-node-lease --request-timeout 5s -o jsonpath='{range .items[*]}{.spec.renewTime}{"\n"}{end}' 2>/dev/null) || return 1
+  (($(wc -w <<<"$beats") == ${#NODES[@]})) || return 1
+  for beat in $beats; do
+    [[ $beat > $1 ]] || return 1
+  done
+}
+
+# addresses_are_kept: the nodes still have the addresses that the routes between them lead to.
+addresses_are_kept() {
+  local name address
+  [[ -f $CLUSTER_DIR/pod-ranges ]] || return 0
+  while read -r name _ address; do
+    [[ $(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$name") == "$address" ]] || return 1
+  done <"$CLUSTER_DIR/pod-ranges"
 }
 
 # settles: the nodes become ready by themselves, as they do when the machine was busy.
@@ -80,7 +110,7 @@ api_and_nodes() { api_answers && nodes_ready; }
 create_nodes() {
   local source=$1 hash=$2 options=()
   [[ $source != local ]] || options+=(--image "$(image_name)")
-  rm -f "$CLUSTER_DIR/stamp" "$CLUSTER_KUBECONFIG"
+  rm -f "$CLUSTER_DIR/stamp" "$CLUSTER_DIR/pod-ranges" "$CLUSTER_KUBECONFIG"
   kind create cluster --name "$CLUSTER_NAME" --config "$CLUSTER_DIR/kind.yaml" --kubeconfig "$CLUSTER_KUBECONFIG" \
     --retain "${options[@]}"
   take_kubectl
