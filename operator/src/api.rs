@@ -11,10 +11,12 @@ use kube::{
     },
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     child::{ChildId, Desired, Kind},
     error::{Error, Result},
+    lease::Fence,
     metrics::Metrics,
     names,
 };
@@ -27,19 +29,18 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Cluster {
     client: Client,
     metrics: Arc<Metrics>,
+    fence: Fence,
 }
 
 impl Cluster {
-    /// Uses `client` for every call.
+    /// Uses `client` for every call; writes only while `fence` is open.
     #[must_use]
-    pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
-        Self { client, metrics }
-    }
-
-    /// The plain client, for watches.
-    #[must_use]
-    pub fn client(&self) -> Client {
-        self.client.clone()
+    pub fn new(client: Client, metrics: Arc<Metrics>, fence: Fence) -> Self {
+        Self {
+            client,
+            metrics,
+            fence,
+        }
     }
 
     fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
@@ -52,7 +53,16 @@ impl Cluster {
         what: impl FnOnce() -> String,
         future: impl Future<Output = kube::Result<T>>,
     ) -> Result<T> {
-        let answer = tokio::time::timeout(DEADLINE, future).await;
+        let reads = matches!(verb, "get" | "list");
+        let deadline = match self.fence.remaining(Instant::now()) {
+            _ if reads => DEADLINE,
+            Duration::ZERO => {
+                let action = format!("{verb} {}", what());
+                return Err(Error::NotLeader { action });
+            }
+            left => left.min(DEADLINE),
+        };
+        let answer = tokio::time::timeout(deadline, future).await;
         self.metrics.called(verb, matches!(answer, Ok(Ok(_))));
         match answer {
             Ok(Ok(value)) => Ok(value),
@@ -62,7 +72,7 @@ impl Cluster {
             }),
             Err(_) => Err(Error::Deadline {
                 action: format!("{verb} {}", what()),
-                deadline: DEADLINE,
+                deadline,
             }),
         }
     }

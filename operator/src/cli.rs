@@ -71,6 +71,9 @@ struct Run {
     /// Name of this pod, for events
     #[arg(long, env = "POD_NAME")]
     pod_name: Option<String>,
+    /// Namespace of this pod and of the Lease by which one of several replicas leads; no election without it
+    #[arg(long, env = "POD_NAMESPACE")]
+    pod_namespace: Option<String>,
 }
 
 /// Form of the log.
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
             log_level: run.log_level,
             log_format: run.log_format,
             pod_name: run.pod_name,
+            pod_namespace: run.pod_namespace,
         }),
     };
     match outcome {

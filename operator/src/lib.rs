@@ -17,6 +17,7 @@ pub mod error;
 pub mod events;
 pub mod facts;
 pub mod health;
+pub mod lease;
 pub mod metrics;
 pub mod names;
 pub mod offline;

@@ -15,6 +15,7 @@ use crate::{
     events::Events,
     facts,
     health::{self, Health},
+    lease::{Elector, Fence},
     metrics::Metrics,
     offline,
     plan::{Presence, plan},
@@ -38,6 +39,8 @@ pub struct Options {
     pub log_format: LogFormat,
     /// Name of this pod.
     pub pod_name: Option<String>,
+    /// Namespace of this pod, where its Lease is; without one there is no election.
+    pub pod_namespace: Option<String>,
 }
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -78,8 +81,25 @@ async fn operate(options: Options) -> Outcome<()> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let client = client().await?;
+    let mut elector = options.pod_namespace.as_deref().map(|namespace| {
+        Elector::new(
+            client.clone(),
+            namespace,
+            identity(options.pod_name.as_deref()),
+        )
+    });
+    if let Some(elector) = &mut elector {
+        health.standby(true);
+        tokio::select! {
+            () = elector.acquire() => health.standby(false),
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        }
+    }
+    metrics.leader.set(1);
+    let fence = elector.as_ref().map_or_else(Fence::open, Elector::fence);
     let context = Context {
-        cluster: Cluster::new(client.clone(), Arc::clone(&metrics)),
+        cluster: Cluster::new(client.clone(), Arc::clone(&metrics), fence),
         events: Events::new(client.clone(), options.pod_name.clone()),
         images: options.images,
     };
@@ -88,21 +108,41 @@ async fn operate(options: Options) -> Outcome<()> {
         namespace = options.namespace.as_deref().unwrap_or("(all)"),
         "started"
     );
-    metrics.leader.set(1);
     let signals = watch::start(&client, options.namespace.as_deref(), &metrics);
-    let controller = tokio::spawn(controller::run(context, signals, metrics, health, stopped));
+    let mut controller = tokio::spawn(controller::run(context, signals, metrics, health, stopped));
+    let hold = async {
+        match &mut elector {
+            Some(elector) => elector.keep().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        () = async { while !controller.is_finished() { tokio::time::sleep(Duration::from_millis(200)).await } } => {
-            return Err("the controller ended by itself".into());
-        }
+        // Another process may lead by now: end, and start again as a candidate.
+        () = hold => return Err("another process may be the leader".into()),
+        _ = &mut controller => return Err("the controller ended by itself".into()),
     }
     tracing::info!("stopping");
     stop.send(true)?;
     controller.await?;
+    if let Some(elector) = &mut elector {
+        elector.release().await;
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A name that no other process has, also not an earlier one of the same pod.
+fn identity(pod: Option<&str>) -> String {
+    let mut bytes = [0_u8; 8];
+    // Without random numbers the pod's name alone has to do.
+    let _ = getrandom::fill(&mut bytes);
+    format!(
+        "{}_{:016x}",
+        pod.unwrap_or("hello-operator"),
+        u64::from_le_bytes(bytes)
+    )
 }
 
 /// A client without hidden retries: the queue decides when to try again.
@@ -124,7 +164,7 @@ pub fn diff(file: &Path, images: &DefaultImages) -> Outcome<String> {
         .build()?;
     runtime.block_on(async {
         let client = client().await?;
-        let cluster = Cluster::new(client, Arc::new(Metrics::default()));
+        let cluster = Cluster::new(client, Arc::new(Metrics::default()), Fence::closed());
         let mut text = String::new();
         for service in services {
             text.push_str(&diff_one(&cluster, service, images).await?);

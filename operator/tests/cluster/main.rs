@@ -7,6 +7,7 @@ mod converge;
 mod data;
 mod drift;
 mod input;
+mod leader;
 mod migration;
 mod scaling;
 mod server;

@@ -25,7 +25,8 @@ pub struct Server {
 /// Starts the server at the first call.
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(start)
+    // In a thread of its own: the caller is inside a runtime, where nothing may block on another.
+    SERVER.get_or_init(|| thread::spawn(start).join().expect("the API server starts"))
 }
 
 /// Folder with the programs etcd and kube-apiserver.
@@ -68,6 +69,7 @@ fn start() -> Server {
         .keep();
     let key = rcgen::KeyPair::generate().unwrap();
     fs::write(folder.join("account.key"), key.serialize_pem()).unwrap();
+    fs::write(folder.join("account.pub"), key.public_key_pem()).unwrap();
     let token = key.serialize_pem().lines().nth(1).unwrap()[..32].replace(['+', '/'], "x");
     fs::write(
         folder.join("tokens"),
@@ -98,7 +100,7 @@ fn start() -> Server {
                 "--bind-address=127.0.0.1".into(),
                 format!("--cert-dir={}", at("certificates")),
                 format!("--token-auth-file={}", at("tokens")),
-                format!("--service-account-key-file={}", at("account.key")),
+                format!("--service-account-key-file={}", at("account.pub")),
                 format!("--service-account-signing-key-file={}", at("account.key")),
                 "--service-account-issuer=https://kubernetes.default.svc".into(),
                 "--service-cluster-ip-range=10.0.0.0/16".into(),
@@ -173,7 +175,7 @@ impl Server {
 
     fn wait(&self) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(30);
         runtime.block_on(async {
             let client = self.client();
             loop {

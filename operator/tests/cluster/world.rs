@@ -15,6 +15,7 @@ use hello_operator::{
     controller,
     events::Events,
     health::Health,
+    lease::Fence,
     metrics::Metrics,
     reconcile::Context,
     validate::DefaultImages,
@@ -124,10 +125,15 @@ impl World {
 
     /// Starts an operator that reaches the API server through this client.
     pub fn operator_through(&self, client: Client) -> Operator {
+        self.fenced_operator(client, Fence::open())
+    }
+
+    /// Starts an operator that writes only while this fence is open.
+    pub fn fenced_operator(&self, client: Client, fence: Fence) -> Operator {
         let metrics = Arc::new(Metrics::default());
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let context = Context {
-            cluster: Cluster::new(client.clone(), Arc::clone(&metrics)),
+            cluster: Cluster::new(client.clone(), Arc::clone(&metrics), fence),
             events: Events::new(client.clone(), None),
             images: DefaultImages {
                 app: "hello-app:1".into(),
@@ -357,15 +363,13 @@ async fn run_job(jobs: &Api<DynamicObject>, job: &DynamicObject, ending: Jobs) {
 async fn run_deployment(deployments: &Api<DynamicObject>, deployment: &DynamicObject) {
     let replicas = deployment.data["spec"]["replicas"].as_i64().unwrap_or(1);
     let mut status = json!({"observedGeneration": deployment.metadata.generation});
-    if replicas > 0 {
-        for count in [
-            "replicas",
-            "updatedReplicas",
-            "readyReplicas",
-            "availableReplicas",
-        ] {
-            status[count] = replicas.into();
-        }
+    for count in [
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+    ] {
+        status[count] = replicas.into();
     }
     set_status(deployments, deployment, status).await;
 }
