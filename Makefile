@@ -12,7 +12,7 @@ export CARGO_TERM_COLOR := never
 export CARGO_TERM_PROGRESS_WHEN := never
 endif
 
-.PHONY: help up down check lint test test-unit test-app test-operator test-cluster test-e2e \
+.PHONY: help up down check lint test test-unit test-app test-operator test-cluster test-images test-e2e \
         images cluster-up cluster-down generate bench-app bench-operator
 
 ##@ Use
@@ -48,7 +48,7 @@ generate: ## Write the generated files again (CRD YAML)
 	mv crds/helloservices.yaml.new crds/helloservices.yaml
 
 ##@ Test
-test: lint test-unit test-app test-operator test-e2e ## Every tier; what CI runs
+test: lint test-unit test-app test-operator test-images test-e2e ## Every tier; what CI runs
 
 test-unit: ## Unit, property and golden tests: need nothing
 	cargo test --workspace --locked --lib --bins
@@ -61,6 +61,9 @@ test-operator: ## The operator on a real API server (etcd and kube-apiserver, no
 
 test-cluster: ## That the local cluster comes up, goes down and leaves nothing behind, also after a crash
 	e2e/kind/test
+
+test-images: ## The local PostgreSQL image keeps the official one's contract
+	manifests/images/postgres/test
 
 test-e2e: ## Every scenario on a real kind cluster
 	e2e/run
