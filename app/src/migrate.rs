@@ -103,7 +103,7 @@ async fn connect(
 }
 
 async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), MigrationError> {
-    let (_, found) = schema::postgres_state(connection).await?;
+    let found = schema::postgres_state(connection).await?.version;
     let known = schema::postgres_version();
     if found > known {
         return Err(MigrationError::Newer { found, known });

@@ -73,13 +73,18 @@ async fn login_role(
     Ok(())
 }
 
+/// Rights on rows, and settings that let the server end what nobody waits for any more.
 async fn grant_app(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(
         "GRANT USAGE ON SCHEMA public TO hello_app; \
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO hello_app; \
          GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO hello_app; \
          REVOKE ALL ON _sqlx_migrations FROM hello_app; \
-         GRANT SELECT ON _sqlx_migrations TO hello_app",
+         GRANT SELECT ON _sqlx_migrations TO hello_app; \
+         ALTER ROLE hello_app SET statement_timeout = '10s'; \
+         ALTER ROLE hello_app SET client_connection_check_interval = '1s'; \
+         ALTER ROLE hello_app SET tcp_keepalives_idle = '30s'; \
+         ALTER ROLE hello_app SET tcp_user_timeout = '10s'",
     )
     .execute(connection)
     .await?;

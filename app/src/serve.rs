@@ -144,6 +144,8 @@ async fn open_store(config: &ServeConfig, metrics: &Metrics) -> Result<Arc<dyn S
             deadline: config.database_deadline,
             connect_timeout: config.database_deadline,
             queue_capacity: QUEUE_CAPACITY,
+            pooler: config.pooler,
+            losses: Arc::default(),
             metrics: metrics.store.clone(),
         }))),
     }

@@ -85,6 +85,10 @@ pub struct ServeArgs {
     /// The longest a request waits for PostgreSQL.
     #[arg(long, env = "HELLO_DATABASE_DEADLINE", default_value = "2s")]
     pub database_deadline: String,
+    /// What is between the service and PostgreSQL: `none`, or `transaction` for PgBouncer in
+    /// transaction mode.
+    #[arg(long, env = "HELLO_DATABASE_POOLER", default_value = "none")]
+    pub database_pooler: String,
     /// The most connections of clients at a time.
     #[arg(long, env = "HELLO_MAX_CONNECTIONS", default_value = "20000")]
     pub max_connections: String,

@@ -13,7 +13,7 @@ use super::args::LogArgs;
 use super::{BackupArgs, DatabaseArgs, MigrateArgs, Secret, ServeArgs};
 use crate::domain::{LeapDay, UsernameRule};
 use crate::roles::RolePasswords;
-use crate::store::DatabaseUrlSource;
+use crate::store::{DatabaseUrlSource, Pooler};
 use crate::telemetry::LogFormat;
 
 /// Everything that is wrong with the configuration.
@@ -149,6 +149,8 @@ pub struct ServeConfig {
     pub write_connections: usize,
     /// The longest a request waits for PostgreSQL.
     pub database_deadline: Duration,
+    /// What is between the service and PostgreSQL.
+    pub pooler: Pooler,
     /// The most connections of clients at a time.
     pub max_connections: u32,
     /// The longest a request's head may take, and a connection may be idle.
@@ -181,6 +183,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         let writes =
             errors.parse::<NonZeroUsize>("HELLO_WRITE_CONNECTIONS", &args.write_connections);
         let deadline = errors.duration("HELLO_DATABASE_DEADLINE", &args.database_deadline);
+        let pooler = errors.parse("HELLO_DATABASE_POOLER", &args.database_pooler);
         let max = errors.parse::<NonZeroU32>("HELLO_MAX_CONNECTIONS", &args.max_connections);
         let header_timeout = errors.duration("HELLO_HEADER_TIMEOUT", &args.header_timeout);
         let body_timeout = errors.duration("HELLO_BODY_TIMEOUT", &args.body_timeout);
@@ -200,6 +203,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 read_connections: reads?.get(),
                 write_connections: writes?.get(),
                 database_deadline: deadline?,
+                pooler: pooler?,
                 max_connections: max?.get(),
                 header_timeout: header_timeout?,
                 body_timeout: body_timeout?,

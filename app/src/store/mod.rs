@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 
 use crate::domain::{DateOfBirth, Username};
 
-pub use postgres::{PostgresOptions, PostgresStore};
+pub use postgres::{Losses, Pooler, PostgresOptions, PostgresStore};
 pub use sqlite::SqliteStore;
 pub use url::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl};
 

@@ -5,6 +5,7 @@
 
 mod api;
 mod backup;
+mod faults;
 mod framing;
 mod lifecycle;
 mod migrate;

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::postgres::PgConnection;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::domain::{DateOfBirth, Username};
 use crate::store::StoreError;
@@ -12,21 +13,39 @@ use crate::store::StoreError;
 /// Where a caller waits for its answer.
 pub type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
+/// How a batch is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// A batch that writes must do nothing when the server comes to it only after this moment, by
+    /// the server's clock.
+    pub fence: DateTime<Utc>,
+    /// Whether statements may stay prepared on the connection.
+    pub persistent: bool,
+}
+
 /// Work that can share a statement with more of its kind.
 pub trait Job: Send + Sync + Sized + 'static {
-    /// For logs and metrics.
+    /// For logs.
     const KIND: &'static str;
     /// The most that go into one statement.
     const MAX_BATCH: usize;
     /// Whether the connection must be allowed to write.
     const WRITES: bool;
+    /// What the database answers to a whole batch.
+    type Output: Send;
 
-    /// Does the whole batch, and answers and removes every job of it that is done. Jobs left in
-    /// `batch` after an error have no answer yet.
+    /// Does the whole batch.
     fn run(
         connection: &mut PgConnection,
-        batch: &mut Vec<Self>,
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+        batch: &[Self],
+        terms: Terms,
+    ) -> impl Future<Output = Result<Self::Output, RunError>> + Send;
+
+    /// Gives every job of a batch its part of the answer.
+    fn answer(batch: &mut Vec<Self>, output: Self::Output);
+
+    /// When the job was asked for.
+    fn asked(&self) -> Instant;
 
     /// Whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
@@ -38,10 +57,22 @@ pub trait Job: Send + Sync + Sized + 'static {
     fn fail(self, error: StoreError);
 }
 
+/// Why a batch was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The database, or the way to it, failed.
+    #[error("{0}")]
+    Database(#[from] sqlx::Error),
+    /// The server came to it after the fence, and so did nothing.
+    #[error("the server came to the statement too late")]
+    Late,
+}
+
 /// Look up one date of birth.
 #[derive(Debug)]
 pub struct Lookup {
     username: Username,
+    asked: Instant,
     retried: bool,
     reply: Reply<Option<DateOfBirth>>,
 }
@@ -51,6 +82,7 @@ impl Lookup {
     pub fn new(username: Username, reply: Reply<Option<DateOfBirth>>) -> Self {
         Self {
             username,
+            asked: Instant::now(),
             retried: false,
             reply,
         }
@@ -61,14 +93,24 @@ impl Job for Lookup {
     const KIND: &'static str = "read";
     const MAX_BATCH: usize = 128;
     const WRITES: bool = false;
+    type Output = Vec<(String, NaiveDate)>;
 
-    async fn run(connection: &mut PgConnection, batch: &mut Vec<Self>) -> Result<(), sqlx::Error> {
+    async fn run(
+        connection: &mut PgConnection,
+        batch: &[Self],
+        terms: Terms,
+    ) -> Result<Self::Output, RunError> {
         let names: Vec<&str> = batch.iter().map(|job| job.username.as_str()).collect();
-        let rows: Vec<(String, NaiveDate)> =
+        let rows =
             sqlx::query_as("SELECT username, date_of_birth FROM users WHERE username = ANY($1)")
+                .persistent(terms.persistent)
                 .bind(&names)
                 .fetch_all(connection)
                 .await?;
+        Ok(rows)
+    }
+
+    fn answer(batch: &mut Vec<Self>, rows: Self::Output) {
         let found: HashMap<&str, NaiveDate> = rows
             .iter()
             .map(|(name, born)| (name.as_str(), *born))
@@ -81,7 +123,10 @@ impl Job for Lookup {
             // The caller may have gone away; then nobody misses the answer.
             let _ = job.reply.send(Ok(born));
         }
-        Ok(())
+    }
+
+    fn asked(&self) -> Instant {
+        self.asked
     }
 
     fn is_abandoned(&self) -> bool {
@@ -102,6 +147,7 @@ impl Job for Lookup {
 pub struct Change {
     username: Username,
     born: Option<DateOfBirth>,
+    asked: Instant,
     reply: Reply<()>,
 }
 
@@ -111,6 +157,7 @@ impl Change {
         Self {
             username,
             born,
+            asked: Instant::now(),
             reply,
         }
     }
@@ -120,35 +167,31 @@ impl Job for Change {
     const KIND: &'static str = "write";
     const MAX_BATCH: usize = 256;
     const WRITES: bool = true;
+    type Output = ();
 
-    async fn run(connection: &mut PgConnection, batch: &mut Vec<Self>) -> Result<(), sqlx::Error> {
+    async fn run(
+        connection: &mut PgConnection,
+        batch: &[Self],
+        terms: Terms,
+    ) -> Result<(), RunError> {
         let (upserts, deletes) = last_change_per_user(batch);
         if !upserts.is_empty() {
-            let (names, dates): (Vec<&str>, Vec<NaiveDate>) = upserts.into_iter().unzip();
-            sqlx::query(
-                "INSERT INTO users (username, date_of_birth) \
-                 SELECT * FROM unnest($1::text[], $2::date[]) \
-                 ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth",
-            )
-            .bind(&names)
-            .bind(&dates)
-            .execute(&mut *connection)
-            .await?;
+            upsert(connection, upserts, terms).await?;
         }
         if !deletes.is_empty() {
-            // Locked in the order of names, as the upserts are: two batches never deadlock.
-            sqlx::query(
-                "DELETE FROM users WHERE username IN \
-                 (SELECT username FROM users WHERE username = ANY($1) ORDER BY username FOR UPDATE)",
-            )
-            .bind(&deletes)
-            .execute(connection)
-            .await?;
+            delete(connection, &deletes, terms).await?;
         }
+        Ok(())
+    }
+
+    fn answer(batch: &mut Vec<Self>, (): ()) {
         for job in batch.drain(..) {
             let _ = job.reply.send(Ok(()));
         }
-        Ok(())
+    }
+
+    fn asked(&self) -> Instant {
+        self.asked
     }
 
     fn is_abandoned(&self) -> bool {
@@ -164,6 +207,51 @@ impl Job for Change {
     fn fail(self, error: StoreError) {
         let _ = self.reply.send(Err(error));
     }
+}
+
+async fn upsert(
+    connection: &mut PgConnection,
+    rows: Vec<(&str, NaiveDate)>,
+    terms: Terms,
+) -> Result<(), RunError> {
+    let (names, dates): (Vec<&str>, Vec<NaiveDate>) = rows.into_iter().unzip();
+    let done = sqlx::query(
+        "INSERT INTO users (username, date_of_birth) \
+         SELECT * FROM unnest($1::text[], $2::date[]) WHERE (SELECT clock_timestamp() < $3) \
+         ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth",
+    )
+    .persistent(terms.persistent)
+    .bind(&names)
+    .bind(&dates)
+    .bind(terms.fence)
+    .execute(connection)
+    .await?;
+    if done.rows_affected() == 0 {
+        Err(RunError::Late)
+    } else {
+        Ok(())
+    }
+}
+
+async fn delete(
+    connection: &mut PgConnection,
+    names: &[&str],
+    terms: Terms,
+) -> Result<(), RunError> {
+    // Locked in the order of names, as the upserts are: two batches never deadlock.
+    let in_time: bool = sqlx::query_scalar(
+        "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
+         doomed AS MATERIALIZED (SELECT username FROM users \
+             WHERE username = ANY($1) AND (SELECT open FROM fence) ORDER BY username FOR UPDATE), \
+         gone AS (DELETE FROM users WHERE username IN (SELECT username FROM doomed)) \
+         SELECT open FROM fence",
+    )
+    .persistent(terms.persistent)
+    .bind(names)
+    .bind(terms.fence)
+    .fetch_one(connection)
+    .await?;
+    if in_time { Ok(()) } else { Err(RunError::Late) }
 }
 
 /// The last change to each user, as upserts and deletions, both in the order of names.

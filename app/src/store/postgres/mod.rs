@@ -15,10 +15,33 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use self::jobs::{Change, Job, Lookup, Reply};
+pub use self::link::Losses;
 use self::queue::Queue;
 use super::{Birthdays, DatabaseUrlSource, Health, Store, StoreError, StoreFuture};
 use crate::domain::{DateOfBirth, Username};
 use crate::telemetry::StoreMetrics;
+
+/// What is between the service and the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pooler {
+    /// Nothing: a connection stays with one server process.
+    #[default]
+    None,
+    /// A pooler such as PgBouncer that gives each transaction any server connection.
+    Transaction,
+}
+
+impl std::str::FromStr for Pooler {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self::None),
+            "transaction" => Ok(Self::Transaction),
+            other => Err(format!("`{other}` is neither `none` nor `transaction`")),
+        }
+    }
+}
 
 /// How to reach PostgreSQL, and the bounds to keep.
 #[derive(Debug, Clone)]
@@ -35,19 +58,12 @@ pub struct PostgresOptions {
     pub connect_timeout: Duration,
     /// The most requests that may wait for one kind of connection.
     pub queue_capacity: usize,
+    /// What is between the service and the server.
+    pub pooler: Pooler,
+    /// Counts connections that were lost.
+    pub losses: Arc<Losses>,
     /// Where batch sizes and times are counted.
     pub metrics: Arc<StoreMetrics>,
-}
-
-impl PostgresOptions {
-    /// How long one statement may take: a read leaves time to be tried again once.
-    fn statement_deadline(&self, writes: bool) -> Duration {
-        if writes {
-            self.deadline
-        } else {
-            self.deadline / 2
-        }
-    }
 }
 
 /// The store on PostgreSQL.

@@ -16,7 +16,11 @@ pub struct Queue<J> {
     jobs: Mutex<VecDeque<J>>,
     ready: Notify,
     capacity: usize,
+    /// Tasks that serve the queue, whether connected or not.
+    links: AtomicUsize,
     connected: AtomicUsize,
+    /// Links whose last attempt to connect failed.
+    failing: AtomicUsize,
     closing: AtomicBool,
 }
 
@@ -27,7 +31,9 @@ impl<J> Queue<J> {
             jobs: Mutex::new(VecDeque::new()),
             ready: Notify::new(),
             capacity,
+            links: AtomicUsize::new(0),
             connected: AtomicUsize::new(0),
+            failing: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
         }
     }
@@ -80,6 +86,11 @@ impl<J> Queue<J> {
         }
     }
 
+    /// Wakes everybody who waits, to look after their connections.
+    pub fn wake_all(&self) {
+        self.ready.notify_waiters();
+    }
+
     /// Takes no more jobs; those waiting are still to be done.
     pub fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
@@ -104,6 +115,21 @@ impl<J> Queue<J> {
     /// Whether any connection serves this queue.
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::SeqCst) > 0
+    }
+
+    /// Counts one more task that serves the queue.
+    pub fn link_started(&self) {
+        self.links.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Counts one more link that cannot connect; whether that is all of them now.
+    pub fn link_failing(&self) -> bool {
+        self.failing.fetch_add(1, Ordering::SeqCst) + 1 >= self.links.load(Ordering::SeqCst)
+    }
+
+    /// Counts one link less that cannot connect: it tries again.
+    pub fn link_trying(&self) {
+        self.failing.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<J>> {

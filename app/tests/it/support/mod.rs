@@ -2,7 +2,9 @@
 
 pub mod app;
 pub mod client;
+pub mod pgbouncer;
 pub mod postgres;
+pub mod proxy;
 
 use std::time::{Duration, Instant};
 

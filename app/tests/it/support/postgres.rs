@@ -191,7 +191,8 @@ fn start_guarded(bin: &Path, folder: &Path, data: &Path, port: u16, settings: &[
         .unwrap()
 }
 
-fn unprivileged(program: &Path) -> Command {
+/// A command that runs `program` as nobody when this process is root.
+pub fn unprivileged(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
     }
