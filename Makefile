@@ -48,7 +48,7 @@ generate: ## Write the generated files again (CRD YAML)
 	mv crds/helloservices.yaml.new crds/helloservices.yaml
 
 ##@ Test
-test: lint test-unit test-app test-operator test-images test-e2e ## Every tier; what CI runs
+test: lint test-unit test-app test-operator test-images test-cluster test-e2e ## Every tier; what CI runs
 
 test-unit: ## Unit, property and golden tests: need nothing
 	cargo test --workspace --locked --lib --bins
