@@ -1,5 +1,7 @@
 //! The YAML beside this crate is what the types generate.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
+
 use serde_json::Value;
 
 fn committed() -> Value {

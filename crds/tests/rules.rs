@@ -2,6 +2,8 @@
 //! schema itself. Bounds and patterns of single fields are tested against a real API server, in
 //! the operator's integration tests.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
+
 use hello_crds::HelloService;
 use kube::core::cel::{validate_cel, validate_cel_update};
 use serde_json::{Value, json};

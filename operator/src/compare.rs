@@ -84,7 +84,7 @@ fn millis(text: &str) -> Option<u128> {
     }
     let digits: u128 = format!("{whole}{fraction:0<3}").parse().ok()?;
     let factor: u128 = match suffix {
-        "m" => return fraction.is_empty().then(|| digits / 1000),
+        "m" => return fraction.is_empty().then_some(digits / 1000),
         "" => 1,
         "k" => 1_000,
         "M" => 1_000_000,

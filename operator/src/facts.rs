@@ -56,10 +56,7 @@ pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> F
         Database::Managed { .. } => {
             let id = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));
             facts.present.get(&id) == Some(&Presence::Settled)
-                && observed
-                    .children
-                    .get(&id)
-                    .is_some_and(|live| server_ready(live))
+                && observed.children.get(&id).is_some_and(server_ready)
         }
     };
     facts

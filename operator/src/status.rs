@@ -71,7 +71,7 @@ pub fn status(
         Some(blocked) => blocked.clone(),
         None if !database.holds => database.clone(),
         None if !migrated.holds => migrated.clone(),
-        None if !app.holds => app.clone(),
+        None if !app.holds => app,
         None if service.paused => no("Paused", "spec.paused is set"),
         None => yes("Serving", "everything is as the spec says"),
     };

@@ -186,7 +186,7 @@ mod tests {
             "ready": true, "restartCount": 3, "state": {"running": {}},
             "lastState": {"terminated": {"exitCode": 1}}}]}),
         );
-        assert_eq!(of(&[healthy.clone()], Component::App), None);
+        assert_eq!(of(std::slice::from_ref(&healthy), Component::App), None);
         assert_eq!(of(&[healthy], Component::Database), None);
     }
 }

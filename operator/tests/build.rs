@@ -2,6 +2,8 @@
 //!
 //! After a wanted change: `UPDATE_GOLDEN=1 cargo test -p hello-operator --test build`, then read the diff.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
+
 use std::path::Path;
 
 use hello_crds::HelloService;

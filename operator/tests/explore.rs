@@ -4,6 +4,8 @@
 //! that may decide on what it saw some time ago, Jobs that may fail, a garbage collector, an
 //! administrator who edits, and somebody else who deletes and changes children.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
+
 use std::collections::BTreeMap;
 
 use hello_operator::{

@@ -36,7 +36,6 @@ pub fn claim(service: &Validated, backup: &Backup) -> PersistentVolumeClaim {
 
 pub fn cron_job(service: &Validated, backup: &Backup) -> CronJob {
     let instance = &service.identity.name;
-    let labels = names::labels(instance, Component::Backup);
     CronJob {
         metadata: owned(service, names::backup(instance), Component::Backup),
         spec: CronJobSpec {
@@ -50,7 +49,7 @@ pub fn cron_job(service: &Validated, backup: &Backup) -> CronJob {
             failed_jobs_history_limit: Some(2),
             job_template: JobTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(labels.clone()),
+                    labels: Some(names::labels(instance, Component::Backup)),
                     ..ObjectMeta::default()
                 }),
                 spec: Some(JobSpec {

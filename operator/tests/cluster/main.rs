@@ -2,6 +2,8 @@
 //!
 //! Needs the programs that `e2e/kind/cluster kube-assets` builds; `KUBEBUILDER_ASSETS` names another folder.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
+
 mod conflict;
 mod converge;
 mod data;
