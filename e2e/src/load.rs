@@ -19,6 +19,8 @@ use crate::wait::{Seen, poll};
 
 /// Keys of one worker; few, so that each is written and read often.
 const KEYS: usize = 4;
+/// No two runs share a key, so that each knows the whole history of its own.
+static NEXT_KEY: AtomicUsize = AtomicUsize::new(0);
 /// How long the service may take to answer again before the last values are read back.
 const VERIFY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -51,6 +53,7 @@ impl Load {
         let signals = Arc::new(Signals::default());
         let began = Instant::now();
         let mut tasks = JoinSet::new();
+        let first_key = NEXT_KEY.fetch_add(workers * KEYS, Ordering::Relaxed);
         for index in 0..workers {
             let connections = if index % 2 == 0 {
                 Connections::Pooled
@@ -61,7 +64,12 @@ impl Load {
                 http: Http::new(base, connections),
                 began,
                 keys: (0..KEYS)
-                    .map(|key| (key_name(index * KEYS + key), Register::default()))
+                    .map(|key| {
+                        (
+                            key_name(first_key + index * KEYS + key),
+                            Register::default(),
+                        )
+                    })
                     .collect(),
                 report: Report::default(),
             };
@@ -263,13 +271,9 @@ fn describe(answer: &Answer) -> String {
 
 /// A user name of letters only: `load`, then the number in base 26.
 fn key_name(number: usize) -> String {
-    let letter = |digit: usize| char::from(b'a' + u8::try_from(digit % 26).unwrap_or(0));
-    [
-        "load".to_owned(),
-        letter(number / 26).to_string(),
-        letter(number).to_string(),
-    ]
-    .concat()
+    let digit = |power: u32| u8::try_from(number / 26_usize.pow(power) % 26).unwrap_or(0);
+    let letters = [2, 1, 0].map(|power| char::from(b'a' + digit(power)));
+    format!("load{}", String::from_iter(letters))
 }
 
 #[cfg(test)]
@@ -286,7 +290,7 @@ mod tests {
 
     #[test]
     fn names_are_letters_and_differ() {
-        let names: Vec<_> = (0..100).map(key_name).collect();
+        let names: Vec<_> = (0..10_000).map(key_name).collect();
         assert!(
             names
                 .iter()
@@ -297,7 +301,7 @@ mod tests {
                 .iter()
                 .collect::<std::collections::BTreeSet<_>>()
                 .len(),
-            100
+            10_000
         );
     }
 

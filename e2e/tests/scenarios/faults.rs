@@ -13,6 +13,8 @@ use serde_json::json;
 
 /// "Within seconds": the kubelet's first attempts included.
 const TOLD: Duration = Duration::from_secs(30);
+/// A reserved name, so that no network has it.
+const MISSING: &str = "hello-app.invalid/none:0";
 
 #[tokio::test]
 async fn an_image_that_does_not_exist_is_named_and_the_old_version_serves() -> Result<()> {
@@ -27,11 +29,9 @@ async fn an_image_that_does_not_exist_is_named_and_the_old_version_serves() -> R
         let load = Load::start(&hello.url().await?, 2, Duration::from_millis(50));
 
         let began = Instant::now();
-        hello
-            .change(json!({"image": "hello-app.invalid/none:0"}))
-            .await?;
+        hello.change(json!({"image": MISSING})).await?;
         let object = hello.condition("Migrated", TOLD, |migrated| {
-            migrated.status != "True" && migrated.message.contains("hello-app.invalid/none:0")
+            migrated.reason == "ImagePullFailed" && migrated.message.contains(MISSING)
         });
         let told = message(&object.await?, "Migrated");
         s.figure(format!(

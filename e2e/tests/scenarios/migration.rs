@@ -56,12 +56,12 @@ async fn a_failing_migration_leaves_the_old_version_serving() -> Result<()> {
         let message = migrated
             .map(|condition| condition.message.clone())
             .unwrap_or_default();
+        let given_up = began.elapsed().as_secs_f64();
         s.figure(format!(
-            "Migrated=False after {:.1} s: {message}",
-            began.elapsed().as_secs_f64()
+            "cause told after {told:.1} s, given up after {given_up:.1} s: {message}"
         ));
         ensure!(
-            message.contains("migration"),
+            message.contains(CAUSE),
             "the message does not carry the log's end: {message}"
         );
 
