@@ -7,7 +7,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use crate::{api::DEADLINE, names, status::condition};
+use crate::{api::DEADLINE, names, reason::Reason, status::condition};
 
 /// Publishes transitions.
 #[derive(Clone)]
@@ -52,22 +52,14 @@ impl Events {
 }
 
 fn event(condition: &Condition) -> Event {
-    let good = condition.status == "True"
-        || matches!(
-            condition.reason.as_str(),
-            "DatabaseStarting"
-                | "MigrationRunning"
-                | "MigrationWaiting"
-                | "MigrationReplacing"
-                | "RollingOut"
-                | "RolloutWaiting"
-                | "Paused"
-        );
+    let warn = Reason::ALL
+        .iter()
+        .any(|reason| reason.needs_person() && reason.to_string() == condition.reason);
     Event {
-        type_: if good {
-            EventType::Normal
-        } else {
+        type_: if warn {
             EventType::Warning
+        } else {
+            EventType::Normal
         },
         reason: condition.reason.clone(),
         // The API bounds a note at 1 kB.

@@ -23,6 +23,7 @@ pub mod names;
 pub mod offline;
 pub mod plan;
 pub mod queue;
+pub mod reason;
 pub mod reconcile;
 pub mod run;
 pub mod status;

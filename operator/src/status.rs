@@ -11,6 +11,7 @@ use crate::{
     facts,
     names::{self, Component},
     plan::{Migration, Presence},
+    reason::Reason,
     trouble,
     validate::{Database, Identity, Image, Validated},
 };
@@ -35,11 +36,11 @@ pub mod condition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Finding {
     holds: bool,
-    reason: &'static str,
+    reason: Reason,
     message: String,
 }
 
-fn yes(reason: &'static str, message: impl Into<String>) -> Finding {
+fn yes(reason: Reason, message: impl Into<String>) -> Finding {
     Finding {
         holds: true,
         reason,
@@ -47,7 +48,7 @@ fn yes(reason: &'static str, message: impl Into<String>) -> Finding {
     }
 }
 
-fn no(reason: &'static str, message: impl Into<String>) -> Finding {
+fn no(reason: Reason, message: impl Into<String>) -> Finding {
     Finding {
         holds: false,
         reason,
@@ -72,10 +73,10 @@ pub fn status(
         None if !database.holds => database.clone(),
         None if !migrated.holds => migrated.clone(),
         None if !app.holds => app,
-        None if service.paused => no("Paused", "spec.paused is set"),
-        None => yes("Serving", "everything is as the spec says"),
+        None if service.paused => no(Reason::Paused, "spec.paused is set"),
+        None => yes(Reason::Serving, "everything is as the spec says"),
     };
-    let needs_person = blocked.is_some() || needs_person(ready.reason);
+    let needs_person = ready.reason.needs_person();
     let progressing = if ready.holds || needs_person || service.paused {
         no(ready.reason, ready.message.clone())
     } else {
@@ -84,15 +85,15 @@ pub fn status(
     let degraded = if needs_person {
         yes(ready.reason, ready.message.clone())
     } else {
-        no("NoFault", "")
+        no(Reason::NoFault, "")
     };
     let paused = if service.paused {
         yes(
-            "SpecPaused",
+            Reason::Paused,
             "children are not changed while spec.paused is set",
         )
     } else {
-        no("Active", "")
+        no(Reason::Active, "")
     };
     let findings = [
         (condition::READY, ready),
@@ -138,9 +139,9 @@ pub fn failed(
     let reason = match error.class() {
         // It may be gone in a moment, and the API server is what failed: nothing to report there.
         Class::Transient => return None,
-        Class::Invalid => "InvalidSpec",
-        Class::Waiting => "ReferenceMissing",
-        Class::Conflict => "Conflict",
+        Class::Invalid => Reason::InvalidSpec,
+        Class::Waiting => Reason::ReferenceMissing,
+        Class::Conflict => Reason::Conflict,
     };
     let finding = no(reason, error.to_string());
     let findings = [
@@ -169,36 +170,24 @@ pub fn failed(
 /// What makes it useless to wait.
 fn blocked(applied: &Applied) -> Option<Finding> {
     if let Some((id, error)) = applied.refused().first() {
-        return Some(no("Refused", format!("{id}: {error}")));
+        return Some(no(Reason::Refused, format!("{id}: {error}")));
     }
     let conflict = applied.plan().conflicts.first()?;
     Some(no(
-        "Conflict",
+        Reason::Conflict,
         format!("{conflict} exists and does not belong to this resource; rename or delete it"),
     ))
-}
-
-fn needs_person(reason: &str) -> bool {
-    matches!(
-        reason,
-        "ImagePullFailed"
-            | "ContainerNotStarted"
-            | "ContainerFailed"
-            | "Unschedulable"
-            | "MigrationFailed"
-            | "RolloutStuck"
-    )
 }
 
 fn database(service: &Validated, applied: &Applied) -> Finding {
     if matches!(service.database, Database::External { .. }) {
         return yes(
-            "External",
+            Reason::ExternalDatabase,
             "the Secret holds an address; the migration shows whether it answers",
         );
     }
     if applied.facts().database_ready {
-        return yes("DatabaseServing", "the server is ready");
+        return yes(Reason::DatabaseServing, "the server is ready");
     }
     let instance = &service.identity.name;
     if let Some(trouble) = trouble::of(applied.pods(), Component::Database) {
@@ -206,7 +195,7 @@ fn database(service: &Validated, applied: &Applied) -> Finding {
         let pending = applied
             .get(&claim)
             .filter(|claim| claim.data["status"]["phase"] == "Pending");
-        if let (Some(claim), "Unschedulable") = (pending, trouble.reason) {
+        if let (Some(claim), Reason::Unschedulable) = (pending, trouble.reason) {
             let class = claim.data["spec"]["storageClassName"]
                 .as_str()
                 .unwrap_or("default");
@@ -215,40 +204,47 @@ fn database(service: &Validated, applied: &Applied) -> Finding {
                 names::data_claim(instance),
                 trouble.message
             );
-            return no("VolumePending", message);
+            return no(Reason::VolumePending, message);
         }
         return no(trouble.reason, trouble.message);
     }
     let server = ChildId::new(Kind::StatefulSet, names::database(instance));
     match applied.facts().present.get(&server) {
         Some(Presence::Predecessor | Presence::Deleting) => no(
-            "DatabaseLeaving",
+            Reason::DatabaseLeaving,
             "an earlier server of this name is still being removed",
         ),
-        _ => no("DatabaseStarting", "the server is not ready yet"),
+        _ => no(Reason::DatabaseStarting, "the server is not ready yet"),
     }
 }
 
 fn migrated(service: &Validated, applied: &Applied) -> Finding {
     let image = service.image.as_str();
     match applied.plan().migration {
-        Migration::Succeeded => yes("MigrationSucceeded", format!("the schema fits {image}")),
+        Migration::Succeeded => yes(
+            Reason::MigrationSucceeded,
+            format!("the schema fits {image}"),
+        ),
         Migration::Failed => {
             let said = trouble::of(applied.pods(), Component::Migration)
                 .map_or_else(|| "see the Job's events".into(), |trouble| trouble.message);
             let advice =
                 "the previous version stays; change the spec, or delete the Job to try again";
-            no("MigrationFailed", format!("{said} ({advice})"))
+            no(Reason::MigrationFailed, format!("{said} ({advice})"))
         }
         Migration::Running => match trouble::of(applied.pods(), Component::Migration) {
             Some(trouble) => no(trouble.reason, trouble.message),
-            None => no("MigrationRunning", format!("the migration of {image} runs")),
+            None => no(
+                Reason::MigrationRunning,
+                format!("the migration of {image} runs"),
+            ),
         },
-        Migration::Pending if applied.facts().jobs.is_empty() => {
-            no("MigrationWaiting", "the migration waits for the database")
-        }
+        Migration::Pending if applied.facts().jobs.is_empty() => no(
+            Reason::MigrationWaiting,
+            "the migration waits for the database",
+        ),
         Migration::Pending => no(
-            "MigrationReplacing",
+            Reason::MigrationReplacing,
             "the migration waits until the earlier Job is gone",
         ),
     }
@@ -257,10 +253,13 @@ fn migrated(service: &Validated, applied: &Applied) -> Finding {
 fn app(service: &Validated, applied: &Applied) -> Finding {
     let id = ChildId::new(Kind::Deployment, names::app(&service.identity.name));
     let Some(live) = applied.get(&id) else {
-        return no("RolloutWaiting", "the application is not deployed yet");
+        return no(
+            Reason::RolloutWaiting,
+            "the application is not deployed yet",
+        );
     };
     if facts::rolled_out(live) {
-        return yes("RolledOut", "every replica runs the wanted version");
+        return yes(Reason::RolledOut, "every replica runs the wanted version");
     }
     if let Some(trouble) = trouble::of(applied.pods(), Component::App) {
         return no(trouble.reason, trouble.message);
@@ -275,11 +274,11 @@ fn app(service: &Validated, applied: &Applied) -> Finding {
         });
     match stuck {
         Some(condition) => no(
-            "RolloutStuck",
+            Reason::RolloutStuck,
             condition["message"].as_str().unwrap_or_default(),
         ),
         None => no(
-            "RollingOut",
+            Reason::RollingOut,
             "not every replica runs the wanted version yet",
         ),
     }
@@ -301,7 +300,7 @@ fn conditions(
             Condition {
                 type_: (*type_).into(),
                 status: status.into(),
-                reason: finding.reason.into(),
+                reason: finding.reason.to_string(),
                 message: finding.message.clone(),
                 observed_generation: Some(generation),
                 last_transition_time: before.map_or_else(now, |c| c.last_transition_time.clone()),

@@ -3,13 +3,13 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 
-use crate::{facts, names::Component};
+use crate::{facts, names::Component, reason::Reason};
 
 /// One cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// Machine-readable reason of a condition.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// What happened, without numbers that change while nothing else does.
     pub message: String,
 }
@@ -42,7 +42,7 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
         .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(condition) = unschedulable {
         return Some(trouble(
-            "Unschedulable",
+            Reason::Unschedulable,
             condition.message.as_deref().unwrap_or("no node fits"),
         ));
     }
@@ -73,12 +73,12 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
             | "ImageInspectError"
             | "RegistryUnavailable" => {
                 return Some(trouble(
-                    "ImagePullFailed",
+                    Reason::ImagePullFailed,
                     &pull_message(&container.image, said),
                 ));
             }
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-                return Some(trouble("ContainerNotStarted", said));
+                return Some(trouble(Reason::ContainerNotStarted, said));
             }
             _ => {}
         }
@@ -93,7 +93,7 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
         _ => format!("exit code {}", end.exit_code),
     };
     Some(trouble(
-        "ContainerFailed",
+        Reason::ContainerFailed,
         &format!("{}: {cause}: {said}", container.name),
     ))
 }
@@ -109,7 +109,7 @@ fn pull_message(image: &str, said: &str) -> String {
     format!("image {image} cannot be pulled: {error}")
 }
 
-fn trouble(reason: &'static str, message: &str) -> Trouble {
+fn trouble(reason: Reason, message: &str) -> Trouble {
     let text = message.trim();
     let start = text.chars().count().saturating_sub(LONGEST);
     Trouble {
@@ -150,7 +150,7 @@ mod tests {
             json!({}),
         );
         let expected = Some(Trouble {
-            reason: "ImagePullFailed",
+            reason: Reason::ImagePullFailed,
             message: "image x:1 cannot be pulled: not found".into(),
         });
         assert_eq!(of(&[first], Component::App), expected);

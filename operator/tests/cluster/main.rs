@@ -11,6 +11,8 @@ mod drift;
 mod input;
 mod leader;
 mod migration;
+mod rights;
 mod scaling;
 mod server;
+mod waiting;
 mod world;

@@ -1,0 +1,131 @@
+//! States that wait for something outside: explained in words, and left as soon as it is there.
+
+use hello_operator::child::{ChildId, Kind};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::world::{Jobs, World, eventually};
+
+/// Puts a pod of one part there, in this state.
+async fn pod(world: &World, name: &str, component: &str, status: Value) {
+    let api: kube::Api<k8s_openapi::api::core::v1::Pod> =
+        kube::Api::namespaced(world.client.clone(), &world.namespace);
+    let body = json!({"metadata": {"name": name, "labels": {
+            "app.kubernetes.io/managed-by": "hello-operator", "app.kubernetes.io/instance": "demo",
+            "app.kubernetes.io/component": component}},
+        "spec": {"containers": [{"name": "main", "image": "x:1"}]}});
+    api.create(
+        &PostParams::default(),
+        &serde_json::from_value(body).unwrap(),
+    )
+    .await
+    .unwrap();
+    let status = json!({"status": status});
+    api.patch_status(name, &PatchParams::default(), &Patch::Merge(&status))
+        .await
+        .unwrap();
+}
+
+fn waiting(reason: &str, message: &str, last: Value) -> Value {
+    json!({"containerStatuses": [{"name": "main", "image": "x:1", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": reason, "message": message}}, "lastState": last}]})
+}
+
+async fn reported(world: &World, type_: &str, reason: &str) -> String {
+    eventually(&format!("{type_} has reason {reason}"), || async {
+        let condition = world.condition("demo", type_, "False").await;
+        (condition["reason"] == reason).then(|| condition["message"].as_str().unwrap().to_owned())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_cannot_start_says_why_and_recovers() {
+    let world = World::new("waiting-migration").await;
+    world.set_jobs(Jobs::Hang);
+    let operator = world.operator();
+    world.apply("demo", json!({"image": "nowhere/app:1"})).await;
+    reported(&world, "Migrated", "MigrationRunning").await;
+    pod(
+        &world,
+        "m",
+        "migration",
+        waiting("ErrImagePull", "not found", json!({})),
+    )
+    .await;
+    let message = reported(&world, "Migrated", "ImagePullFailed").await;
+    assert!(
+        message.contains("x:1") && message.contains("not found"),
+        "{message}"
+    );
+    world.condition("demo", "Degraded", "True").await;
+    let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
+        kube::Api::namespaced(world.client.clone(), &world.namespace);
+    pods.delete("m", &DeleteParams::default().grace_period(0))
+        .await
+        .unwrap();
+    world.set_jobs(Jobs::Succeed);
+    world.ready("demo").await;
+    world.condition("demo", "Degraded", "False").await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_migration_shows_the_end_of_its_log() {
+    let world = World::new("waiting-log").await;
+    world.set_jobs(Jobs::Hang);
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    let status = json!({"containerStatuses": [{"name": "migrate", "image": "x:1", "imageID": "", "ready": false,
+        "restartCount": 0, "state": {"terminated": {"exitCode": 1, "message": "migration 3 does not match\n"}}}]});
+    pod(&world, "m", "migration", status).await;
+    world.set_jobs(Jobs::Fail);
+    let message = reported(&world, "Migrated", "MigrationFailed").await;
+    assert!(message.contains("migration 3 does not match"), "{message}");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_database_waits_for_its_secret() {
+    let world = World::new("external").await;
+    let operator = world.operator();
+    let spec = json!({"database": {"external": {"secretRef": {"name": "cloud"}}}, "backup": {"schedule": "@daily"}});
+    world.apply("demo", spec).await;
+    let message = reported(&world, "Ready", "ReferenceMissing").await;
+    assert!(
+        message.contains("spec.database.external.secretRef") && message.contains("cloud"),
+        "{message}"
+    );
+    let secret = |uri: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cloud"}, "stringData": {"uri": uri}});
+    let api = world.api(Kind::Secret);
+    let put = |body: Value| {
+        let api = api.clone();
+        async move {
+            let parameters = PatchParams::apply("test").force();
+            api.patch("cloud", &parameters, &Patch::Apply(&body))
+                .await
+                .unwrap();
+        }
+    };
+    put(secret("mysql://x")).await;
+    eventually("the wrong address is named", || async {
+        let message = reported(&world, "Ready", "ReferenceMissing").await;
+        message
+            .contains("is not a postgres:// address")
+            .then_some(())
+    })
+    .await;
+    put(secret(
+        "postgres://owner:pw@db.example.com:6432/hello?sslmode=require",
+    ))
+    .await;
+    world.ready("demo").await;
+    let server = ChildId::new(Kind::StatefulSet, "demo-db");
+    assert!(world.get(&server).await.is_none());
+    let policy = world
+        .get(&ChildId::new(Kind::NetworkPolicy, "demo-app"))
+        .await
+        .unwrap();
+    assert_eq!(policy.data["spec"]["egress"][1]["ports"][0]["port"], 6432);
+    operator.stop().await;
+}
