@@ -141,6 +141,7 @@ async fn open_store(config: &ServeConfig, metrics: &Metrics) -> Result<Arc<dyn S
             url: config.database.clone(),
             read_connections: config.read_connections,
             write_connections: config.write_connections,
+            query_connections: config.query_connections,
             deadline: config.database_deadline,
             connect_timeout: config.database_deadline,
             queue_capacity: QUEUE_CAPACITY,

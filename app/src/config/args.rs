@@ -82,6 +82,9 @@ pub struct ServeArgs {
     /// PostgreSQL connections that write.
     #[arg(long, env = "HELLO_WRITE_CONNECTIONS", default_value = "2")]
     pub write_connections: String,
+    /// PostgreSQL connections for lists and friendships.
+    #[arg(long, env = "HELLO_QUERY_CONNECTIONS", default_value = "1")]
+    pub query_connections: String,
     /// The longest a request waits for PostgreSQL.
     #[arg(long, env = "HELLO_DATABASE_DEADLINE", default_value = "2s")]
     pub database_deadline: String,

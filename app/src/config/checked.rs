@@ -147,6 +147,8 @@ pub struct ServeConfig {
     pub read_connections: usize,
     /// PostgreSQL connections that write.
     pub write_connections: usize,
+    /// PostgreSQL connections for lists and friendships.
+    pub query_connections: usize,
     /// The longest a request waits for PostgreSQL.
     pub database_deadline: Duration,
     /// What is between the service and PostgreSQL.
@@ -182,6 +184,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         let reads = errors.parse::<NonZeroUsize>("HELLO_READ_CONNECTIONS", &args.read_connections);
         let writes =
             errors.parse::<NonZeroUsize>("HELLO_WRITE_CONNECTIONS", &args.write_connections);
+        let queries =
+            errors.parse::<NonZeroUsize>("HELLO_QUERY_CONNECTIONS", &args.query_connections);
         let deadline = errors.duration("HELLO_DATABASE_DEADLINE", &args.database_deadline);
         let pooler = errors.parse("HELLO_DATABASE_POOLER", &args.database_pooler);
         let max = errors.parse::<NonZeroU32>("HELLO_MAX_CONNECTIONS", &args.max_connections);
@@ -202,6 +206,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 drain_timeout: drain_timeout?,
                 read_connections: reads?.get(),
                 write_connections: writes?.get(),
+                query_connections: queries?.get(),
                 database_deadline: deadline?,
                 pooler: pooler?,
                 max_connections: max?.get(),

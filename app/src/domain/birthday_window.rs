@@ -23,6 +23,12 @@ impl MonthDay {
         Self(i16::try_from(date.month() * 100 + date.day()).unwrap_or(i16::MAX))
     }
 
+    /// The day of the year with this number, if there is one.
+    pub fn from_number(number: i16) -> Option<Self> {
+        let (month, day) = (number.div_euclid(100), number.rem_euclid(100));
+        NaiveDate::from_ymd_opt(2000, month.try_into().ok()?, day.try_into().ok()?).map(Self::of)
+    }
+
     /// The number, as the store's index holds it.
     pub fn number(self) -> i16 {
         self.0
@@ -130,13 +136,15 @@ mod tests {
                 let away = |day: &NaiveDate| {
                     days_until_birthday(DateOfBirth::from_stored(*day), today, leap_day)
                 };
-                for days in [0, 1, 27, 28, 29, 60, 300, 364, 365, 366] {
-                    let mut expected: Vec<NaiveDate> =
-                        year.iter().copied().filter(|day| away(day) <= days).collect();
+                for days in [0, 1, 60, 364, 366] {
+                    let mut expected: Vec<NaiveDate> = year
+                        .iter()
+                        .copied()
+                        .filter(|day| away(day) <= days)
+                        .collect();
                     // Ties, as on 28 February, in the order of the year.
                     expected.sort_by_key(|day| (away(day), MonthDay::of(*day)));
-                    let expected: Vec<MonthDay> =
-                        expected.into_iter().map(MonthDay::of).collect();
+                    let expected: Vec<MonthDay> = expected.into_iter().map(MonthDay::of).collect();
                     let window = BirthdayWindow::new(today, days, leap_day);
                     assert_eq!(
                         inside(window, None),

@@ -1,14 +1,20 @@
 //! What the service is about: names, dates of birth and the greeting. Pure, no input or output.
 
 mod birthday;
+mod birthday_window;
 mod clock;
 mod date_of_birth;
+mod friendship;
+mod name_range;
 mod username;
 
 pub use birthday::{LeapDay, days_until_birthday};
+pub use birthday_window::{BirthdayWindow, MAX_DAYS_AHEAD, MonthDay};
 pub use clock::{Calendar, Clock, FixedClock, SystemClock};
 pub use date_of_birth::{DateOfBirth, InvalidDate};
-pub use username::{InvalidUsername, MAX_USERNAME_LENGTH, Username, UsernameRule};
+pub use friendship::{Friendship, Pair};
+pub use name_range::{NameRange, PrefixTooLong, following};
+pub use username::{InvalidUsername, MAX_USERNAME_LENGTH, Username, UsernameRule, percent_decode};
 
 use std::fmt::Write as _;
 

@@ -118,7 +118,7 @@ impl Username {
 }
 
 /// Decodes `%XX` once; `None` for a `%` without two hexadecimal digits.
-fn percent_decode(text: &str) -> Option<Vec<u8>> {
+pub fn percent_decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

@@ -3,11 +3,15 @@
 mod admin;
 mod body;
 mod connection;
+mod cursor;
 mod framing;
+mod friends;
 mod hello;
 mod problem;
+mod query;
 mod router;
 mod server;
+mod users;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -118,6 +122,7 @@ impl Api {
             return Err(Problem::new(ProblemKind::NotFound));
         };
         let allow = route.template().allow();
+        let query = head.uri.query();
         match (route, &head.method) {
             (_, &Method::OPTIONS) => Ok(options(allow)),
             (Route::Hello { username }, &Method::GET | &Method::HEAD) => {
@@ -127,6 +132,22 @@ impl Api {
                 hello::put(self, username, &head.headers, body).await
             }
             (Route::Hello { username }, &Method::DELETE) => hello::delete(self, username).await,
+            (Route::Users, &Method::GET | &Method::HEAD) => users::list(self, query).await,
+            (Route::Friends { username }, &Method::GET | &Method::HEAD) => {
+                friends::list(self, username, query).await
+            }
+            (Route::FriendBirthdays { username }, &Method::GET | &Method::HEAD) => {
+                friends::birthdays(self, username, query).await
+            }
+            (Route::Friend { username, friend }, &Method::GET | &Method::HEAD) => {
+                friends::get(self, username, friend).await
+            }
+            (Route::Friend { username, friend }, &Method::PUT) => {
+                friends::put(self, username, friend).await
+            }
+            (Route::Friend { username, friend }, &Method::DELETE) => {
+                friends::delete(self, username, friend).await
+            }
             _ => Err(Problem::method_not_allowed(allow)),
         }
     }
@@ -171,6 +192,12 @@ pub fn json(body: impl Into<Bytes>) -> Response {
         HeaderValue::from_static("application/json"),
     );
     response
+}
+
+/// 200 with a value as JSON.
+pub fn to_json(value: &impl serde::Serialize) -> Response {
+    // Serialising plain strings, numbers and lists cannot fail.
+    json(serde_json::to_vec(value).unwrap_or_default())
 }
 
 /// The same answer as to GET, with the length of the body that is left out.

@@ -19,6 +19,10 @@ pub enum ProblemKind {
     InvalidUsername,
     /// The body is not what it should be.
     InvalidBody,
+    /// The query breaks a rule.
+    InvalidQuery,
+    /// Somebody is to be their own friend.
+    SelfFriendship,
     /// No such path.
     NotFound,
     /// No such user.
@@ -50,6 +54,16 @@ impl ProblemKind {
                 StatusCode::BAD_REQUEST,
                 "invalid-body",
                 "The request body breaks a rule",
+            ),
+            Self::InvalidQuery => (
+                StatusCode::BAD_REQUEST,
+                "invalid-query",
+                "The query breaks a rule",
+            ),
+            Self::SelfFriendship => (
+                StatusCode::BAD_REQUEST,
+                "self-friendship",
+                "Nobody can be their own friend",
             ),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::UnknownUser => (StatusCode::NOT_FOUND, "unknown-user", "No such user"),
@@ -94,7 +108,7 @@ pub enum Location {
     /// A JSON pointer into the body, as a URI fragment.
     Pointer(Cow<'static, str>),
     /// A parameter of the path or the query.
-    Parameter(&'static str),
+    Parameter(Cow<'static, str>),
 }
 
 /// One broken rule.
@@ -141,10 +155,10 @@ impl Problem {
     /// A problem with one parameter of the path or the query.
     pub fn parameter(
         kind: ProblemKind,
-        parameter: &'static str,
+        parameter: impl Into<Cow<'static, str>>,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self::at(kind, Location::Parameter(parameter), detail.into())
+        Self::at(kind, Location::Parameter(parameter.into()), detail.into())
     }
 
     /// A body with a wrong value at `pointer` (empty for the whole body).

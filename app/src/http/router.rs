@@ -9,6 +9,26 @@ pub enum Route<'a> {
         /// Still percent-encoded, and not checked.
         username: &'a str,
     },
+    /// `/users`
+    Users,
+    /// `/users/{username}/friends`
+    Friends {
+        /// Still percent-encoded, and not checked.
+        username: &'a str,
+    },
+    /// `/users/{username}/friends/birthdays`. Somebody of that name is found with one letter
+    /// percent-encoded.
+    FriendBirthdays {
+        /// Still percent-encoded, and not checked.
+        username: &'a str,
+    },
+    /// `/users/{username}/friends/{friend}`
+    Friend {
+        /// Still percent-encoded, and not checked.
+        username: &'a str,
+        /// Still percent-encoded, and not checked.
+        friend: &'a str,
+    },
 }
 
 /// A route without its parameters: what metrics and logs show.
@@ -16,6 +36,14 @@ pub enum Route<'a> {
 pub enum Template {
     /// `/hello/{username}`
     Hello,
+    /// `/users`
+    Users,
+    /// `/users/{username}/friends`
+    Friends,
+    /// `/users/{username}/friends/birthdays`
+    FriendBirthdays,
+    /// `/users/{username}/friends/{friend}`
+    Friend,
     /// Every path that the API does not know.
     Unmatched,
 }
@@ -23,21 +51,48 @@ pub enum Template {
 impl<'a> Route<'a> {
     /// The route of `path`, if there is one.
     pub fn find(path: &'a str) -> Option<Self> {
-        let username = path.strip_prefix("/hello/")?;
-        (!username.is_empty() && !username.contains('/')).then_some(Self::Hello { username })
+        let given = |segment: &&str| !segment.is_empty() && !segment.contains('/');
+        if let Some(username) = path.strip_prefix("/hello/") {
+            return Some(username)
+                .filter(given)
+                .map(|username| Self::Hello { username });
+        }
+        let Some(path) = path.strip_prefix("/users/") else {
+            return (path == "/users").then_some(Self::Users);
+        };
+        let (username, path) = path.split_once('/')?;
+        let username = Some(username).filter(given)?;
+        match path.strip_prefix("friends/") {
+            Some("birthdays") => Some(Self::FriendBirthdays { username }),
+            Some(friend) => Some(friend)
+                .filter(given)
+                .map(|friend| Self::Friend { username, friend }),
+            None => (path == "friends").then_some(Self::Friends { username }),
+        }
     }
 
     /// The route without its parameters.
     pub fn template(&self) -> Template {
         match self {
             Self::Hello { .. } => Template::Hello,
+            Self::Users => Template::Users,
+            Self::Friends { .. } => Template::Friends,
+            Self::FriendBirthdays { .. } => Template::FriendBirthdays,
+            Self::Friend { .. } => Template::Friend,
         }
     }
 }
 
 impl Template {
     /// All of them, in the order of [`Template::index`].
-    pub const ALL: [Self; 2] = [Self::Hello, Self::Unmatched];
+    pub const ALL: [Self; 6] = [
+        Self::Hello,
+        Self::Users,
+        Self::Friends,
+        Self::FriendBirthdays,
+        Self::Friend,
+        Self::Unmatched,
+    ];
 
     /// The position in [`Template::ALL`].
     pub fn index(self) -> usize {
@@ -48,6 +103,10 @@ impl Template {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hello => "/hello/{username}",
+            Self::Users => "/users",
+            Self::Friends => "/users/{username}/friends",
+            Self::FriendBirthdays => "/users/{username}/friends/birthdays",
+            Self::Friend => "/users/{username}/friends/{friend}",
             Self::Unmatched => "unmatched",
         }
     }
@@ -55,7 +114,8 @@ impl Template {
     /// The methods the route knows, as the `Allow` header lists them.
     pub fn allow(self) -> &'static str {
         match self {
-            Self::Hello => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Self::Hello | Self::Friend => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Self::Users | Self::Friends | Self::FriendBirthdays => "GET, HEAD, OPTIONS",
             Self::Unmatched => "",
         }
     }
@@ -75,7 +135,34 @@ mod tests {
             Route::find("/hello/%2F"),
             Some(Route::Hello { username: "%2F" })
         );
+        let username = "a";
+        for (path, route) in [
+            ("/users", Route::Users),
+            ("/users/a/friends", Route::Friends { username }),
+            (
+                "/users/a/friends/birthdays",
+                Route::FriendBirthdays { username },
+            ),
+            (
+                "/users/a/friends/%62irthdays",
+                Route::Friend {
+                    username,
+                    friend: "%62irthdays",
+                },
+            ),
+        ] {
+            assert_eq!(Route::find(path), Some(route), "{path}");
+        }
         for path in [
+            "/users/",
+            "/users/a",
+            "/users/a/",
+            "/users//friends",
+            "/users/a/friends/",
+            "/users/a/friends/b/",
+            "/users/a/friends/b/c",
+            "/users/a/friends/birthdays/",
+            "/users/a/friendsb",
             "",
             "/",
             "*",

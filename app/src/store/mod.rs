@@ -1,7 +1,9 @@
 //! Where people are kept: one trait a resource, implemented by PostgreSQL and by SQLite.
 
+pub mod people;
 mod postgres;
 pub mod schema;
+mod sql;
 mod sqlite;
 mod url;
 
@@ -9,6 +11,7 @@ use futures::future::BoxFuture;
 
 use crate::domain::{DateOfBirth, Username};
 
+pub use people::{Friendships, Users};
 pub use postgres::{Losses, Pooler, PostgresOptions, PostgresStore};
 pub use sqlite::SqliteStore;
 pub use url::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl};
@@ -57,7 +60,7 @@ pub enum Health {
 }
 
 /// A whole store.
-pub trait Store: Birthdays {
+pub trait Store: Birthdays + Users + Friendships {
     /// The last known state; never asks the database, so it is cheap and cannot hang.
     fn health(&self) -> Health;
 

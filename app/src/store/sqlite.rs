@@ -1,5 +1,7 @@
 //! The embedded store: one file, nothing else to install.
 
+mod people;
+
 use std::time::Duration;
 
 use chrono::NaiveDate;

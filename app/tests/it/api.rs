@@ -11,6 +11,7 @@ macro_rules! on_both_stores {
         mod sqlite { $(#[test] fn $name() { super::$name(&super::App::sqlite()); })* }
     };
 }
+pub(crate) use on_both_stores;
 
 on_both_stores!(
     greets,
@@ -33,7 +34,7 @@ fn today() -> NaiveDate {
 }
 
 /// Checks that an answer is a problem of this kind, and returns where it points to.
-fn problem(answer: &crate::support::client::Answer, status: u16, slug: &str) -> String {
+pub fn problem(answer: &crate::support::client::Answer, status: u16, slug: &str) -> String {
     assert_eq!(
         answer.status,
         status,

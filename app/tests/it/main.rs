@@ -7,6 +7,8 @@ mod api;
 mod backup;
 mod faults;
 mod framing;
+mod friends;
 mod lifecycle;
 mod migrate;
 mod support;
+mod users;

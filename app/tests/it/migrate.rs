@@ -118,12 +118,16 @@ fn makes_roles_with_just_the_rights_they_need() {
         "UPDATE users SET date_of_birth = '1991-01-01'",
         "SELECT * FROM users",
         "SELECT * FROM _sqlx_migrations",
+        "SELECT * FROM friendships",
+        "UPDATE friendships SET accepted = true",
+        "DELETE FROM friendships",
         "DELETE FROM users",
     ] {
         assert!(allowed("hello_app", sql), "{sql}");
     }
     for sql in [
         "TRUNCATE users",
+        "TRUNCATE friendships",
         "DROP TABLE users",
         "ALTER TABLE users ADD x int",
         "CREATE TABLE x ()",

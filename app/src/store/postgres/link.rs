@@ -138,7 +138,10 @@ async fn connect<J: Job>(options: &PostgresOptions) -> Result<Link, ConnectError
 
 fn connect_options(options: &PostgresOptions) -> Result<PgConnectOptions, ConnectError> {
     let url = match options.url.read()? {
-        DatabaseUrl::Postgres(url) => url.application_name("hello-app"),
+        // The driver would log slow statements, and measures every one for it.
+        DatabaseUrl::Postgres(url) => url
+            .application_name("hello-app")
+            .disable_statement_logging(),
         DatabaseUrl::Sqlite(_) => return Err(crate::store::InvalidDatabaseUrl::Scheme.into()),
     };
     Ok(match options.pooler {

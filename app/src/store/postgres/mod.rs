@@ -3,7 +3,9 @@
 
 mod jobs;
 mod link;
+mod people;
 mod queue;
+mod single;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +19,7 @@ use tokio::task::JoinHandle;
 use self::jobs::{Change, Job, Lookup, Reply};
 pub use self::link::Losses;
 use self::queue::Queue;
+use self::single::Single;
 use super::{Birthdays, DatabaseUrlSource, Health, Store, StoreError, StoreFuture};
 use crate::domain::{DateOfBirth, Username};
 use crate::telemetry::StoreMetrics;
@@ -52,6 +55,8 @@ pub struct PostgresOptions {
     pub read_connections: usize,
     /// Connections that write. Never more are opened.
     pub write_connections: usize,
+    /// Connections for lists and friendships. Never more are opened.
+    pub query_connections: usize,
     /// The longest a caller waits for an answer.
     pub deadline: Duration,
     /// The longest one attempt to connect takes.
@@ -71,6 +76,7 @@ pub struct PostgresOptions {
 pub struct PostgresStore {
     reads: Arc<Queue<Lookup>>,
     writes: Arc<Queue<Change>>,
+    singles: Arc<Queue<Single>>,
     deadline: Duration,
     was_ready: AtomicBool,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -83,6 +89,7 @@ impl PostgresStore {
         let options = Arc::new(options);
         let reads = Arc::new(Queue::new(options.queue_capacity));
         let writes = Arc::new(Queue::new(options.queue_capacity));
+        let singles = Arc::new(Queue::new(options.queue_capacity));
         let mut tasks = Vec::new();
         for _ in 0..options.read_connections {
             tasks.push(tokio::spawn(link::run(reads.clone(), options.clone())));
@@ -90,9 +97,13 @@ impl PostgresStore {
         for _ in 0..options.write_connections {
             tasks.push(tokio::spawn(link::run(writes.clone(), options.clone())));
         }
+        for _ in 0..options.query_connections {
+            tasks.push(tokio::spawn(link::run(singles.clone(), options.clone())));
+        }
         Self {
             reads,
             writes,
+            singles,
             deadline: options.deadline,
             was_ready: AtomicBool::new(false),
             tasks: Mutex::new(tasks),
@@ -137,7 +148,7 @@ impl Birthdays for PostgresStore {
 
 impl Store for PostgresStore {
     fn health(&self) -> Health {
-        if self.reads.is_connected() && self.writes.is_connected() {
+        if self.reads.is_connected() && self.writes.is_connected() && self.singles.is_connected() {
             self.was_ready.store(true, Ordering::Relaxed);
             Health::Ready
         } else if self.was_ready.load(Ordering::Relaxed) {
@@ -151,6 +162,7 @@ impl Store for PostgresStore {
         async {
             self.reads.close();
             self.writes.close();
+            self.singles.close();
             let tasks =
                 std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
             futures::future::join_all(tasks).await;

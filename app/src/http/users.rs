@@ -1,0 +1,150 @@
+//! `/users`: lists of users by name or by birthday.
+
+use chrono::NaiveDate;
+use serde::Serialize;
+
+use super::cursor::{BirthdayPlace, Cursor};
+use super::query::{Query, invalid};
+use super::{Api, Problem, Response, to_json};
+use crate::domain::{
+    BirthdayWindow, DateOfBirth, MAX_DAYS_AHEAD, MonthDay, NameRange, days_until_birthday,
+};
+use crate::store::people::{BirthdaySpan, Person};
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// The name, in NFC.
+    pub username: String,
+    /// The date of birth.
+    pub date_of_birth: String,
+    /// Whole days until the next birthday, 0 on the day itself.
+    pub days_until_birthday: u32,
+}
+
+/// A page of a list of users.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserPage {
+    /// The users.
+    pub users: Vec<User>,
+    /// Where the next page begins; missing on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Lists users.
+pub async fn list(api: &Api, query: Option<&str>) -> Result<Response, Problem> {
+    let query = Query::parse(query, &["prefix", "birthdayWithin", "limit", "cursor"])?;
+    match query.number("birthdayWithin", 0, MAX_DAYS_AHEAD)? {
+        None => by_name(api, &query).await,
+        Some(_) if query.get("prefix").is_some() => {
+            Err(invalid("prefix", "cannot be combined with birthdayWithin"))
+        }
+        Some(days) => by_birthday(api, &query, days).await,
+    }
+}
+
+async fn by_name(api: &Api, query: &Query) -> Result<Response, Problem> {
+    let limit = query.limit()?;
+    let after = Cursor::name(query)?;
+    let range = NameRange::beginning_with(query.get("prefix").unwrap_or_default())
+        .map_err(|error| invalid("prefix", error.to_string()))?;
+    let people = match (range, after) {
+        (None, _) => Vec::new(), // no name begins like that
+        (Some(range), None) => api.store.users(range, limit + 1).await?,
+        (Some(range), Some(after)) => api.store.users(range.after(&after), limit + 1).await?,
+    };
+    let next = |last: &Person| Cursor::Name(last.username.clone());
+    Ok(page(api, people, limit, api.calendar.today(), next))
+}
+
+async fn by_birthday(api: &Api, query: &Query, days: u32) -> Result<Response, Problem> {
+    let list = BirthdayList::read(api, query, days)?;
+    let people = api.store.birthdays(list.span(), list.limit + 1).await?;
+    Ok(list.page(api, people))
+}
+
+/// A list of birthdays that was asked for.
+pub struct BirthdayList {
+    today: NaiveDate,
+    window: BirthdayWindow,
+    after: Option<(MonthDay, crate::domain::Username)>,
+    /// The most entries of a page.
+    pub limit: u32,
+}
+
+impl BirthdayList {
+    /// The birthdays within `days`, from the query's cursor on.
+    ///
+    /// # Errors
+    /// 400 that names the wrong parameter.
+    pub fn read(api: &Api, query: &Query, days: u32) -> Result<Self, Problem> {
+        let limit = query.limit()?;
+        let place = Cursor::birthday(query)?;
+        let today = place
+            .as_ref()
+            .map_or_else(|| api.calendar.today(), |place| place.today);
+        Ok(Self {
+            today,
+            window: BirthdayWindow::new(today, days, api.leap_day),
+            after: place.map(|place| (place.birthday, place.username)),
+            limit,
+        })
+    }
+
+    /// What to ask the store for.
+    pub fn span(&self) -> BirthdaySpan {
+        BirthdaySpan::new(self.window, self.after.clone())
+    }
+
+    /// The answer, made of one person more than the limit if there are as many.
+    pub fn page(&self, api: &Api, people: Vec<Person>) -> Response {
+        page(api, people, self.limit, self.today, |last| {
+            Cursor::Birthday(BirthdayPlace {
+                today: self.today,
+                birthday: MonthDay::of(last.born.as_date()),
+                username: last.username.clone(),
+            })
+        })
+    }
+}
+
+fn page(
+    api: &Api,
+    people: Vec<Person>,
+    limit: u32,
+    today: NaiveDate,
+    cursor: impl FnOnce(&Person) -> Cursor,
+) -> Response {
+    let (people, next_cursor) = cut(people, limit, cursor);
+    let user = |person: Person| User {
+        username: person.username.as_str().into(),
+        date_of_birth: person.born.as_date().to_string(),
+        days_until_birthday: days_until(api, person.born, today),
+    };
+    to_json(&UserPage {
+        users: people.into_iter().map(user).collect(),
+        next_cursor,
+    })
+}
+
+fn days_until(api: &Api, born: DateOfBirth, today: NaiveDate) -> u32 {
+    days_until_birthday(born, today, api.leap_day)
+}
+
+/// The first `limit` entries, and where to go on when there are more.
+pub fn cut<T>(
+    mut entries: Vec<T>,
+    limit: u32,
+    cursor: impl FnOnce(&T) -> Cursor,
+) -> (Vec<T>, Option<String>) {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if entries.len() <= limit {
+        return (entries, None);
+    }
+    entries.truncate(limit);
+    let next = entries.last().map(|last| cursor(last).encode());
+    (entries, next)
+}

@@ -1,0 +1,309 @@
+//! Lists of users, and friendships.
+
+use chrono::NaiveDate;
+use futures::FutureExt;
+use sqlx::postgres::PgConnection;
+
+use super::PostgresStore;
+use super::jobs::{RunError, Terms};
+use super::single::{Single, Statement};
+use crate::domain::{Friendship, NameRange, Pair, Username};
+use crate::store::StoreFuture;
+use crate::store::people::{
+    Asked, BirthdaySpan, Friend, FriendList, Friendships, Person, UnknownUser, Users,
+    stored_friendship,
+};
+use crate::store::sql::{self, birthdays, friend_birthdays};
+
+const BIRTHDAYS: &str = birthdays!(
+    "((extract(month FROM date_of_birth) * 100 + extract(day FROM date_of_birth))::smallint)"
+);
+const FRIEND_BIRTHDAYS: &str = friend_birthdays!(
+    "((extract(month FROM date_of_birth) * 100 + extract(day FROM date_of_birth))::smallint)"
+);
+
+/// Asks, accepts, or changes nothing. A row that was there before has been locked, and so bears
+/// the number of this transaction as `xmax`.
+const BEFRIEND: &str = "INSERT INTO friendships (low, high, requested_by_low) \
+     SELECT $1::text, $2::text, $3::boolean WHERE clock_timestamp() < $4 \
+     ON CONFLICT (low, high) DO UPDATE SET accepted = friendships.accepted \
+         OR friendships.requested_by_low <> EXCLUDED.requested_by_low \
+     RETURNING requested_by_low, accepted, xmax = 0";
+
+const UNFRIEND: &str = "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $3 AS open), \
+     gone AS (DELETE FROM friendships \
+         WHERE low = $1 AND high = $2 AND (SELECT open FROM fence)) \
+     SELECT open FROM fence";
+
+/// The constraint that is broken when the first of a pair is not a user.
+const LOW_IS_A_USER: &str = "friendships_low_fkey";
+
+struct ListUsers {
+    range: NameRange,
+    limit: u32,
+}
+
+impl Statement for ListUsers {
+    type Output = Vec<Person>;
+    const REPEATABLE: bool = true;
+
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        terms: Terms,
+    ) -> Result<Vec<Person>, RunError> {
+        let rows: Vec<(String, NaiveDate)> = sqlx::query_as(sql::USERS)
+            .bind(self.range.from())
+            .bind(self.range.below())
+            .bind(i64::from(self.limit))
+            .persistent(terms.persistent)
+            .fetch_all(connection)
+            .await?;
+        Ok(rows.into_iter().map(Person::from_row).collect())
+    }
+}
+
+struct ListBirthdays {
+    span: BirthdaySpan,
+    limit: u32,
+}
+
+impl Statement for ListBirthdays {
+    type Output = Vec<Person>;
+    const REPEATABLE: bool = true;
+
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        terms: Terms,
+    ) -> Result<Vec<Person>, RunError> {
+        read_span(connection, terms, &self.span, None, self.limit).await
+    }
+}
+
+struct ListFriendBirthdays {
+    of: Username,
+    span: BirthdaySpan,
+    limit: u32,
+}
+
+impl Statement for ListFriendBirthdays {
+    type Output = Result<Vec<Person>, UnknownUser>;
+    const REPEATABLE: bool = true;
+
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        terms: Terms,
+    ) -> Result<Self::Output, RunError> {
+        let of = Some(&self.of);
+        let people = read_span(connection, terms, &self.span, of, self.limit).await?;
+        unless_unknown(connection, terms, &self.of, people).await
+    }
+}
+
+struct ListFriends(FriendList);
+
+impl Statement for ListFriends {
+    type Output = Result<Vec<Friend>, UnknownUser>;
+    const REPEATABLE: bool = true;
+
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        terms: Terms,
+    ) -> Result<Self::Output, RunError> {
+        let Self(list) = self;
+        let states = list.states();
+        let rows: Vec<(String, bool, bool)> = sqlx::query_as(sql::FRIENDS)
+            .bind(list.of.as_str())
+            .bind(list.from())
+            .bind(states.0)
+            .bind(states.1)
+            .bind(i64::from(list.limit))
+            .persistent(terms.persistent)
+            .fetch_all(&mut *connection)
+            .await?;
+        let friends = rows.into_iter().map(Friend::from_row).collect();
+        unless_unknown(connection, terms, &list.of, friends).await
+    }
+}
+
+struct ReadFriendship(Pair);
+
+impl Statement for ReadFriendship {
+    type Output = Result<Option<Friendship>, UnknownUser>;
+    const REPEATABLE: bool = true;
+
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        terms: Terms,
+    ) -> Result<Self::Output, RunError> {
+        let Self(pair) = self;
+        let (low, high, requested_by_low, accepted): (bool, bool, Option<bool>, Option<bool>) =
+            sqlx::query_as(sql::FRIENDSHIP)
+                .bind(pair.low().as_str())
+                .bind(pair.high().as_str())
+                .persistent(terms.persistent)
+                .fetch_one(connection)
+                .await?;
+        Ok(stored_friendship(
+            pair,
+            (low, high),
+            requested_by_low.zip(accepted),
+        ))
+    }
+}
+
+struct Befriend(Pair);
+
+impl Statement for Befriend {
+    type Output = Result<Asked, UnknownUser>;
+    const REPEATABLE: bool = false;
+
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        terms: Terms,
+    ) -> Result<Self::Output, RunError> {
+        let Self(pair) = self;
+        let row: Result<Option<(bool, bool, bool)>, sqlx::Error> = sqlx::query_as(BEFRIEND)
+            .bind(pair.low().as_str())
+            .bind(pair.high().as_str())
+            .bind(pair.actor_is_low())
+            .bind(terms.fence)
+            .persistent(terms.persistent)
+            .fetch_optional(connection)
+            .await;
+        match row {
+            Ok(Some((requested_by_low, accepted, created))) => Ok(Ok(Asked {
+                friendship: pair.friendship(requested_by_low, accepted),
+                created,
+            })),
+            Ok(None) => Err(RunError::Late),
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+                let unknown = match error.constraint() {
+                    Some(LOW_IS_A_USER) => pair.low(),
+                    _ => pair.high(),
+                };
+                Ok(Err(UnknownUser(unknown.clone())))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+struct Unfriend(Pair);
+
+impl Statement for Unfriend {
+    type Output = ();
+    const REPEATABLE: bool = false;
+
+    async fn run(&self, connection: &mut PgConnection, terms: Terms) -> Result<(), RunError> {
+        let Self(pair) = self;
+        let in_time: bool = sqlx::query_scalar(UNFRIEND)
+            .bind(pair.low().as_str())
+            .bind(pair.high().as_str())
+            .bind(terms.fence)
+            .persistent(terms.persistent)
+            .fetch_one(connection)
+            .await?;
+        if in_time { Ok(()) } else { Err(RunError::Late) }
+    }
+}
+
+/// Reads a span range by range; of one user's friends only, when `of` is given.
+async fn read_span(
+    connection: &mut PgConnection,
+    terms: Terms,
+    span: &BirthdaySpan,
+    of: Option<&Username>,
+    limit: u32,
+) -> Result<Vec<Person>, RunError> {
+    let mut people = Vec::new();
+    for range in span.ranges() {
+        let left = i64::from(limit) - i64::try_from(people.len()).unwrap_or(i64::MAX);
+        if left <= 0 {
+            break;
+        }
+        let (day, name) = range.from;
+        let statement = of.map_or(BIRTHDAYS, |_| FRIEND_BIRTHDAYS);
+        let mut query = sqlx::query_as(statement)
+            .bind(day)
+            .bind(name)
+            .bind(range.last)
+            .bind(left)
+            .persistent(terms.persistent);
+        if let Some(of) = of {
+            query = query.bind(of.as_str());
+        }
+        let rows: Vec<(String, NaiveDate)> = query.fetch_all(&mut *connection).await?;
+        people.extend(rows.into_iter().map(Person::from_row));
+    }
+    Ok(people)
+}
+
+/// `list`, unless it is empty because `of` is not a user.
+async fn unless_unknown<T>(
+    connection: &mut PgConnection,
+    terms: Terms,
+    of: &Username,
+    list: Vec<T>,
+) -> Result<Result<Vec<T>, UnknownUser>, RunError> {
+    if list.is_empty() {
+        let exists: bool = sqlx::query_scalar(sql::USER_EXISTS)
+            .bind(of.as_str())
+            .persistent(terms.persistent)
+            .fetch_one(connection)
+            .await?;
+        if !exists {
+            return Ok(Err(UnknownUser(of.clone())));
+        }
+    }
+    Ok(Ok(list))
+}
+
+impl PostgresStore {
+    fn single<S: Statement>(&self, statement: S) -> StoreFuture<'_, S::Output> {
+        self.ask(&self.singles, |reply| Single::new(statement, reply))
+            .boxed()
+    }
+}
+
+impl Users for PostgresStore {
+    fn users(&self, range: NameRange, limit: u32) -> StoreFuture<'_, Vec<Person>> {
+        self.single(ListUsers { range, limit })
+    }
+
+    fn birthdays(&self, span: BirthdaySpan, limit: u32) -> StoreFuture<'_, Vec<Person>> {
+        self.single(ListBirthdays { span, limit })
+    }
+}
+
+impl Friendships for PostgresStore {
+    fn befriend(&self, pair: Pair) -> StoreFuture<'_, Result<Asked, UnknownUser>> {
+        self.single(Befriend(pair))
+    }
+
+    fn friendship(&self, pair: Pair) -> StoreFuture<'_, Result<Option<Friendship>, UnknownUser>> {
+        self.single(ReadFriendship(pair))
+    }
+
+    fn unfriend(&self, pair: Pair) -> StoreFuture<'_, ()> {
+        self.single(Unfriend(pair))
+    }
+
+    fn friends(&self, list: FriendList) -> StoreFuture<'_, Result<Vec<Friend>, UnknownUser>> {
+        self.single(ListFriends(list))
+    }
+
+    fn friend_birthdays(
+        &self,
+        of: Username,
+        span: BirthdaySpan,
+        limit: u32,
+    ) -> StoreFuture<'_, Result<Vec<Person>, UnknownUser>> {
+        self.single(ListFriendBirthdays { of, span, limit })
+    }
+}
