@@ -24,6 +24,10 @@ struct State {
     mode: Mode,
     /// Both ends of every connection: the client's, the server's.
     connections: Vec<(TcpStream, TcpStream)>,
+    /// Connections so far.
+    count: usize,
+    /// Nothing is passed on for the connections before this one.
+    stranded: usize,
 }
 
 /// A proxy in front of one server.
@@ -40,6 +44,8 @@ impl Proxy {
         let state = Arc::new(Mutex::new(State {
             mode: Mode::Pass,
             connections: Vec::new(),
+            count: 0,
+            stranded: 0,
         }));
         let proxy = Self { address, state };
         std::thread::spawn({
@@ -73,6 +79,29 @@ impl Proxy {
         }
     }
 
+    /// Holds back everything on the present connections, while new ones work.
+    pub fn strand(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.stranded = state.count;
+    }
+
+    /// Lets go of what was held back.
+    pub fn release(&self) {
+        self.state.lock().unwrap().stranded = 0;
+    }
+
+    /// Waits while nothing is passed on for a connection.
+    fn wait_for_way(&self, connection: usize) {
+        loop {
+            let state = self.state.lock().unwrap();
+            if state.mode != Mode::BlackHole && connection >= state.stranded {
+                return;
+            }
+            drop(state);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn mode(&self) -> Mode {
         self.state.lock().unwrap().mode
     }
@@ -86,31 +115,32 @@ impl Proxy {
             stream.set_nodelay(true).unwrap();
         }
         let clones = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        self.state.lock().unwrap().connections.push(clones);
+        let number = {
+            let mut state = self.state.lock().unwrap();
+            state.connections.push(clones);
+            state.count += 1;
+            state.count - 1
+        };
         let (client_too, server_too) = (client.try_clone().unwrap(), server.try_clone().unwrap());
         for (from, to) in [(client, server), (server_too, client_too)] {
             let proxy = self.clone();
-            std::thread::spawn(move || proxy.pump(from, to));
+            std::thread::spawn(move || proxy.pump(number, from, to));
         }
     }
 
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pump(&self, number: usize, mut from: TcpStream, mut to: TcpStream) {
         let mut bytes = [0; 64 << 10];
         while let Ok(length @ 1..) = from.read(&mut bytes) {
             if let Mode::Delay(delay) = self.mode() {
                 std::thread::sleep(delay);
             }
-            while self.mode() == Mode::BlackHole {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            self.wait_for_way(number);
             if to.write_all(&bytes[..length]).is_err() {
                 break;
             }
         }
         // The end arrives like everything else: not while there is no way.
-        while self.mode() == Mode::BlackHole {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.wait_for_way(number);
         let _ = to.shutdown(Shutdown::Write);
     }
 }
