@@ -48,6 +48,17 @@ fn assets() -> PathBuf {
     String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
+/// Only the test of rights reads the log, so only its namespace is written to it.
+const AUDIT_POLICY: &str = "
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    namespaces: [rights]
+  - level: None
+";
+
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
@@ -70,6 +81,7 @@ fn start() -> Server {
     let key = rcgen::KeyPair::generate().unwrap();
     fs::write(folder.join("account.key"), key.serialize_pem()).unwrap();
     fs::write(folder.join("account.pub"), key.public_key_pem()).unwrap();
+    fs::write(folder.join("audit.yaml"), AUDIT_POLICY).unwrap();
     let token = key.serialize_pem().lines().nth(1).unwrap()[..32].replace(['+', '/'], "x");
     fs::write(
         folder.join("tokens"),
@@ -105,6 +117,9 @@ fn start() -> Server {
                 "--service-account-issuer=https://kubernetes.default.svc".into(),
                 "--service-cluster-ip-range=10.0.0.0/16".into(),
                 "--authorization-mode=RBAC".into(),
+                format!("--audit-policy-file={}", at("audit.yaml")),
+                format!("--audit-log-path={}", at("audit.log")),
+                "--audit-log-mode=blocking".into(),
                 // Service accounts are made by a controller that does not run here.
                 "--disable-admission-plugins=ServiceAccount".into(),
                 "--feature-gates=WatchList=true".into(),
@@ -171,6 +186,11 @@ impl Server {
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
         config
+    }
+
+    /// What the API server was asked to do in the namespace `rights`, one JSON document a line.
+    pub fn audit_log(&self) -> String {
+        fs::read_to_string(self.folder.join("audit.log")).unwrap()
     }
 
     fn wait(&self) {
