@@ -326,6 +326,7 @@ fn never_more_connections_than_configured() {
         ("DATABASE_URL", &server.url(OWNER, &database)),
         ("HELLO_READ_CONNECTIONS", "3"),
         ("HELLO_WRITE_CONNECTIONS", "1"),
+        ("HELLO_QUERY_CONNECTIONS", "2"),
     ]);
     std::thread::scope(|scope| {
         for _ in 0..40 {
@@ -338,7 +339,7 @@ fn never_more_connections_than_configured() {
         }
     });
     let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'");
-    assert_eq!(server.sql("postgres", &sql), "4");
+    assert_eq!(server.sql("postgres", &sql), "6");
 }
 
 #[test]
