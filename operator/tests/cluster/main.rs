@@ -8,6 +8,7 @@ mod conflict;
 mod converge;
 mod data;
 mod drift;
+mod faults;
 mod input;
 mod leader;
 mod migration;
