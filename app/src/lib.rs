@@ -47,6 +47,9 @@ pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             output.push(b'\n');
             std::io::stdout().write_all(&output)?;
         }
+        Command::Openapi => {
+            std::io::stdout().write_all(http::openapi::pretty().as_bytes())?;
+        }
         Command::InstallTo { directory } => install::run(&directory)?,
         Command::Healthcheck(args) => healthcheck::run(args.admin_listen).await?,
     }

@@ -23,6 +23,8 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Dump the database into a folder, check the dump, and prune old ones.
     Backup(BackupArgs),
+    /// Print the API's OpenAPI document.
+    Openapi,
     /// Copy this program to a folder (for init containers; this image has no `cp`).
     InstallTo {
         /// The folder; the copy is named `hello-app`.

@@ -2,10 +2,12 @@
 
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cursor::Cursor;
+use super::openapi::{NameParameter, StateFilter};
 use super::query::{Query, invalid};
-use super::users::{BirthdayList, cut};
+use super::users::{BirthdayList, UserPage, cut};
 use super::{Api, Problem, ProblemKind, Response, no_content, to_json};
 use crate::domain::{Friendship, InvalidUsername, MAX_DAYS_AHEAD, Pair, Username};
 use crate::store::people::{Friend, FriendList, UnknownUser};
@@ -14,7 +16,7 @@ use crate::store::people::{Friend, FriendList, UnknownUser};
 pub const DEFAULT_WITHIN: u32 = 30;
 
 /// How far a friendship is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FriendshipState {
     /// Nobody has asked.
@@ -36,7 +38,7 @@ impl FriendshipState {
 }
 
 /// What is between two users.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FriendshipStatus {
     /// How far it is.
@@ -47,7 +49,7 @@ pub struct FriendshipStatus {
 }
 
 /// A friend, or one to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FriendEntry {
     /// The friend's name.
@@ -59,7 +61,7 @@ pub struct FriendEntry {
 }
 
 /// A page of a list of friends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FriendPage {
     /// The friends, in the order of names.
@@ -69,7 +71,22 @@ pub struct FriendPage {
     pub next_cursor: Option<String>,
 }
 
-/// Tells what is between two users.
+/// Tells what is between two users
+#[utoipa::path(
+    get,
+    operation_id = "getFriendship",
+    path = "/users/{username}/friends/{friend}",
+    tag = "Friends",
+    params(
+        ("username" = inline(NameParameter), Path, description = "One of the two"),
+        ("friend" = inline(NameParameter), Path, description = "The other one"),
+    ),
+    responses(
+        (status = 200, description = "None, pending or accepted, and who asked", body = FriendshipStatus),
+        (status = 400, description = "A name breaks a rule, or both are the same"),
+        (status = 404, description = "One of the two is not a user; `errors` says which"),
+    ),
+)]
 pub async fn get(api: &Api, username: &str, friend: &str) -> Result<Response, Problem> {
     let names = Names::parse(api, username, friend)?;
     let found = api.store.friendship(names.pair()?).await?;
@@ -77,7 +94,26 @@ pub async fn get(api: &Api, username: &str, friend: &str) -> Result<Response, Pr
     Ok(status(found))
 }
 
-/// Asks for a friendship, or accepts it when the other one has asked.
+/// Asks for a friendship, or accepts it
+///
+/// On behalf of `username`. What `friend` had asked for becomes accepted. Asking again, or for
+/// what is accepted already, changes nothing.
+#[utoipa::path(
+    put,
+    operation_id = "putFriendship",
+    path = "/users/{username}/friends/{friend}",
+    tag = "Friends",
+    params(
+        ("username" = inline(NameParameter), Path, description = "Who asks or accepts"),
+        ("friend" = inline(NameParameter), Path, description = "The other one"),
+    ),
+    responses(
+        (status = 200, description = "Accepted, or still pending when one asks again", body = FriendshipStatus),
+        (status = 201, description = "Asked for: pending", body = FriendshipStatus),
+        (status = 400, description = "A name breaks a rule, or both are the same"),
+        (status = 404, description = "One of the two is not a user; `errors` says which"),
+    ),
+)]
 pub async fn put(api: &Api, username: &str, friend: &str) -> Result<Response, Problem> {
     let names = Names::parse(api, username, friend)?;
     let asked = api.store.befriend(names.pair()?).await?;
@@ -89,14 +125,48 @@ pub async fn put(api: &Api, username: &str, friend: &str) -> Result<Response, Pr
     Ok(response)
 }
 
-/// Ends, declines or takes back, whatever there is.
+/// Ends a friendship, declines it or takes it back
+///
+/// Succeeds also when there was nothing to end.
+#[utoipa::path(
+    delete,
+    operation_id = "deleteFriendship",
+    path = "/users/{username}/friends/{friend}",
+    tag = "Friends",
+    params(
+        ("username" = inline(NameParameter), Path, description = "One of the two"),
+        ("friend" = inline(NameParameter), Path, description = "The other one"),
+    ),
+    responses(
+        (status = 204, description = "There is nothing between the two now"),
+        (status = 400, description = "A name breaks a rule, or both are the same"),
+    ),
+)]
 pub async fn delete(api: &Api, username: &str, friend: &str) -> Result<Response, Problem> {
     let names = Names::parse(api, username, friend)?;
     api.store.unfriend(names.pair()?).await?;
     Ok(no_content())
 }
 
-/// Lists friends.
+/// Lists friends, in the order of names
+#[utoipa::path(
+    get,
+    operation_id = "listFriends",
+    path = "/users/{username}/friends",
+    tag = "Friends",
+    params(
+        ("username" = inline(NameParameter), Path, description = "Whose friends"),
+        ("state" = inline(Option<StateFilter>), Query, description = "Only friendships in this state"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100,
+            description = "Entries of a page, 50 unless given"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page of friends", body = FriendPage),
+        (status = 400, description = "The name or a parameter breaks a rule"),
+        (status = 404, description = "Not a user"),
+    ),
+)]
 pub async fn list(api: &Api, username: &str, query: Option<&str>) -> Result<Response, Problem> {
     let of = parse(api, "username", username)?;
     let query = Query::parse(query, &["state", "limit", "cursor"])?;
@@ -129,7 +199,28 @@ pub async fn list(api: &Api, username: &str, query: Option<&str>) -> Result<Resp
     }))
 }
 
-/// Lists friends' birthdays, nearest first.
+/// Lists friends' birthdays, nearest first
+///
+/// Only accepted friends. A friend of the name `birthdays` is reached as `%62irthdays`.
+#[utoipa::path(
+    get,
+    operation_id = "listFriendBirthdays",
+    path = "/users/{username}/friends/birthdays",
+    tag = "Friends",
+    params(
+        ("username" = inline(NameParameter), Path, description = "Whose friends"),
+        ("within" = Option<u32>, Query, minimum = 0, maximum = 366,
+            description = "Only birthdays in the next so many days, 30 unless given"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100,
+            description = "Entries of a page, 50 unless given"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page of users", body = UserPage),
+        (status = 400, description = "The name or a parameter breaks a rule"),
+        (status = 404, description = "Not a user"),
+    ),
+)]
 pub async fn birthdays(
     api: &Api,
     username: &str,

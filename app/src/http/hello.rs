@@ -7,6 +7,7 @@ use futures::Stream;
 use http::HeaderMap;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::openapi::{DateOfBirthBody, Greeting, NameParameter};
 use super::{Api, Problem, ProblemKind, Response, body, json, no_content};
 use crate::domain::{DateOfBirth, Username, UsernameRule, days_until_birthday, greeting_json};
 
@@ -15,7 +16,19 @@ const DATE_OF_BIRTH: &str = "dateOfBirth";
 /// Its JSON pointer.
 const POINTER: &str = "/dateOfBirth";
 
-/// Greets a user.
+/// Greets a user
+#[utoipa::path(
+    get,
+    operation_id = "greet",
+    path = "/hello/{username}",
+    tag = "Hello",
+    params(("username" = inline(NameParameter), Path, description = "Whom to greet")),
+    responses(
+        (status = 200, description = "The greeting", body = Greeting),
+        (status = 400, description = "The name breaks a rule"),
+        (status = 404, description = "Not a user"),
+    ),
+)]
 pub async fn get(api: &Api, username: &str) -> Result<Response, Problem> {
     let username = parse_username(username, api.usernames)?;
     let born = api.store.get(username.clone()).await?;
@@ -26,7 +39,24 @@ pub async fn get(api: &Api, username: &str) -> Result<Response, Problem> {
     Ok(json(greeting_json(&username, days)))
 }
 
-/// Remembers a user's date of birth.
+/// Remembers a user's date of birth
+///
+/// Makes the user, or replaces the date.
+#[utoipa::path(
+    put,
+    operation_id = "putDateOfBirth",
+    path = "/hello/{username}",
+    tag = "Hello",
+    params(("username" = inline(NameParameter), Path, description = "Whose date of birth")),
+    request_body = DateOfBirthBody,
+    responses(
+        (status = 204, description = "Remembered, and safe on disk"),
+        (status = 400, description = "The name, the body or the date breaks a rule"),
+        (status = 408, description = "The body took too long to arrive"),
+        (status = 413, description = "The body is over 8 KiB"),
+        (status = 415, description = "The body is not plain `application/json`"),
+    ),
+)]
 pub async fn put<B: Buf>(
     api: &Api,
     username: &str,
@@ -42,7 +72,20 @@ pub async fn put<B: Buf>(
     Ok(no_content())
 }
 
-/// Forgets a user.
+/// Forgets a user, and all friendships
+///
+/// Succeeds also when there was no such user.
+#[utoipa::path(
+    delete,
+    operation_id = "forget",
+    path = "/hello/{username}",
+    tag = "Hello",
+    params(("username" = inline(NameParameter), Path, description = "Whom to forget")),
+    responses(
+        (status = 204, description = "There is no such user now"),
+        (status = 400, description = "The name breaks a rule"),
+    ),
+)]
 pub async fn delete(api: &Api, username: &str) -> Result<Response, Problem> {
     let username = parse_username(username, api.usernames)?;
     api.store.delete(username).await?;

@@ -7,6 +7,8 @@ mod cursor;
 mod framing;
 mod friends;
 mod hello;
+pub mod openapi;
+mod pages;
 mod problem;
 mod query;
 mod router;
@@ -132,6 +134,10 @@ impl Api {
                 hello::put(self, username, &head.headers, body).await
             }
             (Route::Hello { username }, &Method::DELETE) => hello::delete(self, username).await,
+            (Route::Landing, &Method::GET | &Method::HEAD) => Ok(pages::landing()),
+            (Route::Docs, &Method::GET | &Method::HEAD) => Ok(pages::docs()),
+            (Route::Style, &Method::GET | &Method::HEAD) => Ok(pages::style()),
+            (Route::OpenApi, &Method::GET | &Method::HEAD) => Ok(json(openapi::json())),
             (Route::Users, &Method::GET | &Method::HEAD) => users::list(self, query).await,
             (Route::Friends { username }, &Method::GET | &Method::HEAD) => {
                 friends::list(self, username, query).await

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Response;
 use crate::store::StoreError;
@@ -102,7 +103,7 @@ impl ProblemKind {
 }
 
 /// Where in the request something is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Location {
     /// A JSON pointer into the body, as a URI fragment.
@@ -112,7 +113,7 @@ pub enum Location {
 }
 
 /// One broken rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// The rule.
     pub detail: Cow<'static, str>,
@@ -130,14 +131,24 @@ pub struct Problem {
     allow: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// An error (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Document<'a> {
+    /// The kind of problem; it never changes.
+    #[schema(format = "uri-reference", example = "/problems/invalid-body")]
     r#type: String,
+    /// The kind in words.
     title: &'static str,
+    /// The answer's status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What is wrong this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    /// The rules that are broken, and where; missing when the problem is not in one place.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
 }
 

@@ -9,6 +9,14 @@ pub enum Route<'a> {
         /// Still percent-encoded, and not checked.
         username: &'a str,
     },
+    /// `/`
+    Landing,
+    /// `/docs`
+    Docs,
+    /// `/openapi.json`
+    OpenApi,
+    /// `/style.css`
+    Style,
     /// `/users`
     Users,
     /// `/users/{username}/friends`
@@ -44,6 +52,14 @@ pub enum Template {
     FriendBirthdays,
     /// `/users/{username}/friends/{friend}`
     Friend,
+    /// `/`
+    Landing,
+    /// `/docs`
+    Docs,
+    /// `/openapi.json`
+    OpenApi,
+    /// `/style.css`
+    Style,
     /// Every path that the API does not know.
     Unmatched,
 }
@@ -58,7 +74,14 @@ impl<'a> Route<'a> {
                 .map(|username| Self::Hello { username });
         }
         let Some(path) = path.strip_prefix("/users/") else {
-            return (path == "/users").then_some(Self::Users);
+            return match path {
+                "/" => Some(Self::Landing),
+                "/docs" => Some(Self::Docs),
+                "/openapi.json" => Some(Self::OpenApi),
+                "/style.css" => Some(Self::Style),
+                "/users" => Some(Self::Users),
+                _ => None,
+            };
         };
         let (username, path) = path.split_once('/')?;
         let username = Some(username).filter(given)?;
@@ -75,6 +98,10 @@ impl<'a> Route<'a> {
     pub fn template(&self) -> Template {
         match self {
             Self::Hello { .. } => Template::Hello,
+            Self::Landing => Template::Landing,
+            Self::Docs => Template::Docs,
+            Self::OpenApi => Template::OpenApi,
+            Self::Style => Template::Style,
             Self::Users => Template::Users,
             Self::Friends { .. } => Template::Friends,
             Self::FriendBirthdays { .. } => Template::FriendBirthdays,
@@ -85,12 +112,16 @@ impl<'a> Route<'a> {
 
 impl Template {
     /// All of them, in the order of [`Template::index`].
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Hello,
         Self::Users,
         Self::Friends,
         Self::FriendBirthdays,
         Self::Friend,
+        Self::Landing,
+        Self::Docs,
+        Self::OpenApi,
+        Self::Style,
         Self::Unmatched,
     ];
 
@@ -107,6 +138,10 @@ impl Template {
             Self::Friends => "/users/{username}/friends",
             Self::FriendBirthdays => "/users/{username}/friends/birthdays",
             Self::Friend => "/users/{username}/friends/{friend}",
+            Self::Landing => "/",
+            Self::Docs => "/docs",
+            Self::OpenApi => "/openapi.json",
+            Self::Style => "/style.css",
             Self::Unmatched => "unmatched",
         }
     }
@@ -115,7 +150,13 @@ impl Template {
     pub fn allow(self) -> &'static str {
         match self {
             Self::Hello | Self::Friend => "GET, HEAD, PUT, DELETE, OPTIONS",
-            Self::Users | Self::Friends | Self::FriendBirthdays => "GET, HEAD, OPTIONS",
+            Self::Users
+            | Self::Friends
+            | Self::FriendBirthdays
+            | Self::Landing
+            | Self::Docs
+            | Self::OpenApi
+            | Self::Style => "GET, HEAD, OPTIONS",
             Self::Unmatched => "",
         }
     }
@@ -137,6 +178,9 @@ mod tests {
         );
         let username = "a";
         for (path, route) in [
+            ("/", Route::Landing),
+            ("/docs", Route::Docs),
+            ("/openapi.json", Route::OpenApi),
             ("/users", Route::Users),
             ("/users/a/friends", Route::Friends { username }),
             (
@@ -164,7 +208,8 @@ mod tests {
             "/users/a/friends/birthdays/",
             "/users/a/friendsb",
             "",
-            "/",
+            "/docs/",
+            "/openapi",
             "*",
             "/hello",
             "/hello/",

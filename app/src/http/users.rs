@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cursor::{BirthdayPlace, Cursor};
 use super::query::{Query, invalid};
@@ -12,19 +13,22 @@ use crate::domain::{
 use crate::store::people::{BirthdaySpan, Person};
 
 /// A user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// The name, in NFC.
+    #[schema(example = "alice")]
     pub username: String,
     /// The date of birth.
+    #[schema(format = Date, example = "1990-04-23")]
     pub date_of_birth: String,
     /// Whole days until the next birthday, 0 on the day itself.
+    #[schema(maximum = 366)]
     pub days_until_birthday: u32,
 }
 
 /// A page of a list of users.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserPage {
     /// The users.
@@ -34,7 +38,29 @@ pub struct UserPage {
     pub next_cursor: Option<String>,
 }
 
-/// Lists users.
+/// Lists users
+///
+/// By name, or by birthday when `birthdayWithin` is given. Pages are stable: what is added or
+/// removed meanwhile shifts nothing. A list of birthdays goes on as of the day it was begun.
+#[utoipa::path(
+    get,
+    operation_id = "listUsers",
+    path = "/users",
+    tag = "Users",
+    params(
+        ("prefix" = Option<String>, Query, max_length = 64,
+            description = "Only names that begin like this"),
+        ("birthdayWithin" = Option<u32>, Query, minimum = 0, maximum = 366,
+            description = "Only birthdays in the next so many days, nearest first; not together with `prefix`"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100,
+            description = "Entries of a page, 50 unless given"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page of users", body = UserPage),
+        (status = 400, description = "A parameter breaks a rule"),
+    ),
+)]
 pub async fn list(api: &Api, query: Option<&str>) -> Result<Response, Problem> {
     let query = Query::parse(query, &["prefix", "birthdayWithin", "limit", "cursor"])?;
     match query.number("birthdayWithin", 0, MAX_DAYS_AHEAD)? {
