@@ -2,9 +2,13 @@
 //!
 //! A field exists here only when the operator acts on it: an accepted field is never ignored.
 
+mod data;
+mod expose;
 mod spec;
 mod status;
 
+pub use data::*;
+pub use expose::*;
 pub use spec::*;
 pub use status::*;
 

@@ -261,11 +261,14 @@ async fn a_crash_after_any_single_write_of_a_rollout_ends_the_same() {
         world
             .apply("demo", json!({"image": wanted, "replicas": 2 + limit % 2}))
             .await;
-        eventually(&format!("the operator died after {limit} writes, or was done"), || async {
-            let dead = faults.writes.load(Ordering::SeqCst) >= limit;
-            let done = image(&world).await == wanted;
-            (dead || done).then_some(())
-        })
+        eventually(
+            &format!("the operator died after {limit} writes, or was done"),
+            || async {
+                let dead = faults.writes.load(Ordering::SeqCst) >= limit;
+                let done = image(&world).await == wanted;
+                (dead || done).then_some(())
+            },
+        )
         .await;
         doomed.stop().await;
         faults.set(Mode::Calm);

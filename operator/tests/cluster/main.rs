@@ -8,6 +8,7 @@ mod conflict;
 mod converge;
 mod data;
 mod drift;
+mod edits;
 mod faults;
 mod input;
 mod leader;
