@@ -117,7 +117,7 @@ async fn what_others_add_is_left_alone() {
     world.apply("demo", json!({})).await;
     world.ready("demo").await;
     world.settle(&operator).await;
-    let writes = operator.writes();
+    let writes = operator.writes_to_children();
     let foreign = json!({
         "metadata": {"annotations": {"example.com/note": "mine"}, "labels": {"team": "a"}},
         "spec": {"template": {"spec": {"containers": [{"name": "sidecar", "image": "proxy:1"}]}}},
@@ -127,7 +127,7 @@ async fn what_others_add_is_left_alone() {
         .await
         .unwrap();
     world.settle(&operator).await;
-    assert_eq!(operator.writes(), writes, "the operator wrote");
+    assert_eq!(operator.writes_to_children(), writes, "the operator wrote");
     // Nor does a write of our own take it away.
     world
         .apply("demo", json!({"config": {"logLevel": "debug"}}))

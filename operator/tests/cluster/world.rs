@@ -66,7 +66,12 @@ impl Operator {
         self.calls(&["create", "update", "scale", "delete", "status"])
     }
 
-    /// Successful calls with one of these verbs.
+    /// The same without the status of the resource, which also tells what others cause.
+    pub fn writes_to_children(&self) -> u64 {
+        self.calls(&["create", "update", "scale", "delete"])
+    }
+
+    /// Calls with one of these verbs, refused ones included.
     pub fn calls(&self, verbs: &[&str]) -> u64 {
         self.sum("hello_operator_api_calls_total", |labels| {
             verbs
