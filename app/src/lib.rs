@@ -9,6 +9,7 @@ pub mod install;
 pub mod lifecycle;
 pub mod migrate;
 pub mod roles;
+pub mod seed;
 pub mod serve;
 pub mod store;
 pub mod telemetry;
@@ -16,7 +17,7 @@ pub mod telemetry;
 use std::error::Error;
 use std::io::Write;
 
-use config::{BackupConfig, Command, MigrateConfig, ServeConfig};
+use config::{BackupConfig, Command, MigrateConfig, SeedConfig, ServeConfig};
 use telemetry::{LogSink, init_logging};
 
 /// Does what the command line asks for.
@@ -37,6 +38,13 @@ pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             let url = config.database.read()?;
             let version = migrate::run(&url, config.wait, &config.passwords).await?;
             tracing::info!(version, "the database is migrated");
+        }
+        Command::Seed(args) => {
+            let config = SeedConfig::try_from(&args)?;
+            let sink = LogSink::new(std::io::stderr())?;
+            init_logging(&sink, config.log_level, config.log_format);
+            seed::run(&config.database.read()?, config.count, config.seed).await?;
+            tracing::info!(people = config.count, seed = config.seed, "seeded");
         }
         Command::Backup(args) => {
             let config = BackupConfig::try_from(&args)?;

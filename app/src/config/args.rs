@@ -23,6 +23,8 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Dump the database into a folder, check the dump, and prune old ones.
     Backup(BackupArgs),
+    /// Fill a migrated database with made-up people.
+    Seed(SeedArgs),
     /// Print the API's OpenAPI document.
     Openapi,
     /// Copy this program to a folder (for init containers; this image has no `cp`).
@@ -134,6 +136,23 @@ pub struct MigrateArgs {
     /// A file with the password of the role `hello_backup`, which is made when this is given.
     #[arg(long, env = "HELLO_BACKUP_ROLE_PASSWORD_FILE")]
     pub backup_role_password_file: Option<PathBuf>,
+}
+
+/// What `seed` takes.
+#[derive(Debug, Args)]
+pub struct SeedArgs {
+    /// Where the database is.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// How the log is kept.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// How many people to make.
+    #[arg(long, env = "HELLO_SEED_COUNT", default_value = "1000")]
+    pub count: String,
+    /// What they are made from: the same number makes the same people.
+    #[arg(long, env = "HELLO_SEED", default_value = "1")]
+    pub seed: String,
 }
 
 /// What `backup` takes.

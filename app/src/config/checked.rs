@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::args::LogArgs;
-use super::{BackupArgs, DatabaseArgs, MigrateArgs, Secret, ServeArgs};
+use super::{BackupArgs, DatabaseArgs, MigrateArgs, Secret, SeedArgs, ServeArgs};
 use crate::domain::{LeapDay, UsernameRule};
 use crate::roles::RolePasswords;
 use crate::store::{DatabaseUrlSource, Pooler};
@@ -291,6 +291,44 @@ impl TryFrom<&MigrateArgs> for MigrateConfig {
                 database: database?,
                 wait: wait?,
                 passwords,
+                log_level,
+                log_format,
+            })
+        })();
+        errors.finish(config)
+    }
+}
+
+/// What `seed` runs with.
+#[derive(Debug)]
+pub struct SeedConfig {
+    /// Where the database is.
+    pub database: DatabaseUrlSource,
+    /// How many people to make.
+    pub count: u32,
+    /// What they are made from.
+    pub seed: u64,
+    /// The least level that is logged.
+    pub log_level: tracing::Level,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+impl TryFrom<&SeedArgs> for SeedConfig {
+    type Error = ConfigErrors;
+
+    fn try_from(args: &SeedArgs) -> Result<Self, ConfigErrors> {
+        let mut errors = ConfigErrors::default();
+        let database = errors.required_database(&args.database);
+        let log = errors.log(&args.log);
+        let count = errors.parse("HELLO_SEED_COUNT", &args.count);
+        let seed = errors.parse("HELLO_SEED", &args.seed);
+        let config = (|| {
+            let (log_level, log_format) = log?;
+            Some(Self {
+                database: database?,
+                count: count?,
+                seed: seed?,
                 log_level,
                 log_format,
             })

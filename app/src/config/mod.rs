@@ -4,6 +4,8 @@ mod args;
 mod checked;
 mod secret;
 
-pub use args::{BackupArgs, Cli, Command, DatabaseArgs, HealthcheckArgs, MigrateArgs, ServeArgs};
-pub use checked::{BackupConfig, ConfigErrors, DumpFormat, MigrateConfig, ServeConfig};
+pub use args::{
+    BackupArgs, Cli, Command, DatabaseArgs, HealthcheckArgs, MigrateArgs, SeedArgs, ServeArgs,
+};
+pub use checked::{BackupConfig, ConfigErrors, DumpFormat, MigrateConfig, SeedConfig, ServeConfig};
 pub use secret::Secret;

@@ -11,5 +11,6 @@ mod framing;
 mod friends;
 mod lifecycle;
 mod migrate;
+mod seed;
 mod support;
 mod users;
