@@ -51,6 +51,7 @@ pub enum ServeError {
 /// See [`ServeError`]. A PostgreSQL that is away is no error: the service waits for it.
 pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> {
     init_logging(sink, config.log_level, config.log_format);
+    raise_file_limit();
     let listener = listen(config.listen).await?;
     let admin_listener = listen(config.admin_listen).await?;
     let metrics = Arc::new(Metrics::default());
@@ -123,6 +124,20 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
     let _ = admin_task.await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Every connection is a file to the system, which grants few of them unless asked for more.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // What is granted already will do where this is refused.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -12,5 +12,6 @@ mod friends;
 mod lifecycle;
 mod migrate;
 mod seed;
+mod serving;
 mod support;
 mod users;
