@@ -56,7 +56,7 @@ pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             std::io::stdout().write_all(&output)?;
         }
         Command::Openapi => {
-            std::io::stdout().write_all(http::openapi::pretty().as_bytes())?;
+            std::io::stdout().write_all(http::openapi::DOCUMENT.as_bytes())?;
         }
         Command::InstallTo { directory } => install::run(&directory)?,
         Command::Healthcheck(args) => healthcheck::run(args.admin_listen).await?,

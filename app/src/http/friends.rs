@@ -2,12 +2,14 @@
 
 use http::StatusCode;
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::cursor::Cursor;
-use super::openapi::{NameParameter, StateFilter};
+#[cfg(test)]
+use super::openapi::definition::{NameParameter, StateFilter};
 use super::query::{Query, invalid};
-use super::users::{BirthdayList, UserPage, cut};
+#[cfg(test)]
+use super::users::UserPage;
+use super::users::{BirthdayList, cut};
 use super::{Api, Problem, ProblemKind, Response, no_content, to_json};
 use crate::domain::{Friendship, InvalidUsername, MAX_DAYS_AHEAD, Pair, Username};
 use crate::store::people::{Friend, FriendList, UnknownUser};
@@ -16,7 +18,8 @@ use crate::store::people::{Friend, FriendList, UnknownUser};
 pub const DEFAULT_WITHIN: u32 = 30;
 
 /// How far a friendship is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FriendshipState {
     /// Nobody has asked.
@@ -38,7 +41,8 @@ impl FriendshipState {
 }
 
 /// What is between two users.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FriendshipStatus {
     /// How far it is.
@@ -49,7 +53,8 @@ pub struct FriendshipStatus {
 }
 
 /// A friend, or one to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FriendEntry {
     /// The friend's name.
@@ -61,7 +66,8 @@ pub struct FriendEntry {
 }
 
 /// A page of a list of friends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FriendPage {
     /// The friends, in the order of names.
@@ -72,7 +78,7 @@ pub struct FriendPage {
 }
 
 /// Tells what is between two users
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     operation_id = "getFriendship",
     path = "/users/{username}/friends/{friend}",
@@ -86,7 +92,7 @@ pub struct FriendPage {
         (status = 400, description = "A name breaks a rule, or both are the same"),
         (status = 404, description = "One of the two is not a user; `errors` says which"),
     ),
-)]
+))]
 pub async fn get(api: &Api, username: &str, friend: &str) -> Result<Response, Problem> {
     let names = Names::parse(api, username, friend)?;
     let found = api.store.friendship(names.pair()?).await?;
@@ -98,7 +104,7 @@ pub async fn get(api: &Api, username: &str, friend: &str) -> Result<Response, Pr
 ///
 /// On behalf of `username`. What `friend` had asked for becomes accepted. Asking again, or for
 /// what is accepted already, changes nothing.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     put,
     operation_id = "putFriendship",
     path = "/users/{username}/friends/{friend}",
@@ -113,7 +119,7 @@ pub async fn get(api: &Api, username: &str, friend: &str) -> Result<Response, Pr
         (status = 400, description = "A name breaks a rule, or both are the same"),
         (status = 404, description = "One of the two is not a user; `errors` says which"),
     ),
-)]
+))]
 pub async fn put(api: &Api, username: &str, friend: &str) -> Result<Response, Problem> {
     let names = Names::parse(api, username, friend)?;
     let asked = api.store.befriend(names.pair()?).await?;
@@ -128,7 +134,7 @@ pub async fn put(api: &Api, username: &str, friend: &str) -> Result<Response, Pr
 /// Ends a friendship, declines it or takes it back
 ///
 /// Succeeds also when there was nothing to end.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     delete,
     operation_id = "deleteFriendship",
     path = "/users/{username}/friends/{friend}",
@@ -141,7 +147,7 @@ pub async fn put(api: &Api, username: &str, friend: &str) -> Result<Response, Pr
         (status = 204, description = "There is nothing between the two now"),
         (status = 400, description = "A name breaks a rule, or both are the same"),
     ),
-)]
+))]
 pub async fn delete(api: &Api, username: &str, friend: &str) -> Result<Response, Problem> {
     let names = Names::parse(api, username, friend)?;
     api.store.unfriend(names.pair()?).await?;
@@ -149,7 +155,7 @@ pub async fn delete(api: &Api, username: &str, friend: &str) -> Result<Response,
 }
 
 /// Lists friends, in the order of names
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     operation_id = "listFriends",
     path = "/users/{username}/friends",
@@ -166,7 +172,7 @@ pub async fn delete(api: &Api, username: &str, friend: &str) -> Result<Response,
         (status = 400, description = "The name or a parameter breaks a rule"),
         (status = 404, description = "Not a user"),
     ),
-)]
+))]
 pub async fn list(api: &Api, username: &str, query: Option<&str>) -> Result<Response, Problem> {
     let of = parse(api, "username", username)?;
     let query = Query::parse(query, &["state", "limit", "cursor"])?;
@@ -202,7 +208,7 @@ pub async fn list(api: &Api, username: &str, query: Option<&str>) -> Result<Resp
 /// Lists friends' birthdays, nearest first
 ///
 /// Only accepted friends. A friend of the name `birthdays` is reached as `%62irthdays`.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     operation_id = "listFriendBirthdays",
     path = "/users/{username}/friends/birthdays",
@@ -220,7 +226,7 @@ pub async fn list(api: &Api, username: &str, query: Option<&str>) -> Result<Resp
         (status = 400, description = "The name or a parameter breaks a rule"),
         (status = 404, description = "Not a user"),
     ),
-)]
+))]
 pub async fn birthdays(
     api: &Api,
     username: &str,

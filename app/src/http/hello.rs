@@ -7,7 +7,8 @@ use futures::Stream;
 use http::HeaderMap;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::openapi::{DateOfBirthBody, Greeting, NameParameter};
+#[cfg(test)]
+use super::openapi::definition::{DateOfBirthBody, Greeting, NameParameter};
 use super::{Api, Problem, ProblemKind, Response, body, json, no_content};
 use crate::domain::{DateOfBirth, Username, UsernameRule, days_until_birthday, greeting_json};
 
@@ -17,7 +18,7 @@ const DATE_OF_BIRTH: &str = "dateOfBirth";
 const POINTER: &str = "/dateOfBirth";
 
 /// Greets a user
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     operation_id = "greet",
     path = "/hello/{username}",
@@ -28,7 +29,7 @@ const POINTER: &str = "/dateOfBirth";
         (status = 400, description = "The name breaks a rule"),
         (status = 404, description = "Not a user"),
     ),
-)]
+))]
 pub async fn get(api: &Api, username: &str) -> Result<Response, Problem> {
     let username = parse_username(username, api.usernames)?;
     let born = api.store.get(username.clone()).await?;
@@ -42,7 +43,7 @@ pub async fn get(api: &Api, username: &str) -> Result<Response, Problem> {
 /// Remembers a user's date of birth
 ///
 /// Makes the user, or replaces the date.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     put,
     operation_id = "putDateOfBirth",
     path = "/hello/{username}",
@@ -56,7 +57,7 @@ pub async fn get(api: &Api, username: &str) -> Result<Response, Problem> {
         (status = 413, description = "The body is over 8 KiB"),
         (status = 415, description = "The body is not plain `application/json`"),
     ),
-)]
+))]
 pub async fn put<B: Buf>(
     api: &Api,
     username: &str,
@@ -75,7 +76,7 @@ pub async fn put<B: Buf>(
 /// Forgets a user, and all friendships
 ///
 /// Succeeds also when there was no such user.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     delete,
     operation_id = "forget",
     path = "/hello/{username}",
@@ -85,7 +86,7 @@ pub async fn put<B: Buf>(
         (status = 204, description = "There is no such user now"),
         (status = 400, description = "The name breaks a rule"),
     ),
-)]
+))]
 pub async fn delete(api: &Api, username: &str) -> Result<Response, Problem> {
     let username = parse_username(username, api.usernames)?;
     api.store.delete(username).await?;

@@ -137,7 +137,7 @@ impl Api {
             (Route::Landing, &Method::GET | &Method::HEAD) => Ok(pages::landing()),
             (Route::Docs, &Method::GET | &Method::HEAD) => Ok(pages::docs()),
             (Route::Style, &Method::GET | &Method::HEAD) => Ok(pages::style()),
-            (Route::OpenApi, &Method::GET | &Method::HEAD) => Ok(json(openapi::json())),
+            (Route::OpenApi, &Method::GET | &Method::HEAD) => Ok(json(openapi::DOCUMENT)),
             (Route::Users, &Method::GET | &Method::HEAD) => users::list(self, query).await,
             (Route::Friends { username }, &Method::GET | &Method::HEAD) => {
                 friends::list(self, username, query).await

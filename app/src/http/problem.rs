@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::Response;
 use crate::store::StoreError;
@@ -103,7 +102,8 @@ impl ProblemKind {
 }
 
 /// Where in the request something is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Location {
     /// A JSON pointer into the body, as a URI fragment.
@@ -113,7 +113,8 @@ pub enum Location {
 }
 
 /// One broken rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
     /// The rule.
     pub detail: Cow<'static, str>,
@@ -132,23 +133,27 @@ pub struct Problem {
 }
 
 /// An error (RFC 9457).
-#[derive(Serialize, ToSchema)]
-#[schema(as = Problem)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[derive(Serialize)]
+#[cfg_attr(test, schema(as = Problem))]
 pub struct Document<'a> {
     /// The kind of problem; it never changes.
-    #[schema(format = "uri-reference", example = "/problems/invalid-body")]
+    #[cfg_attr(
+        test,
+        schema(format = "uri-reference", example = "/problems/invalid-body")
+    )]
     r#type: String,
     /// The kind in words.
     title: &'static str,
     /// The answer's status.
-    #[schema(minimum = 400, maximum = 599)]
+    #[cfg_attr(test, schema(minimum = 400, maximum = 599))]
     status: u16,
     /// What is wrong this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
     /// The rules that are broken, and where; missing when the problem is not in one place.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[schema(required = false)]
+    #[cfg_attr(test, schema(required = false))]
     errors: &'a [FieldError],
 }
 

@@ -2,7 +2,6 @@
 
 use chrono::NaiveDate;
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::cursor::{BirthdayPlace, Cursor};
 use super::query::{Query, invalid};
@@ -13,22 +12,24 @@ use crate::domain::{
 use crate::store::people::{BirthdaySpan, Person};
 
 /// A user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// The name, in NFC.
-    #[schema(example = "alice")]
+    #[cfg_attr(test, schema(example = "alice"))]
     pub username: String,
     /// The date of birth.
-    #[schema(format = Date, example = "1990-04-23")]
+    #[cfg_attr(test, schema(format = Date, example = "1990-04-23"))]
     pub date_of_birth: String,
     /// Whole days until the next birthday, 0 on the day itself.
-    #[schema(maximum = 366)]
+    #[cfg_attr(test, schema(maximum = 366))]
     pub days_until_birthday: u32,
 }
 
 /// A page of a list of users.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserPage {
     /// The users.
@@ -42,7 +43,7 @@ pub struct UserPage {
 ///
 /// By name, or by birthday when `birthdayWithin` is given. Pages are stable: what is added or
 /// removed meanwhile shifts nothing. A list of birthdays goes on as of the day it was begun.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     operation_id = "listUsers",
     path = "/users",
@@ -60,7 +61,7 @@ pub struct UserPage {
         (status = 200, description = "A page of users", body = UserPage),
         (status = 400, description = "A parameter breaks a rule"),
     ),
-)]
+))]
 pub async fn list(api: &Api, query: Option<&str>) -> Result<Response, Problem> {
     let query = Query::parse(query, &["prefix", "birthdayWithin", "limit", "cursor"])?;
     match query.number("birthdayWithin", 0, MAX_DAYS_AHEAD)? {
