@@ -62,12 +62,9 @@ fn fills_both_stores_with_the_same_people_and_only_once() {
 
 #[test]
 fn says_what_is_wrong() {
-    let server = shared();
-    server.sql(
-        "postgres",
-        &format!("CREATE DATABASE unmigrated OWNER {OWNER}"),
-    );
-    let output = seed(&server.url(OWNER, "unmigrated"), &[]);
+    let (server, database) = (shared(), database());
+    server.sql(&database, "DROP TABLE friendships, users, _sqlx_migrations");
+    let output = seed(&server.url(OWNER, &database), &[]);
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(log.contains("migrate first"), "{log}");
