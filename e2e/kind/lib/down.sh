@@ -148,7 +148,7 @@ remove_firewall_rules() {
   if [[ $command == iptables && -n $undo ]]; then
     policy=$(sed -n 's/^forward-policy //p' "$ENGINE_BEFORE" 2>/dev/null || true)
     # Without a note of how it was: an empty chain that drops everything is what an engine leaves.
-    [[ -n $policy ]] || iptables -S FORWARD | grep -q '^-A' || policy=ACCEPT
+    [[ -n $policy ]] || iptables -S FORWARD | grep '^-A' >/dev/null || policy=ACCEPT
     [[ -z $policy ]] || iptables -P FORWARD "$policy"
   fi
   remove_empty_tables "$command"
