@@ -82,6 +82,9 @@ async fn drain(s: &Scenario, node: &str) -> Result<()> {
         node,
         "--ignore-daemonsets",
         "--delete-emptydir-data",
+        // The provisioner's short-lived pods have no controller and may still clear another
+        // scenario's volume; it makes them anew elsewhere.
+        "--force",
         "--timeout=120s",
     ];
     command::output("kubectl", &args, "", Duration::from_secs(130)).await?;
