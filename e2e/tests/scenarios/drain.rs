@@ -57,7 +57,7 @@ async fn a_drained_node_costs_no_acknowledged_write() -> Result<()> {
             returned.elapsed().as_secs_f64()
         ));
         // Ready is a moment ahead of each connection's next try: reads may be back before writes.
-        load.answered(400).await?;
+        load.answered(1000).await?;
         let report = load.stop().await?;
         s.figure(format!(
             "node of the database drained and returned: {}",
