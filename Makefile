@@ -46,6 +46,7 @@ check: lint test-unit ## The quick one before a commit: format, clippy, scripts,
 lint: ## Format, clippy, manifests and scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p hello-e2e --test scenarios --locked -- -D warnings
 	manifests/check
 
 generate: ## Write the generated files again (CRD YAML)

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use hello_e2e::hello::READY_LIMIT;
 use hello_e2e::manifests::{Script, job_end, job_from, job_log};
 use hello_e2e::{Hello, Result, ensure, greeting, with_namespace};
 use serde_json::json;

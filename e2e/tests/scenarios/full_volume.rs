@@ -47,7 +47,7 @@ async fn a_full_volume_is_told_and_over_when_there_is_room() -> Result<()> {
         }
         ensure!(crashed, "the server had more than 20 segments of its log in store");
         let filled = Instant::now();
-        let object = hello.condition("DatabaseReady", Duration::from_secs(60), |database| database.status == "False" && database.message.contains("No space left")).await?;
+        hello.condition("DatabaseReady", Duration::from_secs(60), |database| database.status == "False" && database.message.contains("No space left")).await?;
         s.figure(format!("full volume told after {:.1} s", filled.elapsed().as_secs_f64()));
         let answer = hello.http().await?.put("bob", born).await;
         let refused = answer.as_ref().is_ok_and(|answer| answer.status.as_u16() == 503);
