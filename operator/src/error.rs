@@ -29,11 +29,12 @@ impl Class {
         }
     }
 
-    /// Shortest and longest delay before the next try.
+    /// Shortest and longest delay before the next try. What is transient is tried often enough to be over within
+    /// 10 seconds of the API server's return, also when no watch broke that would tell of it.
     #[must_use]
     pub const fn delays(self) -> (Duration, Duration) {
         match self {
-            Self::Transient => (Duration::from_millis(200), Duration::from_secs(30)),
+            Self::Transient => (Duration::from_millis(200), Duration::from_secs(6)),
             Self::Waiting => (Duration::from_secs(2), Duration::from_secs(30)),
             Self::Invalid => (Duration::from_secs(300), Duration::from_secs(900)),
             Self::Conflict => (Duration::from_secs(5), Duration::from_secs(60)),
