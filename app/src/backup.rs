@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -153,6 +154,7 @@ async fn dump(
         format.extension()
     );
     let partial = config.directory.join(format!(".{name}.partial"));
+    create_private(&partial)?;
     let mut pg_dump = program(config, "pg_dump");
     pg_dump
         .args(["--no-password", format.flag(), "--file"])
@@ -332,6 +334,18 @@ fn lock(directory: &Path) -> Result<File, BackupError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(BackupError::Busy(directory.into())),
         Err(std::fs::TryLockError::Error(error)) => Err(at(&path)(error)),
     }
+}
+
+/// Only the owner may read a dump: it holds everybody's data. `pg_dump` keeps the mode of a file that is there.
+fn create_private(path: &Path) -> Result<(), BackupError> {
+    File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(at(path))
 }
 
 fn sync(path: &Path) -> Result<(), BackupError> {

@@ -58,6 +58,14 @@ fn a_dump_can_be_restored() {
             told["sizeBytes"],
             folder.path().join(file).metadata().unwrap().len()
         );
+        let mode = folder
+            .path()
+            .join(file)
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "only the owner may read a dump");
     }
     let dump = files.iter().find(|name| name.ends_with(".dump")).unwrap();
     let restored = Command::new(postgres::bin().join("pg_restore"))

@@ -1,10 +1,13 @@
-//! Backups, run by hand from the CronJob.
+//! Backups, run by hand from the CronJob, and brought back as the documentation says.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hello_e2e::manifests::{Script, job_end, job_from, job_log};
-use hello_e2e::{Hello, Result, ensure, greeting, with_namespace};
+use hello_e2e::markdown::blocks;
+use hello_e2e::{Context, Hello, Result, Scenario, command, ensure, greeting, with_namespace};
 use serde_json::json;
+
+use crate::{expect_greeting, repository};
 
 /// Prints what is on the volume, and what PostgreSQL's own programs read in it.
 const READ: &str = r"
@@ -65,6 +68,67 @@ async fn a_backup_run_by_hand_leaves_readable_dumps() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn the_commands_of_the_documentation_bring_lost_data_back() -> Result<()> {
+    with_namespace("restore", async |s| {
+        let text = std::fs::read_to_string(repository().join("docs/recover.md"))?;
+        let steps: Vec<String> = blocks(&text)
+            .into_iter()
+            .filter(|block| block.is_marked("executed"))
+            .map(|block| block.text)
+            .collect();
+        let (backup, restore) = steps
+            .split_first()
+            .context("docs/recover.md shows no commands")?;
+        ensure!(!restore.is_empty(), "docs/recover.md shows no restore");
+
+        let spec = json!({"replicas": 2, "backup": {"schedule": "0 2 * * *"}});
+        let hello = Hello::apply(s, "hello", spec).await?;
+        hello.serving().await?;
+        let (kept, changed, later) = (
+            greeting::born_in(5),
+            greeting::born_in(6),
+            greeting::born_in(7),
+        );
+        let http = hello.http().await?;
+        http.must_put("alice", kept).await?;
+        run(s, backup).await?;
+        // What happened after the backup: one person is overwritten, one is new.
+        http.must_put("alice", changed).await?;
+        http.must_put("bob", later).await?;
+
+        let began = Instant::now();
+        run(s, &restore.join("\n")).await?;
+        s.figure(format!(
+            "restored and Ready after {:.1} s",
+            began.elapsed().as_secs_f64()
+        ));
+        hello.serving().await?;
+        let http = hello.http().await?;
+        expect_greeting(&http, "alice", kept).await?;
+        let bob = http.get("bob").await?;
+        ensure!(
+            bob.status == 404,
+            "bob came after the backup, yet is there: {bob:?}"
+        );
+        // And the restored service takes writes.
+        http.must_put("bob", later).await?;
+        expect_greeting(&http, "bob", later).await
+    })
+    .await
+}
+
+/// Runs a block of the documentation as it stands, in the scenario's namespace.
+async fn run(s: &Scenario, block: &str) -> Result<()> {
+    let namespaced = format!(
+        "kubectl() {{ command kubectl --namespace {} \"$@\"; }}\n{block}",
+        s.namespace
+    );
+    let args = ["-euo", "pipefail", "-c", &namespaced];
+    command::output("bash", &args, "", Duration::from_secs(300)).await?;
+    Ok(())
 }
 
 /// `hello-YYYYMMDDTHHMMSSZ`

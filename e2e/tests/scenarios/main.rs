@@ -13,9 +13,11 @@ mod full_volume;
 mod kill;
 mod migration;
 mod operator_cut;
+mod read_only_volume;
 mod refusal;
 mod rest;
 mod rollout;
+mod small_volume;
 
 use std::path::PathBuf;
 
