@@ -1,7 +1,7 @@
 //! What the end-to-end scenarios share: access to the cluster, waiting with a reason, a load client that keeps a history,
 //! and the dump that explains a failure.
 //!
-//! The scenarios themselves are in `tests/scenarios`; `e2e/run` brings the cluster up and runs them one after the other.
+//! The scenarios themselves are in `tests/scenarios`; `e2e/run` brings the cluster up and runs them.
 
 pub mod audit;
 pub mod cluster;
@@ -24,5 +24,5 @@ pub mod wait;
 pub use anyhow::{Context, Result, bail, ensure};
 pub use cluster::Cluster;
 pub use hello::Hello;
-pub use scenario::{Scenario, with_namespace};
+pub use scenario::{Scenario, alone, with_namespace};
 pub use wait::Seen;

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Resource};
 use serde_json::json;
+use tokio::sync::RwLock;
 use tokio::time::timeout;
 
 use crate::cluster::Cluster;
@@ -44,8 +45,13 @@ struct Shared {
     undo: Mutex<Vec<(String, BoxFuture<'static, Result<()>>)>>,
 }
 
-/// Runs a scenario in a fresh namespace, under the restricted Pod Security standard. Whatever happens, what it deferred
-/// is undone and the namespace deleted; when it fails, the state that explains it is dumped first.
+/// Who has the cluster: many scenarios that stay in their namespaces, or one that takes nodes or the operator away, or
+/// measures.
+static CLUSTER: RwLock<()> = RwLock::const_new(());
+
+/// Runs a scenario that stays in its namespace, beside others of its kind: in a fresh namespace, under the restricted
+/// Pod Security standard. Whatever happens, what it deferred is undone and the namespace deleted; when it fails, the
+/// state that explains it is dumped first.
 ///
 /// # Errors
 /// What the scenario returned, also when it panicked or ran out of time.
@@ -53,6 +59,23 @@ pub async fn with_namespace(
     name: &'static str,
     body: impl AsyncFnOnce(&Scenario) -> Result<()>,
 ) -> Result<()> {
+    let _shared = CLUSTER.read().await;
+    run(name, body).await
+}
+
+/// As [`with_namespace`], with the cluster to itself: for scenarios that disturb others, or that measure.
+///
+/// # Errors
+/// As [`with_namespace`].
+pub async fn alone(
+    name: &'static str,
+    body: impl AsyncFnOnce(&Scenario) -> Result<()>,
+) -> Result<()> {
+    let _exclusive = CLUSTER.write().await;
+    run(name, body).await
+}
+
+async fn run(name: &'static str, body: impl AsyncFnOnce(&Scenario) -> Result<()>) -> Result<()> {
     let scenario = Scenario::start(name).await?;
     scenario.note("start");
     let limit = if scenario.cluster.is_existing() {

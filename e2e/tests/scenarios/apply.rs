@@ -6,14 +6,14 @@ use ::http::StatusCode;
 use hello_e2e::hello::READY_LIMIT;
 use hello_e2e::manifests::Script;
 use hello_e2e::timeline::Moments;
-use hello_e2e::{Hello, Result, ensure, greeting, http, with_namespace};
+use hello_e2e::{Hello, Result, alone, ensure, greeting, http};
 use serde_json::json;
 
 use crate::expect_greeting;
 
 #[tokio::test]
 async fn a_clean_apply_serves_greetings() -> Result<()> {
-    with_namespace("clean_apply", async |s| {
+    alone("clean_apply", async |s| {
         let applied = Instant::now();
         let hello = Hello::apply(s, "hello", json!({})).await?;
         hello.ready(READY_LIMIT).await?;

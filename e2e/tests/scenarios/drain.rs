@@ -7,14 +7,14 @@ use hello_e2e::hello::{READY_LIMIT, describe_pods, node_of, ready_pods};
 use hello_e2e::load::Load;
 use hello_e2e::report::Kind;
 use hello_e2e::wait::poll;
-use hello_e2e::{Context, Hello, Result, Scenario, Seen, ensure, with_namespace};
+use hello_e2e::{Context, Hello, Result, Scenario, Seen, alone, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::json;
 
 #[tokio::test]
 async fn a_drained_node_costs_no_acknowledged_write() -> Result<()> {
-    with_namespace("drain", async |s| {
+    alone("drain", async |s| {
         let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
         hello.serving().await?;
         let database: Pod = hello.child(&hello.database_pod()).await?;

@@ -7,7 +7,7 @@ use hello_e2e::hello::{READY_LIMIT, describe_pods, node_of, ready_pods};
 use hello_e2e::load::Load;
 use hello_e2e::report::Report;
 use hello_e2e::wait::poll;
-use hello_e2e::{Context, Hello, Result, Scenario, Seen, with_namespace};
+use hello_e2e::{Context, Hello, Result, Scenario, Seen, alone};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
@@ -17,7 +17,7 @@ const BACK: Duration = Duration::from_secs(90);
 
 #[tokio::test]
 async fn killed_pods_come_back_and_no_acknowledged_write_is_lost() -> Result<()> {
-    with_namespace("kill", async |s| {
+    alone("kill", async |s| {
         let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
         hello.serving().await?;
 

@@ -1,5 +1,5 @@
-//! The end-to-end scenarios. `e2e/run` prepares the cluster and runs them one after the other, because some of them take
-//! nodes and the operator away.
+//! The end-to-end scenarios. `e2e/run` prepares the cluster and runs them. Those that take nodes or the operator away, and those
+//! that measure, have the cluster to themselves (`alone`); the others run side by side.
 
 mod ansible;
 mod apply;

@@ -6,7 +6,7 @@ use hello_e2e::hello::{READY_LIMIT, node_of};
 use hello_e2e::load::Load;
 use hello_e2e::scenario::not_applicable;
 use hello_e2e::wait::poll;
-use hello_e2e::{Cluster, Context, Hello, Result, Scenario, Seen, command, ensure, with_namespace};
+use hello_e2e::{Cluster, Context, Hello, Result, Scenario, Seen, alone, command, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::json;
@@ -20,7 +20,7 @@ async fn an_operator_cut_from_the_api_server_says_so_and_catches_up() -> Result<
     if Cluster::connect().await?.is_existing() {
         return not_applicable(NAME, "it needs a packet filter on a node");
     }
-    with_namespace(NAME, async |s| {
+    alone(NAME, async |s| {
         let hello = Hello::apply(s, "hello", json!({"replicas": 1})).await?;
         hello.serving().await?;
         let load = Load::start(&hello.url().await?, 2, Duration::from_millis(50));

@@ -7,7 +7,7 @@ use hello_e2e::cluster::{OPERATOR, OPERATOR_NAMESPACE};
 use hello_e2e::hello::READY_LIMIT;
 use hello_e2e::scenario::{LABEL, not_applicable};
 use hello_e2e::wait::poll;
-use hello_e2e::{Cluster, Context, Hello, Result, Scenario, Seen, ensure, with_namespace};
+use hello_e2e::{Cluster, Context, Hello, Result, Scenario, Seen, alone, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -20,7 +20,7 @@ async fn the_operator_writes_nothing_at_rest() -> Result<()> {
     if Cluster::connect().await?.is_existing() {
         return not_applicable(NAME, "the audit log lies on kind's control-plane node");
     }
-    with_namespace(NAME, async |s| {
+    alone(NAME, async |s| {
         let seconds = std::env::var("REST_SECONDS").unwrap_or_else(|_| "60".to_owned());
         let seconds: u64 = seconds.parse().context("REST_SECONDS is not a number")?;
         let spec = json!({
@@ -29,7 +29,7 @@ async fn the_operator_writes_nothing_at_rest() -> Result<()> {
         });
         let hello = Hello::apply(s, "hello", spec).await?;
         hello.serving().await?;
-        alone(s).await?;
+        others_gone(s).await?;
         hello.ready(READY_LIMIT).await?;
 
         let node = s.cluster.control_plane().await?;
@@ -61,7 +61,7 @@ async fn the_operator_writes_nothing_at_rest() -> Result<()> {
 }
 
 /// Waits until the namespaces of earlier scenarios are gone: their deletion is work for the operator.
-async fn alone(s: &Scenario) -> Result<()> {
+async fn others_gone(s: &Scenario) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(s.cluster.client.clone());
     poll(
         "the other scenarios' namespaces to be gone",

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hello_e2e::hello::READY_LIMIT;
 use hello_e2e::load::Load;
 use hello_e2e::manifests::ended;
-use hello_e2e::{Context, Hello, Result, ensure, with_namespace};
+use hello_e2e::{Context, Hello, Result, alone, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::next_image;
 
 #[tokio::test]
 async fn a_new_image_migrates_first_and_loses_no_request() -> Result<()> {
-    with_namespace("rollout", async |s| {
+    alone("rollout", async |s| {
         let next = next_image()?;
         let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
         hello.serving().await?;
