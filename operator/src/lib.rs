@@ -9,6 +9,7 @@ pub mod apply;
 pub mod build;
 pub mod child;
 pub mod cli;
+pub mod client;
 pub mod compare;
 pub mod controller;
 pub mod credentials;

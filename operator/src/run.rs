@@ -1,6 +1,6 @@
 //! What needs a cluster: the long-running operator, and the difference to a cluster.
 
-use std::{error::Error, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{error::Error, net::SocketAddr, path::Path, sync::Arc};
 
 use kube::{Client, Config, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,7 +11,7 @@ use crate::{
     build,
     child::ChildId,
     cli::LogFormat,
-    controller, dereference,
+    client, controller, dereference,
     events::Events,
     facts,
     health::{self, Health},
@@ -145,12 +145,8 @@ fn identity(pod: Option<&str>) -> String {
     )
 }
 
-/// A client without hidden retries: the queue decides when to try again.
 async fn client() -> Outcome<Client> {
-    let mut config = Config::infer().await?;
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(5));
-    Ok(Client::try_from(config)?)
+    client::connect(Config::infer().await?).map_err(|error| -> Box<dyn Error> { error })
 }
 
 /// How the cluster differs from what the HelloServices in a file lead to; empty when it does not.

@@ -14,10 +14,7 @@ use hello_operator::child::{ChildId, Kind};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Bytes;
-use kube::{
-    Client,
-    client::{Body, ClientBuilder},
-};
+use kube::{Client, client::Body};
 use serde_json::json;
 use tower::{BoxError, Layer, Service};
 
@@ -90,7 +87,7 @@ impl Faults {
 
     fn client(&self) -> Client {
         let config = server().config(&server().url);
-        ClientBuilder::try_from(config)
+        hello_operator::client::builder(config)
             .unwrap()
             .with_layer(self)
             .build()

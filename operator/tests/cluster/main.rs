@@ -16,5 +16,6 @@ mod migration;
 mod rights;
 mod scaling;
 mod server;
+mod stand_in;
 mod waiting;
 mod world;

@@ -22,7 +22,7 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
     let granted = grant(&world).await;
     let mut config = server().config(&server().url);
     config.auth_info.impersonate = Some(ACCOUNT.into());
-    let operator = world.operator_through(config.try_into().unwrap());
+    let operator = world.operator_through(hello_operator::client::connect(config).unwrap());
     world.apply("demo", crate::converge::everything()).await;
     world.ready("demo").await;
     // Twice the same transitions: the second ones are counted in the first ones' events.

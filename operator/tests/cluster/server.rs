@@ -1,4 +1,4 @@
-//! A real API server with its etcd, started once for the test process and killed with it.
+//! A real API server with its etcd, killed with the process that started it.
 
 use std::{
     fs,
@@ -12,21 +12,25 @@ use std::{
 };
 
 use kube::{Client, Config};
+use rustix::process::{Pid, Signal};
 
-/// A running API server.
+/// A running API server; it ends when this is dropped.
 pub struct Server {
     /// Address of the API server.
     pub url: String,
     /// Bearer token of a cluster administrator.
     pub token: String,
     folder: PathBuf,
+    /// Process of the API server.
+    process: Pid,
+    /// The programs end when this is dropped.
+    _keeper: mpsc::Sender<()>,
 }
 
-/// Starts the server at the first call.
+/// The server that the tests share, started at the first call.
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    // In a thread of its own: the caller is inside a runtime, where nothing may block on another.
-    SERVER.get_or_init(|| thread::spawn(start).join().expect("the API server starts"))
+    SERVER.get_or_init(Server::start)
 }
 
 /// Folder with the programs etcd and kube-apiserver.
@@ -126,19 +130,26 @@ fn start() -> Server {
             ],
         ),
     ];
-    run_until_we_end(programs, folder.clone());
+    let (keeper, process) = run_until_we_end(programs, folder.clone());
     let server = Server {
         url: format!("https://127.0.0.1:{api}"),
         token,
         folder,
+        process,
+        _keeper: keeper,
     };
     server.wait();
     server
 }
 
-/// The programs die with the thread that starts them, so it stays for as long as the process.
-fn run_until_we_end(programs: Vec<(PathBuf, Vec<String>)>, folder: PathBuf) {
+/// Runs the programs until the returned sender is dropped, and says which process is the last one. They die with the
+/// thread that starts them, so it stays for as long.
+fn run_until_we_end(
+    programs: Vec<(PathBuf, Vec<String>)>,
+    folder: PathBuf,
+) -> (mpsc::Sender<()>, Pid) {
     let (started, wait) = mpsc::channel();
+    let (keeper, dropped) = mpsc::channel::<()>();
     thread::spawn(move || {
         let mut children: Vec<Child> = Vec::new();
         for (program, arguments) in programs {
@@ -163,19 +174,29 @@ fn run_until_we_end(programs: Vec<(PathBuf, Vec<String>)>, folder: PathBuf) {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        started.send(()).unwrap();
-        let _keep = (children, cleaner);
-        loop {
-            thread::park();
+        let last = children.last().unwrap().id().try_into().unwrap();
+        started.send(Pid::from_raw(last).unwrap()).unwrap();
+        // Nothing is ever sent: it ends when the other end is gone.
+        let _ = dropped.recv();
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
         }
+        drop(cleaner);
     });
-    wait.recv().unwrap();
+    (keeper, wait.recv().unwrap())
 }
 
 impl Server {
+    /// Starts a server of its own.
+    pub fn start() -> Self {
+        // In a thread of its own: the caller is inside a runtime, where nothing may block on another.
+        thread::spawn(start).join().expect("the API server starts")
+    }
+
     /// A client with every right.
     pub fn client(&self) -> Client {
-        Client::try_from(self.config(&self.url)).unwrap()
+        hello_operator::client::connect(self.config(&self.url)).unwrap()
     }
 
     /// Settings of a client that reaches the server under another address.
@@ -183,9 +204,26 @@ impl Server {
         let mut config = Config::new(url.parse().unwrap());
         config.auth_info.token = Some(self.token.clone().into());
         config.accept_invalid_certs = true;
-        config.default_retry = false;
-        config.connect_timeout = Some(Duration::from_secs(5));
         config
+    }
+
+    /// File with the certificates that the API server made for itself.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.join("certificates/apiserver.crt")
+    }
+
+    /// Stops the API server in the middle of whatever it does: connections stand, and nothing answers.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(self.process, signal).unwrap();
     }
 
     /// What the API server was asked to do in the namespace `rights`, one JSON document a line.

@@ -1,5 +1,4 @@
-//! One test's namespace, an operator for it, and a stand-in for the controllers and kubelets that a
-//! bare API server does not have.
+//! One test's namespace with a life in it, and an operator for it.
 
 use std::{
     sync::{
@@ -23,20 +22,16 @@ use hello_operator::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::Instant};
 
-use crate::server::server;
-
-/// How migration Jobs end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Jobs {
-    Succeed,
-    Fail,
-    Hang,
-}
+pub use crate::stand_in::Jobs;
+use crate::{
+    server::{Server, server},
+    stand_in::StandIn,
+};
 
 /// A namespace with a life in it.
 pub struct World {
@@ -99,7 +94,12 @@ impl Operator {
 impl World {
     /// A fresh namespace named after the test.
     pub async fn new(name: &str) -> Self {
-        let client = server().client();
+        Self::on(server(), name).await
+    }
+
+    /// The same on a server that others do not use.
+    pub async fn on(server: &Server, name: &str) -> Self {
+        let client = server.client();
         let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
         let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
         namespaces
@@ -108,10 +108,9 @@ impl World {
             .unwrap();
         let jobs = Arc::new(Mutex::new(Jobs::Succeed));
         let alive = Arc::new(AtomicBool::new(true));
-        let stand_in = tokio::spawn(stand_in(
-            client.clone(),
+        let stand_in = tokio::spawn(live(
+            StandIn::new(client.clone(), Arc::clone(&jobs)),
             name.to_owned(),
-            Arc::clone(&jobs),
             Arc::clone(&alive),
         ));
         Self {
@@ -135,30 +134,12 @@ impl World {
 
     /// Starts an operator that writes only while this fence is open.
     pub fn fenced_operator(&self, client: Client, fence: Fence) -> Operator {
-        let metrics = Arc::new(Metrics::default());
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let context = Context {
-            cluster: Cluster::new(client.clone(), Arc::clone(&metrics), fence),
-            events: Events::new(client.clone(), None),
-            images: DefaultImages {
-                app: "hello-app:1".into(),
-                postgres: "postgres:18".into(),
-            },
-        };
-        let signals = watch::start(&client, Some(&self.namespace), &metrics);
-        let health = Arc::new(Health::default());
-        let task = tokio::spawn(controller::run(
-            context,
-            signals,
-            Arc::clone(&metrics),
-            health,
-            stopped,
-        ));
-        Operator {
-            metrics,
-            stop,
-            task,
-        }
+        start(client, fence, Some(&self.namespace))
+    }
+
+    /// Starts an operator for all namespaces; only on a server that no other test uses.
+    pub fn cluster_operator(&self) -> Operator {
+        start(self.client.clone(), Fence::open(), None)
     }
 
     pub fn set_jobs(&self, jobs: Jobs) {
@@ -260,146 +241,37 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl 
     }
 }
 
-/// Does what controllers and kubelets would do, over and over.
-async fn stand_in(
-    client: Client,
-    namespace: String,
-    jobs: Arc<Mutex<Jobs>>,
-    alive: Arc<AtomicBool>,
-) {
-    let api = |kind: Kind| -> Api<DynamicObject> {
-        Api::namespaced_with(client.clone(), &namespace, &kind.resource())
-    };
+/// What the controllers would do in one namespace, over and over.
+async fn live(stand_in: StandIn, namespace: String, alive: Arc<AtomicBool>) {
     while alive.load(Ordering::Relaxed) {
-        let ending = *jobs.lock().unwrap();
-        for item in items(&api(Kind::StatefulSet)).await {
-            run_database(
-                &api(Kind::StatefulSet),
-                &api(Kind::PersistentVolumeClaim),
-                &item,
-            )
-            .await;
-        }
-        for item in items(&api(Kind::Job)).await {
-            run_job(&api(Kind::Job), &item, ending).await;
-        }
-        for item in items(&api(Kind::Deployment)).await {
-            run_deployment(&api(Kind::Deployment), &item).await;
-        }
-        collect_garbage(&client, &namespace).await;
+        stand_in.round(&namespace).await;
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
 }
 
-async fn items(api: &Api<DynamicObject>) -> Vec<DynamicObject> {
-    api.list(&ListParams::default())
-        .await
-        .map(|list| list.items)
-        .unwrap_or_default()
-}
-
-/// Sets a status when it differs. An object that is gone by now is no error.
-async fn set_status(api: &Api<DynamicObject>, object: &DynamicObject, status: Value) {
-    if object.data["status"] != status {
-        let patch = json!({"status": status});
-        let _ = api
-            .patch_status(
-                &object.name_any(),
-                &PatchParams::default(),
-                &Patch::Merge(&patch),
-            )
-            .await;
-    }
-}
-
-async fn run_database(sets: &Api<DynamicObject>, claims: &Api<DynamicObject>, set: &DynamicObject) {
-    let name = format!("data-{}-0", set.name_any());
-    if set.metadata.deletion_timestamp.is_none()
-        && claims.get_opt(&name).await.unwrap_or_default().is_none()
-    {
-        let template = &set.data["spec"]["volumeClaimTemplates"][0];
-        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]});
-        let _ = claims
-            .create(
-                &PostParams::default(),
-                &serde_json::from_value(claim).unwrap(),
-            )
-            .await;
-    }
-    let generation = set.metadata.generation;
-    let status = json!({"observedGeneration": generation, "replicas": 1, "readyReplicas": 1,
-        "updatedReplicas": 1, "currentRevision": "r", "updateRevision": "r",
-        "availableReplicas": 1, "collisionCount": 0});
-    set_status(sets, set, status).await;
-}
-
-async fn run_job(jobs: &Api<DynamicObject>, job: &DynamicObject, ending: Jobs) {
-    if job.metadata.deletion_timestamp.is_some() {
-        // The garbage collector, once the pods are gone.
-        let patch = json!({"metadata": {"finalizers": null}});
-        let _ = jobs
-            .patch(
-                &job.name_any(),
-                &PatchParams::default(),
-                &Patch::Merge(&patch),
-            )
-            .await;
-        return;
-    }
-    if !job.data["status"]["conditions"].is_null() {
-        return;
-    }
-    let now = "2026-01-01T00:00:00Z";
-    let condition =
-        |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
-    let status = match ending {
-        Jobs::Hang => return,
-        Jobs::Succeed => json!({"startTime": now, "completionTime": now, "succeeded": 1,
-            "uncountedTerminatedPods": {}, "ready": 0, "terminating": 0,
-            "conditions": [condition("SuccessCriteriaMet"), condition("Complete")]}),
-        Jobs::Fail => json!({"startTime": now, "failed": 2,
-            "uncountedTerminatedPods": {}, "ready": 0, "terminating": 0,
-            "conditions": [condition("FailureTarget"), condition("Failed")]}),
+fn start(client: Client, fence: Fence, namespace: Option<&str>) -> Operator {
+    let metrics = Arc::new(Metrics::default());
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let context = Context {
+        cluster: Cluster::new(client.clone(), Arc::clone(&metrics), fence),
+        events: Events::new(client.clone(), None),
+        images: DefaultImages {
+            app: "hello-app:1".into(),
+            postgres: "postgres:18".into(),
+        },
     };
-    set_status(jobs, job, status).await;
-}
-
-async fn run_deployment(deployments: &Api<DynamicObject>, deployment: &DynamicObject) {
-    let replicas = deployment.data["spec"]["replicas"].as_i64().unwrap_or(1);
-    let mut status = json!({"observedGeneration": deployment.metadata.generation});
-    for count in [
-        "replicas",
-        "updatedReplicas",
-        "readyReplicas",
-        "availableReplicas",
-    ] {
-        status[count] = replicas.into();
-    }
-    set_status(deployments, deployment, status).await;
-}
-
-/// Deletes what has an owner that is gone.
-async fn collect_garbage(client: &Client, namespace: &str) {
-    let resource = ApiResource::erase::<hello_crds::HelloService>(&());
-    let services: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-    let Ok(owners) = services.list(&ListParams::default()).await else {
-        return;
-    };
-    let owners: Vec<String> = owners.items.iter().filter_map(ResourceExt::uid).collect();
-    for kind in Kind::ALL {
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(client.clone(), namespace, &kind.resource());
-        for item in items(&api).await {
-            let orphaned = item
-                .owner_references()
-                .iter()
-                .any(|owner| owner.kind == "HelloService" && !owners.contains(&owner.uid));
-            if orphaned && item.metadata.deletion_timestamp.is_none() {
-                let _ = api
-                    .delete(&item.name_any(), &DeleteParams::background())
-                    .await;
-            }
-        }
+    let signals = watch::start(&client, namespace, &metrics);
+    let health = Arc::new(Health::default());
+    let task = tokio::spawn(controller::run(
+        context,
+        signals,
+        Arc::clone(&metrics),
+        health,
+        stopped,
+    ));
+    Operator {
+        metrics,
+        stop,
+        task,
     }
 }

@@ -1,0 +1,98 @@
+//! The connection to the API server: HTTP/2, so that every watch and call shares one.
+//!
+//! kube's own stack speaks HTTP/1.1, where each watch and each concurrent call needs a connection
+//! of its own, and where a peer that is gone without a word is noticed by nobody.
+
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder, ConfigExt},
+};
+use tower::{BoxError, Service, ServiceBuilder, limit::ConcurrencyLimit};
+
+/// Longest time until a connection stands, TLS included.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Connections that may be on their way at once. Until the first one stands nobody knows that it
+/// can be shared, and every waiting call would open its own.
+const CONNECTING: usize = 2;
+/// A connection on which nothing arrives is asked for a sign of life this often.
+const PING: Duration = Duration::from_secs(5);
+/// And given up when none comes for this long.
+const PONG: Duration = Duration::from_secs(5);
+/// Bytes of one answer that may wait to be read: bounds the memory of a list.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// The same for all answers together.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// A client without hidden retries: the queue decides when to try again.
+///
+/// # Errors
+/// When the settings name a proxy, certificates or credentials that cannot be used.
+pub fn connect(config: Config) -> Result<Client, BoxError> {
+    if config.proxy_url.is_some() {
+        // kube says what is missing for it.
+        return Ok(Client::try_from(config)?);
+    }
+    Ok(builder(config)?.build())
+}
+
+/// The layers below the client, for a test to put its own on top.
+///
+/// # Errors
+/// When the settings name certificates or credentials that cannot be used.
+pub fn builder(
+    config: Config,
+) -> Result<
+    ClientBuilder<
+        impl Service<
+            Request<Body>,
+            Response = Response<Incoming>,
+            Error = BoxError,
+            Future: Send + 'static,
+        > + Send
+        + 'static,
+    >,
+    BoxError,
+> {
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(transport(&config)?);
+    Ok(ClientBuilder::new(service, config.default_namespace))
+}
+
+type Connector = TimeoutConnector<ConcurrencyLimit<HttpsConnector<HttpConnector>>>;
+
+fn transport(config: &Config) -> Result<legacy::Client<Connector, Body>, BoxError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let mut tls = HttpsConnectorBuilder::new()
+        .with_tls_config(config.rustls_client_config()?)
+        .https_or_http();
+    if let Some(name) = config.tls_server_name.clone() {
+        tls = tls.with_server_name_resolver(FixedServerNameResolver::new(name.try_into()?));
+    }
+    let tls = tls.enable_all_versions().wrap_connector(tcp);
+    let mut connector = TimeoutConnector::new(ConcurrencyLimit::new(tls, CONNECTING));
+    connector.set_connect_timeout(Some(CONNECT));
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PONG)
+        .http2_keep_alive_while_idle(true)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .build(connector))
+}

@@ -1,0 +1,156 @@
+//! The operator as a process, seen from outside.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::json;
+
+use crate::server::Server;
+
+/// A running operator; it ends when this is dropped.
+pub struct Operator {
+    child: Child,
+    listen: SocketAddr,
+    api_port: u16,
+    _folder: tempfile::TempDir,
+}
+
+/// What its metrics say.
+pub struct Metrics(String);
+
+impl Operator {
+    /// Starts the operator for the whole cluster.
+    pub fn start(server: &Server) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("kubeconfig");
+        let content = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "bench",
+            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
+            "clusters": [{"name": "bench", "cluster": {"server": server.url, "certificate-authority": server.certificate()}}],
+            "users": [{"name": "bench", "user": {"token": server.token}}],
+        });
+        fs::write(&kubeconfig, content.to_string()).unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = free.local_addr().unwrap();
+        drop(free);
+        let child = Command::new(env!("CARGO_BIN_EXE_hello-operator"))
+            .arg("run")
+            .env_clear()
+            .env("KUBECONFIG", &kubeconfig)
+            .env("HELLO_OPERATOR_LISTEN", listen.to_string())
+            .env("HELLO_LOG_LEVEL", "error")
+            .env("HELLO_LOG_FORMAT", "json")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            listen,
+            api_port: server.url.rsplit(':').next().unwrap().parse().unwrap(),
+            _folder: folder,
+        }
+    }
+
+    fn get(&self, path: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(self.listen)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Whether it has read the list of resources.
+    pub fn is_ready(&self) -> bool {
+        self.get("/readyz")
+            .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// Its metrics now; empty while it starts.
+    pub fn metrics(&self) -> Metrics {
+        Metrics(self.get("/metrics").unwrap_or_default())
+    }
+
+    /// Resident memory in MiB: `VmRSS` is now, `VmHWM` the most so far.
+    pub fn memory(&self, field: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+            .unwrap();
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kib / 1024.0
+    }
+
+    /// Connections to the API server.
+    pub fn connections(&self) -> usize {
+        let process = format!("/proc/{}", self.child.id());
+        let sockets: Vec<String> = fs::read_dir(format!("{process}/fd"))
+            .unwrap()
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .filter_map(|link| {
+                let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+                Some(inode.to_owned())
+            })
+            .collect();
+        let remote = format!(":{:04X}", self.api_port);
+        fs::read_to_string(format!("{process}/net/tcp"))
+            .unwrap()
+            .lines()
+            .filter(|line| {
+                let fields: Vec<&str> = line.split_whitespace().collect();
+                fields[2].ends_with(&remote) && sockets.iter().any(|inode| inode == fields[9])
+            })
+            .count()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Metrics {
+    /// Sum over all series of a metric whose labels contain one of these texts.
+    pub fn sum(&self, metric: &str, labels: &[&str]) -> u64 {
+        self.0
+            .lines()
+            .filter_map(|line| line.strip_prefix(metric))
+            .filter(|rest| rest.starts_with(['{', ' ']))
+            .filter(|rest| labels.is_empty() || labels.iter().any(|label| rest.contains(label)))
+            .filter_map(|rest| rest.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum()
+    }
+
+    /// Calls to the API server.
+    pub fn calls(&self) -> u64 {
+        self.sum("hello_operator_api_calls_total", &[])
+    }
+
+    /// Writes to the API server, events excepted.
+    pub fn writes(&self) -> u64 {
+        let verbs = [
+            "\"create\"",
+            "\"update\"",
+            "\"scale\"",
+            "\"delete\"",
+            "\"status\"",
+        ];
+        self.sum("hello_operator_api_calls_total", &verbs)
+    }
+
+    /// Reconciles that ended.
+    pub fn reconciles(&self) -> u64 {
+        self.sum("hello_operator_reconciles_total", &[])
+    }
+}

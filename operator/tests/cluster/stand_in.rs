@@ -1,0 +1,178 @@
+//! Stands in for the controllers and kubelets that a bare API server does not have.
+
+use std::sync::{Arc, Mutex};
+
+use hello_operator::child::Kind;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+/// How migration Jobs end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jobs {
+    Succeed,
+    Fail,
+    Hang,
+}
+
+/// The controllers, as far as the operator depends on them.
+#[derive(Clone)]
+pub struct StandIn {
+    client: Client,
+    jobs: Arc<Mutex<Jobs>>,
+}
+
+impl StandIn {
+    /// Kinds whose objects come to life.
+    pub const KINDS: [Kind; 3] = [Kind::StatefulSet, Kind::Job, Kind::Deployment];
+
+    pub fn new(client: Client, jobs: Arc<Mutex<Jobs>>) -> Self {
+        Self { client, jobs }
+    }
+
+    fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    }
+
+    /// Does once what is to be done in a namespace.
+    pub async fn round(&self, namespace: &str) {
+        for kind in Self::KINDS {
+            for item in items(&self.api(kind, namespace)).await {
+                self.act(kind, &item).await;
+            }
+        }
+        self.collect_garbage(namespace).await;
+    }
+
+    /// Does what the controller of this kind would do with an object.
+    pub async fn act(&self, kind: Kind, object: &DynamicObject) {
+        let namespace = object.namespace().unwrap();
+        let api = self.api(kind, &namespace);
+        match kind {
+            Kind::StatefulSet => {
+                let claims = self.api(Kind::PersistentVolumeClaim, &namespace);
+                run_database(&api, &claims, object).await;
+            }
+            Kind::Job => {
+                let ending = *self.jobs.lock().unwrap();
+                run_job(&api, object, ending).await;
+            }
+            _ => run_deployment(&api, object).await,
+        }
+    }
+
+    /// Deletes what has an owner that is gone.
+    async fn collect_garbage(&self, namespace: &str) {
+        let resource = ApiResource::erase::<hello_crds::HelloService>(&());
+        let services: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let Ok(owners) = services.list(&ListParams::default()).await else {
+            return;
+        };
+        let owners: Vec<String> = owners.items.iter().filter_map(ResourceExt::uid).collect();
+        for kind in Kind::ALL {
+            let api = self.api(kind, namespace);
+            for item in items(&api).await {
+                let orphaned = item
+                    .owner_references()
+                    .iter()
+                    .any(|owner| owner.kind == "HelloService" && !owners.contains(&owner.uid));
+                if orphaned && item.metadata.deletion_timestamp.is_none() {
+                    let _ = api
+                        .delete(&item.name_any(), &DeleteParams::background())
+                        .await;
+                }
+            }
+        }
+    }
+}
+
+async fn items(api: &Api<DynamicObject>) -> Vec<DynamicObject> {
+    api.list(&ListParams::default())
+        .await
+        .map(|list| list.items)
+        .unwrap_or_default()
+}
+
+/// Sets a status when it differs. An object that is gone by now is no error.
+async fn set_status(api: &Api<DynamicObject>, object: &DynamicObject, status: Value) {
+    if object.data["status"] != status {
+        let patch = json!({"status": status});
+        let _ = api
+            .patch_status(
+                &object.name_any(),
+                &PatchParams::default(),
+                &Patch::Merge(&patch),
+            )
+            .await;
+    }
+}
+
+async fn run_database(sets: &Api<DynamicObject>, claims: &Api<DynamicObject>, set: &DynamicObject) {
+    let name = format!("data-{}-0", set.name_any());
+    if set.metadata.deletion_timestamp.is_none()
+        && claims.get_opt(&name).await.unwrap_or_default().is_none()
+    {
+        let template = &set.data["spec"]["volumeClaimTemplates"][0];
+        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]});
+        let _ = claims
+            .create(
+                &PostParams::default(),
+                &serde_json::from_value(claim).unwrap(),
+            )
+            .await;
+    }
+    let generation = set.metadata.generation;
+    let status = json!({"observedGeneration": generation, "replicas": 1, "readyReplicas": 1,
+        "updatedReplicas": 1, "currentRevision": "r", "updateRevision": "r",
+        "availableReplicas": 1, "collisionCount": 0});
+    set_status(sets, set, status).await;
+}
+
+async fn run_job(jobs: &Api<DynamicObject>, job: &DynamicObject, ending: Jobs) {
+    if job.metadata.deletion_timestamp.is_some() {
+        // The garbage collector, once the pods are gone.
+        let patch = json!({"metadata": {"finalizers": null}});
+        let _ = jobs
+            .patch(
+                &job.name_any(),
+                &PatchParams::default(),
+                &Patch::Merge(&patch),
+            )
+            .await;
+        return;
+    }
+    if !job.data["status"]["conditions"].is_null() {
+        return;
+    }
+    let now = "2026-01-01T00:00:00Z";
+    let condition =
+        |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
+    let status = match ending {
+        Jobs::Hang => return,
+        Jobs::Succeed => json!({"startTime": now, "completionTime": now, "succeeded": 1,
+            "uncountedTerminatedPods": {}, "ready": 0, "terminating": 0,
+            "conditions": [condition("SuccessCriteriaMet"), condition("Complete")]}),
+        Jobs::Fail => json!({"startTime": now, "failed": 2,
+            "uncountedTerminatedPods": {}, "ready": 0, "terminating": 0,
+            "conditions": [condition("FailureTarget"), condition("Failed")]}),
+    };
+    set_status(jobs, job, status).await;
+}
+
+async fn run_deployment(deployments: &Api<DynamicObject>, deployment: &DynamicObject) {
+    let replicas = deployment.data["spec"]["replicas"].as_i64().unwrap_or(1);
+    let mut status = json!({"observedGeneration": deployment.metadata.generation});
+    for count in [
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+    ] {
+        status[count] = replicas.into();
+    }
+    set_status(deployments, deployment, status).await;
+}
