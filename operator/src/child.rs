@@ -127,7 +127,7 @@ pub struct Desired {
     pub id: ChildId,
     /// When it may be written.
     pub gate: Gate,
-    /// The object as it is applied: type, metadata with the hash annotation, and content.
+    /// The object as it is applied: type, metadata (with the hash annotation on what we create), and content.
     pub body: Value,
     /// Hash of the object without the annotation.
     pub hash: String,
@@ -151,7 +151,10 @@ impl Desired {
     {
         let mut body = serde_json::to_value(object)?;
         let hash = hash(&body.to_string());
-        body["metadata"]["annotations"][names::HASH_ANNOTATION] = hash.as_str().into();
+        // What somebody else creates is as it should be when our fields are: no write to mark it.
+        if gate != Gate::IfPresent {
+            body["metadata"]["annotations"][names::HASH_ANNOTATION] = hash.as_str().into();
+        }
         Ok(Self {
             id: ChildId::new(kind, object.meta().name.clone().unwrap_or_default()),
             gate,

@@ -126,12 +126,13 @@ fn settled(live: &DynamicObject, desired: &Desired) -> bool {
         return true;
     }
     let same = live.annotations().get(names::HASH_ANNOTATION) == Some(&desired.hash);
-    same && serde_json::to_value(live).is_ok_and(|mut live| {
-        // Items of a list carry no type.
-        live["apiVersion"] = desired.body["apiVersion"].clone();
-        live["kind"] = desired.body["kind"].clone();
-        compare::contains(&live, &desired.body)
-    })
+    (same || desired.gate == Gate::IfPresent)
+        && serde_json::to_value(live).is_ok_and(|mut live| {
+            // Items of a list carry no type.
+            live["apiVersion"] = desired.body["apiVersion"].clone();
+            live["kind"] = desired.body["kind"].clone();
+            compare::contains(&live, &desired.body)
+        })
 }
 
 /// Phase of a Job from its status.

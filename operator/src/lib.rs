@@ -22,6 +22,7 @@ pub mod lease;
 pub mod metrics;
 pub mod names;
 pub mod offline;
+pub mod pace;
 pub mod plan;
 pub mod queue;
 pub mod reason;

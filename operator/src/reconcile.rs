@@ -10,6 +10,7 @@ use crate::{
     apply, build, dereference,
     error::{Error, Result},
     events::Events,
+    pace,
     queue::{Key, Next},
     status,
     validate::{self, Database, DefaultImages, Validated},
@@ -89,8 +90,12 @@ async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Outcome>
     match advance(context, &service).await {
         Ok((validated, applied)) => {
             let new = status::status(&validated, &applied, service.status.as_ref());
-            report(context, &service, &uid, &new).await?;
-            Ok(outcome(&validated, &applied, &new))
+            let mut outcome = outcome(&validated, &applied, &new);
+            match pace::hold_back(service.status.as_ref(), &new, jiff::Timestamp::now()) {
+                Some(time) => outcome.next = Next::After(time),
+                None => report(context, &service, &uid, &new).await?,
+            }
+            Ok(outcome)
         }
         Err(error) => {
             let identity = validate::identity(&service)?;
