@@ -13,6 +13,10 @@ mod faults;
 mod input;
 mod leader;
 mod migration;
+mod namespace;
+mod outage;
+#[allow(dead_code)] // The benchmark uses more of it.
+mod process;
 mod rights;
 mod scaling;
 mod server;
