@@ -1,5 +1,6 @@
 //! The hello service: remembers dates of birth and greets people on their birthday.
 
+pub mod auth;
 pub mod backup;
 pub mod config;
 pub mod domain;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 
+use crate::auth::Authenticator;
 use crate::config::ServeConfig;
 use crate::domain::{Calendar, SystemClock};
 use crate::http::{self, Admin, Api, ConnectionLimits};
@@ -66,11 +67,15 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
     });
     let access_log = (config.log_level >= tracing::Level::INFO)
         .then(|| AccessLog::new(sink.writer(), config.log_format));
+    let authenticator = config
+        .oidc
+        .map(|oidc| Authenticator::start(oidc, metrics.oidc.clone()));
     let api = Arc::new(Api {
         store: store.clone(),
         calendar: Calendar::new(Arc::new(SystemClock), config.zone),
         leap_day: config.leap_day,
         usernames: config.usernames,
+        authenticator,
         body_timeout: config.body_timeout,
         metrics: metrics.http.clone(),
         access_log,

@@ -71,6 +71,9 @@ pub struct ServeArgs {
     /// Which letters a name may hold: `unicode` or `ascii`.
     #[arg(long, env = "HELLO_USERNAMES", default_value = "unicode")]
     pub usernames: String,
+    /// Who may write.
+    #[command(flatten)]
+    pub oidc: OidcArgs,
     /// How the log is kept.
     #[command(flatten)]
     pub log: LogArgs,
@@ -105,6 +108,40 @@ pub struct ServeArgs {
     /// The longest a request's body may take to arrive.
     #[arg(long, env = "HELLO_BODY_TIMEOUT", default_value = "10s")]
     pub body_timeout: String,
+}
+
+/// Who may write: everybody, unless an issuer is named.
+#[derive(Debug, Args)]
+pub struct OidcArgs {
+    /// OpenID Connect issuer whose tokens allow to write, exactly as the tokens name it.
+    #[arg(long, env = "HELLO_OIDC_ISSUER")]
+    pub oidc_issuer: Option<String>,
+    /// Whom tokens must be made for; any one of these, separated by commas.
+    #[arg(long, env = "HELLO_OIDC_AUDIENCE", value_delimiter = ',')]
+    pub oidc_audience: Vec<String>,
+    /// The claim that holds the user name.
+    #[arg(long, env = "HELLO_OIDC_USERNAME_CLAIM", default_value = "sub")]
+    pub oidc_username_claim: String,
+    /// The scope that allows to write every user [default: none does].
+    #[arg(long, env = "HELLO_OIDC_ADMIN_SCOPE")]
+    pub oidc_admin_scope: Option<String>,
+    /// The algorithms that tokens may be signed with.
+    #[arg(
+        long,
+        env = "HELLO_OIDC_ALGORITHMS",
+        value_delimiter = ',',
+        default_value = "RS256,ES256,EdDSA"
+    )]
+    pub oidc_algorithms: Vec<String>,
+    /// How far the issuer's clock may be off, at most 5m.
+    #[arg(long, env = "HELLO_OIDC_LEEWAY", default_value = "60s")]
+    pub oidc_leeway: String,
+    /// A file of certificates (PEM) that the issuer is trusted by, instead of the system's.
+    #[arg(long, env = "HELLO_OIDC_CA_FILE")]
+    pub oidc_ca_file: Option<PathBuf>,
+    /// `true`: the issuer may be reached without TLS also when it is not on this machine.
+    #[arg(long, env = "HELLO_OIDC_ALLOW_HTTP", default_value = "false")]
+    pub oidc_allow_http: String,
 }
 
 /// How the log is kept.

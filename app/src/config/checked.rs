@@ -1,5 +1,7 @@
 //! Checked configuration. All mistakes are found before any is reported.
 
+mod oidc;
+
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -11,6 +13,7 @@ use jiff::tz::TimeZone;
 
 use super::args::LogArgs;
 use super::{BackupArgs, DatabaseArgs, MigrateArgs, Secret, SeedArgs, ServeArgs};
+use crate::auth::OidcConfig;
 use crate::domain::{LeapDay, UsernameRule};
 use crate::roles::RolePasswords;
 use crate::store::{DatabaseUrlSource, Pooler};
@@ -135,6 +138,8 @@ pub struct ServeConfig {
     pub leap_day: LeapDay,
     /// Which letters a name may hold.
     pub usernames: UsernameRule,
+    /// What tokens are judged by, when writing needs one.
+    pub oidc: Option<OidcConfig>,
     /// The least level that is logged.
     pub log_level: tracing::Level,
     /// How log lines look.
@@ -178,6 +183,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         let zone = errors.zone("HELLO_TIME_ZONE", &args.time_zone);
         let leap_day = errors.parse("HELLO_LEAP_DAY", &args.leap_day);
         let usernames = errors.parse("HELLO_USERNAMES", &args.usernames);
+        let oidc = errors.oidc(&args.oidc);
         let log = errors.log(&args.log);
         let drain_delay = errors.duration("HELLO_DRAIN_DELAY", &args.drain_delay);
         let drain_timeout = errors.duration("HELLO_DRAIN_TIMEOUT", &args.drain_timeout);
@@ -200,6 +206,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 zone: zone?,
                 leap_day: leap_day?,
                 usernames: usernames?,
+                oidc,
                 log_level,
                 log_format,
                 drain_delay: drain_delay?,

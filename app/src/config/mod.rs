@@ -5,7 +5,8 @@ mod checked;
 mod secret;
 
 pub use args::{
-    BackupArgs, Cli, Command, DatabaseArgs, HealthcheckArgs, MigrateArgs, SeedArgs, ServeArgs,
+    BackupArgs, Cli, Command, DatabaseArgs, HealthcheckArgs, MigrateArgs, OidcArgs, SeedArgs,
+    ServeArgs,
 };
 pub use checked::{BackupConfig, ConfigErrors, DumpFormat, MigrateConfig, SeedConfig, ServeConfig};
 pub use secret::Secret;

@@ -1,6 +1,7 @@
 //! The API over HTTP: one infallible handler, routed by hand.
 
 mod admin;
+mod authorization;
 mod body;
 mod connection;
 mod cursor;
@@ -23,6 +24,7 @@ use futures::Stream;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use warp::Filter;
 
+use crate::auth::Authenticator;
 use crate::domain::{Calendar, LeapDay, UsernameRule};
 use crate::lifecycle::{Phase, PhaseWatch};
 use crate::store::Store;
@@ -61,6 +63,8 @@ pub struct Api {
     pub leap_day: LeapDay,
     /// Which letters a name may hold.
     pub usernames: UsernameRule,
+    /// Judges who may write; everybody may when there is none.
+    pub authenticator: Option<Authenticator>,
     /// The longest a request's body may take to arrive.
     pub body_timeout: Duration,
     /// Counts requests.
@@ -124,6 +128,7 @@ impl Api {
             return Err(Problem::new(ProblemKind::NotFound));
         };
         let allow = route.template().allow();
+        authorization::check(self, head, &route).await?;
         let query = head.uri.query();
         match (route, &head.method) {
             (_, &Method::OPTIONS) => Ok(options(allow)),

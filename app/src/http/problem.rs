@@ -23,6 +23,10 @@ pub enum ProblemKind {
     InvalidQuery,
     /// Somebody is to be their own friend.
     SelfFriendship,
+    /// A token is needed, and none that counts was sent.
+    Unauthorized,
+    /// The token is somebody else's.
+    Forbidden,
     /// No such path.
     NotFound,
     /// No such user.
@@ -39,6 +43,8 @@ pub enum ProblemKind {
     UnsupportedMediaType,
     /// The database cannot answer now.
     DatabaseUnavailable,
+    /// The issuer's keys are not known yet.
+    IssuerUnavailable,
 }
 
 impl ProblemKind {
@@ -64,6 +70,16 @@ impl ProblemKind {
                 StatusCode::BAD_REQUEST,
                 "self-friendship",
                 "Nobody can be their own friend",
+            ),
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "Writing needs a valid bearer token",
+            ),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "The token does not allow to write this user",
             ),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::UnknownUser => (StatusCode::NOT_FOUND, "unknown-user", "No such user"),
@@ -96,6 +112,11 @@ impl ProblemKind {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "database-unavailable",
                 "The database cannot answer now",
+            ),
+            Self::IssuerUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "issuer-unavailable",
+                "Tokens cannot be checked now",
             ),
         }
     }
@@ -130,6 +151,7 @@ pub struct Problem {
     detail: Option<Cow<'static, str>>,
     errors: Vec<FieldError>,
     allow: Option<&'static str>,
+    challenge: Option<HeaderValue>,
 }
 
 /// An error (RFC 9457).
@@ -165,6 +187,7 @@ impl Problem {
             detail: None,
             errors: Vec::new(),
             allow: None,
+            challenge: None,
         }
     }
 
@@ -195,6 +218,19 @@ impl Problem {
         }
     }
 
+    /// 401 or 403 with what a client is to send (`WWW-Authenticate`).
+    pub fn challenge(
+        kind: ProblemKind,
+        challenge: HeaderValue,
+        detail: Option<&'static str>,
+    ) -> Self {
+        Self {
+            challenge: Some(challenge),
+            detail: detail.map(Into::into),
+            ..Self::new(kind)
+        }
+    }
+
     fn at(kind: ProblemKind, location: Location, detail: Cow<'static, str>) -> Self {
         let errors = vec![FieldError {
             detail: detail.clone(),
@@ -205,6 +241,7 @@ impl Problem {
             detail: Some(detail),
             errors,
             allow: None,
+            challenge: None,
         }
     }
 
@@ -229,6 +266,9 @@ impl Problem {
         );
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if status == StatusCode::REQUEST_TIMEOUT {
             // The rest of the body may still come: nothing after it could be told apart.

@@ -1,6 +1,8 @@
 //! From a raw path to a route. Nothing is decoded or tidied up here: `//hello/alice` and
 //! `/hello/alice/` are other paths than `/hello/alice`, and unknown.
 
+use http::Method;
+
 /// A path that the API knows, with its parameters as they were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route<'a> {
@@ -91,6 +93,19 @@ impl<'a> Route<'a> {
                 .filter(given)
                 .map(|friend| Self::Friend { username, friend }),
             None => (path == "friends").then_some(Self::Friends { username }),
+        }
+    }
+
+    /// The user on whose behalf `method` changes something here, as sent; `None` when it changes
+    /// nothing.
+    pub fn writes(&self, method: &Method) -> Option<&'a str> {
+        match self {
+            Self::Hello { username } | Self::Friend { username, .. }
+                if matches!(*method, Method::PUT | Method::DELETE) =>
+            {
+                Some(username)
+            }
+            _ => None,
         }
     }
 
@@ -219,6 +234,34 @@ mod tests {
             "/Hello/a",
         ] {
             assert_eq!(Route::find(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_method_that_changes_something_is_somebodys() {
+        let paths = [
+            "/hello/a",
+            "/users",
+            "/users/a/friends",
+            "/users/a/friends/birthdays",
+            "/users/a/friends/b",
+            "/",
+            "/docs",
+            "/openapi.json",
+            "/style.css",
+        ];
+        let routes: Vec<_> = paths.into_iter().filter_map(Route::find).collect();
+        assert_eq!(
+            routes.len(),
+            Template::ALL.len() - 1,
+            "one path for each route"
+        );
+        for route in routes {
+            for method in route.template().allow().split(", ") {
+                let changes = !["GET", "HEAD", "OPTIONS"].contains(&method);
+                let writer = route.writes(&method.parse().unwrap());
+                assert_eq!(writer, changes.then_some("a"), "{method} {route:?}");
+            }
         }
     }
 

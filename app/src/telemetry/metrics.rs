@@ -14,6 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::access_log::known_method;
+use crate::auth::OidcMetrics;
 use crate::http::Template;
 
 /// Upper bounds of request and statement times, in seconds.
@@ -51,6 +52,8 @@ pub struct Metrics {
     pub http: Arc<HttpMetrics>,
     /// Of the database.
     pub store: Arc<StoreMetrics>,
+    /// Of the issuer of tokens.
+    pub oidc: Arc<OidcMetrics>,
 }
 
 impl Default for Metrics {
@@ -60,10 +63,12 @@ impl Default for Metrics {
         registry.register("build", "The running program", build);
         let http = Arc::new(HttpMetrics::new(&mut registry));
         let store = Arc::new(StoreMetrics::new(&mut registry));
+        let oidc = Arc::new(OidcMetrics::new(&mut registry));
         Self {
             registry,
             http,
             store,
+            oidc,
         }
     }
 }
