@@ -154,6 +154,7 @@ fn describe(error: &Error) -> &'static str {
         ErrorKind::InvalidAudience => "The token is for another audience",
         ErrorKind::MissingRequiredClaim(_) => "The token lacks exp, iss or aud",
         ErrorKind::InvalidClaimFormat(_) => "exp or nbf is not a number",
+        ErrorKind::Json(_) => "The claims are malformed",
         _ => NOT_A_TOKEN,
     }
 }

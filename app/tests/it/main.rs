@@ -11,6 +11,7 @@ mod framing;
 mod friends;
 mod lifecycle;
 mod migrate;
+mod oidc;
 mod seed;
 mod serving;
 mod support;

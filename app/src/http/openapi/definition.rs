@@ -1,6 +1,8 @@
 //! What the OpenAPI document is generated from.
 
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::http::{friends, hello, problem, users};
@@ -73,15 +75,34 @@ const ANYWHERE: [(&str, &str); 3] = [
     (HEAD_TOO_LARGE, "The request's head is over 16 KiB; no body"),
     (
         "503",
-        "The database cannot answer now; `Retry-After` says when to try again",
+        "The database cannot answer, or tokens cannot be checked now; `Retry-After` says when to try again",
+    ),
+];
+
+/// The name of the way to show who one is.
+const BEARER: &str = "bearer";
+
+/// What writing may be answered with as well, where it needs a token.
+const GUARDED: [(&str, &str); 2] = [
+    (
+        "401",
+        "The service wants a bearer token, and none that counts was sent; `WWW-Authenticate` says why",
+    ),
+    (
+        "403",
+        "The bearer token is neither this user's nor an administrator's",
     ),
 ];
 
 /// The document.
-pub fn document() -> utoipa::openapi::OpenApi {
+pub fn document() -> Document {
     let mut document = Definition::openapi();
     document.info.version = env!("CARGO_PKG_VERSION").into();
+    describe_tokens(&mut document);
     for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.put, &mut item.delete].into_iter().flatten() {
+            guard(operation);
+        }
         let operations = [&mut item.get, &mut item.put, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             let responses = &mut operation.responses.responses;
@@ -98,6 +119,30 @@ pub fn document() -> utoipa::openapi::OpenApi {
         }
     }
     document
+}
+
+/// Says what a token is.
+fn describe_tokens(document: &mut Document) {
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some(
+            "A token of the service's OpenID Connect issuer, for the user that is written. Not needed where the service names no issuer.",
+        ))
+        .build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
+}
+
+/// Says that an operation takes a token, or none where the service names no issuer.
+fn guard(operation: &mut Operation) {
+    let token = SecurityRequirement::new(BEARER, [""; 0]);
+    operation.security = Some(vec![token, SecurityRequirement::default()]);
+    for (status, description) in GUARDED {
+        let response = ResponseBuilder::new().description(description).build();
+        let responses = &mut operation.responses.responses;
+        responses.insert(status.into(), response.into());
+    }
 }
 
 /// Says that an answer's body is a problem.
@@ -156,6 +201,24 @@ mod tests {
                     item.is_null() || documented == allowed,
                     "{method} {template:?}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn every_method_that_changes_something_takes_a_token() {
+        let document: Value = serde_json::to_value(document()).unwrap();
+        assert_eq!(
+            document["components"]["securitySchemes"][BEARER]["scheme"],
+            "bearer"
+        );
+        for item in document["paths"].as_object().unwrap().values() {
+            for (method, operation) in item.as_object().unwrap() {
+                let guarded = operation["security"][0][BEARER].is_array();
+                assert_eq!(guarded, method != "get", "{operation}");
+                for (status, _) in GUARDED {
+                    assert_eq!(operation["responses"][status].is_object(), guarded);
+                }
             }
         }
     }

@@ -2,9 +2,11 @@
 
 pub mod app;
 pub mod client;
+pub mod issuer;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod proxy;
+pub mod signing;
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,138 @@
+//! Real keys, and tokens signed with them.
+
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
+use ring::rsa::PublicKeyComponents;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+    RsaKeyPair,
+};
+use serde_json::{Value, json};
+
+pub fn base64(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A private key of one of the kinds that issuers use.
+pub enum SigningKey {
+    Rsa(RsaKeyPair),
+    Ec(EcdsaKeyPair),
+    Ed(Ed25519KeyPair),
+}
+
+impl SigningKey {
+    /// ring makes no RSA keys.
+    pub fn rsa() -> Self {
+        let output = Command::new("openssl")
+            .args(["genpkey", "-algorithm", "RSA", "-outform", "DER"])
+            .args(["-pkeyopt", "rsa_keygen_bits:2048"])
+            .output()
+            .expect("the tests need openssl on the PATH to make an RSA key");
+        assert!(output.status.success());
+        // PKCS #8 or PKCS #1, by openssl's version.
+        let der = &output.stdout;
+        let key = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der));
+        Self::Rsa(key.unwrap())
+    }
+
+    pub fn ec() -> Self {
+        let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        Self::Ec(EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap())
+    }
+
+    pub fn ed() -> Self {
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        Self::Ed(Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap())
+    }
+
+    /// The public key's bytes: as DER for RSA, as a point otherwise.
+    pub fn public(&self) -> &[u8] {
+        match self {
+            Self::Rsa(key) => key.public().as_ref(),
+            Self::Ec(key) => key.public_key().as_ref(),
+            Self::Ed(key) => key.public_key().as_ref(),
+        }
+    }
+
+    /// The public key as issuers publish it.
+    pub fn jwk(&self, id: &str) -> Value {
+        match self {
+            Self::Rsa(key) => {
+                let PublicKeyComponents::<Vec<u8>> { n, e } = key.public().into();
+                json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": id,
+                    "n": base64(n), "e": base64(e)})
+            }
+            Self::Ec(_) => {
+                let (x, y) = self.public()[1..].split_at(32);
+                json!({"kty": "EC", "crv": "P-256", "kid": id, "x": base64(x), "y": base64(y)})
+            }
+            Self::Ed(_) => {
+                json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": base64(self.public())})
+            }
+        }
+    }
+
+    pub fn algorithm(&self) -> &'static str {
+        match self {
+            Self::Rsa(_) => "RS256",
+            Self::Ec(_) => "ES256",
+            Self::Ed(_) => "EdDSA",
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match self {
+            Self::Rsa(key) => {
+                let mut signature = vec![0; key.public().modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
+                    .unwrap();
+                signature
+            }
+            Self::Ec(key) => key.sign(&random, message).unwrap().as_ref().into(),
+            Self::Ed(key) => key.sign(message).as_ref().into(),
+        }
+    }
+
+    /// A token with this key's own algorithm.
+    pub fn token(&self, id: &str, claims: &Value) -> String {
+        self.token_with(
+            &json!({"alg": self.algorithm(), "kid": id, "typ": "JWT"}),
+            claims,
+        )
+    }
+
+    /// A token whose header may say anything.
+    pub fn token_with(&self, header: &Value, claims: &Value) -> String {
+        signed(header, claims, |message| self.sign(message))
+    }
+}
+
+/// A token with any header, claims and signature.
+pub fn signed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let message = format!(
+        "{}.{}",
+        base64(header.to_string()),
+        base64(claims.to_string())
+    );
+    let signature = sign(message.as_bytes());
+    format!("{message}.{}", base64(signature))
+}
+
+/// The RSA key that most tests share: one takes a while to make.
+pub fn shared_rsa() -> &'static SigningKey {
+    static KEY: OnceLock<SigningKey> = OnceLock::new();
+    KEY.get_or_init(SigningKey::rsa)
+}
+
+/// Seconds since 1970, so many seconds from now.
+pub fn from_now(seconds: i64) -> i64 {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    i64::try_from(now).unwrap() + seconds
+}
