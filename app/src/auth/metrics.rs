@@ -35,13 +35,19 @@ impl OidcMetrics {
         Self { refreshes, keys }
     }
 
-    /// Counts a refresh that brought so many keys, or failed.
-    pub fn refreshed(&self, keys: Option<usize>) {
-        let result = if keys.is_some() { "ok" } else { "failed" };
+    /// Counts a refresh that brought so many keys.
+    pub fn fetched(&self, keys: usize) {
+        self.count("ok");
+        // At most a few dozen.
+        self.keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a refresh that failed.
+    pub fn failed(&self) {
+        self.count("failed");
+    }
+
+    fn count(&self, result: &'static str) {
         self.refreshes.get_or_create(&ResultLabels { result }).inc();
-        if let Some(keys) = keys {
-            // At most a few dozen.
-            self.keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
-        }
     }
 }

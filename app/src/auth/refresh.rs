@@ -59,10 +59,10 @@ impl View<'_> {
         self.latest.borrow_and_update().clone()
     }
 
-    /// Asks for fresh keys and waits for them, when that is allowed now.
+    /// Asks for fresh keys and waits for them, when that is allowed now. What has come since
+    /// [`View::latest`] is there afterwards in any case.
     pub async fn refreshed(&mut self) {
-        let missed = self.latest.has_changed().unwrap_or(false);
-        if missed || !self.gate.ask(Instant::now()) {
+        if !self.gate.ask(Instant::now()) {
             return;
         }
         // Two documents; whether they came or not is seen by looking.
@@ -84,7 +84,8 @@ struct GateState {
 }
 
 impl Gate {
-    /// Whether a fetch is under way now, perhaps because of this call.
+    /// Whether a fetch is under way now, perhaps because of this call: its end is yet to be
+    /// published.
     fn ask(&self, now: Instant) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.under_way {
@@ -101,10 +102,11 @@ impl Gate {
         true
     }
 
-    /// The fetch is over.
-    fn done(&self) {
+    /// Ends the fetch. Under the lock, so that nobody begins to wait for what was just published.
+    fn finish(&self, publish: impl FnOnce()) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.under_way = false;
+        publish();
     }
 }
 
@@ -116,18 +118,19 @@ async fn keep_fresh(
 ) {
     let mut retry = FIRST_RETRY;
     loop {
-        let fetched = issuer.keys().await;
-        metrics.refreshed(fetched.as_ref().ok().map(KeySet::len));
-        let pause = match fetched {
+        let pause = match issuer.keys().await {
             Ok(keys) => {
-                tracing::debug!(keys = keys.len(), "the issuer's keys are fresh");
-                publish.send_replace(Some(Arc::new(keys)));
+                let count = keys.len();
+                tracing::debug!(keys = count, "the issuer's keys are fresh");
+                gate.finish(|| publish.send_modify(|latest| *latest = Some(Arc::new(keys))));
+                metrics.fetched(count);
                 INTERVAL
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot get the issuer's keys");
+                metrics.failed();
                 // Wakes those who wait; the old keys stay.
-                publish.send_modify(|_| ());
+                gate.finish(|| publish.send_modify(|_| ()));
                 if publish.borrow().is_some() {
                     PAUSE
                 } else {
@@ -136,7 +139,6 @@ async fn keep_fresh(
                 }
             }
         };
-        gate.done();
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = gate.wake.notified() => {}
@@ -155,11 +157,11 @@ mod tests {
         let at = |seconds| gate.ask(start + Duration::from_secs(seconds));
         assert!(at(0), "the first one asks");
         assert!(at(1), "others wait for the same fetch");
-        gate.done();
+        gate.finish(|| ());
         assert!(!at(2));
         assert!(!at(59));
         assert!(at(60));
-        gate.done();
+        gate.finish(|| ());
         assert!(!at(61));
     }
 }

@@ -32,7 +32,7 @@ impl SigningKey {
             .args(["genpkey", "-algorithm", "RSA", "-outform", "DER"])
             .args(["-pkeyopt", "rsa_keygen_bits:2048"])
             .output()
-            .expect("the tests need openssl on the PATH to make an RSA key");
+            .unwrap_or_else(|error| panic!("openssl is needed to make an RSA key: {error}"));
         assert!(output.status.success());
         // PKCS #8 or PKCS #1, by openssl's version.
         let der = &output.stdout;
