@@ -1,9 +1,9 @@
 //! What day it is, where, by which clock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -45,26 +45,95 @@ impl Clock for FixedClock {
     }
 }
 
+/// A day, and how much of it is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Today {
+    /// The date.
+    pub date: NaiveDate,
+    /// Whole seconds until another date begins; never more than there are.
+    pub seconds_left: u32,
+}
+
+/// A stretch of time that has one date, in seconds since 1970.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    date: NaiveDate,
+    from: i64,
+    until: i64,
+}
+
 /// Tells today's date in one configured time zone.
 #[derive(Clone)]
 pub struct Calendar {
     clock: Arc<dyn Clock>,
     zone: TimeZone,
+    /// The last answer, which is good until midnight.
+    last: Arc<RwLock<Option<Span>>>,
 }
 
 impl Calendar {
     /// A calendar for `zone`, read from `clock`.
     pub fn new(clock: Arc<dyn Clock>, zone: TimeZone) -> Self {
-        Self { clock, zone }
+        Self {
+            clock,
+            zone,
+            last: Arc::default(),
+        }
     }
 
     /// Today in the calendar's zone.
     pub fn today(&self) -> NaiveDate {
-        let now = self.clock.now();
+        self.day().date
+    }
+
+    /// Today in the calendar's zone, and when it ends.
+    pub fn day(&self) -> Today {
+        let now = self.clock.now().timestamp();
+        let last = *self.last.read().unwrap_or_else(PoisonError::into_inner);
+        let span = match last {
+            Some(span) if (span.from..span.until).contains(&now) => span,
+            _ => {
+                let span = self.span(now);
+                *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some(span);
+                span
+            }
+        };
+        // The second that has begun does not count.
+        let seconds_left = u32::try_from(span.until - now - 1).unwrap_or(0);
+        Today {
+            date: span.date,
+            seconds_left,
+        }
+    }
+
+    /// The rest of the day from `now` on. Clocks may be set back over midnight, or a day be left
+    /// out, so every change of the zone's offset is looked at.
+    fn span(&self, now: i64) -> Span {
+        const DAY: i64 = 24 * 60 * 60;
+        let day_number = |at: i64, offset: i64| (at + offset).div_euclid(DAY);
         // Fails only for years beyond 9999, where no zone is known to differ.
-        let offset = Timestamp::from_second(now.timestamp())
-            .map_or(0, |instant| self.zone.to_offset(instant).seconds());
-        (now + TimeDelta::seconds(offset.into())).date_naive()
+        let start = Timestamp::from_second(now).ok();
+        let mut offset = start.map_or(0, |at| i64::from(self.zone.to_offset(at).seconds()));
+        let today = day_number(now, offset);
+        let mut until = (today + 1) * DAY - offset;
+        for change in start.into_iter().flat_map(|at| self.zone.following(at)) {
+            let at = change.timestamp().as_second();
+            if at > until {
+                break;
+            }
+            offset = change.offset().seconds().into();
+            if day_number(at, offset) != today {
+                until = at;
+                break;
+            }
+            until = (today + 1) * DAY - offset;
+        }
+        let date = DateTime::from_timestamp(today * DAY, 0).unwrap_or_default();
+        Span {
+            date: date.date_naive(),
+            from: now,
+            until,
+        }
     }
 }
 
@@ -98,5 +167,81 @@ mod tests {
         assert_eq!(calendar.today().to_string(), "2027-01-01");
         clock.set(instant("2026-12-31T23:59:58Z"));
         assert_eq!(calendar.today().to_string(), "2026-12-31");
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight_of_the_zone_whatever_the_clocks_do() {
+        for (zone, now, today, left) in [
+            ("UTC", "2026-11-21T00:00:00Z", "2026-11-21", 86_399),
+            ("UTC", "2026-11-21T23:59:59Z", "2026-11-21", 0),
+            (
+                "Pacific/Kiritimati",
+                "2026-11-21T09:59:50Z",
+                "2026-11-21",
+                9,
+            ),
+            ("Etc/GMT+12", "2026-11-21T11:59:50Z", "2026-11-20", 9),
+            // A day of 23 hours, and one of 25.
+            (
+                "Europe/Berlin",
+                "2026-03-28T23:00:00Z",
+                "2026-03-29",
+                82_799,
+            ),
+            (
+                "Europe/Berlin",
+                "2026-10-24T22:00:00Z",
+                "2026-10-25",
+                89_999,
+            ),
+            // Set back at midnight: the hour before it comes twice.
+            (
+                "America/Sao_Paulo",
+                "2018-02-18T01:00:00Z",
+                "2018-02-17",
+                7_199,
+            ),
+            // Set forward at midnight: the day begins at one o'clock.
+            ("America/Sao_Paulo", "2018-11-04T02:59:50Z", "2018-11-03", 9),
+            // Set back a minute past midnight: a minute of tomorrow, then today again.
+            ("America/St_Johns", "2006-10-29T02:30:30Z", "2006-10-29", 29),
+            (
+                "America/St_Johns",
+                "2006-10-29T02:31:00Z",
+                "2006-10-28",
+                3_539,
+            ),
+            // The 30th was left out.
+            ("Pacific/Apia", "2011-12-30T09:59:50Z", "2011-12-29", 9),
+            ("Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-31", 86_399),
+        ] {
+            let clock = Arc::new(FixedClock::new(instant(now)));
+            let calendar = Calendar::new(clock, TimeZone::get(zone).unwrap());
+            // The second answer is remembered from the first.
+            for _ in 0..2 {
+                let day = calendar.day();
+                assert_eq!(
+                    (day.date.to_string().as_str(), day.seconds_left),
+                    (today, left),
+                    "{zone} {now}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_agrees_with_the_zone_at_every_hour_of_four_years() {
+        for name in ["America/St_Johns", "Pacific/Apia", "Asia/Kathmandu"] {
+            let zone = TimeZone::get(name).unwrap();
+            let clock = Arc::new(FixedClock::new(instant("2009-01-01T00:00:00Z")));
+            let calendar = Calendar::new(clock.clone(), zone.clone());
+            for hour in 0..4 * 366 * 24_i64 {
+                let now = instant("2009-01-01T00:00:30Z") + chrono::TimeDelta::hours(hour);
+                clock.set(now);
+                let at = Timestamp::from_second(now.timestamp()).unwrap();
+                let expected = zone.to_datetime(at).date().to_string();
+                assert_eq!(calendar.today().to_string(), expected, "{name} {now}");
+            }
+        }
     }
 }

@@ -7,10 +7,12 @@ use futures::Stream;
 use http::HeaderMap;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::conditional::Tags;
 #[cfg(test)]
 use super::openapi::definition::{DateOfBirthBody, Greeting, NameParameter};
 use super::{Api, Problem, ProblemKind, Response, body, json, no_content};
 use crate::domain::{DateOfBirth, Username, UsernameRule, days_until_birthday, greeting_json};
+use crate::store::Precondition;
 
 /// The one field of the body.
 const DATE_OF_BIRTH: &str = "dateOfBirth";
@@ -23,37 +25,54 @@ const POINTER: &str = "/dateOfBirth";
     operation_id = "greet",
     path = "/hello/{username}",
     tag = "Hello",
-    params(("username" = inline(NameParameter), Path, description = "Whom to greet")),
+    params(
+        ("username" = inline(NameParameter), Path, description = "Whom to greet"),
+        ("If-None-Match" = Option<String>, Header,
+            description = "Tags of greetings that the client has: no need to send them again"),
+        ("If-Match" = Option<String>, Header, description = "Tags of greetings, one of which must be the present one"),
+    ),
     responses(
-        (status = 200, description = "The greeting", body = Greeting),
+        (status = 200, description = "The greeting", body = Greeting, headers(
+            ("ETag" = String, description = "Names the date of birth and the day: another one from midnight on"),
+            ("Cache-Control" = String, description = "Good until midnight, for the caller alone"),
+        )),
+        (status = 304, description = "The client has the present greeting"),
         (status = 400, description = "The name breaks a rule"),
         (status = 404, description = "Not a user"),
+        (status = 412, description = "`If-Match` does not name the present greeting"),
     ),
 ))]
-pub async fn get(api: &Api, username: &str) -> Result<Response, Problem> {
+pub async fn get(api: &Api, username: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let username = parse_username(username, api.usernames)?;
     let born = api.store.get(username.clone()).await?;
     let Some(born) = born else {
         return Err(Problem::new(ProblemKind::UnknownUser));
     };
-    let days = days_until_birthday(born, api.calendar.today(), api.leap_day);
-    Ok(json(greeting_json(&username, days)))
+    let tags = tags(api);
+    let days = days_until_birthday(born, tags.today.date, api.leap_day);
+    tags.answer(headers, born, json(greeting_json(&username, days)))
 }
 
 /// Remembers a user's date of birth
 ///
-/// Makes the user, or replaces the date.
+/// Makes the user, or replaces the date. With `If-Match` or `If-None-Match` only when the greeting
+/// is still the one that the client has seen, or when there is none (`If-None-Match: *`).
 #[cfg_attr(test, utoipa::path(
     put,
     operation_id = "putDateOfBirth",
     path = "/hello/{username}",
     tag = "Hello",
-    params(("username" = inline(NameParameter), Path, description = "Whose date of birth")),
+    params(
+        ("username" = inline(NameParameter), Path, description = "Whose date of birth"),
+        ("If-Match" = Option<String>, Header, description = "Tags of greetings, one of which must be the present one; `*`: there must be one"),
+        ("If-None-Match" = Option<String>, Header, description = "Tags of greetings, none of which may be the present one; `*`: there must be none"),
+    ),
     request_body = DateOfBirthBody,
     responses(
         (status = 204, description = "Remembered, and safe on disk"),
         (status = 400, description = "The name, the body or the date breaks a rule"),
         (status = 408, description = "The body took too long to arrive"),
+        (status = 412, description = "`If-Match` or `If-None-Match` does not hold: nothing was changed"),
         (status = 413, description = "The body is over 8 KiB"),
         (status = 415, description = "The body is not plain `application/json`"),
     ),
@@ -69,28 +88,62 @@ pub async fn put<B: Buf>(
     let born = parse_date_of_birth(&text)?;
     let born = DateOfBirth::parse(&born, api.calendar.today())
         .map_err(|error| Problem::body(POINTER, error.to_string()))?;
-    api.store.put(username, born).await?;
-    Ok(no_content())
+    let Some(precondition) = tags(api).precondition(headers) else {
+        api.store.put(username, born).await?;
+        return Ok(no_content());
+    };
+    change_if(api, username, Some(born), precondition).await
 }
 
 /// Forgets a user, and all friendships
 ///
-/// Succeeds also when there was no such user.
+/// Succeeds also when there was no such user. With `If-Match` or `If-None-Match` as for `PUT`.
 #[cfg_attr(test, utoipa::path(
     delete,
     operation_id = "forget",
     path = "/hello/{username}",
     tag = "Hello",
-    params(("username" = inline(NameParameter), Path, description = "Whom to forget")),
+    params(
+        ("username" = inline(NameParameter), Path, description = "Whom to forget"),
+        ("If-Match" = Option<String>, Header, description = "Tags of greetings, one of which must be the present one; `*`: there must be one"),
+        ("If-None-Match" = Option<String>, Header, description = "Tags of greetings, none of which may be the present one; `*`: there must be none"),
+    ),
     responses(
         (status = 204, description = "There is no such user now"),
         (status = 400, description = "The name breaks a rule"),
+        (status = 412, description = "`If-Match` or `If-None-Match` does not hold: nothing was changed"),
     ),
 ))]
-pub async fn delete(api: &Api, username: &str) -> Result<Response, Problem> {
+pub async fn delete(api: &Api, username: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let username = parse_username(username, api.usernames)?;
-    api.store.delete(username).await?;
-    Ok(no_content())
+    let Some(precondition) = tags(api).precondition(headers) else {
+        api.store.delete(username).await?;
+        return Ok(no_content());
+    };
+    change_if(api, username, None, precondition).await
+}
+
+fn tags(api: &Api) -> Tags {
+    Tags {
+        today: api.calendar.day(),
+        leap_day: api.leap_day,
+    }
+}
+
+/// Makes a change, or answers 412 when `precondition` does not hold.
+async fn change_if(
+    api: &Api,
+    username: Username,
+    born: Option<DateOfBirth>,
+    precondition: Precondition,
+) -> Result<Response, Problem> {
+    let done =
+        !precondition.is_never_met() && api.store.change_if(username, born, precondition).await?;
+    if done {
+        Ok(no_content())
+    } else {
+        Err(Problem::new(ProblemKind::PreconditionFailed))
+    }
 }
 
 /// Reads a user name from the path.

@@ -3,6 +3,7 @@
 mod admin;
 mod authorization;
 mod body;
+mod conditional;
 mod connection;
 mod cursor;
 mod framing;
@@ -133,12 +134,14 @@ impl Api {
         match (route, &head.method) {
             (_, &Method::OPTIONS) => Ok(options(allow)),
             (Route::Hello { username }, &Method::GET | &Method::HEAD) => {
-                hello::get(self, username).await
+                hello::get(self, username, &head.headers).await
             }
             (Route::Hello { username }, &Method::PUT) => {
                 hello::put(self, username, &head.headers, body).await
             }
-            (Route::Hello { username }, &Method::DELETE) => hello::delete(self, username).await,
+            (Route::Hello { username }, &Method::DELETE) => {
+                hello::delete(self, username, &head.headers).await
+            }
             (Route::Landing, &Method::GET | &Method::HEAD) => Ok(pages::landing()),
             (Route::Docs, &Method::GET | &Method::HEAD) => Ok(pages::docs()),
             (Route::Style, &Method::GET | &Method::HEAD) => Ok(pages::style()),

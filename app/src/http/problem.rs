@@ -35,6 +35,8 @@ pub enum ProblemKind {
     MethodNotAllowed,
     /// The body did not arrive in time.
     RequestTimeout,
+    /// The user is not in the state that the request asks for.
+    PreconditionFailed,
     /// The body is over the limit.
     BodyTooLarge,
     /// The path and query are over the limit.
@@ -92,6 +94,11 @@ impl ProblemKind {
                 StatusCode::REQUEST_TIMEOUT,
                 "request-timeout",
                 "The request took too long to arrive",
+            ),
+            Self::PreconditionFailed => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition-failed",
+                "If-Match or If-None-Match does not hold",
             ),
             Self::BodyTooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,

@@ -2,6 +2,7 @@
 
 pub mod people;
 mod postgres;
+mod precondition;
 pub mod schema;
 mod sql;
 mod sqlite;
@@ -13,6 +14,7 @@ use crate::domain::{DateOfBirth, Username};
 
 pub use people::{Friendships, Users};
 pub use postgres::{Losses, Pooler, PostgresOptions, PostgresStore};
+pub use precondition::Precondition;
 pub use sqlite::SqliteStore;
 pub use url::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl};
 
@@ -46,6 +48,15 @@ pub trait Birthdays: Send + Sync {
 
     /// Forgets a user; answers only once that is durable. Succeeds when there was none.
     fn delete(&self, username: Username) -> StoreFuture<'_, ()>;
+
+    /// Like [`Birthdays::put`], or like [`Birthdays::delete`] when there is no date, but only when
+    /// `precondition` holds; tells whether it did. Nobody's change comes between the two.
+    fn change_if(
+        &self,
+        username: Username,
+        born: Option<DateOfBirth>,
+        precondition: Precondition,
+    ) -> StoreFuture<'_, bool>;
 }
 
 /// How fit the store is to serve.

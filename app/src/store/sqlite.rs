@@ -8,14 +8,20 @@ use chrono::NaiveDate;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 
-use super::{Birthdays, Health, Store, StoreError, StoreFuture, schema};
+use super::{Birthdays, Health, Precondition, Store, StoreError, StoreFuture, schema};
 use crate::domain::{DateOfBirth, Username};
 
 /// How long a statement waits for another's lock on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+const GET: &str = "SELECT date_of_birth FROM users WHERE username = ?";
+const PUT: &str = "INSERT INTO users (username, date_of_birth) VALUES (?, ?) \
+     ON CONFLICT (username) DO UPDATE SET date_of_birth = excluded.date_of_birth";
+const DELETE: &str = "DELETE FROM users WHERE username = ?";
 
 /// The store in a SQLite file.
 #[derive(Debug)]
@@ -67,12 +73,11 @@ fn store_error(error: sqlx::Error) -> StoreError {
 impl Birthdays for SqliteStore {
     fn get(&self, username: Username) -> StoreFuture<'_, Option<DateOfBirth>> {
         async move {
-            let born: Option<NaiveDate> =
-                sqlx::query_scalar("SELECT date_of_birth FROM users WHERE username = ?")
-                    .bind(username.as_str())
-                    .fetch_optional(&self.reads)
-                    .await
-                    .map_err(store_error)?;
+            let born: Option<NaiveDate> = sqlx::query_scalar(GET)
+                .bind(username.as_str())
+                .fetch_optional(&self.reads)
+                .await
+                .map_err(store_error)?;
             Ok(born.map(DateOfBirth::from_stored))
         }
         .boxed()
@@ -80,15 +85,12 @@ impl Birthdays for SqliteStore {
 
     fn put(&self, username: Username, born: DateOfBirth) -> StoreFuture<'_, ()> {
         async move {
-            sqlx::query(
-                "INSERT INTO users (username, date_of_birth) VALUES (?, ?) \
-                 ON CONFLICT (username) DO UPDATE SET date_of_birth = excluded.date_of_birth",
-            )
-            .bind(username.as_str())
-            .bind(born.as_date())
-            .execute(&self.writes)
-            .await
-            .map_err(store_error)?;
+            sqlx::query(PUT)
+                .bind(username.as_str())
+                .bind(born.as_date())
+                .execute(&self.writes)
+                .await
+                .map_err(store_error)?;
             Ok(())
         }
         .boxed()
@@ -96,7 +98,7 @@ impl Birthdays for SqliteStore {
 
     fn delete(&self, username: Username) -> StoreFuture<'_, ()> {
         async move {
-            sqlx::query("DELETE FROM users WHERE username = ?")
+            sqlx::query(DELETE)
                 .bind(username.as_str())
                 .execute(&self.writes)
                 .await
@@ -105,6 +107,48 @@ impl Birthdays for SqliteStore {
         }
         .boxed()
     }
+
+    fn change_if(
+        &self,
+        username: Username,
+        born: Option<DateOfBirth>,
+        precondition: Precondition,
+    ) -> StoreFuture<'_, bool> {
+        async move {
+            let done = async {
+                let mut transaction = self.writes.begin_with("BEGIN IMMEDIATE").await?;
+                let done = change_if(&mut transaction, &username, born, &precondition).await?;
+                transaction.commit().await?;
+                Ok(done)
+            };
+            done.await.map_err(store_error)
+        }
+        .boxed()
+    }
+}
+
+/// Reads, compares and writes in one transaction, which no other writer gets between.
+async fn change_if(
+    connection: &mut SqliteConnection,
+    username: &Username,
+    born: Option<DateOfBirth>,
+    precondition: &Precondition,
+) -> Result<bool, sqlx::Error> {
+    let stored: Option<NaiveDate> = sqlx::query_scalar(GET)
+        .bind(username.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let met = precondition.allows(stored.map(DateOfBirth::from_stored));
+    if met {
+        let change = match born {
+            Some(born) => sqlx::query(PUT)
+                .bind(username.as_str())
+                .bind(born.as_date()),
+            None => sqlx::query(DELETE).bind(username.as_str()),
+        };
+        change.execute(connection).await?;
+    }
+    Ok(met)
 }
 
 impl Store for SqliteStore {

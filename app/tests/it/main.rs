@@ -5,6 +5,7 @@
 
 mod api;
 mod backup;
+mod conditional;
 mod docs;
 mod faults;
 mod framing;

@@ -1,6 +1,7 @@
 //! PostgreSQL without a pool: a few connections, each owned by a task, and statements that carry
 //! many requests at once.
 
+mod conditional;
 mod jobs;
 mod link;
 mod people;
@@ -16,11 +17,12 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use self::conditional::ChangeIf;
 use self::jobs::{Change, Job, Lookup, Reply};
 pub use self::link::Losses;
 use self::queue::Queue;
 use self::single::Single;
-use super::{Birthdays, DatabaseUrlSource, Health, Store, StoreError, StoreFuture};
+use super::{Birthdays, DatabaseUrlSource, Health, Precondition, Store, StoreError, StoreFuture};
 use crate::domain::{DateOfBirth, Username};
 use crate::telemetry::StoreMetrics;
 
@@ -143,6 +145,19 @@ impl Birthdays for PostgresStore {
     fn delete(&self, username: Username) -> StoreFuture<'_, ()> {
         self.ask(&self.writes, |reply| Change::new(username, None, reply))
             .boxed()
+    }
+
+    fn change_if(
+        &self,
+        username: Username,
+        born: Option<DateOfBirth>,
+        precondition: Precondition,
+    ) -> StoreFuture<'_, bool> {
+        self.single(ChangeIf {
+            username,
+            born,
+            precondition,
+        })
     }
 }
 

@@ -265,7 +265,8 @@ async fn unless_unknown<T>(
 }
 
 impl PostgresStore {
-    fn single<S: Statement>(&self, statement: S) -> StoreFuture<'_, S::Output> {
+    /// Runs a statement for one caller.
+    pub(super) fn single<S: Statement>(&self, statement: S) -> StoreFuture<'_, S::Output> {
         self.ask(&self.singles, |reply| Single::new(statement, reply))
             .boxed()
     }
