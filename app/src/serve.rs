@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::auth::Authenticator;
 use crate::config::ServeConfig;
 use crate::domain::{Calendar, SystemClock};
-use crate::http::{self, Admin, Api, ConnectionLimits};
+use crate::http::{self, Admin, Api, ConnectionLimits, RateLimit};
 use crate::lifecycle::{self, Phase, Signal};
 use crate::migrate::MigrationError;
 use crate::store::{
@@ -77,6 +77,7 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
         usernames: config.usernames,
         authenticator,
         body_timeout: config.body_timeout,
+        rate_limit: config.rate_limit.clone().map(RateLimit::new),
         metrics: metrics.http.clone(),
         access_log,
         phase: phase.clone(),

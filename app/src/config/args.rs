@@ -108,6 +108,23 @@ pub struct ServeArgs {
     /// The longest a request's body may take to arrive.
     #[arg(long, env = "HELLO_BODY_TIMEOUT", default_value = "10s")]
     pub body_timeout: String,
+    /// The most requests of one client, such as `20/s`, `600/m` or `1000/h` [default: no limit].
+    #[arg(long, env = "HELLO_RATE_LIMIT")]
+    pub rate_limit: Option<String>,
+    /// Requests of one client that may come at once [default: the number in the rate limit].
+    #[arg(long, env = "HELLO_RATE_LIMIT_BURST")]
+    pub rate_limit_burst: Option<String>,
+    /// Addresses, or blocks such as `10.0.0.0/8`, of proxies whose word is taken for whom they
+    /// ask [default: none].
+    #[arg(long, env = "HELLO_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<String>,
+    /// The header in which these proxies tell it: `x-forwarded-for` or `forwarded`.
+    #[arg(
+        long,
+        env = "HELLO_FORWARDED_HEADER",
+        default_value = "x-forwarded-for"
+    )]
+    pub forwarded_header: String,
 }
 
 /// Who may write: everybody, unless an issuer is named.

@@ -15,6 +15,7 @@ use super::args::LogArgs;
 use super::{BackupArgs, DatabaseArgs, MigrateArgs, Secret, SeedArgs, ServeArgs};
 use crate::auth::OidcConfig;
 use crate::domain::{LeapDay, UsernameRule};
+use crate::http::RateLimitOptions;
 use crate::roles::RolePasswords;
 use crate::store::{DatabaseUrlSource, Pooler};
 use crate::telemetry::LogFormat;
@@ -32,8 +33,17 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 impl ConfigErrors {
+    /// Notes a mistake.
+    pub(super) fn note(&mut self, mistake: &str) {
+        self.0.push(mistake.to_owned());
+    }
+
     /// Reads `text`, or notes what is wrong with it.
-    fn parse<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, text: &str) -> Option<T> {
+    pub(super) fn parse<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &str,
+        text: &str,
+    ) -> Option<T> {
         text.parse()
             .map_err(|error| self.0.push(format!("{name}: {error}")))
             .ok()
@@ -164,6 +174,8 @@ pub struct ServeConfig {
     pub header_timeout: Duration,
     /// The longest a request's body may take.
     pub body_timeout: Duration,
+    /// What each client may do, when that is limited.
+    pub rate_limit: Option<RateLimitOptions>,
 }
 
 impl TryFrom<&ServeArgs> for ServeConfig {
@@ -197,6 +209,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         let max = errors.parse::<NonZeroU32>("HELLO_MAX_CONNECTIONS", &args.max_connections);
         let header_timeout = errors.duration("HELLO_HEADER_TIMEOUT", &args.header_timeout);
         let body_timeout = errors.duration("HELLO_BODY_TIMEOUT", &args.body_timeout);
+        let rate_limit = errors.rate_limit(args);
         let config = (|| {
             let (log_level, log_format) = log?;
             Some(Self {
@@ -219,6 +232,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 max_connections: max?.get(),
                 header_timeout: header_timeout?,
                 body_timeout: body_timeout?,
+                rate_limit,
             })
         })();
         errors.finish(config)
@@ -446,6 +460,8 @@ mod tests {
             "--drain-delay=5",
             "--read-connections=0",
             "--log-level=loud",
+            "--rate-limit=fast",
+            "--trusted-proxies=10.0.0.0/8,here",
         ])
         .unwrap_err()
         .to_string();
@@ -457,6 +473,8 @@ mod tests {
             "HELLO_DRAIN_DELAY",
             "HELLO_READ_CONNECTIONS",
             "HELLO_LOG_LEVEL",
+            "HELLO_RATE_LIMIT",
+            "HELLO_TRUSTED_PROXIES",
         ] {
             assert!(error.contains(name), "{name} is not in {error}");
         }

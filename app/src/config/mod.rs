@@ -2,6 +2,7 @@
 
 mod args;
 mod checked;
+mod rate_limit;
 mod secret;
 
 pub use args::{

@@ -1,5 +1,6 @@
 //! One client's connection.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,6 +27,8 @@ pub struct Connection {
     pub builder: Arc<auto::Builder<TokioExecutor>>,
     /// The longest it may go without a request, give or take half.
     pub idle_timeout: Duration,
+    /// Who is at the other end.
+    pub peer: IpAddr,
     /// Whether the service is on its way down.
     pub phase: PhaseWatch,
 }
@@ -71,7 +74,7 @@ impl Connection {
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
             activity.begun.fetch_add(1, Ordering::Relaxed);
             let ending = Ending(activity.clone());
-            let answer = inner.call(with_head(request));
+            let answer = inner.call(with_head(request, self.peer));
             async move {
                 let _ending = ending;
                 answer.await
@@ -117,12 +120,13 @@ async fn silence(activity: &Activity, timeout: Duration) {
 }
 
 /// Moves the request's head to where the filter takes it from.
-fn with_head(request: hyper::Request<Incoming>) -> hyper::Request<Incoming> {
+fn with_head(request: hyper::Request<Incoming>, peer: IpAddr) -> hyper::Request<Incoming> {
     let (parts, body) = request.into_parts();
     let head = RequestHead {
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
+        peer,
     };
     let mut request = hyper::Request::new(body);
     request.extensions_mut().insert(Arc::new(head));

@@ -3,6 +3,7 @@
 mod admin;
 mod authorization;
 mod body;
+mod client_address;
 mod conditional;
 mod connection;
 mod cursor;
@@ -13,10 +14,12 @@ pub mod openapi;
 mod pages;
 mod problem;
 mod query;
+mod rate_limit;
 mod router;
 mod server;
 mod users;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,7 +35,9 @@ use crate::store::Store;
 use crate::telemetry::{AccessLog, HttpMetrics};
 
 pub use admin::{Admin, filter as admin_filter};
+pub use client_address::{ForwardedHeader, Network, TrustedProxies};
 pub use problem::{FieldError, Location, Problem, ProblemKind};
+pub use rate_limit::{Rate, RateLimit, RateLimitOptions};
 pub use router::{Route, Template};
 pub use server::{ConnectionLimits, serve};
 
@@ -52,6 +57,8 @@ pub struct RequestHead {
     pub uri: Uri,
     /// The headers.
     pub headers: HeaderMap,
+    /// Who has sent it: the client, or a proxy.
+    pub peer: IpAddr,
 }
 
 /// Everything a request is answered with.
@@ -68,6 +75,8 @@ pub struct Api {
     pub authenticator: Option<Authenticator>,
     /// The longest a request's body may take to arrive.
     pub body_timeout: Duration,
+    /// Limits each client's requests, when that is asked for.
+    pub rate_limit: Option<RateLimit>,
     /// Counts requests.
     pub metrics: Arc<HttpMetrics>,
     /// Writes a line for each request, when the log level asks for it.
@@ -115,6 +124,9 @@ impl Api {
         route: Option<Route<'_>>,
         body: impl Stream<Item = Result<B, warp::Error>> + Send,
     ) -> Result<Response, Problem> {
+        if let Some(limit) = &self.rate_limit {
+            limit.check(head)?;
+        }
         if head
             .uri
             .path_and_query()

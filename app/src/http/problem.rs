@@ -1,6 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457). Internal causes are logged, never sent.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -10,7 +11,7 @@ use super::Response;
 use crate::store::StoreError;
 
 /// Seconds after which a client may try again when the database is away.
-const RETRY_AFTER: &str = "1";
+const RETRY_AFTER: u64 = 1;
 
 /// The kinds of problem there are. Each has a stable `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub enum ProblemKind {
     UriTooLong,
     /// The body is not JSON, or encoded.
     UnsupportedMediaType,
+    /// The client sends too many requests.
+    TooManyRequests,
     /// The database cannot answer now.
     DatabaseUnavailable,
     /// The issuer's keys are not known yet.
@@ -115,6 +118,11 @@ impl ProblemKind {
                 "unsupported-media-type",
                 "The request body must be plain application/json",
             ),
+            Self::TooManyRequests => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-requests",
+                "The client sends too many requests",
+            ),
             Self::DatabaseUnavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "database-unavailable",
@@ -159,6 +167,8 @@ pub struct Problem {
     errors: Vec<FieldError>,
     allow: Option<&'static str>,
     challenge: Option<HeaderValue>,
+    /// Seconds after which the client may try again.
+    retry_after: Option<u64>,
 }
 
 /// An error (RFC 9457).
@@ -195,6 +205,7 @@ impl Problem {
             errors: Vec::new(),
             allow: None,
             challenge: None,
+            retry_after: None,
         }
     }
 
@@ -238,6 +249,16 @@ impl Problem {
         }
     }
 
+    /// 429 that says how long to wait.
+    pub fn too_many_requests(wait: Duration) -> Self {
+        // Whole seconds, and never too few.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(ProblemKind::TooManyRequests)
+        }
+    }
+
     fn at(kind: ProblemKind, location: Location, detail: Cow<'static, str>) -> Self {
         let errors = vec![FieldError {
             detail: detail.clone(),
@@ -249,6 +270,7 @@ impl Problem {
             errors,
             allow: None,
             challenge: None,
+            retry_after: None,
         }
     }
 
@@ -281,8 +303,8 @@ impl Problem {
             // The rest of the body may still come: nothing after it could be told apart.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -299,6 +321,7 @@ impl From<StoreError> for Problem {
         };
         Self {
             detail: Some(detail.into()),
+            retry_after: Some(RETRY_AFTER),
             ..Self::new(ProblemKind::DatabaseUnavailable)
         }
     }
@@ -337,6 +360,16 @@ mod tests {
         assert_eq!(parts.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(parts.headers["retry-after"], "1");
         assert!(!body.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn too_fast_clients_are_told_whole_seconds_that_are_enough() {
+        for (wait, seconds) in [(1, "1"), (1_000, "1"), (1_001, "2")] {
+            let (parts, body) = parts(Problem::too_many_requests(Duration::from_millis(wait)));
+            assert_eq!(parts.status, StatusCode::TOO_MANY_REQUESTS);
+            assert_eq!(parts.headers["retry-after"], seconds);
+            assert_eq!(body["type"], "/problems/too-many-requests");
+        }
     }
 
     #[test]

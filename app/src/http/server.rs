@@ -1,6 +1,7 @@
 //! The accept loop. warp's own server sets no TCP_NODELAY, no header timeout, no connection limit
 //! and no deadline for draining.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,13 +49,14 @@ pub async fn serve<F>(
             () = phase.reached(Phase::Stopping) => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let Some((stream, slot)) = accepted else {
+        let Some((stream, peer, slot)) = accepted else {
             continue;
         };
         let connection = Connection {
             _slot: slot,
             builder: builder.clone(),
             idle_timeout: limits.header_timeout,
+            peer,
             phase: phase.clone(),
         };
         let (filter, open) = (filter.clone(), open.clone());
@@ -96,11 +98,11 @@ fn connection_builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor>
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     // The semaphore is never closed.
     let slot = slots.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, peer)) => Some((stream, peer.ip(), slot)),
         Err(error) => {
             tracing::warn!(%error, "cannot accept a connection");
             // Out of file descriptors, most likely: they come back only with time.

@@ -58,7 +58,7 @@ impl Precondition {
         let (dates, listed) = match (self.listed, other.listed) {
             (false, false) => ([self.dates, other.dates].concat(), false),
             (true, _) => (filter(self.dates, &other), true),
-            (false, true) => (filter(other.dates.clone(), &self), true),
+            (false, true) => (filter(other.dates, &self), true),
         };
         Self {
             absent,

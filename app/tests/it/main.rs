@@ -13,6 +13,7 @@ mod friends;
 mod lifecycle;
 mod migrate;
 mod oidc;
+mod rate_limit;
 mod seed;
 mod serving;
 mod support;

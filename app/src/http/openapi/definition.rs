@@ -70,9 +70,13 @@ struct Definition;
 const HEAD_TOO_LARGE: &str = "431";
 
 /// What any request may be answered with, whatever it asks for.
-const ANYWHERE: [(&str, &str); 3] = [
+const ANYWHERE: [(&str, &str); 4] = [
     ("414", "The path and query are over 4096 bytes"),
     (HEAD_TOO_LARGE, "The request's head is over 16 KiB; no body"),
+    (
+        "429",
+        "The client sends too many requests; `Retry-After` says when to try again",
+    ),
     (
         "503",
         "The database cannot answer, or tokens cannot be checked now; `Retry-After` says when to try again",
