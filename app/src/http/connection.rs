@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use warp::Filter;
 
+use super::explained::Explained;
 use super::framing::FramingGuard;
 use super::{RequestHead, Response};
 use crate::lifecycle::{Phase, PhaseWatch};
@@ -80,7 +81,7 @@ impl Connection {
                 answer.await
             }
         });
-        let io = TokioIo::new(FramingGuard::new(stream));
+        let io = TokioIo::new(FramingGuard::new(Explained::new(stream)));
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let outcome = tokio::select! {
             outcome = connection.as_mut() => outcome,

@@ -7,12 +7,14 @@ mod client_address;
 mod conditional;
 mod connection;
 mod cursor;
+mod explained;
 mod framing;
 mod friends;
 mod hello;
 pub mod openapi;
 mod pages;
 mod problem;
+mod problem_pages;
 mod query;
 mod rate_limit;
 mod router;
@@ -157,6 +159,10 @@ impl Api {
             (Route::Landing, &Method::GET | &Method::HEAD) => Ok(pages::landing()),
             (Route::Docs, &Method::GET | &Method::HEAD) => Ok(pages::docs()),
             (Route::Style, &Method::GET | &Method::HEAD) => Ok(pages::style()),
+            (Route::Problems, &Method::GET | &Method::HEAD) => Ok(problem_pages::index()),
+            (Route::Problem { slug }, &Method::GET | &Method::HEAD) => {
+                problem_pages::explanation(slug)
+            }
             (Route::OpenApi, &Method::GET | &Method::HEAD) => Ok(json(openapi::DOCUMENT)),
             (Route::Users, &Method::GET | &Method::HEAD) => users::list(self, query).await,
             (Route::Friends { username }, &Method::GET | &Method::HEAD) => {

@@ -39,7 +39,8 @@ pub fn style() -> Response {
     )
 }
 
-fn html(body: Bytes) -> Response {
+/// 200 with a page.
+pub fn html(body: Bytes) -> Response {
     page(body, "text/html; charset=utf-8")
 }
 
@@ -58,7 +59,7 @@ fn page(body: Bytes, content_type: &'static str) -> Response {
 }
 
 /// Text as HTML shows it; what is between backquotes as code.
-fn text(text: &str) -> String {
+pub fn text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for (index, part) in text.split('`').enumerate() {
         let part = part

@@ -42,6 +42,10 @@ pub enum ProblemKind {
     BodyTooLarge,
     /// The path and query are over the limit.
     UriTooLong,
+    /// The request's head is over the limit.
+    HeadTooLarge,
+    /// The request's head cannot be read.
+    MalformedRequest,
     /// The body is not JSON, or encoded.
     UnsupportedMediaType,
     /// The client sends too many requests.
@@ -53,8 +57,28 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// All of them, in the order of their status.
+    pub const ALL: [Self; 16] = [
+        Self::InvalidUsername,
+        Self::InvalidBody,
+        Self::InvalidQuery,
+        Self::SelfFriendship,
+        Self::MalformedRequest,
+        Self::NotFound,
+        Self::UnknownUser,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::PreconditionFailed,
+        Self::BodyTooLarge,
+        Self::UriTooLong,
+        Self::UnsupportedMediaType,
+        Self::TooManyRequests,
+        Self::HeadTooLarge,
+        Self::DatabaseUnavailable,
+    ];
+
     /// Status, the end of the `type`, and the title.
-    fn describe(self) -> (StatusCode, &'static str, &'static str) {
+    pub fn describe(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::InvalidUsername => (
                 StatusCode::BAD_REQUEST,
@@ -112,6 +136,16 @@ impl ProblemKind {
                 StatusCode::URI_TOO_LONG,
                 "uri-too-long",
                 "The request target is over the limit",
+            ),
+            Self::HeadTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head-too-large",
+                "The request's head is over the limit",
+            ),
+            Self::MalformedRequest => (
+                StatusCode::BAD_REQUEST,
+                "malformed-request",
+                "The request is not sound HTTP",
             ),
             Self::UnsupportedMediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -19,6 +19,13 @@ pub enum Route<'a> {
     OpenApi,
     /// `/style.css`
     Style,
+    /// `/problems`
+    Problems,
+    /// `/problems/{problem}`
+    Problem {
+        /// The end of a problem's type, not checked.
+        slug: &'a str,
+    },
     /// `/users`
     Users,
     /// `/users/{username}/friends`
@@ -62,6 +69,10 @@ pub enum Template {
     OpenApi,
     /// `/style.css`
     Style,
+    /// `/problems`
+    Problems,
+    /// `/problems/{problem}`
+    Problem,
     /// Every path that the API does not know.
     Unmatched,
 }
@@ -75,12 +86,16 @@ impl<'a> Route<'a> {
                 .filter(given)
                 .map(|username| Self::Hello { username });
         }
+        if let Some(slug) = path.strip_prefix("/problems/") {
+            return Some(slug).filter(given).map(|slug| Self::Problem { slug });
+        }
         let Some(path) = path.strip_prefix("/users/") else {
             return match path {
                 "/" => Some(Self::Landing),
                 "/docs" => Some(Self::Docs),
                 "/openapi.json" => Some(Self::OpenApi),
                 "/style.css" => Some(Self::Style),
+                "/problems" => Some(Self::Problems),
                 "/users" => Some(Self::Users),
                 _ => None,
             };
@@ -117,6 +132,8 @@ impl<'a> Route<'a> {
             Self::Docs => Template::Docs,
             Self::OpenApi => Template::OpenApi,
             Self::Style => Template::Style,
+            Self::Problems => Template::Problems,
+            Self::Problem { .. } => Template::Problem,
             Self::Users => Template::Users,
             Self::Friends { .. } => Template::Friends,
             Self::FriendBirthdays { .. } => Template::FriendBirthdays,
@@ -127,7 +144,7 @@ impl<'a> Route<'a> {
 
 impl Template {
     /// All of them, in the order of [`Template::index`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Hello,
         Self::Users,
         Self::Friends,
@@ -137,6 +154,8 @@ impl Template {
         Self::Docs,
         Self::OpenApi,
         Self::Style,
+        Self::Problems,
+        Self::Problem,
         Self::Unmatched,
     ];
 
@@ -157,6 +176,8 @@ impl Template {
             Self::Docs => "/docs",
             Self::OpenApi => "/openapi.json",
             Self::Style => "/style.css",
+            Self::Problems => "/problems",
+            Self::Problem => "/problems/{problem}",
             Self::Unmatched => "unmatched",
         }
     }
@@ -171,7 +192,9 @@ impl Template {
             | Self::Landing
             | Self::Docs
             | Self::OpenApi
-            | Self::Style => "GET, HEAD, OPTIONS",
+            | Self::Style
+            | Self::Problems
+            | Self::Problem => "GET, HEAD, OPTIONS",
             Self::Unmatched => "",
         }
     }
@@ -196,6 +219,8 @@ mod tests {
             ("/", Route::Landing),
             ("/docs", Route::Docs),
             ("/openapi.json", Route::OpenApi),
+            ("/problems", Route::Problems),
+            ("/problems/x", Route::Problem { slug: "x" }),
             ("/users", Route::Users),
             ("/users/a/friends", Route::Friends { username }),
             (
@@ -213,6 +238,8 @@ mod tests {
             assert_eq!(Route::find(path), Some(route), "{path}");
         }
         for path in [
+            "/problems/",
+            "/problems/x/",
             "/users/",
             "/users/a",
             "/users/a/",

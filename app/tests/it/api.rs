@@ -332,10 +332,15 @@ fn refuses_large_requests(app: &App) {
         200
     );
     let large = "x".repeat(64 << 10);
-    assert_eq!(
-        app.request("GET", "/hello/alice", &[("x-large", &large)], b"")
-            .status,
-        431
+    problem(
+        &app.request("GET", "/hello/alice", &[("x-large", &large)], b""),
+        431,
+        "head-too-large",
+    );
+    problem(
+        &app.get(&format!("/hello/{}", "x".repeat(70_000))),
+        431,
+        "head-too-large",
     );
     // Refused before anything is sent.
     let mut connection = Connection::open(app.api);

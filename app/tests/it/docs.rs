@@ -45,3 +45,22 @@ fn tells_what_it_can_do_and_needs_nothing_from_elsewhere() {
             .contains("/users/{username}/friends/birthdays")
     );
 }
+
+#[test]
+fn the_type_of_a_problem_leads_to_its_explanation() {
+    let app = App::sqlite();
+    let kind = app.get("/hello/alice").json()["type"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let page = app.get(&kind);
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert!(page.header("content-security-policy").is_some());
+    assert!(page.text().contains("No such user"), "{}", page.text());
+    assert!(app.get("/problems").text().contains(&kind));
+    problem(&app.get("/problems/nonsense"), 404, "not-found");
+}

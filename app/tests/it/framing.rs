@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::problem;
 use crate::support::app::App;
 use crate::support::client::Connection;
 
@@ -10,8 +11,11 @@ use crate::support::client::Connection;
 fn raw(app: &App, bytes: &[u8]) -> (u16, bool) {
     let mut connection = Connection::open(app.api);
     connection.send(bytes).unwrap();
-    let status = connection.read(false).unwrap().status;
-    (status, connection.is_closed())
+    let answer = connection.read(false).unwrap();
+    if answer.json()["type"] != "/problems/invalid-body" {
+        problem(&answer, 400, "malformed-request");
+    }
+    (answer.status, connection.is_closed())
 }
 
 #[test]

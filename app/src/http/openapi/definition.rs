@@ -66,13 +66,10 @@ pub enum StateFilter {
 )]
 struct Definition;
 
-/// The one error that is answered before there is a whole request.
-const HEAD_TOO_LARGE: &str = "431";
-
 /// What any request may be answered with, whatever it asks for.
 const ANYWHERE: [(&str, &str); 4] = [
     ("414", "The path and query are over 4096 bytes"),
-    (HEAD_TOO_LARGE, "The request's head is over 16 KiB; no body"),
+    ("431", "The request's head is over 16 KiB"),
     (
         "429",
         "The client sends too many requests; `Retry-After` says when to try again",
@@ -115,8 +112,7 @@ pub fn document() -> Document {
                 responses.insert(status.into(), response.into());
             }
             for (status, response) in responses {
-                let explained = status.as_str() >= "400" && status != HEAD_TOO_LARGE;
-                if let (true, RefOr::T(response)) = (explained, response) {
+                if let (true, RefOr::T(response)) = (status.as_str() >= "400", response) {
                     with_problem(response);
                 }
             }
@@ -189,6 +185,8 @@ mod tests {
             Template::Docs,
             Template::OpenApi,
             Template::Style,
+            Template::Problems,
+            Template::Problem,
             Template::Unmatched,
         ];
         for template in Template::ALL {
@@ -252,8 +250,7 @@ mod tests {
                 assert!(responses.contains_key("503"));
                 for (status, response) in responses {
                     let problem = &response["content"]["application/problem+json"];
-                    let explained = status.as_str() >= "400" && status != HEAD_TOO_LARGE;
-                    assert_eq!(problem.is_object(), explained, "{status}");
+                    assert_eq!(problem.is_object(), status.as_str() >= "400", "{status}");
                 }
             }
         }
