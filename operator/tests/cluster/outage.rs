@@ -1,4 +1,4 @@
-//! The operator's process while the API server is really away.
+//! The operator's process: while the API server is really away, and killed.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::{
+    converge::everything,
     process::Operator,
     server::Server,
     world::{World, eventually},
@@ -68,4 +69,26 @@ async fn edit(world: &World, name: &str) {
             .ok()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_at_rest_is_replaced_without_a_single_write() {
+    let server = Server::start();
+    let world = World::on(&server, "replaced").await;
+    let operator = Operator::start(&server);
+    for index in 0..5 {
+        world.apply(&format!("demo-{index}"), everything()).await;
+    }
+    for index in 0..5 {
+        world.ready(&format!("demo-{index}")).await;
+    }
+    drop(operator);
+    let operator = Operator::start(&server);
+    eventually("it has looked at every resource", || async {
+        (operator.metrics().reconciles() >= 5).then_some(())
+    })
+    .await;
+    // Whatever it might do late.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(operator.metrics().writes(), 0);
 }
