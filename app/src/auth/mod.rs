@@ -76,6 +76,10 @@ impl Authenticator {
     /// Begins to fetch the issuer's keys, in the background and for as long as the process lives.
     pub fn start(config: OidcConfig, metrics: Arc<OidcMetrics>) -> Self {
         ring_provider::install();
+        tracing::info!(issuer = config.issuer, "writing needs a token");
+        if config.issuer_url.scheme() != "https" {
+            tracing::warn!("the issuer is reached without TLS");
+        }
         let rules = Rules::new(&config);
         let issuer = Issuer::new(config);
         Self {
