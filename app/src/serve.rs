@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::auth::Authenticator;
 use crate::config::ServeConfig;
 use crate::domain::{Calendar, SystemClock};
-use crate::http::{self, Admin, Api, ConnectionLimits, RateLimit};
+use crate::http::{self, Admin, Api, ConnectionLimits, RateLimit, Tls, TlsError};
 use crate::lifecycle::{self, Phase, Signal};
 use crate::migrate::MigrationError;
 use crate::store::{
@@ -41,6 +41,9 @@ pub enum ServeError {
     /// The embedded database cannot be opened.
     #[error("cannot open the embedded database: {0}")]
     Embedded(#[from] MigrationError),
+    /// The certificate cannot be used.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The system refuses threads or signals.
     #[error("{0}")]
     System(#[from] io::Error),
@@ -53,6 +56,7 @@ pub enum ServeError {
 pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> {
     init_logging(sink, config.log_level, config.log_format);
     raise_file_limit();
+    let tls = config.tls.clone().map(Tls::start).transpose()?;
     let listener = listen(config.listen).await?;
     let admin_listener = listen(config.admin_listen).await?;
     let metrics = Arc::new(Metrics::default());
@@ -104,6 +108,7 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
         admin_listener,
         http::admin_filter(admin),
         admin_limits,
+        None,
         admin_phase,
         Gauge::default(),
     ));
@@ -111,6 +116,7 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
         listener,
         http::api_filter(api),
         limits,
+        tls,
         phase,
         metrics.http.connections.clone(),
     ));

@@ -125,6 +125,13 @@ pub struct ServeArgs {
         default_value = "x-forwarded-for"
     )]
     pub forwarded_header: String,
+    /// A file with the API's certificate and those that vouch for it, in PEM. With it, and its
+    /// key, the API speaks TLS; both are read again when they change.
+    #[arg(long, env = "HELLO_TLS_CERTIFICATE_FILE")]
+    pub tls_certificate_file: Option<PathBuf>,
+    /// A file with the certificate's private key, in PEM.
+    #[arg(long, env = "HELLO_TLS_KEY_FILE")]
+    pub tls_key_file: Option<PathBuf>,
 }
 
 /// Who may write: everybody, unless an issuer is named.

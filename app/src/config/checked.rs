@@ -15,7 +15,7 @@ use super::args::LogArgs;
 use super::{BackupArgs, DatabaseArgs, MigrateArgs, Secret, SeedArgs, ServeArgs};
 use crate::auth::OidcConfig;
 use crate::domain::{LeapDay, UsernameRule};
-use crate::http::RateLimitOptions;
+use crate::http::{RateLimitOptions, TlsFiles};
 use crate::roles::RolePasswords;
 use crate::store::{DatabaseUrlSource, Pooler};
 use crate::telemetry::LogFormat;
@@ -129,7 +129,7 @@ impl ConfigErrors {
 }
 
 /// An empty variable counts as not set.
-fn non_empty_path(path: Option<&Path>) -> Option<&Path> {
+pub(super) fn non_empty_path(path: Option<&Path>) -> Option<&Path> {
     path.filter(|path| !path.as_os_str().is_empty())
 }
 
@@ -176,6 +176,8 @@ pub struct ServeConfig {
     pub body_timeout: Duration,
     /// What each client may do, when that is limited.
     pub rate_limit: Option<RateLimitOptions>,
+    /// The API's certificate, when it speaks TLS.
+    pub tls: Option<TlsFiles>,
 }
 
 impl TryFrom<&ServeArgs> for ServeConfig {
@@ -210,6 +212,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         let header_timeout = errors.duration("HELLO_HEADER_TIMEOUT", &args.header_timeout);
         let body_timeout = errors.duration("HELLO_BODY_TIMEOUT", &args.body_timeout);
         let rate_limit = errors.rate_limit(args);
+        let tls = errors.tls(args);
         let config = (|| {
             let (log_level, log_format) = log?;
             Some(Self {
@@ -233,6 +236,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 header_timeout: header_timeout?,
                 body_timeout: body_timeout?,
                 rate_limit,
+                tls,
             })
         })();
         errors.finish(config)

@@ -4,6 +4,7 @@ mod args;
 mod checked;
 mod rate_limit;
 mod secret;
+mod tls;
 
 pub use args::{
     BackupArgs, Cli, Command, DatabaseArgs, HealthcheckArgs, MigrateArgs, OidcArgs, SeedArgs,

@@ -11,12 +11,14 @@ use hyper::service::Service as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use warp::Filter;
 
 use super::explained::Explained;
 use super::framing::FramingGuard;
+use super::tls::Tls;
 use super::{RequestHead, Response};
 use crate::lifecycle::{Phase, PhaseWatch};
 
@@ -61,15 +63,32 @@ impl Drop for Ending {
 }
 
 impl Connection {
-    /// Answers the connection's requests with `filter` until the client leaves, goes silent, or
-    /// the service stops.
-    pub async fn run<F>(mut self, stream: TcpStream, filter: F)
+    /// Does the TLS handshake first, within the time that a head may take.
+    pub async fn run_tls<F>(mut self, tls: Tls, stream: TcpStream, filter: F)
     where
         F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
         F::Future: Send,
     {
-        // Without it, answers wait for the client's delayed acknowledgement.
-        let _ = stream.set_nodelay(true);
+        let handshake = tokio::time::timeout(self.idle_timeout, tls.accept(stream));
+        let outcome = tokio::select! {
+            outcome = handshake => outcome,
+            () = self.phase.reached(Phase::Stopping) => return,
+        };
+        match outcome {
+            Ok(Ok(stream)) => self.run(stream, filter).await,
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
+            Err(_) => tracing::debug!("closed a silent connection"),
+        }
+    }
+
+    /// Answers the connection's requests with `filter` until the client leaves, goes silent, or
+    /// the service stops.
+    pub async fn run<F, S>(mut self, stream: S, filter: F)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
+        F::Future: Send,
+    {
         let activity = Arc::new(Activity::default());
         let inner = TowerToHyperService::new(warp::service(filter));
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {

@@ -19,6 +19,7 @@ mod query;
 mod rate_limit;
 mod router;
 mod server;
+mod tls;
 mod users;
 
 use std::net::IpAddr;
@@ -42,6 +43,7 @@ pub use problem::{FieldError, Location, Problem, ProblemKind};
 pub use rate_limit::{Rate, RateLimit, RateLimitOptions};
 pub use router::{Route, Template};
 pub use server::{ConnectionLimits, serve};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 /// An answer.
 pub type Response = http::Response<Bytes>;

@@ -58,12 +58,14 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them, in the order of their status.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidUsername,
         Self::InvalidBody,
         Self::InvalidQuery,
         Self::SelfFriendship,
         Self::MalformedRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
         Self::NotFound,
         Self::UnknownUser,
         Self::MethodNotAllowed,
@@ -75,6 +77,7 @@ impl ProblemKind {
         Self::TooManyRequests,
         Self::HeadTooLarge,
         Self::DatabaseUnavailable,
+        Self::IssuerUnavailable,
     ];
 
     /// Status, the end of the `type`, and the title.

@@ -69,6 +69,14 @@ fn meaning(kind: ProblemKind) -> &'static str {
             "A parameter is unknown, given twice, or out of its range; `errors` names it."
         }
         ProblemKind::SelfFriendship => "Both names of the path are the same user's.",
+        ProblemKind::Unauthorized => {
+            "Writing needs a valid token in the header `Authorization: Bearer`. \
+             `WWW-Authenticate` says what is wrong with the one that was sent."
+        }
+        ProblemKind::Forbidden => {
+            "The token is valid, but speaks for another user, and holds no scope that allows to \
+             write every user."
+        }
         ProblemKind::NotFound => {
             "The path is not one of the API's. Paths are exact: no slash at the end, none twice."
         }
@@ -103,6 +111,10 @@ fn meaning(kind: ProblemKind) -> &'static str {
         ProblemKind::DatabaseUnavailable => {
             "The request may be fine, but the database does not answer. `Retry-After` says how \
              many seconds to wait. A write may have been made or not: sending it again is safe."
+        }
+        ProblemKind::IssuerUnavailable => {
+            "The keys that tokens are checked with could not be read from their issuer yet. \
+             `Retry-After` says how many seconds to wait; nothing was written."
         }
     }
 }

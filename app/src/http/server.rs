@@ -14,6 +14,7 @@ use warp::Filter;
 
 use super::Response;
 use super::connection::Connection;
+use super::tls::Tls;
 use crate::lifecycle::{Phase, PhaseWatch};
 
 /// What one listener grants its clients.
@@ -36,6 +37,7 @@ pub async fn serve<F>(
     listener: TcpListener,
     filter: F,
     limits: ConnectionLimits,
+    tls: Option<Tls>,
     mut phase: PhaseWatch,
     open: Gauge,
 ) where
@@ -59,10 +61,16 @@ pub async fn serve<F>(
             peer,
             phase: phase.clone(),
         };
-        let (filter, open) = (filter.clone(), open.clone());
+        let (filter, tls, open) = (filter.clone(), tls.clone(), open.clone());
         tokio::spawn(async move {
             open.inc();
-            connection.run(stream, filter).await;
+            // Without it, answers wait for the client's delayed acknowledgement.
+            let _ = stream.set_nodelay(true);
+            match tls {
+                None => connection.run(stream, filter).await,
+                // In a box of its own, so that connections without it take no memory for it.
+                Some(tls) => Box::pin(connection.run_tls(tls, stream, filter)).await,
+            }
             open.dec();
         });
     }

@@ -1,14 +1,17 @@
-//! Connections: many, idle, HTTP/2.
+//! Connections: many, idle, encrypted, HTTP/2.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::CertificateDer;
 
-use crate::support::app::App;
+use crate::support::app::{App, command};
 use crate::support::client::Connection;
 use crate::support::eventually;
 
@@ -132,4 +135,162 @@ fn ten_thousand_idle_connections_hurt_nobody() {
     println!("memory of an idle connection: {each} bytes");
     // hyper reads into 8 KiB; the rest is the connection's state and its task.
     assert!(each < 24 << 10, "{each} bytes a connection");
+}
+
+/// Writes a new certificate for `localhost` and its key; returns the certificate.
+fn certify(folder: &Path) -> CertificateDer<'static> {
+    let new = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("tls.key"), new.signing_key.serialize_pem()).unwrap();
+    std::fs::write(folder.join("tls.crt"), new.cert.pem()).unwrap();
+    new.cert.der().clone()
+}
+
+/// A client that trusts only `certificate`.
+fn trusting(certificate: &CertificateDer<'static>) -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// A TLS connection that trusts only `certificate`.
+fn connect(
+    app: &App,
+    certificate: &CertificateDer<'static>,
+) -> std::io::Result<rustls::StreamOwned<rustls::ClientConnection, TcpStream>> {
+    let name = "localhost".try_into().unwrap();
+    let session = rustls::ClientConnection::new(Arc::new(trusting(certificate)), name).unwrap();
+    let mut stream = rustls::StreamOwned::new(session, TcpStream::connect(app.api)?);
+    exchange(&mut stream)?;
+    Ok(stream)
+}
+
+/// One request; fails when it is not answered with 404.
+fn exchange(stream: &mut (impl Read + Write)) -> std::io::Result<()> {
+    stream.write_all(b"GET /hello/alice HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        let mut bytes = [0; 1024];
+        match stream.read(&mut bytes)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            length => answer.extend(&bytes[..length]),
+        }
+    }
+    assert!(
+        answer.starts_with(b"HTTP/1.1 404"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    Ok(())
+}
+
+#[test]
+fn certificates_are_replaced_without_dropping_a_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = certify(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let app = App::ready(&[
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("HELLO_TLS_CERTIFICATE_FILE", &path("tls.crt")),
+        ("HELLO_TLS_KEY_FILE", &path("tls.key")),
+    ]);
+    let mut open = connect(&app, &first).unwrap();
+    let second = certify(folder.path());
+    eventually(
+        "the new certificate is served",
+        Duration::from_secs(10),
+        || connect(&app, &second).is_ok(),
+    );
+    assert!(connect(&app, &first).is_err());
+    exchange(&mut open).unwrap();
+    // What is of no use is not taken over.
+    std::fs::write(path("tls.crt"), "nonsense").unwrap();
+    eventually("the log tells", Duration::from_secs(10), || {
+        app.log().contains("keeping the old certificate")
+    });
+    connect(&app, &second).unwrap();
+    exchange(&mut open).unwrap();
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    certify(folder.path());
+    let serve = |certificate: &Path, key: Option<&Path>| {
+        let output = command(&["serve"])
+            .env("DATABASE_URL", "sqlite::memory:")
+            .env("HELLO_LISTEN", "127.0.0.1:0")
+            .env("HELLO_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("HELLO_TLS_CERTIFICATE_FILE", certificate)
+            .envs(key.map(|key| ("HELLO_TLS_KEY_FILE", key)))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    assert!(serve(Path::new("/nonexistent"), Some(&key)).contains("/nonexistent"));
+    assert!(serve(&certificate, None).contains("go together"));
+    assert!(serve(&certificate, Some(&certificate)).contains("tls.crt"));
+    let other = tempfile::tempdir().unwrap();
+    certify(other.path());
+    assert!(serve(&certificate, Some(&other.path().join("tls.key"))).contains("cannot be used"));
+}
+
+#[test]
+fn clients_that_do_not_greet_by_tls_are_let_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = certify(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let app = App::ready(&[
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("HELLO_TLS_CERTIFICATE_FILE", &path("tls.crt")),
+        ("HELLO_TLS_KEY_FILE", &path("tls.key")),
+        ("HELLO_HEADER_TIMEOUT", "300ms"),
+    ]);
+    let silent = Connection::open(app.api);
+    let mut plain = Connection::open(app.api);
+    plain
+        .send(b"GET /hello/alice HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    connect(&app, &certificate).unwrap();
+    for mut connection in [silent, plain] {
+        // Closed, with or without an alert.
+        let _ = connection.read(false);
+        assert!(connection.is_closed());
+    }
+    connect(&app, &certificate).unwrap();
+}
+
+#[tokio::test]
+async fn http2_is_agreed_on_by_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = certify(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let app = App::ready(&[
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("HELLO_TLS_CERTIFICATE_FILE", &path("tls.crt")),
+        ("HELLO_TLS_KEY_FILE", &path("tls.key")),
+    ]);
+    let mut config = trusting(&certificate);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = tokio::net::TcpStream::connect(app.api).await.unwrap();
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect("localhost".try_into().unwrap(), stream)
+        .await
+        .unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let request = hyper::Request::get("https://localhost/hello/alice")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 404);
 }
