@@ -1,16 +1,17 @@
 //! Conditional requests (RFC 9110, section 13): entity tags of greetings, and the headers that
 //! compare them.
 //!
-//! A greeting follows from the date of birth, the day and the rule for 29 February; its tag names
-//! these three. So the state that a client has seen can be read back from the tag, and the store
-//! can compare it in the statement that writes.
+//! A greeting follows from the birthday, the day and the rule for 29 February; its tag names
+//! these three, and nothing that the greeting does not tell: the year of birth stays secret. So the
+//! state that a client has seen can be read back from the tag, and the store can compare it in the
+//! statement that writes.
 
-use chrono::{Datelike, NaiveDate};
+use chrono::Datelike;
 use http::header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{StatusCode, header};
 
 use super::{Problem, ProblemKind, Response, no_content};
-use crate::domain::{DateOfBirth, LeapDay, Today};
+use crate::domain::{DateOfBirth, LeapDay, MonthDay, Today};
 use crate::store::Precondition;
 
 /// Makes and reads the tags of one day.
@@ -34,32 +35,31 @@ enum Wanted<'a> {
 }
 
 impl Tags {
-    /// The tag of the greeting of somebody born then, with its quotes.
-    fn tag(self, born: DateOfBirth) -> String {
+    /// The tag of the greeting of somebody with this birthday, with its quotes.
+    fn tag(self, day: MonthDay) -> String {
         let rule = match self.leap_day {
             LeapDay::Feb28 => "feb28",
             LeapDay::Mar1 => "mar1",
         };
         format!(
-            "\"{:x}-{:x}-{rule}\"",
-            born.as_date().num_days_from_ce(),
+            "\"{:04}-{:x}-{rule}\"",
+            day.number(),
             self.today.date.num_days_from_ce()
         )
     }
 
-    /// The date of birth whose greeting has the tag with this inside today.
-    fn born(self, inside: &str) -> Option<DateOfBirth> {
-        let (days, _) = inside.split_once('-')?;
-        let days = i32::from_str_radix(days, 16).ok()?;
-        let born = DateOfBirth::from_stored(NaiveDate::from_num_days_from_ce_opt(days)?);
+    /// The birthday whose greeting has the tag with this inside today.
+    fn day(self, inside: &str) -> Option<MonthDay> {
+        let (number, _) = inside.split_once('-')?;
+        let day = MonthDay::from_number(number.parse().ok()?)?;
         // Numbers can be written in many ways, tags in one.
-        (self.tag(born).trim_matches('"') == inside).then_some(born)
+        (self.tag(day).trim_matches('"') == inside).then_some(day)
     }
 
-    fn dates(self, insides: &[&str]) -> Vec<DateOfBirth> {
+    fn days(self, insides: &[&str]) -> Vec<MonthDay> {
         insides
             .iter()
-            .filter_map(|inside| self.born(inside))
+            .filter_map(|inside| self.day(inside))
             .collect()
     }
 
@@ -92,7 +92,7 @@ impl Tags {
             self.today.seconds_left
         );
         for (name, value) in [
-            (header::ETAG, self.tag(born)),
+            (header::ETAG, self.tag(MonthDay::of(born.as_date()))),
             (header::CACHE_CONTROL, cache),
         ] {
             // Neither holds anything but printable ASCII.
@@ -109,7 +109,7 @@ impl Tags {
         let unwanted = Wanted::read(headers, &IF_NONE_MATCH).map(|unwanted| match unwanted {
             Wanted::Any => Precondition::absent(),
             Wanted::Listed(strong, weak) => {
-                Precondition::none_of(self.dates(&[strong, weak].concat()))
+                Precondition::none_of(self.days(&[strong, weak].concat()))
             }
             // Changing nothing is the safe reading of a condition that cannot be read.
             Wanted::Malformed => Precondition::one_of(Vec::new()),
@@ -124,16 +124,17 @@ impl Tags {
     fn if_match(self, wanted: &Wanted<'_>) -> Precondition {
         match wanted {
             Wanted::Any => Precondition::exists(),
-            Wanted::Listed(strong, _) => Precondition::one_of(self.dates(strong)),
+            Wanted::Listed(strong, _) => Precondition::one_of(self.days(strong)),
             Wanted::Malformed => Precondition::one_of(Vec::new()),
         }
     }
 
     fn is_known(self, known: &Wanted<'_>, born: DateOfBirth) -> bool {
+        let day = MonthDay::of(born.as_date());
         match known {
             Wanted::Any => true,
             Wanted::Listed(strong, weak) => {
-                self.dates(strong).contains(&born) || self.dates(weak).contains(&born)
+                self.days(strong).contains(&day) || self.days(weak).contains(&day)
             }
             Wanted::Malformed => false,
         }
@@ -191,6 +192,7 @@ fn read_list<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::NaiveDate;
     use proptest::prelude::*;
 
     fn date(text: &str) -> NaiveDate {
@@ -245,28 +247,39 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_of_one_date_one_day_and_one_rule() {
-        let born = DateOfBirth::from_stored(date("1990-01-01"));
+    fn a_tag_is_of_one_birthday_one_day_and_one_rule() {
+        let day = MonthDay::FIRST;
         let today = tags("2026-11-21");
         let other_rule = Tags {
             leap_day: LeapDay::Mar1,
             ..today
         };
-        let tag = today.tag(born);
+        let tag = today.tag(day);
         let inside = tag.trim_matches('"');
-        assert_eq!(today.born(inside), Some(born));
-        assert_eq!(tags("2026-11-22").born(inside), None);
-        assert_eq!(other_rule.born(inside), None);
+        assert_eq!(today.day(inside), Some(day));
+        assert_eq!(tags("2026-11-22").day(inside), None);
+        assert_eq!(other_rule.day(inside), None);
         for other in [
-            inside.to_uppercase(),
+            inside.replace("feb28", "FEB28"),
             format!("0{inside}"),
             format!("+{inside}"),
             format!("{inside} "),
             inside.replace("feb28", ""),
             String::new(),
         ] {
-            assert_eq!(today.born(&other), None, "{other}");
+            assert_eq!(today.day(&other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_year_of_birth_is_not_told() {
+        let tag = |born| {
+            let born = DateOfBirth::from_stored(date(born));
+            let answer = tags("2026-11-21").answer(&HeaderMap::new(), born, no_content());
+            answer.unwrap().headers()[header::ETAG].clone()
+        };
+        assert_eq!(tag("1990-01-01"), tag("2001-01-01"));
+        assert_ne!(tag("1990-01-01"), tag("1990-01-02"));
     }
 
     #[test]

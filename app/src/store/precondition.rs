@@ -1,27 +1,25 @@
 //! What must be stored for a change to be made. The comparison is part of the statement that
 //! writes: nobody gets between the two.
 
-use chrono::NaiveDate;
-
-use crate::domain::DateOfBirth;
+use crate::domain::{DateOfBirth, MonthDay};
 
 /// States of a user under which a change is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Precondition {
     /// Whether there may be no such user.
     pub absent: bool,
-    /// Dates of birth, of which the user may or may not have one.
-    pub dates: Vec<DateOfBirth>,
-    /// Whether the dates are those that the user may have, rather than those that it may not.
+    /// Birthdays, of which the user may or may not have one.
+    pub days: Vec<MonthDay>,
+    /// Whether the days are those that the user may have, rather than those that it may not.
     pub listed: bool,
 }
 
 impl Precondition {
-    /// The user has one of these dates of birth.
-    pub fn one_of(dates: Vec<DateOfBirth>) -> Self {
+    /// The user has one of these birthdays.
+    pub fn one_of(days: Vec<MonthDay>) -> Self {
         Self {
             absent: false,
-            dates,
+            days,
             listed: true,
         }
     }
@@ -42,11 +40,11 @@ impl Precondition {
         }
     }
 
-    /// The user has none of these dates of birth, or there is no such user.
-    pub fn none_of(dates: Vec<DateOfBirth>) -> Self {
+    /// The user has none of these birthdays, or there is no such user.
+    pub fn none_of(days: Vec<MonthDay>) -> Self {
         Self {
             absent: true,
-            dates,
+            days,
             listed: false,
         }
     }
@@ -55,14 +53,14 @@ impl Precondition {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let absent = self.absent && other.absent;
-        let (dates, listed) = match (self.listed, other.listed) {
-            (false, false) => ([self.dates, other.dates].concat(), false),
-            (true, _) => (filter(self.dates, &other), true),
-            (false, true) => (filter(other.dates, &self), true),
+        let (days, listed) = match (self.listed, other.listed) {
+            (false, false) => ([self.days, other.days].concat(), false),
+            (true, _) => (filter(self.days, &other), true),
+            (false, true) => (filter(other.days, &self), true),
         };
         Self {
             absent,
-            dates,
+            days,
             listed,
         }
     }
@@ -71,35 +69,37 @@ impl Precondition {
     pub fn allows(&self, stored: Option<DateOfBirth>) -> bool {
         match stored {
             None => self.absent,
-            Some(born) => self.dates.contains(&born) == self.listed,
+            Some(born) => self.days.contains(&MonthDay::of(born.as_date())) == self.listed,
         }
     }
 
     /// Whether there is no state at all under which a change is made.
     pub fn is_never_met(&self) -> bool {
-        !self.absent && self.listed && self.dates.is_empty()
+        !self.absent && self.listed && self.days.is_empty()
     }
 
-    /// The dates as databases take them.
-    pub(super) fn stored_dates(&self) -> Vec<NaiveDate> {
-        self.dates.iter().map(|born| born.as_date()).collect()
+    /// The days as the database numbers them.
+    pub(super) fn numbers(&self) -> Vec<i16> {
+        self.days.iter().map(|day| day.number()).collect()
     }
 }
 
-fn filter(mut dates: Vec<DateOfBirth>, by: &Precondition) -> Vec<DateOfBirth> {
-    dates.retain(|born| by.allows(Some(*born)));
-    dates
+fn filter(mut days: Vec<MonthDay>, by: &Precondition) -> Vec<MonthDay> {
+    days.retain(|day| by.days.contains(day) == by.listed);
+    days
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn dates(days: &[i64]) -> Vec<DateOfBirth> {
-        let first = NaiveDate::from_ymd_opt(1990, 1, 1).unwrap();
-        days.iter()
-            .map(|day| DateOfBirth::from_stored(first + chrono::TimeDelta::days(*day)))
-            .collect()
+    fn days(numbers: &[i16]) -> Vec<MonthDay> {
+        let day = |number: &i16| MonthDay::from_number(100 + number).unwrap();
+        numbers.iter().map(day).collect()
+    }
+
+    fn born(year: i32, number: u32) -> DateOfBirth {
+        DateOfBirth::from_stored(chrono::NaiveDate::from_ymd_opt(year, 1, number).unwrap())
     }
 
     #[test]
@@ -107,14 +107,14 @@ mod tests {
         let each = [
             Precondition::exists(),
             Precondition::absent(),
-            Precondition::one_of(dates(&[])),
-            Precondition::one_of(dates(&[1, 2])),
-            Precondition::one_of(dates(&[2, 3])),
-            Precondition::none_of(dates(&[2])),
-            Precondition::none_of(dates(&[3, 1])),
+            Precondition::one_of(days(&[])),
+            Precondition::one_of(days(&[1, 2])),
+            Precondition::one_of(days(&[2, 3])),
+            Precondition::none_of(days(&[2])),
+            Precondition::none_of(days(&[3, 1])),
         ];
         let states: Vec<Option<DateOfBirth>> = std::iter::once(None)
-            .chain(dates(&[0, 1, 2, 3]).into_iter().map(Some))
+            .chain((1..=4).map(|number| Some(born(1990, number))))
             .collect();
         for one in &each {
             for other in &each {

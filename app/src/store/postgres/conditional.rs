@@ -11,26 +11,51 @@ use crate::store::Precondition;
 // Each compares under the row's lock, with the newest committed date: a writer that comes first
 // is waited for. They tell whether they came in time, and whether the change was made.
 
-const UPDATE: &str = "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
-     done AS (UPDATE users SET date_of_birth = $5 \
-         WHERE username = $1 AND (date_of_birth = ANY($3)) = $4 AND (SELECT open FROM fence) \
-         RETURNING username) \
-     SELECT open, EXISTS (SELECT FROM done) FROM fence";
+/// The day of the year as [`crate::domain::MonthDay`] numbers it.
+macro_rules! month_day {
+    ($column:literal) => {
+        concat!(
+            "((extract(month FROM ",
+            $column,
+            ") * 100 + extract(day FROM ",
+            $column,
+            "))::smallint)"
+        )
+    };
+}
 
-const UPSERT: &str = "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
+const UPDATE: &str = concat!(
+    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
+     done AS (UPDATE users SET date_of_birth = $5 \
+         WHERE username = $1 AND (",
+    month_day!("date_of_birth"),
+    " = ANY($3)) = $4 AND (SELECT open FROM fence) \
+         RETURNING username) \
+     SELECT open, EXISTS (SELECT FROM done) FROM fence"
+);
+
+const UPSERT: &str = concat!(
+    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
      done AS (INSERT INTO users AS old (username, date_of_birth) \
          SELECT $1::text, $5::date FROM fence WHERE open \
          ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth \
-         WHERE (old.date_of_birth = ANY($3)) = $4 \
+         WHERE (",
+    month_day!("old.date_of_birth"),
+    " = ANY($3)) = $4 \
          RETURNING username) \
-     SELECT open, EXISTS (SELECT FROM done) FROM fence";
+     SELECT open, EXISTS (SELECT FROM done) FROM fence"
+);
 
-const DELETE: &str = "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
+const DELETE: &str = concat!(
+    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
      done AS (DELETE FROM users \
-         WHERE username = $1 AND (date_of_birth = ANY($3)) = $4 AND (SELECT open FROM fence) \
+         WHERE username = $1 AND (",
+    month_day!("date_of_birth"),
+    " = ANY($3)) = $4 AND (SELECT open FROM fence) \
          RETURNING username) \
      SELECT open, EXISTS (SELECT FROM done) \
-         OR ($5 AND NOT EXISTS (SELECT FROM users WHERE username = $1)) FROM fence";
+         OR ($5 AND NOT EXISTS (SELECT FROM users WHERE username = $1)) FROM fence"
+);
 
 /// Sets a date of birth, or removes a user when there is none, under a condition.
 pub struct ChangeIf {
@@ -56,7 +81,7 @@ impl Statement for ChangeIf {
         let query = sqlx::query_as(statement)
             .bind(self.username.as_str())
             .bind(terms.fence)
-            .bind(self.precondition.stored_dates())
+            .bind(self.precondition.numbers())
             .bind(listed);
         let query = match self.born {
             Some(born) => query.bind(born.as_date()),
