@@ -17,7 +17,7 @@ export CARGO_TERM_COLOR := never
 export CARGO_TERM_PROGRESS_WHEN := never
 endif
 
-.PHONY: help up down check lint test test-unit test-app test-operator test-cluster test-images test-e2e \
+.PHONY: help up down check lint test test-unit test-app test-contract test-browser test-operator test-cluster test-images test-e2e \
         images cluster-up cluster-down generate bench-app bench-operator
 
 ##@ Use
@@ -54,13 +54,19 @@ generate: ## Write the generated files again (CRD YAML)
 	mv crds/helloservices.yaml.new crds/helloservices.yaml
 
 ##@ Test
-test: lint test-unit test-app test-operator test-images test-cluster test-e2e ## Every tier; what CI runs
+test: lint test-unit test-app test-contract test-browser test-operator test-images test-cluster test-e2e ## Every tier; what CI runs
 
 test-unit: ## Unit, property and golden tests: need nothing
 	cargo test --workspace --locked --lib --bins
 
 test-app: ## The real app binary over HTTP on a real PostgreSQL and on SQLite
 	PG_BIN="$$(manifests/images/postgres/fetch)/bin" cargo test --locked -p hello-app --test '*'
+
+test-contract: ## The real app binary asked whatever its OpenAPI document allows and forbids, on both stores
+	app/tests/contract/run
+
+test-browser: ## The documentation page in Chromium, with nothing else to reach
+	app/tests/contract/browser
 
 test-operator: ## The operator on a real API server (etcd and kube-apiserver, no node)
 	KUBEBUILDER_ASSETS="$$(e2e/kind/cluster kube-assets)" cargo test --locked -p hello-crds -p hello-operator --test '*'

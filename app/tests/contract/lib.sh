@@ -1,0 +1,73 @@
+# For the scripts beside it: builds the program and serves with it, on databases that end with the script.
+# shellcheck shell=bash disable=SC2034 # the scripts read what is set here
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../../.." && pwd)
+cache=${HELLO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hello}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+work=$(mktemp -d)
+# What is running, to be ended here.
+app='' postgres=''
+# PostgreSQL refuses to run as root.
+as_nobody=()
+[ "$(id -u)" -ne 0 ] || as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups --)
+
+say() { printf 'contract: %s\n' "$*"; }
+die() { say "$*" >&2; exit 1; }
+
+cleanup() {
+  [ -z "$app" ] || kill -KILL "$app" 2>/dev/null || true
+  # PostgreSQL then ends its own children too.
+  [ -z "$postgres" ] || kill -QUIT "$postgres" 2>/dev/null || true
+  wait 2>/dev/null
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+# until_true SECONDS COMMAND...
+until_true() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || return 1
+    sleep 0.05
+  done
+}
+
+# Starts a server on a free port; the database's address is then in $url.
+start_postgres() {
+  local bin data=$work/postgres port
+  bin=${PG_BIN:-$("$root/manifests/images/postgres/fetch")/bin}
+  port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  chmod 755 "$work"
+  mkdir "$data"
+  [ "$(id -u)" -ne 0 ] || chown 65534:65534 "$data"
+  "${as_nobody[@]}" "$bin/initdb" --pgdata "$data" --username postgres --auth trust --encoding UTF8 --locale C --no-sync >/dev/null
+  "${as_nobody[@]}" "$bin/postgres" -D "$data" -p "$port" -k '' -c listen_addresses=127.0.0.1 -c fsync=off >"$work/postgres.log" 2>&1 &
+  postgres=$!
+  until_true 20 "$bin/pg_isready" --host 127.0.0.1 --port "$port" || { cat "$work/postgres.log"; die "PostgreSQL does not start"; }
+  url="postgres://postgres@127.0.0.1:$port/postgres?sslmode=disable"
+}
+
+# Serves the database $url on a free port; its process is then $app, its address $address, that of its metrics $admin.
+start_app() {
+  local log=$1
+  env --ignore-environment DATABASE_URL="$url" "$binary" migrate 2>>"$log"
+  env --ignore-environment DATABASE_URL="$url" "$binary" seed --count 200 2>>"$log"
+  env --ignore-environment DATABASE_URL="$url" HELLO_LISTEN=127.0.0.1:0 HELLO_ADMIN_LISTEN=127.0.0.1:0 HELLO_DRAIN_DELAY=0s "$binary" serve 2>>"$log" &
+  app=$!
+  until_true 20 grep 'listening .* api=' "$log" || { cat "$log"; die "the app does not start"; }
+  address=$(sed -n 's/.* api=\([^ ]*\).*/\1/p' "$log")
+  admin=$(sed -n 's/.* admin=\([^ ]*\).*/\1/p' "$log")
+}
+
+ends_cleanly() {
+  kill -TERM "$app"
+  timeout 30 tail --pid "$app" -f /dev/null && wait "$app"
+}
+
+build_app() {
+  # The features are those that the other tests build it with, so that it is built once for all.
+  (cd "$root" && cargo build --quiet --locked -p hello-app --bin hello-app --test it)
+  binary=$CARGO_TARGET_DIR/debug/hello-app
+}
