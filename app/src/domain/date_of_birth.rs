@@ -125,6 +125,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
         #[test]
         fn never_panics_and_prints_back_what_it_read(text in "\\PC{0,12}|[0-9+ -]{10}") {
             if let Ok(date) = DateOfBirth::parse(&text, today()) {

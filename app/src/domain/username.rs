@@ -213,6 +213,27 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn escapes_stand_for_bytes(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..12),
+                "[a-zé李\u{301}]{0,70}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let escaped: String = bytes
+                .iter()
+                .enumerate()
+                .map(|(at, byte)| if at % 2 == 0 { format!("%{byte:02x}") } else { format!("%{byte:02X}") })
+                .collect();
+            let expected = match String::from_utf8(bytes) {
+                Ok(text) => Username::parse(&text, UsernameRule::Unicode),
+                Err(_) => Err(InvalidUsername::Encoding),
+            };
+            prop_assert_eq!(Username::from_path_segment(&escaped, UsernameRule::Unicode), expected);
+        }
+
         #[test]
         fn never_panics_and_is_stable(text in "\\PC{0,80}|[a-zA-Z%0-9]{0,80}") {
             if let Ok(name) = Username::from_path_segment(&text, UsernameRule::Unicode) {

@@ -323,7 +323,49 @@ mod tests {
         assert!(parse_date_of_birth(&deep).is_err());
     }
 
+    /// JSON documents, many of them with the field.
+    fn document() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            any::<i64>().prop_map(|number| number.to_string()),
+            Just("\"1990-01-01\"".to_owned()),
+            "\\PC{0,8}".prop_map(|text| serde_json::Value::from(text).to_string()),
+        ];
+        let key = prop_oneof![
+            Just("\"dateOfBirth\""),
+            Just("\"dateOf\\u0042irth\""),
+            Just("\"x\"")
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            let field = (key.clone(), inner.clone());
+            let field = field.prop_map(|(key, value)| format!("{key}: {value}"));
+            prop_oneof![
+                prop::collection::vec(inner, 0..4)
+                    .prop_map(|items| format!("[{}]", items.join(","))),
+                prop::collection::vec(field, 0..4)
+                    .prop_map(|fields| format!("{{{}}}", fields.join(","))),
+            ]
+        })
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn reads_what_the_library_reads(text in document(), cut in any::<prop::sample::Index>()) {
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            match (parse_date_of_birth(&text), value["dateOfBirth"].as_str()) {
+                (Ok(read), expected) => prop_assert_eq!(Some(read.as_str()), expected),
+                // The library lets the last one win; here a second one is refused.
+                (Err(_), Some(_)) => prop_assert!(text.matches("irth\":").count() > 1, "{}", text),
+                (Err(_), None) => {}
+            }
+            // Part of a document is none.
+            let end = text.char_indices().map(|(at, _)| at).nth(cut.index(text.chars().count()));
+            let part = &text[..end.unwrap_or(0)];
+            prop_assert!(!text.starts_with('{') || parse_date_of_birth(part).is_err(), "{}", part);
+        }
+
         #[test]
         fn never_panics(text in "\\PC{0,40}|\\{\"dateOfBirth\":[\\[\\]{}0-9a-z\":,]{0,20}\\}") {
             let _ = parse_date_of_birth(&text);
