@@ -10,8 +10,8 @@ use crate::{Resources, spec::default_time_zone};
 
 /// The database: exactly one of its fields.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
-#[x_kube(validation = Rule::new("has(self.managed) != has(self.external)")
-    .message("spec.database needs exactly one of managed and external"))]
+#[x_kube(validation = Rule::new("[has(self.managed), has(self.external), has(self.cloudNativePG)].exists_one(given, given)")
+    .message("spec.database needs exactly one of managed, external and cloudNativePG"))]
 #[serde(rename_all = "camelCase")]
 pub struct Database {
     /// A PostgreSQL server run by the operator.
@@ -20,6 +20,13 @@ pub struct Database {
     /// A PostgreSQL server that somebody else runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalDatabase>,
+    /// A highly available PostgreSQL run by CloudNativePG, which must be installed in the cluster.
+    #[serde(
+        rename = "cloudNativePG",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cloud_native_pg: Option<CloudNativePgDatabase>,
 }
 
 impl Default for Database {
@@ -27,6 +34,7 @@ impl Default for Database {
         Self {
             managed: Some(ManagedDatabase::default()),
             external: None,
+            cloud_native_pg: None,
         }
     }
 }
@@ -97,6 +105,32 @@ fn default_data_volume() -> Volume {
 pub struct ExternalDatabase {
     /// Secret with the address of the database.
     pub secret_ref: SecretKeyRef,
+}
+
+/// A PostgreSQL run by CloudNativePG: this operator makes its `Cluster`, and never fails over by itself.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CloudNativePgDatabase {
+    /// Number of servers: a primary and its replicas, spread over zones and nodes. From two on, a write is
+    /// acknowledged only once a replica has it too.
+    #[serde(default = "default_instances")]
+    #[schemars(range(min = 1, max = 9))]
+    pub instances: i32,
+    /// Container image of PostgreSQL 18 as CloudNativePG wants it: its tag starts with the major version.
+    /// CloudNativePG's own default when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^\S+$"))]
+    pub image: Option<String>,
+    /// The volume of each server.
+    #[serde(default = "default_data_volume")]
+    pub storage: Volume,
+    /// Resources of each server; defaults to requests of 100m CPU and 256Mi memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+const fn default_instances() -> i32 {
+    3
 }
 
 /// One key of a Secret in the same namespace.

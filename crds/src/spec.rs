@@ -37,8 +37,8 @@ use crate::{Backup, Database, Expose, HelloServiceStatus};
     validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name must be a DNS label of at most 40 characters that starts with a letter: children's names are made from it")
 )]
-#[x_kube(validation = Rule::new("has(self.database.external) == has(oldSelf.database.external)")
-    .message("spec.database cannot change between managed and external: the data would be left behind"))]
+#[x_kube(validation = Rule::new("has(self.database.external) == has(oldSelf.database.external) && has(self.database.cloudNativePG) == has(oldSelf.database.cloudNativePG)")
+    .message("spec.database cannot change between managed, external and cloudNativePG: the data would be left behind"))]
 #[serde(rename_all = "camelCase")]
 pub struct HelloServiceSpec {
     /// Container image of the API; the operator's own release when it is not given.

@@ -48,11 +48,17 @@ pub struct HelloServiceStatus {
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseStatus {
-    /// `managed` or `external`.
+    /// `managed`, `external` or `cloudNativePG`.
     pub kind: String,
     /// Claim that holds the data (managed only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_claim: Option<String>,
+    /// Servers that are ready (cloudNativePG only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_instances: Option<i32>,
+    /// Pod that takes the writes (cloudNativePG only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
 }
 
 /// Observed state of the migration Job.

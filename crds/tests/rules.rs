@@ -108,11 +108,17 @@ fn a_node_port_needs_a_service_on_nodes() {
 fn there_is_exactly_one_database() {
     accepted(json!({"database": {"managed": {}}}));
     accepted(json!({"database": {"external": {"secretRef": {"name": "db"}}}}));
+    accepted(json!({"database": {"cloudNativePG": {}}}));
     refused(json!({"database": {}}), "spec.database");
-    refused(
-        json!({"database": {"managed": {}, "external": {"secretRef": {"name": "db"}}}}),
-        "spec.database",
-    );
+    let external = json!({"secretRef": {"name": "db"}});
+    for both in [
+        json!({"managed": {}, "external": external}),
+        json!({"managed": {}, "cloudNativePG": {}}),
+        json!({"external": external, "cloudNativePG": {}}),
+        json!({"managed": {}, "external": external, "cloudNativePG": {}}),
+    ] {
+        refused(json!({"database": both}), "spec.database");
+    }
 }
 
 #[test]
@@ -130,18 +136,27 @@ fn parameters_are_settings_that_the_operator_does_not_own() {
 
 #[test]
 fn the_kind_of_database_is_for_life() {
-    let managed = json!({"database": {"managed": {}}});
-    let external = json!({"database": {"external": {"secretRef": {"name": "db"}}}});
-    assert_eq!(change(managed.clone(), managed.clone()), "");
-    assert_eq!(change(external.clone(), external.clone()), "");
-    assert!(change(managed.clone(), external.clone()).contains("spec.database"));
-    assert!(change(external, managed).contains("spec.database"));
+    let kinds = [
+        json!({"database": {"managed": {}}}),
+        json!({"database": {"external": {"secretRef": {"name": "db"}}}}),
+        json!({"database": {"cloudNativePG": {}}}),
+    ];
+    for old in &kinds {
+        for new in &kinds {
+            let refusal = change(old.clone(), new.clone());
+            assert_eq!(refusal.contains("spec.database"), old != new, "{old} {new}");
+        }
+    }
+    // A resource that names no database has a managed one.
+    let engine = json!({"database": {"cloudNativePG": {}}});
+    assert!(change(json!({}), engine).contains("spec.database"));
 }
 
 #[test]
 fn volumes_grow_and_never_shrink() {
-    for at in ["database", "backup"] {
+    for at in ["database", "engine", "backup"] {
         let sized = |size: &str| match at {
+            "engine" => json!({"database": {"cloudNativePG": {"storage": {"size": size}}}}),
             "database" => json!({"database": {"managed": {"storage": {"size": size}}}}),
             _ => {
                 json!({"backup": {"schedule": "@daily", "destination": {"volume": {"size": size}}}})

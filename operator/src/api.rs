@@ -19,6 +19,7 @@ use crate::{
     lease::Fence,
     metrics::Metrics,
     names,
+    optional::{self, Absent},
 };
 
 /// Longest time one call may take.
@@ -30,6 +31,7 @@ pub struct Cluster {
     client: Client,
     metrics: Arc<Metrics>,
     fence: Fence,
+    absent: Absent,
 }
 
 impl Cluster {
@@ -40,6 +42,7 @@ impl Cluster {
             client,
             metrics,
             fence,
+            absent: Absent::default(),
         }
     }
 
@@ -88,7 +91,7 @@ impl Cluster {
             .await
     }
 
-    /// All objects of a kind with these labels.
+    /// All objects of a kind with these labels; `None` when the cluster does not serve the kind.
     ///
     /// # Errors
     /// When the API server does not answer.
@@ -97,13 +100,22 @@ impl Cluster {
         kind: Kind,
         namespace: &str,
         selector: &str,
-    ) -> Result<Vec<DynamicObject>> {
+    ) -> Result<Option<Vec<DynamicObject>>> {
+        if self.absent.lately(kind, Instant::now()) {
+            return Ok(None);
+        }
         let api = self.api(kind, namespace);
         let parameters = ListParams::default().labels(selector);
-        let list = self
-            .call("list", || kind.to_string(), api.list(&parameters))
-            .await?;
-        Ok(list.items)
+        let list = async {
+            match api.list(&parameters).await {
+                Err(error) if kind.provider().is_some() && optional::is_absence(&error) => {
+                    self.absent.note(kind, Instant::now());
+                    Ok(None)
+                }
+                answer => answer.map(|list| Some(list.items)),
+            }
+        };
+        self.call("list", || kind.to_string(), list).await
     }
 
     /// All pods with these labels.

@@ -27,6 +27,7 @@ pub enum Kind {
     NetworkPolicy,
     Service,
     StatefulSet,
+    Cluster,
     Job,
     Deployment,
     PodDisruptionBudget,
@@ -37,13 +38,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of application.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ServiceAccount,
         Self::Secret,
         Self::PersistentVolumeClaim,
         Self::NetworkPolicy,
         Self::Service,
         Self::StatefulSet,
+        Self::Cluster,
         Self::Job,
         Self::Deployment,
         Self::PodDisruptionBudget,
@@ -65,6 +67,7 @@ impl Kind {
             Self::NetworkPolicy => of::<NetworkPolicy>(),
             Self::Service => of::<Service>(),
             Self::StatefulSet => of::<StatefulSet>(),
+            Self::Cluster => foreign("postgresql.cnpg.io", "v1", "Cluster", "clusters"),
             Self::Job => of::<Job>(),
             Self::Deployment => of::<Deployment>(),
             Self::PodDisruptionBudget => of::<PodDisruptionBudget>(),
@@ -72,6 +75,17 @@ impl Kind {
             Self::Ingress => of::<Ingress>(),
             Self::CronJob => of::<CronJob>(),
         }
+    }
+}
+
+/// A kind whose types are somebody else's.
+fn foreign(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource {
+        group: group.into(),
+        version: version.into(),
+        api_version: format!("{group}/{version}"),
+        kind: kind.into(),
+        plural: plural.into(),
     }
 }
 
@@ -144,23 +158,29 @@ impl Desired {
     /// Turns a typed object into one that can be applied.
     ///
     /// # Errors
-    /// When the object does not serialize or has no name, which would be a defect in `build`.
+    /// When the object does not serialize, which would be a defect in `build`.
     pub fn new<K>(kind: Kind, gate: Gate, object: &K) -> Result<Self, serde_json::Error>
     where
         K: Resource<DynamicType = ()> + Serialize,
     {
-        let mut body = serde_json::to_value(object)?;
+        Ok(Self::from_body(kind, gate, serde_json::to_value(object)?))
+    }
+
+    /// Turns a complete object, type and name included, into one that can be applied.
+    #[must_use]
+    pub fn from_body(kind: Kind, gate: Gate, mut body: Value) -> Self {
         let hash = hash(&body.to_string());
         // What somebody else creates is as it should be when our fields are: no write to mark it.
         if gate != Gate::IfPresent {
             body["metadata"]["annotations"][names::HASH_ANNOTATION] = hash.as_str().into();
         }
-        Ok(Self {
-            id: ChildId::new(kind, object.meta().name.clone().unwrap_or_default()),
+        let name = body["metadata"]["name"].as_str().unwrap_or_default();
+        Self {
+            id: ChildId::new(kind, name),
             gate,
             body,
             hash,
-        })
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use crate::{
 /// Passwords of the three roles; letters and digits only, so they need no escaping anywhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    owner: String,
+    /// `None` where an engine keeps the owner's password.
+    owner: Option<String>,
     app: String,
     backup: String,
 }
@@ -36,7 +37,7 @@ impl Credentials {
             None => generate(),
         };
         Ok(Self {
-            owner: password(key::OWNER_PASSWORD)?,
+            owner: Some(password(key::OWNER_PASSWORD)?),
             app: password(key::APP_PASSWORD)?,
             backup: password(key::BACKUP_PASSWORD)?,
         })
@@ -47,9 +48,18 @@ impl Credentials {
     pub fn placeholder() -> Self {
         let text = "generated-in-the-cluster".to_owned();
         Self {
-            owner: text.clone(),
+            owner: Some(text.clone()),
             app: text.clone(),
             backup: text,
+        }
+    }
+
+    /// The same without the owner's password, which an engine keeps.
+    #[must_use]
+    pub fn without_owner(self) -> Self {
+        Self {
+            owner: None,
+            ..self
         }
     }
 
@@ -62,15 +72,20 @@ impl Credentials {
                 names::DATABASE
             )
         };
+        let owner = self.owner.as_ref().map(|password| {
+            [
+                (key::OWNER_PASSWORD, password.clone()),
+                (key::OWNER_URI, uri(names::OWNER_ROLE, password)),
+            ]
+        });
         [
-            (key::OWNER_PASSWORD, self.owner.clone()),
             (key::APP_PASSWORD, self.app.clone()),
             (key::BACKUP_PASSWORD, self.backup.clone()),
-            (key::OWNER_URI, uri(names::OWNER_ROLE, &self.owner)),
             (key::APP_URI, uri(names::APP_ROLE, &self.app)),
             (key::BACKUP_URI, uri(names::BACKUP_ROLE, &self.backup)),
         ]
         .into_iter()
+        .chain(owner.into_iter().flatten())
         .map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())))
         .collect()
     }
@@ -78,7 +93,7 @@ impl Credentials {
     /// Fingerprint of the owner's password, which the server learns at its start.
     #[must_use]
     pub fn owner_fingerprint(&self) -> String {
-        child::hash(&format!("owner:{}", self.owner))
+        child::hash(&format!("owner:{}", self.owner()))
     }
 
     /// Fingerprint of the passwords that the migration sets and the application reads.
@@ -86,8 +101,14 @@ impl Credentials {
     pub fn roles_fingerprint(&self) -> String {
         child::hash(&format!(
             "roles:{}:{}:{}",
-            self.owner, self.app, self.backup
+            self.owner(),
+            self.app,
+            self.backup
         ))
+    }
+
+    fn owner(&self) -> &str {
+        self.owner.as_deref().unwrap_or_default()
     }
 }
 
@@ -123,6 +144,27 @@ mod tests {
         assert_ne!(second.app, first.app);
         assert_ne!(second.roles_fingerprint(), first.roles_fingerprint());
         assert_eq!(second.owner_fingerprint(), first.owner_fingerprint());
+    }
+
+    /// Else each pass would draw another one, and another migration would follow from it.
+    #[test]
+    fn without_the_owner_nothing_depends_on_its_password() {
+        let first = Credentials::keep_or_generate(None).unwrap().without_owner();
+        let secret = Secret {
+            data: Some(first.data("host")),
+            ..Secret::default()
+        };
+        assert!(
+            !first
+                .data("host")
+                .keys()
+                .any(|key| key.starts_with("owner"))
+        );
+        let second = Credentials::keep_or_generate(Some(&secret))
+            .unwrap()
+            .without_owner();
+        assert_eq!(second, first);
+        assert_eq!(second.roles_fingerprint(), first.roles_fingerprint());
     }
 
     #[test]

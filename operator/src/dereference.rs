@@ -3,7 +3,7 @@
 //! Watches only say *that* something happened. What is, is read here, so no decision is ever taken
 //! on a cache that trails behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hello_crds::HelloService;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -26,6 +26,8 @@ pub struct Observed {
     pub children: BTreeMap<ChildId, DynamicObject>,
     /// Pods with the service's labels.
     pub pods: Vec<Pod>,
+    /// Kinds that the cluster does not serve.
+    pub missing: BTreeSet<Kind>,
 }
 
 /// Turns the raw object into a resource.
@@ -51,16 +53,21 @@ pub async fn observe(cluster: &Cluster, namespace: &str, name: &str) -> Result<O
         futures::future::try_join_all(lists),
         cluster.pods(namespace, &selector)
     )?;
-    let children = Kind::ALL
-        .into_iter()
-        .zip(lists)
-        .flat_map(|(kind, items)| {
-            items
-                .into_iter()
-                .map(move |item| (ChildId::new(kind, item.name_any()), trim(item)))
-        })
-        .collect();
-    Ok(Observed { children, pods })
+    let mut observed = Observed {
+        pods,
+        ..Observed::default()
+    };
+    for (kind, items) in Kind::ALL.into_iter().zip(lists) {
+        let Some(items) = items else {
+            observed.missing.insert(kind);
+            continue;
+        };
+        let items = items
+            .into_iter()
+            .map(|item| (ChildId::new(kind, item.name_any()), trim(item)));
+        observed.children.extend(items);
+    }
+    Ok(observed)
 }
 
 /// Looks up what holds data by name: were it overlooked because its labels are gone, new passwords
@@ -74,14 +81,19 @@ pub async fn find_data(
     observed: &mut Observed,
 ) -> Result<()> {
     let instance = &service.identity.name;
-    if matches!(service.database, Database::External { .. }) {
-        return Ok(());
-    }
-    let ids = [
-        ChildId::new(Kind::Secret, names::credentials(instance)),
-        ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance)),
-        ChildId::new(Kind::StatefulSet, names::database(instance)),
-    ];
+    let credentials = ChildId::new(Kind::Secret, names::credentials(instance));
+    let ids = match service.database {
+        Database::External { .. } => vec![],
+        Database::Managed { .. } => vec![
+            credentials,
+            ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance)),
+            ChildId::new(Kind::StatefulSet, names::database(instance)),
+        ],
+        Database::CloudNativePg { .. } => vec![
+            credentials,
+            ChildId::new(Kind::Cluster, names::database(instance)),
+        ],
+    };
     find_unlabelled(cluster, &service.identity.namespace, ids.iter(), observed).await
 }
 
@@ -97,6 +109,7 @@ pub async fn find_unlabelled(
 ) -> Result<()> {
     for id in wanted {
         if !observed.children.contains_key(id)
+            && !observed.missing.contains(&id.kind)
             && let Some(object) = cluster.get(id, namespace).await?
         {
             observed.children.insert(id.clone(), trim(object));
@@ -128,10 +141,16 @@ pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed)
                 claim_template_size: None,
             })
         }
+        Database::CloudNativePg { .. } => {
+            let engine = ChildId::new(Kind::Cluster, names::database(instance));
+            Ok(Inputs {
+                credentials: kept_credentials(observed, instance)?.without_owner(),
+                database_identity: living_uid(observed.children.get(&engine)),
+                database_port: DATABASE_PORT,
+                claim_template_size: None,
+            })
+        }
         Database::Managed { .. } => {
-            let secret = observed
-                .children
-                .get(&ChildId::new(Kind::Secret, names::credentials(instance)));
             let claim = observed.children.get(&ChildId::new(
                 Kind::PersistentVolumeClaim,
                 names::data_claim(instance),
@@ -140,17 +159,26 @@ pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed)
                 .children
                 .get(&ChildId::new(Kind::StatefulSet, names::database(instance)));
             Ok(Inputs {
-                credentials: Credentials::keep_or_generate(
-                    secret.map(to_secret).transpose()?.as_ref(),
-                )?,
-                database_identity: claim
-                    .filter(|claim| claim.metadata.deletion_timestamp.is_none())
-                    .and_then(ResourceExt::uid),
+                credentials: kept_credentials(observed, instance)?,
+                database_identity: living_uid(claim),
                 database_port: DATABASE_PORT,
                 claim_template_size: server.and_then(template_size),
             })
         }
     }
+}
+
+fn kept_credentials(observed: &Observed, instance: &str) -> Result<Credentials> {
+    let id = ChildId::new(Kind::Secret, names::credentials(instance));
+    let secret = observed.children.get(&id).map(to_secret).transpose()?;
+    Credentials::keep_or_generate(secret.as_ref())
+}
+
+/// UID of what holds the data, unless it is on its way out.
+fn living_uid(object: Option<&DynamicObject>) -> Option<String> {
+    object
+        .filter(|object| object.metadata.deletion_timestamp.is_none())
+        .and_then(ResourceExt::uid)
 }
 
 fn to_secret(object: &DynamicObject) -> Result<Secret> {

@@ -9,6 +9,7 @@ use crate::{
     child::{ChildId, Desired, Gate, Kind},
     compare,
     dereference::Observed,
+    engine,
     names::{self, Component},
     plan::{Facts, JobPhase, Presence, Wanted},
     validate::{Database, Identity, Validated},
@@ -33,6 +34,7 @@ pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> F
     let mut facts = Facts {
         wanted_replicas: prepared.replicas,
         initial_replicas: prepared.initial_replicas,
+        missing: observed.missing.clone(),
         paused: service.paused,
         ..Facts::default()
     };
@@ -51,12 +53,16 @@ pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> F
         }
         facts.present.insert(id.clone(), presence);
     }
+    let settled_and = |kind: Kind, ready: fn(&DynamicObject) -> bool| {
+        let id = ChildId::new(kind, names::database(&service.identity.name));
+        facts.present.get(&id) == Some(&Presence::Settled)
+            && observed.children.get(&id).is_some_and(ready)
+    };
     facts.database_ready = match service.database {
         Database::External { .. } => true,
-        Database::Managed { .. } => {
-            let id = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));
-            facts.present.get(&id) == Some(&Presence::Settled)
-                && observed.children.get(&id).is_some_and(server_ready)
+        Database::Managed { .. } => settled_and(Kind::StatefulSet, server_ready),
+        Database::CloudNativePg { .. } => {
+            settled_and(Kind::Cluster, |live| engine::Health::of(live).answers())
         }
     };
     facts
@@ -91,7 +97,10 @@ fn presence(
     }
     let Some(desired) = desired else {
         // Data is never removed because a field of the spec went away; it goes with the resource.
-        let holds_data = matches!(id.kind, Kind::PersistentVolumeClaim | Kind::Secret);
+        let holds_data = matches!(
+            id.kind,
+            Kind::PersistentVolumeClaim | Kind::Secret | Kind::Cluster
+        );
         return (!holds_data).then_some(Presence::Settled);
     };
     Some(if settled(live, desired) {

@@ -124,11 +124,26 @@ pub fn credentials(instance: &str) -> String {
     format!("{instance}-credentials")
 }
 
-/// StatefulSet and headless Service of PostgreSQL.
+/// StatefulSet and headless Service of PostgreSQL, or the `Cluster` of CloudNativePG.
 #[must_use]
 pub fn database(instance: &str) -> String {
     format!("{instance}-db")
 }
+
+/// Service of CloudNativePG in front of the primary.
+#[must_use]
+pub fn engine_service(instance: &str) -> String {
+    format!("{}-rw", database(instance))
+}
+
+/// Secret of CloudNativePG with the owner's addresses.
+#[must_use]
+pub fn engine_secret(instance: &str) -> String {
+    format!("{}-app", database(instance))
+}
+
+/// Label of CloudNativePG on the pods of a `Cluster`; the value is its name.
+pub const ENGINE_LABEL: &str = "cnpg.io/cluster";
 
 /// Claim that the StatefulSet makes for its only pod.
 #[must_use]

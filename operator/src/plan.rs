@@ -4,7 +4,10 @@
 //! somebody else's edit), the next call starts from what is there now. That is what makes it
 //! possible to explore every interleaving in a model checker instead of arguing about them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crate::child::{ChildId, Gate, Kind};
 
@@ -58,6 +61,8 @@ pub struct Facts {
     pub wanted_replicas: Option<i32>,
     /// Replicas of a Deployment that is created now.
     pub initial_replicas: i32,
+    /// Kinds that the cluster does not serve.
+    pub missing: BTreeSet<Kind>,
     /// Whether children may be changed at all.
     pub paused: bool,
 }
@@ -110,6 +115,8 @@ pub struct Plan {
     pub conflicts: Vec<ChildId>,
     /// Wanted names that will become free by themselves.
     pub leaving: Vec<ChildId>,
+    /// Wanted children whose kind the cluster does not serve.
+    pub unavailable: Vec<ChildId>,
 }
 
 /// Decides what to write next.
@@ -120,8 +127,13 @@ pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
         migration: migration_phase(wanted, facts),
         conflicts: Vec::new(),
         leaving: Vec::new(),
+        unavailable: Vec::new(),
     };
     for child in wanted {
+        if facts.missing.contains(&child.id.kind) {
+            plan.unavailable.push(child.id.clone());
+            continue;
+        }
         let presence = facts.present.get(&child.id);
         match presence {
             Some(Presence::Foreign) => plan.conflicts.push(child.id.clone()),

@@ -33,6 +33,7 @@ fn converged() -> Facts {
         live_replicas: Some(2),
         wanted_replicas: Some(2),
         initial_replicas: 2,
+        missing: BTreeSet::new(),
         paused: false,
     }
 }
@@ -170,4 +171,22 @@ fn paused_writes_nothing_but_still_sees() {
     let plan = plan(&wanted("new"), &facts);
     assert_eq!(plan.actions, []);
     assert_eq!(plan.migration, Migration::Succeeded);
+}
+
+#[test]
+fn what_the_cluster_does_not_serve_is_left_out_and_named() {
+    let engine = ChildId::new(Kind::Cluster, "demo-db");
+    let wanted = [(engine.clone(), Gate::Always), (service(), Gate::Always)]
+        .map(|(id, gate)| Wanted { id, gate });
+    let mut facts = Facts {
+        missing: [Kind::Cluster].into(),
+        ..Facts::default()
+    };
+    let without = plan(&wanted, &facts);
+    assert_eq!(without.actions, [Action::Create(service())]);
+    assert_eq!(without.unavailable, std::slice::from_ref(&engine));
+    facts.missing.clear();
+    let with = plan(&wanted, &facts);
+    assert_eq!(with.actions[0], Action::Create(engine));
+    assert_eq!(with.unavailable, []);
 }

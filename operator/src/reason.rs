@@ -12,10 +12,14 @@ pub enum Reason {
     ReferenceMissing,
     Conflict,
     Refused,
+    ApiMissing,
     ExternalDatabase,
     DatabaseServing,
     DatabaseStarting,
     DatabaseLeaving,
+    DatabaseDegraded,
+    DatabaseBlocked,
+    DatabaseHibernated,
     VolumePending,
     Unschedulable,
     ImagePullFailed,
@@ -36,17 +40,21 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::Serving,
         Self::Paused,
         Self::InvalidSpec,
         Self::ReferenceMissing,
         Self::Conflict,
         Self::Refused,
+        Self::ApiMissing,
         Self::ExternalDatabase,
         Self::DatabaseServing,
         Self::DatabaseStarting,
         Self::DatabaseLeaving,
+        Self::DatabaseDegraded,
+        Self::DatabaseBlocked,
+        Self::DatabaseHibernated,
         Self::VolumePending,
         Self::Unschedulable,
         Self::ImagePullFailed,
@@ -73,6 +81,9 @@ impl Reason {
             | Self::ReferenceMissing
             | Self::Conflict
             | Self::Refused
+            | Self::ApiMissing
+            | Self::DatabaseBlocked
+            | Self::DatabaseHibernated
             | Self::VolumePending
             | Self::Unschedulable
             | Self::ImagePullFailed
@@ -86,6 +97,7 @@ impl Reason {
             | Self::DatabaseServing
             | Self::DatabaseStarting
             | Self::DatabaseLeaving
+            | Self::DatabaseDegraded
             | Self::MigrationWaiting
             | Self::MigrationReplacing
             | Self::MigrationRunning

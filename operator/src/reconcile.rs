@@ -10,6 +10,7 @@ use crate::{
     apply, build, dereference,
     error::{Error, Result},
     events::Events,
+    optional,
     pace,
     queue::{Key, Next},
     status,
@@ -132,9 +133,11 @@ fn gone() -> Outcome {
 fn outcome(service: &Validated, applied: &apply::Applied, new: &HelloServiceStatus) -> Outcome {
     let ready = status::is_ready(new);
     let next = match &service.database {
+        // No watch tells that an API is there now.
+        _ if !applied.plan().unavailable.is_empty() => optional::LOOK_AGAIN,
         Database::External { .. } => EXTERNAL_POLL,
-        Database::Managed { .. } if ready => RESYNC,
-        Database::Managed { .. } => IN_PROGRESS,
+        _ if ready => RESYNC,
+        Database::Managed { .. } | Database::CloudNativePg { .. } => IN_PROGRESS,
     };
     Outcome {
         next: Next::After(next),

@@ -7,9 +7,11 @@ use kube::api::DynamicObject;
 use crate::{
     apply::Applied,
     child::{ChildId, Kind},
+    engine::Health,
     error::{Class, Error},
     facts,
     names::{self, Component},
+    optional,
     plan::{Migration, Presence},
     reason::Reason,
     trouble,
@@ -122,7 +124,7 @@ pub fn status(
         endpoint: Some(endpoint(service)),
         version: running.as_deref().map(Image::version_of),
         image: running,
-        database: Some(database_status(service)),
+        database: Some(database_status(service, applied)),
         migration: migration_status(applied),
         backup: backup_status(service, applied),
     }
@@ -172,20 +174,61 @@ fn blocked(applied: &Applied) -> Option<Finding> {
     if let Some((id, error)) = applied.refused().first() {
         return Some(no(Reason::Refused, format!("{id}: {error}")));
     }
-    let conflict = applied.plan().conflicts.first()?;
-    Some(no(
-        Reason::Conflict,
-        format!("{conflict} exists and does not belong to this resource; rename or delete it"),
-    ))
+    if let Some(conflict) = applied.plan().conflicts.first() {
+        return Some(no(
+            Reason::Conflict,
+            format!("{conflict} exists and does not belong to this resource; rename or delete it"),
+        ));
+    }
+    let missing = applied.plan().unavailable.first()?;
+    Some(no(Reason::ApiMissing, optional::explain(missing)))
 }
 
 fn database(service: &Validated, applied: &Applied) -> Finding {
-    if matches!(service.database, Database::External { .. }) {
-        return yes(
+    match service.database {
+        Database::External { .. } => yes(
             Reason::ExternalDatabase,
             "the Secret holds an address; the migration shows whether it answers",
-        );
+        ),
+        Database::Managed { .. } => server(service, applied),
+        Database::CloudNativePg { .. } => engine(service, applied),
     }
+}
+
+fn engine(service: &Validated, applied: &Applied) -> Finding {
+    let id = ChildId::new(Kind::Cluster, names::database(&service.identity.name));
+    if applied.plan().unavailable.contains(&id) {
+        return no(Reason::ApiMissing, optional::explain(&id));
+    }
+    let live = match applied.facts().present.get(&id) {
+        Some(Presence::Predecessor | Presence::Deleting) => return leaving(),
+        Some(Presence::Foreign) => None,
+        Some(Presence::Settled | Presence::Drifted) | None => applied.get(&id),
+    };
+    match live.map(Health::of) {
+        None => no(Reason::DatabaseStarting, "the Cluster is not there yet"),
+        Some(Health::Serving) if applied.facts().database_ready => {
+            yes(Reason::DatabaseServing, "every server is ready")
+        }
+        Some(Health::Serving) => no(Reason::DatabaseStarting, "the Cluster is being changed"),
+        Some(Health::Degraded(said)) => no(Reason::DatabaseDegraded, said),
+        Some(Health::Starting(said)) => no(Reason::DatabaseStarting, said),
+        Some(Health::Blocked(said)) => no(Reason::DatabaseBlocked, said),
+        Some(Health::Hibernated) => no(
+            Reason::DatabaseHibernated,
+            "the Cluster is hibernated: remove its annotation cnpg.io/hibernation",
+        ),
+    }
+}
+
+fn leaving() -> Finding {
+    no(
+        Reason::DatabaseLeaving,
+        "an earlier server of this name is still being removed",
+    )
+}
+
+fn server(service: &Validated, applied: &Applied) -> Finding {
     if applied.facts().database_ready {
         return yes(Reason::DatabaseServing, "the server is ready");
     }
@@ -210,10 +253,7 @@ fn database(service: &Validated, applied: &Applied) -> Finding {
     }
     let server = ChildId::new(Kind::StatefulSet, names::database(instance));
     match applied.facts().present.get(&server) {
-        Some(Presence::Predecessor | Presence::Deleting) => no(
-            Reason::DatabaseLeaving,
-            "an earlier server of this name is still being removed",
-        ),
+        Some(Presence::Predecessor | Presence::Deleting) => leaving(),
         _ => no(Reason::DatabaseStarting, "the server is not ready yet"),
     }
 }
@@ -330,16 +370,31 @@ fn endpoint(service: &Validated) -> String {
     }
 }
 
-fn database_status(service: &Validated) -> DatabaseStatus {
+fn database_status(service: &Validated, applied: &Applied) -> DatabaseStatus {
     match &service.database {
         Database::Managed { .. } => DatabaseStatus {
             kind: "managed".into(),
             volume_claim: Some(names::data_claim(&service.identity.name)),
+            ..DatabaseStatus::default()
         },
         Database::External { .. } => DatabaseStatus {
             kind: "external".into(),
-            volume_claim: None,
+            ..DatabaseStatus::default()
         },
+        Database::CloudNativePg { .. } => {
+            let id = ChildId::new(Kind::Cluster, names::database(&service.identity.name));
+            let status = applied.get(&id).map(|live| &live.data["status"]);
+            DatabaseStatus {
+                kind: "cloudNativePG".into(),
+                volume_claim: None,
+                ready_instances: status
+                    .and_then(|status| status["readyInstances"].as_i64())
+                    .and_then(|count| count.try_into().ok()),
+                primary: status
+                    .and_then(|status| status["currentPrimary"].as_str())
+                    .map(str::to_owned),
+            }
+        }
     }
 }
 

@@ -100,6 +100,28 @@ pub enum Database {
         /// Key in the Secret.
         key: String,
     },
+    /// Servers that CloudNativePG runs.
+    CloudNativePg {
+        /// How many.
+        instances: i32,
+        /// Their image, when given.
+        image: Option<Image>,
+        /// The volume of each.
+        storage: Volume,
+        /// Resources of each.
+        resources: Resources,
+    },
+}
+
+impl Database {
+    /// Whether the roles of the application and of the backups are made by the migration.
+    #[must_use]
+    pub fn has_roles(&self) -> bool {
+        match self {
+            Self::Managed { .. } | Self::CloudNativePg { .. } => true,
+            Self::External { .. } => false,
+        }
+    }
 }
 
 /// A container image reference.
@@ -207,19 +229,33 @@ pub fn identity(service: &HelloService) -> Result<Identity> {
 
 fn database(service: &HelloService) -> Result<Database> {
     let database = &service.spec.database;
-    match (&database.managed, &database.external) {
-        (Some(managed), None) => Ok(Database::Managed {
+    match (
+        &database.managed,
+        &database.external,
+        &database.cloud_native_pg,
+    ) {
+        (Some(managed), None, None) => Ok(Database::Managed {
             storage: managed.storage.clone(),
             resources: with_requests(managed.resources.as_ref(), "100m", "256Mi"),
             parameters: managed.parameters.clone(),
         }),
-        (None, Some(external)) => Ok(Database::External {
+        (None, Some(external), None) => Ok(Database::External {
             secret: external.secret_ref.name.clone(),
             key: external.secret_ref.key.clone(),
         }),
+        (None, None, Some(engine)) => Ok(Database::CloudNativePg {
+            instances: engine.instances,
+            image: engine
+                .image
+                .as_deref()
+                .map(|image| Image::parse("spec.database.cloudNativePG.image", image))
+                .transpose()?,
+            storage: engine.storage.clone(),
+            resources: with_requests(engine.resources.as_ref(), "100m", "256Mi"),
+        }),
         _ => Err(Error::invalid(
             "spec.database",
-            "needs exactly one of managed and external",
+            "needs exactly one of managed, external and cloudNativePG",
         )),
     }
 }
@@ -292,6 +328,10 @@ mod tests {
             ),
             (json!({"image": "a b"}), "spec.image"),
             (json!({"database": {}}), "spec.database"),
+            (
+                json!({"database": {"cloudNativePG": {"image": "a b"}}}),
+                "spec.database.cloudNativePG.image",
+            ),
         ] {
             let error = check(spec).unwrap_err();
             assert!(error.to_string().starts_with(field), "{error}");

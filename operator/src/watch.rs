@@ -14,7 +14,7 @@ use kube::{
 };
 use tokio::sync::mpsc;
 
-use crate::{child::Kind, metrics::Metrics, names, queue::Key};
+use crate::{child::Kind, metrics::Metrics, names, optional, queue::Key};
 
 /// What a watch tells the controller.
 #[derive(Debug, PartialEq, Eq)]
@@ -148,6 +148,12 @@ async fn run(
                     (Source::Resource(_), true) => Some(Signal::Listed),
                     (Source::Child, true) => None,
                 }
+            }
+            Err(error)
+                if matches!(source, Source::Child) && optional::is_absence_of_watched(&error) =>
+            {
+                tokio::time::sleep(optional::LOOK_AGAIN).await;
+                None
             }
             Err(error) => {
                 metrics.watch_errors.inc();

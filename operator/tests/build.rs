@@ -56,14 +56,18 @@ fn an_external_database_renders_as_recorded() {
     golden("external");
 }
 
-/// The full resource leads to every kind, so no kind is without a recorded object.
+#[test]
+fn a_database_by_cloudnativepg_renders_as_recorded() {
+    golden("cloudnativepg");
+}
+
+/// No kind is without a recorded object.
 #[test]
 fn every_kind_is_recorded() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/golden/full.objects.yaml"
-    );
-    let text = std::fs::read_to_string(path).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let text: String = ["full", "cloudnativepg"]
+        .map(|name| std::fs::read_to_string(folder.join(format!("{name}.objects.yaml"))).unwrap())
+        .concat();
     for kind in Kind::ALL {
         assert!(text.contains(&format!("\nkind: {kind}\n")), "{kind}");
     }
@@ -116,6 +120,9 @@ fn specs() -> impl Strategy<Value = Value> {
             json!({"database": {"managed": {"parameters": parameters}}})
         }),
         Just(json!({"database": {"external": {"secretRef": {"name": "db"}}}})),
+        (1..9_i32).prop_map(|instances| {
+            json!({"database": {"cloudNativePG": {"instances": instances}}})
+        }),
     ];
     let backup = prop_oneof![
         Just(json!({})),
@@ -204,11 +211,19 @@ proptest! {
 /// Retained data must survive the resource; everything else must go with it.
 #[test]
 fn only_data_is_without_an_owner_and_only_under_retain() {
-    for (policy, kept) in [
-        ("Retain", vec!["PersistentVolumeClaim", "Secret"]),
-        ("Delete", vec![]),
+    let managed = json!({"managed": {}});
+    let engine = json!({"cloudNativePG": {}});
+    for (policy, database, kept) in [
+        ("Retain", &managed, vec!["PersistentVolumeClaim", "Secret"]),
+        (
+            "Retain",
+            &engine,
+            vec!["Cluster", "PersistentVolumeClaim", "Secret"],
+        ),
+        ("Delete", &managed, vec![]),
+        ("Delete", &engine, vec![]),
     ] {
-        let spec = json!({"deletionPolicy": policy, "backup": {"schedule": "@daily"}});
+        let spec = json!({"deletionPolicy": policy, "database": database, "backup": {"schedule": "@daily"}});
         let ownerless: Vec<String> = objects(&spec)
             .iter()
             .filter(|object| object["metadata"]["name"] != "data-demo-db-0")
@@ -218,5 +233,23 @@ fn only_data_is_without_an_owner_and_only_under_retain() {
         let mut ownerless = ownerless;
         ownerless.sort();
         assert_eq!(ownerless, kept, "{policy}");
+    }
+}
+
+/// A single server has no replica that could acknowledge a write.
+#[test]
+fn only_several_servers_replicate_synchronously() {
+    for (instances, synchronous) in [(1, Value::Null), (2, json!(1)), (3, json!(1))] {
+        let spec = json!({"database": {"cloudNativePG": {"instances": instances}}});
+        let objects = objects(&spec);
+        let cluster = objects
+            .iter()
+            .find(|object| object["kind"] == "Cluster")
+            .unwrap();
+        assert_eq!(cluster["spec"]["instances"], instances);
+        assert_eq!(
+            cluster["spec"]["postgresql"]["synchronous"]["number"], synchronous,
+            "{instances}"
+        );
     }
 }

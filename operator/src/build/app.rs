@@ -102,7 +102,9 @@ fn template(service: &Validated, inputs: &Inputs) -> PodTemplateSpec {
     );
     // Processes read the address at start, so a new password must be a new template.
     let credentials = match service.database {
-        Database::Managed { .. } => inputs.credentials.roles_fingerprint(),
+        Database::Managed { .. } | Database::CloudNativePg { .. } => {
+            inputs.credentials.roles_fingerprint()
+        }
         Database::External { .. } => {
             child::hash(inputs.database_identity.as_deref().unwrap_or_default())
         }

@@ -13,7 +13,7 @@ use super::{Inputs, owned, pod};
 use crate::{
     child,
     names::{self, Component, key},
-    validate::{Database, Validated},
+    validate::Validated,
 };
 
 /// Longest time a migration may take, in seconds.
@@ -21,14 +21,16 @@ const DEADLINE: i64 = 3600;
 
 pub fn job(service: &Validated, inputs: &Inputs, database: &str) -> Job {
     let instance = &service.identity.name;
-    let roles = match service.database {
-        Database::Managed { .. } => inputs.credentials.roles_fingerprint(),
-        Database::External { .. } => String::new(),
+    let has_roles = service.database.has_roles();
+    let roles = if has_roles {
+        inputs.credentials.roles_fingerprint()
+    } else {
+        String::new()
     };
     let hash = child::hash(&format!("{}\n{database}\n{roles}", service.image.as_str()));
     let (volume, mount, address) = pod::database_address(service, Component::Migration);
     let mut env = vec![address];
-    if matches!(service.database, Database::Managed { .. }) {
+    if has_roles {
         env.push(pod::env(
             "HELLO_APP_ROLE_PASSWORD_FILE",
             pod::database_file(key::APP_PASSWORD),

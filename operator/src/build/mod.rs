@@ -3,6 +3,7 @@
 
 mod app;
 mod backup;
+mod cnpg;
 mod database;
 mod migration;
 mod network;
@@ -19,6 +20,8 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
+
+use serde_json::Value;
 
 use crate::{
     child::{Desired, Gate, Kind},
@@ -63,6 +66,7 @@ pub const DATABASE_PORT: u16 = 5432;
 pub struct Resources {
     service_account: ServiceAccount,
     database: Option<DatabaseResources>,
+    engine: Option<EngineResources>,
     migration: Option<Job>,
     deployment: Deployment,
     replicas: Option<i32>,
@@ -81,6 +85,13 @@ struct DatabaseResources {
     service: Service,
     stateful_set: StatefulSet,
     claim: PersistentVolumeClaim,
+}
+
+#[derive(Clone, Debug)]
+struct EngineResources {
+    credentials: Secret,
+    cluster: Value,
+    network_policy: Option<NetworkPolicy>,
 }
 
 #[derive(Clone, Debug)]
@@ -110,6 +121,7 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
     Resources {
         service_account: pod::service_account(service),
         database: database_resources(service, inputs),
+        engine: engine_resources(service, inputs),
         migration: inputs
             .database_identity
             .as_deref()
@@ -131,7 +143,7 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
 
 fn database_resources(service: &Validated, inputs: &Inputs) -> Option<DatabaseResources> {
     match &service.database {
-        Database::External { .. } => None,
+        Database::External { .. } | Database::CloudNativePg { .. } => None,
         Database::Managed {
             storage,
             resources,
@@ -154,6 +166,31 @@ fn database_resources(service: &Validated, inputs: &Inputs) -> Option<DatabaseRe
     }
 }
 
+fn engine_resources(service: &Validated, inputs: &Inputs) -> Option<EngineResources> {
+    let Database::CloudNativePg {
+        instances,
+        image,
+        storage,
+        resources,
+    } = &service.database
+    else {
+        return None;
+    };
+    let engine = cnpg::Engine {
+        service,
+        inputs,
+        instances: *instances,
+        image: image.as_ref(),
+        storage,
+        resources,
+    };
+    Some(EngineResources {
+        credentials: engine.credentials(),
+        cluster: engine.cluster(),
+        network_policy: engine.network_policy(),
+    })
+}
+
 impl Resources {
     /// Turns the typed objects into what is applied. Takes the struct apart without `..`, so an
     /// object that is built but never applied does not compile.
@@ -164,6 +201,7 @@ impl Resources {
         let Self {
             service_account,
             database,
+            engine,
             migration,
             deployment,
             replicas,
@@ -188,6 +226,19 @@ impl Resources {
             list.add(Kind::Service, Gate::Always, &service)?;
             list.add(Kind::StatefulSet, Gate::Always, &stateful_set)?;
             list.add(Kind::PersistentVolumeClaim, Gate::IfPresent, &claim)?;
+        }
+        if let Some(EngineResources {
+            credentials,
+            cluster,
+            network_policy,
+        }) = engine
+        {
+            list.add(Kind::Secret, Gate::Always, &credentials)?;
+            list.0
+                .push(Desired::from_body(Kind::Cluster, Gate::Always, cluster));
+            if let Some(policy) = network_policy {
+                list.add(Kind::NetworkPolicy, Gate::Always, &policy)?;
+            }
         }
         if let Some(job) = migration {
             list.add(Kind::Job, Gate::Migration, &job)?;

@@ -8,7 +8,7 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::{DATABASE_PORT, app, owned};
+use super::{DATABASE_PORT, app, cnpg, owned};
 use crate::{
     names::{self, Component},
     validate::{Database, Validated},
@@ -23,17 +23,14 @@ pub fn policies(service: &Validated, database_port: u16) -> Vec<NetworkPolicy> {
         return Vec::new();
     }
     let managed = matches!(service.database, Database::Managed { .. });
-    let to_database = if managed {
-        NetworkPolicyEgressRule {
-            to: Some(vec![pods(service, Component::Database)]),
-            ports: Some(vec![port("TCP", DATABASE_PORT)]),
-        }
-    } else {
-        // Somebody else's server can be anywhere; its port is known.
-        NetworkPolicyEgressRule {
-            to: None,
-            ports: Some(vec![port("TCP", database_port)]),
-        }
+    let to_database = NetworkPolicyEgressRule {
+        to: match service.database {
+            Database::Managed { .. } => Some(vec![pods(service, Component::Database)]),
+            Database::CloudNativePg { .. } => Some(vec![cnpg::servers(service)]),
+            // Somebody else's server can be anywhere; its port is known.
+            Database::External { .. } => None,
+        },
+        ports: Some(vec![port("TCP", database_port)]),
     };
     let client_egress = vec![name_lookup(), to_database];
     let mut policies = vec![
@@ -66,22 +63,25 @@ fn app_ingress() -> Vec<NetworkPolicyIngressRule> {
             ports: Some(vec![port("TCP", app::HTTP_PORT)]),
         },
         NetworkPolicyIngressRule {
-            from: Some(vec![NetworkPolicyPeer {
-                namespace_selector: Some(LabelSelector {
-                    match_labels: Some(
-                        [(
-                            "kubernetes.io/metadata.name".into(),
-                            MONITORING_NAMESPACE.into(),
-                        )]
-                        .into(),
-                    ),
-                    match_expressions: None,
-                }),
-                ..NetworkPolicyPeer::default()
-            }]),
+            from: Some(vec![monitoring()]),
             ports: Some(vec![port("TCP", app::ADMIN_PORT)]),
         },
     ]
+}
+
+/// Every pod of the namespace whose pods may read metrics.
+pub fn monitoring() -> NetworkPolicyPeer {
+    let labels = [(
+        "kubernetes.io/metadata.name".into(),
+        MONITORING_NAMESPACE.into(),
+    )];
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector {
+            match_labels: Some(labels.into()),
+            match_expressions: None,
+        }),
+        ..NetworkPolicyPeer::default()
+    }
 }
 
 fn name_lookup() -> NetworkPolicyEgressRule {
@@ -91,7 +91,8 @@ fn name_lookup() -> NetworkPolicyEgressRule {
     }
 }
 
-fn pods(service: &Validated, component: Component) -> NetworkPolicyPeer {
+/// The pods of one part.
+pub fn pods(service: &Validated, component: Component) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
         pod_selector: Some(select(service, component)),
         ..NetworkPolicyPeer::default()
@@ -105,7 +106,8 @@ fn select(service: &Validated, component: Component) -> LabelSelector {
     }
 }
 
-fn port(protocol: &str, number: u16) -> NetworkPolicyPort {
+/// One port.
+pub fn port(protocol: &str, number: u16) -> NetworkPolicyPort {
     NetworkPolicyPort {
         protocol: Some(protocol.into()),
         port: Some(IntOrString::Int(number.into())),

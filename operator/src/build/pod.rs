@@ -12,7 +12,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use super::owned;
+use super::{cnpg, owned};
 use crate::{
     names::{self, Component, key},
     validate::{Database, Validated},
@@ -188,12 +188,15 @@ pub fn database_address(service: &Validated, role: Component) -> (Volume, Volume
                 (key::BACKUP_PASSWORD, key::BACKUP_PASSWORD),
             ],
         ),
-        (Database::Managed { .. }, Component::Backup) => secret_volume(
+        (Database::CloudNativePg { .. }, Component::Migration | Component::Database) => {
+            cnpg::owner_volume(instance)
+        }
+        (_, Component::Backup) => secret_volume(
             "database",
             &names::credentials(instance),
             &[(key::BACKUP_URI, "uri")],
         ),
-        (Database::Managed { .. }, Component::App) => secret_volume(
+        (_, Component::App) => secret_volume(
             "database",
             &names::credentials(instance),
             &[(key::APP_URI, "uri")],

@@ -27,6 +27,7 @@ fn damage(kind: Kind) -> Option<Value> {
         Kind::StatefulSet => {
             json!({"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}})
         }
+        Kind::Cluster => json!({"spec": {"instances": 9}}),
         Kind::Deployment => json!({"spec": {"template": {"spec": {"enableServiceLinks": true}}}}),
         Kind::PodDisruptionBudget => json!({"spec": {"maxUnavailable": 5}}),
         Kind::HorizontalPodAutoscaler => json!({"spec": {"maxReplicas": 99}}),

@@ -115,6 +115,22 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
             managed("parameters", json!({"x": 1})),
             "spec.database.managed.parameters.x",
         ),
+        (
+            json!({"database": {"managed": {}, "cloudNativePG": {}}}),
+            "spec.database",
+        ),
+        (
+            json!({"database": {"cloudNativePG": {"instances": 0}}}),
+            "spec.database.cloudNativePG.instances",
+        ),
+        (
+            json!({"database": {"cloudNativePG": {"image": ""}}}),
+            "spec.database.cloudNativePG.image",
+        ),
+        (
+            json!({"database": {"cloudNativePG": {"storage": {"size": "0"}}}}),
+            "spec.database.cloudNativePG.storage.size",
+        ),
         (json!({"backup": {}}), "spec.backup.schedule"),
         (backup("schedule", json!("hourly")), "spec.backup.schedule"),
         (

@@ -9,6 +9,7 @@ mod converge;
 mod data;
 mod drift;
 mod edits;
+mod engine;
 mod faults;
 mod input;
 mod leader;

@@ -7,7 +7,7 @@ use kube::api::PostParams;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{server::server, world::World};
+use crate::{engine::Engine, server::server, world::World};
 
 /// Group, resource and verb.
 type Right = (String, String, String);
@@ -32,6 +32,10 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
         world.ready("demo").await;
         world.settle(&operator).await;
     }
+    let _engine = Engine::start(&world);
+    let engine = json!({"database": {"cloudNativePG": {}}});
+    world.apply("engine", engine).await;
+    world.ready("engine").await;
     let metrics = operator.metrics.render();
     assert!(!metrics.contains("result=\"error\""), "{metrics}");
     operator.stop().await;

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Client, Config};
 use rustix::process::{Pid, Signal};
 
@@ -30,7 +31,15 @@ pub struct Server {
 /// The server that the tests share, started at the first call.
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(Server::start)
+    SERVER.get_or_init(|| {
+        let server = Server::start();
+        thread::spawn(move || {
+            server.add_engine();
+            server
+        })
+        .join()
+        .expect("the API of CloudNativePG is installed")
+    })
 }
 
 /// Folder with the programs etcd and kube-apiserver.
@@ -188,7 +197,7 @@ fn run_until_we_end(
 }
 
 impl Server {
-    /// Starts a server of its own.
+    /// Starts a server of its own, without the API of CloudNativePG.
     pub fn start() -> Self {
         // In a thread of its own: the caller is inside a runtime, where nothing may block on another.
         thread::spawn(start).join().expect("the API server starts")
@@ -249,24 +258,35 @@ impl Server {
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }
-            install(&client).await;
+            self.define(&ours()).await;
         });
+    }
+
+    fn add_engine(&self) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(self.define(&crate::engine::definition()));
+    }
+
+    /// Installs a definition and waits until its kind is served.
+    pub async fn define(&self, definition: &CustomResourceDefinition) {
+        define(&self.client(), definition).await;
     }
 }
 
-/// Installs the resource's definition from the committed file.
-async fn install(client: &Client) {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+/// The resource's definition from the committed file.
+fn ours() -> CustomResourceDefinition {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/helloservices.yaml");
-    let definition: CustomResourceDefinition =
-        serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+async fn define(client: &Client, definition: &CustomResourceDefinition) {
     let api: kube::Api<CustomResourceDefinition> = kube::Api::all(client.clone());
-    api.create(&kube::api::PostParams::default(), &definition)
+    api.create(&kube::api::PostParams::default(), definition)
         .await
         .unwrap();
     let established = kube::runtime::conditions::is_crd_established();
-    let name = definition.metadata.name.unwrap();
-    let wait = kube::runtime::wait::await_condition(api, &name, established);
+    let name = definition.metadata.name.as_deref().unwrap();
+    let wait = kube::runtime::wait::await_condition(api, name, established);
     tokio::time::timeout(Duration::from_secs(20), wait)
         .await
         .unwrap()
