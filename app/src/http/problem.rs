@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Response;
 use crate::store::StoreError;
 
-/// Seconds after which a client may try again when the database is away.
+/// Seconds after which a client may try again when something that the answer needs is away.
 const RETRY_AFTER: u64 = 1;
 
 /// The kinds of problem there are. Each has a stable `type`.
@@ -236,13 +236,14 @@ pub struct Document<'a> {
 impl Problem {
     /// A problem with nothing to add to its kind.
     pub fn new(kind: ProblemKind) -> Self {
+        let away = kind.describe().0 == StatusCode::SERVICE_UNAVAILABLE;
         Self {
             kind,
             detail: None,
             errors: Vec::new(),
             allow: None,
             challenge: None,
-            retry_after: None,
+            retry_after: away.then_some(RETRY_AFTER),
         }
     }
 
@@ -358,7 +359,6 @@ impl From<StoreError> for Problem {
         };
         Self {
             detail: Some(detail.into()),
-            retry_after: Some(RETRY_AFTER),
             ..Self::new(ProblemKind::DatabaseUnavailable)
         }
     }

@@ -276,6 +276,8 @@ mod tests {
             "/docs",
             "/openapi.json",
             "/style.css",
+            "/problems",
+            "/problems/not-found",
         ];
         let routes: Vec<_> = paths.into_iter().filter_map(Route::find).collect();
         assert_eq!(
