@@ -11,7 +11,8 @@ use crate::small_volume::SmallVolume;
 
 const NAME: &str = "read_only_volume";
 
-/// A file system turns read-only only while no file is open for writing: between the old pod and the new one.
+/// A file system turns read-only only while no file is open for writing: between the end of the server and its restart in
+/// the same pod. The pod has to be the same because the kubelet mounts what it finds read-only so for the pod's whole life.
 const TURN_READ_ONLY: &str =
     "for _ in $(seq 2000); do mount -o remount,ro . && exit 0; sleep 0.02; done; exit 1";
 
@@ -32,9 +33,11 @@ async fn a_read_only_volume_is_told_and_over_when_it_is_writable() -> Result<()>
         hello.http().await?.must_put("alice", born).await?;
 
         let pod = hello.database_pod();
-        let delete = ["--namespace", &s.namespace, "delete", "pod", &pod, "--wait=false"];
-        let (turned, deleted) = tokio::join!(volume.run(s, TURN_READ_ONLY), command::kubectl(&delete));
-        deleted?;
+        let stop = [
+            "--namespace", &s.namespace, "exec", &pod, "--container=postgres", "--", "sh", "-c", "kill -INT 1",
+        ];
+        let (turned, stopped) = tokio::join!(volume.run(s, TURN_READ_ONLY), command::kubectl(&stop));
+        stopped?;
         turned?;
         let began = Instant::now();
         hello
