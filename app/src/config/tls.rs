@@ -1,6 +1,6 @@
 //! Where the API's certificate is.
 
-use super::checked::non_empty_path;
+use super::errors::non_empty_path;
 use super::{ConfigErrors, ServeArgs};
 use crate::http::TlsFiles;
 

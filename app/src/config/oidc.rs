@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{ConfigErrors, non_empty_path};
+use super::ConfigErrors;
+use super::errors::non_empty_path;
 use crate::auth::{Algorithm, OidcConfig, check_ca_file, transport_is_safe};
 use crate::config::OidcArgs;
 
@@ -25,7 +26,7 @@ impl ConfigErrors {
                 ("HELLO_OIDC_CA_FILE", ca_file.is_some()),
             ] {
                 if present {
-                    self.0.push(format!("{name}: needs HELLO_OIDC_ISSUER"));
+                    self.note(format!("{name}: needs HELLO_OIDC_ISSUER"));
                 }
             }
             return None;
@@ -33,23 +34,21 @@ impl ConfigErrors {
         let allow_http = self.parse("HELLO_OIDC_ALLOW_HTTP", &args.oidc_allow_http);
         let issuer_url = self.issuer_url(&issuer, allow_http.unwrap_or(true));
         if audiences.is_empty() {
-            self.0
-                .push("HELLO_OIDC_AUDIENCE: is required with HELLO_OIDC_ISSUER".into());
+            self.note("HELLO_OIDC_AUDIENCE: is required with HELLO_OIDC_ISSUER");
         }
         if args.oidc_username_claim.is_empty() {
-            self.0.push("HELLO_OIDC_USERNAME_CLAIM: is empty".into());
+            self.note("HELLO_OIDC_USERNAME_CLAIM: is empty");
         }
         if admin_scope
             .as_ref()
             .is_some_and(|scope| scope.contains(' '))
         {
-            self.0
-                .push("HELLO_OIDC_ADMIN_SCOPE: must be one word".into());
+            self.note("HELLO_OIDC_ADMIN_SCOPE: must be one word");
         }
         let algorithms = self.algorithms(&args.oidc_algorithms);
         let leeway = self.leeway(&args.oidc_leeway);
         if let Some(Err(error)) = ca_file.map(check_ca_file) {
-            self.0.push(format!("HELLO_OIDC_CA_FILE: {error}"));
+            self.note(format!("HELLO_OIDC_CA_FILE: {error}"));
         }
         Some(OidcConfig {
             issuer,
@@ -68,14 +67,13 @@ impl ConfigErrors {
         const NAME: &str = "HELLO_OIDC_ISSUER";
         let url: Url = self.parse(NAME, issuer)?;
         if !transport_is_safe(&url, allow_http) {
-            self.0.push(format!(
+            self.note(format!(
                 "{NAME}: must be https, or http on this machine (or with HELLO_OIDC_ALLOW_HTTP=true)"
             ));
         } else if url.query().is_some() || url.fragment().is_some() {
-            self.0
-                .push(format!("{NAME}: must have neither query nor fragment"));
+            self.note(format!("{NAME}: must have neither query nor fragment"));
         } else if !url.username().is_empty() || url.password().is_some() {
-            self.0.push(format!("{NAME}: must not hold a password"));
+            self.note(format!("{NAME}: must not hold a password"));
         } else {
             return Some(url);
         }
@@ -93,7 +91,7 @@ impl ConfigErrors {
             }
         }
         if algorithms.is_empty() {
-            self.0.push(format!("{NAME}: names none"));
+            self.note(format!("{NAME}: names none"));
         }
         algorithms
     }
@@ -102,7 +100,7 @@ impl ConfigErrors {
         const NAME: &str = "HELLO_OIDC_LEEWAY";
         let leeway = self.duration(NAME, text)?;
         if leeway > MAX_LEEWAY {
-            self.0.push(format!("{NAME}: must be at most 5m"));
+            self.note(format!("{NAME}: must be at most 5m"));
             return None;
         }
         Some(leeway)
