@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::Response;
@@ -202,10 +202,28 @@ pub struct Problem {
     kind: ProblemKind,
     detail: Option<Cow<'static, str>>,
     errors: Vec<FieldError>,
-    allow: Option<&'static str>,
-    challenge: Option<HeaderValue>,
-    /// Seconds after which the client may try again.
-    retry_after: Option<u64>,
+    remedy: Option<Remedy>,
+}
+
+/// What a client can do about it, said in a header. No problem has two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Remedy {
+    /// Use one of these methods.
+    Allow(&'static str),
+    /// Send this kind of token.
+    Challenge(HeaderValue),
+    /// Try again after this many seconds.
+    RetryAfter(u64),
+}
+
+impl Remedy {
+    fn header(self) -> (HeaderName, HeaderValue) {
+        match self {
+            Self::Allow(methods) => (header::ALLOW, HeaderValue::from_static(methods)),
+            Self::Challenge(challenge) => (header::WWW_AUTHENTICATE, challenge),
+            Self::RetryAfter(seconds) => (header::RETRY_AFTER, seconds.into()),
+        }
+    }
 }
 
 /// An error (RFC 9457).
@@ -241,9 +259,7 @@ impl Problem {
             kind,
             detail: None,
             errors: Vec::new(),
-            allow: None,
-            challenge: None,
-            retry_after: away.then_some(RETRY_AFTER),
+            remedy: away.then_some(Remedy::RetryAfter(RETRY_AFTER)),
         }
     }
 
@@ -269,7 +285,7 @@ impl Problem {
     /// 405 with the methods that are known.
     pub fn method_not_allowed(allow: &'static str) -> Self {
         Self {
-            allow: Some(allow),
+            remedy: Some(Remedy::Allow(allow)),
             ..Self::new(ProblemKind::MethodNotAllowed)
         }
     }
@@ -281,7 +297,7 @@ impl Problem {
         detail: Option<&'static str>,
     ) -> Self {
         Self {
-            challenge: Some(challenge),
+            remedy: Some(Remedy::Challenge(challenge)),
             detail: detail.map(Into::into),
             ..Self::new(kind)
         }
@@ -292,7 +308,7 @@ impl Problem {
         // Whole seconds, and never too few.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Self {
-            retry_after: Some(seconds),
+            remedy: Some(Remedy::RetryAfter(seconds)),
             ..Self::new(ProblemKind::TooManyRequests)
         }
     }
@@ -306,9 +322,7 @@ impl Problem {
             kind,
             detail: Some(detail),
             errors,
-            allow: None,
-            challenge: None,
-            retry_after: None,
+            remedy: None,
         }
     }
 
@@ -331,18 +345,10 @@ impl Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some(allow) = self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-        }
-        if let Some(challenge) = self.challenge {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
-        }
+        headers.extend(self.remedy.map(Remedy::header));
         if status == StatusCode::REQUEST_TIMEOUT {
             // The rest of the body may still come: nothing after it could be told apart.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

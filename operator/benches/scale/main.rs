@@ -26,6 +26,9 @@ use crate::{
     stand_in::{Jobs, StandIn},
 };
 
+#[allow(dead_code)] // The tests use it.
+#[path = "../../tests/cluster/definitions.rs"]
+mod definitions;
 #[path = "../../tests/cluster/process.rs"]
 mod process;
 #[allow(dead_code)] // The tests use more of it.
@@ -113,7 +116,7 @@ struct Work {
 
 impl<'a> Run<'a> {
     async fn new(options: &'a Options, size: usize) -> Self {
-        let server = Server::start();
+        let server = Server::bare();
         let client = server.client();
         let children = size <= options.most_with_children;
         populate(&client, size, children).await;

@@ -1,14 +1,11 @@
 //! A database by CloudNativePG, whose definition is the real one and whose operator is stood in for.
 
 use std::{
-    path::PathBuf,
-    process::Command,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use hello_operator::child::{ChildId, Kind};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
@@ -17,29 +14,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::{
+    definitions,
     server::Server,
     world::{World, eventually},
 };
-
-/// The definition of `Cluster`, from CloudNativePG's own module.
-pub fn definition() -> CustomResourceDefinition {
-    const MODULE: &str = "github.com/cloudnative-pg/cloudnative-pg@v1.29.1";
-    // Downloaded once; after that the Go tool finds it in its cache.
-    let output = Command::new("go")
-        .args(["mod", "download", "-json", MODULE])
-        .env("GOFLAGS", "-mod=mod")
-        .current_dir(std::env::temp_dir())
-        .output()
-        .expect("the Go tool fetches CloudNativePG's definition");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let answer: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
-    let folder: PathBuf = answer["Dir"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{said}"))
-        .into();
-    let path = folder.join("config/crd/bases/postgresql.cnpg.io_clusters.yaml");
-    serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
 
 /// CloudNativePG's operator, as far as ours depends on it: it reports on every `Cluster`.
 pub struct Engine {
@@ -129,7 +107,7 @@ async fn reason(world: &World, type_: &str, wanted: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_api_is_named_and_picked_up_within_seconds_of_its_installation() {
     // A server of its own: the one that the tests share has the API.
-    let server = Server::start();
+    let server = Server::bare();
     let world = World::on(&server, "engine-missing").await;
     let operator = world.operator();
     world.apply("demo", spec()).await;
@@ -155,7 +133,7 @@ async fn a_missing_api_is_named_and_picked_up_within_seconds_of_its_installation
 
     let engine = Engine::start(&world);
     let start = Instant::now();
-    server.define(&definition()).await;
+    server.define(&definitions::engine()).await;
     world.ready("demo").await;
     let took = start.elapsed();
     assert!(took < Duration::from_secs(15), "{took:?}");

@@ -7,6 +7,7 @@
 mod conflict;
 mod converge;
 mod data;
+mod definitions;
 mod drift;
 mod edits;
 mod engine;

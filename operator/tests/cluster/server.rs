@@ -15,6 +15,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::{Client, Config};
 use rustix::process::{Pid, Signal};
 
+use crate::definitions;
+
 /// A running API server; it ends when this is dropped.
 pub struct Server {
     /// Address of the API server.
@@ -31,15 +33,7 @@ pub struct Server {
 /// The server that the tests share, started at the first call.
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        let server = Server::start();
-        thread::spawn(move || {
-            server.add_engine();
-            server
-        })
-        .join()
-        .expect("the API of CloudNativePG is installed")
-    })
+    SERVER.get_or_init(Server::start)
 }
 
 /// Folder with the programs etcd and kube-apiserver.
@@ -197,8 +191,19 @@ fn run_until_we_end(
 }
 
 impl Server {
-    /// Starts a server of its own, without the API of CloudNativePG.
+    /// Starts a server of its own, with the APIs that other software brings.
     pub fn start() -> Self {
+        let server = Self::bare();
+        thread::spawn(move || {
+            server.add_definitions();
+            server
+        })
+        .join()
+        .expect("the definitions are installed")
+    }
+
+    /// Starts a server of its own, without the APIs that other software brings.
+    pub fn bare() -> Self {
         // In a thread of its own: the caller is inside a runtime, where nothing may block on another.
         thread::spawn(start).join().expect("the API server starts")
     }
@@ -262,9 +267,13 @@ impl Server {
         });
     }
 
-    fn add_engine(&self) {
+    fn add_definitions(&self) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(self.define(&crate::engine::definition()));
+        runtime.block_on(async {
+            self.define(&definitions::engine()).await;
+            self.define(&definitions::http_route()).await;
+            self.define(&definitions::service_monitor()).await;
+        });
     }
 
     /// Installs a definition and waits until its kind is served.

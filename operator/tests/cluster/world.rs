@@ -16,6 +16,7 @@ use hello_operator::{
     health::Health,
     lease::Fence,
     metrics::Metrics,
+    optional::is_absence,
     reconcile::Context,
     validate::DefaultImages,
     watch,
@@ -196,7 +197,11 @@ impl World {
             "app.kubernetes.io/managed-by=hello-operator,app.kubernetes.io/instance={instance}"
         ));
         for kind in Kind::ALL {
-            for item in self.api(kind).list(&labels).await.unwrap() {
+            let items = match self.api(kind).list(&labels).await {
+                Err(error) if kind.provider().is_some() && is_absence(&error) => continue,
+                items => items.unwrap(),
+            };
+            for item in items {
                 children.push((ChildId::new(kind, item.name_any()), item));
             }
         }
