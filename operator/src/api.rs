@@ -20,6 +20,7 @@ use crate::{
     metrics::Metrics,
     names,
     optional::{self, Absent},
+    reference::Reference,
 };
 
 /// Longest time one call may take.
@@ -139,6 +140,25 @@ impl Cluster {
         let api = self.api(id.kind, namespace);
         self.call("get", || id.to_string(), api.get_opt(&id.name))
             .await
+    }
+
+    /// What a spec names, when it exists.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn named(
+        &self,
+        reference: &Reference,
+        namespace: &str,
+    ) -> Result<Option<DynamicObject>> {
+        let resource = reference.source.resource();
+        let api = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        self.call(
+            "get",
+            || reference.to_string(),
+            api.get_opt(&reference.name),
+        )
+        .await
     }
 
     /// Creates an object. Not forced: should another one of that name appear in between, its

@@ -29,6 +29,7 @@ pub mod plan;
 pub mod queue;
 pub mod reason;
 pub mod reconcile;
+pub mod reference;
 pub mod run;
 pub mod status;
 pub mod trouble;

@@ -12,7 +12,8 @@ use crate::world::World;
 pub fn everything() -> serde_json::Value {
     json!({
         "autoscaling": {"minReplicas": 2, "maxReplicas": 9},
-        "expose": {"ingress": {"host": "hello.example.com"}},
+        "expose": {"ingress": {"host": "hello.example.com"}, "httpRoute": {"parentRefs": [{"name": "public"}]}},
+        "monitoring": {"serviceMonitor": true},
         "backup": {"schedule": "0 2 * * *"},
     })
 }
@@ -31,7 +32,7 @@ async fn a_service_converges_with_few_writes() {
     let made = children.len() as u64 - 1;
     assert_eq!(
         made,
-        16,
+        18,
         "{:?}",
         children
             .iter()

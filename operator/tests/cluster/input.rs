@@ -23,6 +23,17 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
         spec["backup"][field] = value;
         spec
     };
+    let oidc = |field: &str, value: Value| {
+        let mut oidc = json!({"issuer": "https://id.example.com", "audience": ["hello"]});
+        oidc[field] = value;
+        json!({"auth": {"oidc": oidc}})
+    };
+    let limit = |field: &str, value: Value| {
+        let mut limit = json!({"requests": 10});
+        limit[field] = value;
+        json!({"config": {"rateLimit": limit}})
+    };
+    let route = |parents: Value, hosts: Value| json!({"expose": {"httpRoute": {"parentRefs": parents, "hostnames": hosts}}});
     let cases = [
         (json!({"image": ""}), "spec.image"),
         (json!({"image": "two words"}), "spec.image"),
@@ -93,6 +104,129 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
         (
             json!({"expose": {"ingress": {}}}),
             "spec.expose.ingress.host",
+        ),
+        (
+            json!({"expose": {"httpRoute": {}}}),
+            "spec.expose.httpRoute.parentRefs",
+        ),
+        (
+            route(json!([]), json!([])),
+            "spec.expose.httpRoute.parentRefs",
+        ),
+        (
+            route(json!([{"sectionName": "https"}]), json!([])),
+            "spec.expose.httpRoute.parentRefs[0].name",
+        ),
+        (
+            route(json!([{"name": "a", "port": 0}]), json!([])),
+            "spec.expose.httpRoute.parentRefs[0].port",
+        ),
+        (
+            route(json!([{"name": "a", "namespace": "A"}]), json!([])),
+            "spec.expose.httpRoute.parentRefs[0].namespace",
+        ),
+        (
+            route(json!([{"name": "a"}]), json!(["10.0.0.1:80"])),
+            "spec.expose.httpRoute.hostnames[0]",
+        ),
+        (
+            route(json!([{"name": "a"}]), json!(["a.b", "a.b"])),
+            "spec.expose.httpRoute.hostnames",
+        ),
+        (json!({"tls": {}}), "spec.tls.secretName"),
+        (json!({"auth": {}}), "spec.auth.oidc"),
+        (
+            oidc("issuer", json!("http://id.example.com")),
+            "spec.auth.oidc.issuer",
+        ),
+        (
+            oidc("issuer", json!("https:///realms/staff")),
+            "spec.auth.oidc.issuer",
+        ),
+        (
+            oidc("issuer", json!("https://me:secret@id.example.com")),
+            "spec.auth.oidc.issuer",
+        ),
+        (
+            oidc("issuer", json!("https://id.example.com/?realm=a")),
+            "spec.auth.oidc.issuer",
+        ),
+        (
+            oidc("issuer", json!("https://id.example.com:99999")),
+            "spec.auth.oidc.issuer",
+        ),
+        (oidc("audience", json!("hello")), "spec.auth.oidc.audience"),
+        (oidc("audience", json!([])), "spec.auth.oidc.audience"),
+        (
+            oidc("audience", json!(["a,b"])),
+            "spec.auth.oidc.audience[0]",
+        ),
+        (
+            oidc("audience", json!(["a", "a"])),
+            "spec.auth.oidc.audience",
+        ),
+        (
+            oidc("usernameClaim", json!("")),
+            "spec.auth.oidc.usernameClaim",
+        ),
+        (
+            oidc("adminScope", json!("two words")),
+            "spec.auth.oidc.adminScope",
+        ),
+        (
+            oidc("algorithms", json!(["none"])),
+            "spec.auth.oidc.algorithms[0]",
+        ),
+        (
+            oidc("algorithms", json!(["HS256"])),
+            "spec.auth.oidc.algorithms[0]",
+        ),
+        (oidc("algorithms", json!([])), "spec.auth.oidc.algorithms"),
+        (
+            oidc("leewaySeconds", json!(301)),
+            "spec.auth.oidc.leewaySeconds",
+        ),
+        (
+            oidc("leewaySeconds", json!(-1)),
+            "spec.auth.oidc.leewaySeconds",
+        ),
+        (
+            oidc("caSecretRef", json!({"name": "a", "key": "a/b"})),
+            "spec.auth.oidc.caSecretRef.key",
+        ),
+        (
+            limit("requests", json!(0)),
+            "spec.config.rateLimit.requests",
+        ),
+        (limit("per", json!("day")), "spec.config.rateLimit.per"),
+        (limit("burst", json!(0)), "spec.config.rateLimit.burst"),
+        (
+            limit("trustedProxies", json!(["10.0.0.1/8"])),
+            "spec.config.rateLimit.trustedProxies",
+        ),
+        (
+            limit("trustedProxies", json!(["proxy"])),
+            "spec.config.rateLimit.trustedProxies",
+        ),
+        (
+            limit("forwardedHeader", json!("x-real-ip")),
+            "spec.config.rateLimit.forwardedHeader",
+        ),
+        (
+            json!({"config": {"rateLimit": {}}}),
+            "spec.config.rateLimit.requests",
+        ),
+        (
+            json!({"config": {"logFormat": "xml"}}),
+            "spec.config.logFormat",
+        ),
+        (
+            json!({"monitoring": {"serviceMonitor": "yes"}}),
+            "spec.monitoring.serviceMonitor",
+        ),
+        (
+            json!({"monitoring": {"serviceMonitorLabels": {"a": "b"}}}),
+            "spec.monitoring",
         ),
         (json!({"database": {}}), "spec.database"),
         (
