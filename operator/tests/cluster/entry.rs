@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use hello_operator::child::{ChildId, Kind};
-use kube::{ResourceExt, api::DynamicObject};
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, Patch, PatchParams},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -155,4 +158,34 @@ async fn a_route_that_its_api_refuses_is_explained() {
     world.apply("demo", both()).await;
     world.ready("demo").await;
     operator.stop().await;
+}
+
+/// The one for the operator itself, which somebody adds to the manifests.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_own_monitor_is_valid_and_selects_its_service() {
+    let world = World::new("entry-own").await;
+    let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests");
+    let read = |path: &str| -> Value {
+        let text = std::fs::read_to_string(format!("{manifests}/{path}")).unwrap();
+        serde_yaml::from_str(&text).unwrap()
+    };
+    let mut monitor = read("components/service-monitor/service-monitor.yaml");
+    let service = read("base/service.yaml");
+    let common = &read("base/kustomization.yaml")["labels"][0]["pairs"];
+    for (name, value) in monitor["spec"]["selector"]["matchLabels"]
+        .as_object()
+        .unwrap()
+    {
+        let labels = &service["metadata"]["labels"];
+        assert!(labels[name] == *value || common[name] == *value, "{name}");
+    }
+    let port = &monitor["spec"]["endpoints"][0]["port"];
+    assert_eq!(service["spec"]["ports"][0]["name"], *port);
+    monitor["metadata"]["namespace"] = world.namespace.as_str().into();
+    let apply = Patch::Apply(&monitor);
+    world
+        .api(Kind::ServiceMonitor)
+        .patch("hello-operator", &PatchParams::apply("somebody"), &apply)
+        .await
+        .unwrap();
 }
