@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
+    census::Census,
     child::{ChildId, Desired, Kind},
     error::{Error, Result},
     lease::Fence,
@@ -33,6 +34,7 @@ pub struct Cluster {
     metrics: Arc<Metrics>,
     fence: Fence,
     absent: Absent,
+    census: Census,
 }
 
 impl Cluster {
@@ -44,7 +46,14 @@ impl Cluster {
             metrics,
             fence,
             absent: Absent::default(),
+            census: Census::default(),
         }
+    }
+
+    /// What the watches are to keep up to date.
+    #[must_use]
+    pub fn census(&self) -> &Census {
+        &self.census
     }
 
     fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
@@ -92,7 +101,7 @@ impl Cluster {
             .await
     }
 
-    /// All objects of a kind with these labels; `None` when the cluster does not serve the kind.
+    /// All objects of a kind with our labels and these; `None` when the cluster does not serve the kind.
     ///
     /// # Errors
     /// When the API server does not answer.
@@ -104,6 +113,9 @@ impl Cluster {
     ) -> Result<Option<Vec<DynamicObject>>> {
         if self.absent.lately(kind, Instant::now()) {
             return Ok(None);
+        }
+        if self.census.is_empty(kind) {
+            return Ok(Some(Vec::new()));
         }
         let api = self.api(kind, namespace);
         let parameters = ListParams::default().labels(selector);

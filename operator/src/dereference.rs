@@ -1,7 +1,8 @@
 //! Step 1: reads the resource and everything that exists for it, straight from the API server.
 //!
 //! Watches only say *that* something happened. What is, is read here, so no decision is ever taken
-//! on a cache that trails behind.
+//! on a cache that trails behind. Only kinds of which there is nothing at all are not asked for, where
+//! that can do no harm (see [`crate::census`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod apply;
 pub mod build;
+pub mod census;
 pub mod child;
 pub mod cli;
 pub mod client;

@@ -163,7 +163,6 @@ pub fn service(service: &Validated) -> Service {
                 app_protocol: service.tls.as_ref().map(|_| "https".into()),
                 node_port: expose.node_port,
                 protocol: Some("TCP".into()),
-                ..ServicePort::default()
             }]),
             ..ServiceSpec::default()
         }),
