@@ -2,13 +2,19 @@
 //!
 //! A field exists here only when the operator acts on it: an accepted field is never ignored.
 
+mod auth;
+mod config;
 mod data;
 mod expose;
+mod monitoring;
 mod spec;
 mod status;
 
+pub use auth::*;
+pub use config::*;
 pub use data::*;
 pub use expose::*;
+pub use monitoring::*;
 pub use spec::*;
 pub use status::*;
 

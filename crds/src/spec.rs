@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Backup, Database, Expose, HelloServiceStatus};
+use crate::{AppConfig, Auth, Backup, Database, Expose, HelloServiceStatus, Monitoring, Tls};
 
 /// Desired state of one hello service: the API, its database, migrations and backups.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -68,6 +68,12 @@ pub struct HelloServiceSpec {
     /// How the API is reached.
     #[serde(default)]
     pub expose: Expose,
+    /// TLS of the API itself; without it the API speaks plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Who may write; everybody when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
     /// The database: exactly one kind.
     #[serde(default)]
     pub database: Database,
@@ -77,6 +83,9 @@ pub struct HelloServiceSpec {
     /// Network isolation of the pods.
     #[serde(default)]
     pub network_policy: NetworkIsolation,
+    /// How metrics are collected.
+    #[serde(default)]
+    pub monitoring: Monitoring,
     /// What happens to volumes and credentials when this resource is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -178,118 +187,6 @@ pub struct ResourceList {
         regex(pattern = r"^[0-9]+(\.[0-9]+)?([KMGT]i|[kMGT])?$")
     )]
     pub memory: Option<String>,
-}
-
-/// Behaviour of the API; each field is one environment variable of the application.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AppConfig {
-    /// IANA time zone that decides which day is today.
-    #[serde(default = "default_time_zone")]
-    #[schemars(
-        length(min = 1, max = 64),
-        regex(pattern = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")
-    )]
-    pub time_zone: String,
-    /// When somebody born on 29 February has their birthday in a common year.
-    #[serde(default)]
-    pub leap_day: LeapDay,
-    /// Letters a username may have.
-    #[serde(default)]
-    pub usernames: Usernames,
-    /// Least severe log messages to print.
-    #[serde(default)]
-    pub log_level: LogLevel,
-}
-
-impl Default for AppConfig {
-    fn default() -> Self {
-        Self {
-            time_zone: default_time_zone(),
-            leap_day: LeapDay::default(),
-            usernames: Usernames::default(),
-            log_level: LogLevel::default(),
-        }
-    }
-}
-
-pub(crate) fn default_time_zone() -> String {
-    "UTC".into()
-}
-
-/// Birthday of somebody born on 29 February, in a common year.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LeapDay {
-    /// 28 February.
-    #[default]
-    Feb28,
-    /// 1 March.
-    Mar1,
-}
-
-impl LeapDay {
-    /// The word the application takes.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Feb28 => "feb28",
-            Self::Mar1 => "mar1",
-        }
-    }
-}
-
-/// Letters a username may have.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Usernames {
-    /// Letters of every script.
-    #[default]
-    Unicode,
-    /// A to Z in both cases.
-    Ascii,
-}
-
-impl Usernames {
-    /// The word the application takes.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unicode => "unicode",
-            Self::Ascii => "ascii",
-        }
-    }
-}
-
-/// Least severe log messages to print.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Everything.
-    Trace,
-    /// For finding faults.
-    Debug,
-    /// What an administrator wants to read.
-    #[default]
-    Info,
-    /// Only what may need action.
-    Warn,
-    /// Only what failed.
-    Error,
-}
-
-impl LogLevel {
-    /// The word the application takes.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-        }
-    }
 }
 
 /// Network isolation of the pods.

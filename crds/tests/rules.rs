@@ -194,3 +194,79 @@ fn the_storage_class_is_for_life() {
         );
     }
 }
+
+#[test]
+fn an_issuer_is_an_address() {
+    let with = |issuer: &str| json!({"auth": {"oidc": {"issuer": issuer, "audience": ["hello"]}}});
+    for issuer in [
+        "https://id.example.com",
+        "https://id.example.com/realms/staff",
+        "https://id.example.com:8443/",
+        "https://[2001:db8::1]:8443/a",
+    ] {
+        accepted(with(issuer));
+    }
+    for issuer in [
+        "https://id.example.com:0",
+        "https://id.example.com:65536",
+        "https://id.example.com:port",
+    ] {
+        refused(with(issuer), "spec.auth.oidc.issuer");
+    }
+}
+
+#[test]
+fn the_issuers_certificates_come_from_one_place() {
+    let with = |fields: &[&str]| {
+        let mut oidc = json!({"issuer": "https://id.example.com", "audience": ["hello"]});
+        for field in fields {
+            oidc[field] = json!({"name": "ca"});
+        }
+        json!({"auth": {"oidc": oidc}})
+    };
+    accepted(with(&[]));
+    accepted(with(&["caSecretRef"]));
+    accepted(with(&["caConfigMapRef"]));
+    refused(with(&["caSecretRef", "caConfigMapRef"]), "spec.auth.oidc");
+}
+
+#[test]
+fn trusted_proxies_are_addresses_and_blocks() {
+    let with = |proxies: &[&str]| json!({"config": {"rateLimit": {"requests": 1, "trustedProxies": proxies}}});
+    accepted(with(&[]));
+    accepted(with(&[
+        "10.0.0.0/8",
+        "192.0.2.1",
+        "2001:db8::/32",
+        "::1",
+        "0.0.0.0/0",
+    ]));
+    for wrong in [
+        "proxy",
+        "10.0.0.1/8",
+        "10.0.0.0/33",
+        "10.0.0",
+        "2001:db8::1/32",
+    ] {
+        refused(
+            with(&["10.0.0.0/8", wrong]),
+            "spec.config.rateLimit.trustedProxies",
+        );
+    }
+}
+
+#[test]
+fn labels_for_prometheus_need_a_service_monitor_and_are_not_ours() {
+    accepted(json!({"monitoring": {"serviceMonitor": true}}));
+    accepted(
+        json!({"monitoring": {"serviceMonitor": true, "serviceMonitorLabels": {"release": "prometheus"}}}),
+    );
+    refused(
+        json!({"monitoring": {"serviceMonitorLabels": {"release": "prometheus"}}}),
+        "spec.monitoring.serviceMonitorLabels",
+    );
+    refused(
+        json!({"monitoring": {"serviceMonitor": true, "serviceMonitorLabels": {"app.kubernetes.io/name": "x"}}}),
+        "spec.monitoring.serviceMonitorLabels",
+    );
+}

@@ -14,12 +14,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
+    census::Census,
     child::{ChildId, Desired, Kind},
     error::{Error, Result},
     lease::Fence,
     metrics::Metrics,
     names,
     optional::{self, Absent},
+    reference::Reference,
 };
 
 /// Longest time one call may take.
@@ -32,6 +34,7 @@ pub struct Cluster {
     metrics: Arc<Metrics>,
     fence: Fence,
     absent: Absent,
+    census: Census,
 }
 
 impl Cluster {
@@ -43,7 +46,14 @@ impl Cluster {
             metrics,
             fence,
             absent: Absent::default(),
+            census: Census::default(),
         }
+    }
+
+    /// What the watches are to keep up to date.
+    #[must_use]
+    pub fn census(&self) -> &Census {
+        &self.census
     }
 
     fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
@@ -91,7 +101,7 @@ impl Cluster {
             .await
     }
 
-    /// All objects of a kind with these labels; `None` when the cluster does not serve the kind.
+    /// All objects of a kind with our labels and these; `None` when the cluster does not serve the kind.
     ///
     /// # Errors
     /// When the API server does not answer.
@@ -103,6 +113,9 @@ impl Cluster {
     ) -> Result<Option<Vec<DynamicObject>>> {
         if self.absent.lately(kind, Instant::now()) {
             return Ok(None);
+        }
+        if self.census.is_empty(kind) {
+            return Ok(Some(Vec::new()));
         }
         let api = self.api(kind, namespace);
         let parameters = ListParams::default().labels(selector);
@@ -139,6 +152,25 @@ impl Cluster {
         let api = self.api(id.kind, namespace);
         self.call("get", || id.to_string(), api.get_opt(&id.name))
             .await
+    }
+
+    /// What a spec names, when it exists.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn named(
+        &self,
+        reference: &Reference,
+        namespace: &str,
+    ) -> Result<Option<DynamicObject>> {
+        let resource = reference.source.resource();
+        let api = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        self.call(
+            "get",
+            || reference.to_string(),
+            api.get_opt(&reference.name),
+        )
+        .await
     }
 
     /// Creates an object. Not forced: should another one of that name appear in between, its

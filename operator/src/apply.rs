@@ -26,6 +26,7 @@ pub struct Applied {
     facts: Facts,
     plan: Plan,
     refused: Vec<(ChildId, Error)>,
+    unresolved: Vec<String>,
     writes: usize,
 }
 
@@ -66,6 +67,12 @@ impl Applied {
         &self.refused
     }
 
+    /// What is wrong with objects that the spec names, in words.
+    #[must_use]
+    pub fn unresolved(&self) -> &[String] {
+        &self.unresolved
+    }
+
     /// Number of writes made.
     #[must_use]
     pub fn writes(&self) -> usize {
@@ -97,6 +104,7 @@ pub async fn apply(
         facts,
         plan: plan.clone(),
         refused: Vec::new(),
+        unresolved: observed.unresolved,
         writes: 0,
     };
     for action in &plan.actions {

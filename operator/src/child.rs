@@ -33,12 +33,14 @@ pub enum Kind {
     PodDisruptionBudget,
     HorizontalPodAutoscaler,
     Ingress,
+    HTTPRoute,
+    ServiceMonitor,
     CronJob,
 }
 
 impl Kind {
     /// Every kind, in the order of application.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::ServiceAccount,
         Self::Secret,
         Self::PersistentVolumeClaim,
@@ -51,6 +53,8 @@ impl Kind {
         Self::PodDisruptionBudget,
         Self::HorizontalPodAutoscaler,
         Self::Ingress,
+        Self::HTTPRoute,
+        Self::ServiceMonitor,
         Self::CronJob,
     ];
 
@@ -73,6 +77,15 @@ impl Kind {
             Self::PodDisruptionBudget => of::<PodDisruptionBudget>(),
             Self::HorizontalPodAutoscaler => of::<HorizontalPodAutoscaler>(),
             Self::Ingress => of::<Ingress>(),
+            Self::HTTPRoute => {
+                foreign("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+            }
+            Self::ServiceMonitor => foreign(
+                "monitoring.coreos.com",
+                "v1",
+                "ServiceMonitor",
+                "servicemonitors",
+            ),
             Self::CronJob => of::<CronJob>(),
         }
     }

@@ -54,6 +54,10 @@ fn list_keys(item: &Map<String, Value>) -> Option<&'static [&'static str]> {
     if item.contains_key("type") && item.contains_key("resource") {
         return None;
     }
+    // References of the Gateway API name a group, and a list of them is one value.
+    if item.contains_key("group") {
+        return None;
+    }
     CANDIDATES
         .into_iter()
         .find(|keys| keys.iter().all(|key| item.contains_key(*key)))
@@ -131,6 +135,14 @@ mod tests {
             &json!([{"from": [{"podSelector": {}}]}, {}]),
             &rule
         ));
+    }
+
+    #[test]
+    fn references_of_the_gateway_api_are_all_or_nothing() {
+        let ours = json!({"group": "", "kind": "Service", "name": "demo"});
+        let theirs = json!({"group": "", "kind": "Service", "name": "else"});
+        assert!(contains(&json!([ours]), &json!([ours])));
+        assert!(!contains(&json!([ours, theirs]), &json!([ours])));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Step 1: reads the resource and everything that exists for it, straight from the API server.
 //!
 //! Watches only say *that* something happened. What is, is read here, so no decision is ever taken
-//! on a cache that trails behind.
+//! on a cache that trails behind. Only kinds of which there is nothing at all are not asked for, where
+//! that can do no harm (see [`crate::census`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use crate::{
     child::{self, ChildId, Kind},
     credentials::Credentials,
     error::{Error, Result},
-    names,
+    names, reference,
     validate::{Database, Validated},
 };
 
@@ -28,6 +29,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// Kinds that the cluster does not serve.
     pub missing: BTreeSet<Kind>,
+    /// What is wrong with objects that the spec names, in words.
+    pub unresolved: Vec<String>,
 }
 
 /// Turns the raw object into a resource.
@@ -114,6 +117,24 @@ pub async fn find_unlabelled(
         {
             observed.children.insert(id.clone(), trim(object));
         }
+    }
+    Ok(())
+}
+
+/// Looks up what the spec names and somebody else makes.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn resolve(
+    cluster: &Cluster,
+    service: &Validated,
+    observed: &mut Observed,
+) -> Result<()> {
+    for reference in reference::of(service) {
+        let live = cluster
+            .named(&reference, &service.identity.namespace)
+            .await?;
+        observed.unresolved.extend(reference.problem(live.as_ref()));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod apply;
 pub mod build;
+pub mod census;
 pub mod child;
 pub mod cli;
 pub mod client;
@@ -29,6 +30,7 @@ pub mod plan;
 pub mod queue;
 pub mod reason;
 pub mod reconcile;
+pub mod reference;
 pub mod run;
 pub mod status;
 pub mod trouble;

@@ -160,7 +160,7 @@ pub fn migration(instance: &str, hash: &str) -> String {
     format!("{instance}-migrate-{hash}")
 }
 
-/// Deployment, Service, autoscaler, disruption budget, Ingress and ServiceAccount.
+/// Deployment, Service, autoscaler, disruption budget, Ingress, HTTPRoute, ServiceMonitor and ServiceAccount.
 #[must_use]
 pub fn app(instance: &str) -> String {
     instance.into()

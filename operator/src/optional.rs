@@ -26,6 +26,8 @@ impl Kind {
     pub const fn provider(self) -> Option<&'static str> {
         match self {
             Self::Cluster => Some("CloudNativePG"),
+            Self::HTTPRoute => Some("the Gateway API"),
+            Self::ServiceMonitor => Some("the Prometheus Operator"),
             Self::ServiceAccount
             | Self::Secret
             | Self::PersistentVolumeClaim
@@ -126,6 +128,10 @@ mod tests {
         assert_eq!(
             explain(&ChildId::new(Kind::Cluster, "demo-db")),
             "Cluster demo-db needs CloudNativePG: the cluster does not serve postgresql.cnpg.io/v1"
+        );
+        assert_eq!(
+            explain(&ChildId::new(Kind::HTTPRoute, "demo")),
+            "HTTPRoute demo needs the Gateway API: the cluster does not serve gateway.networking.k8s.io/v1"
         );
     }
 }

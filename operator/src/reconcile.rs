@@ -115,6 +115,7 @@ async fn advance(context: &Context, service: &HelloService) -> Result<(Validated
     dereference::find_data(cluster, &validated, &mut observed).await?;
     let inputs = dereference::inputs(cluster, &validated, &observed).await?;
     let prepared = build::build(&validated, &inputs).prepare()?;
+    dereference::resolve(cluster, &validated, &mut observed).await?;
     let wanted = prepared.children.iter().map(|child| &child.id);
     dereference::find_unlabelled(cluster, namespace, wanted, &mut observed).await?;
     let applied = apply::apply(cluster, &validated, prepared, observed).await?;
@@ -134,6 +135,8 @@ fn outcome(service: &Validated, applied: &apply::Applied, new: &HelloServiceStat
     let next = match &service.database {
         // No watch tells that an API is there now.
         _ if !applied.plan().unavailable.is_empty() => optional::LOOK_AGAIN,
+        // Nor that somebody else's Secret or ConfigMap is.
+        _ if !applied.unresolved().is_empty() => IN_PROGRESS,
         Database::External { .. } => EXTERNAL_POLL,
         _ if ready => RESYNC,
         Database::Managed { .. } | Database::CloudNativePg { .. } => IN_PROGRESS,

@@ -108,7 +108,12 @@ async fn operate(options: Options) -> Outcome<()> {
         namespace = options.namespace.as_deref().unwrap_or("(all)"),
         "started"
     );
-    let signals = watch::start(&client, options.namespace.as_deref(), &metrics);
+    let signals = watch::start(
+        &client,
+        options.namespace.as_deref(),
+        &metrics,
+        context.cluster.census(),
+    );
     let mut controller = tokio::spawn(controller::run(context, signals, metrics, health, stopped));
     let hold = async {
         match &mut elector {

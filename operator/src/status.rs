@@ -180,6 +180,9 @@ fn blocked(applied: &Applied) -> Option<Finding> {
             format!("{conflict} exists and does not belong to this resource; rename or delete it"),
         ));
     }
+    if let Some(problem) = applied.unresolved().first() {
+        return Some(no(Reason::ReferenceMissing, problem));
+    }
     let missing = applied.plan().unavailable.first()?;
     Some(no(Reason::ApiMissing, optional::explain(missing)))
 }
@@ -364,9 +367,13 @@ fn running_image(deployment: &DynamicObject) -> Option<String> {
 fn endpoint(service: &Validated) -> String {
     let identity = &service.identity;
     let host = format!("{}.{}.svc", names::app(&identity.name), identity.namespace);
+    let (scheme, usual) = match service.tls {
+        Some(_) => ("https", 443),
+        None => ("http", 80),
+    };
     match service.expose.service.port {
-        80 => format!("http://{host}"),
-        port => format!("http://{host}:{port}"),
+        port if port == usual => format!("{scheme}://{host}"),
+        port => format!("{scheme}://{host}:{port}"),
     }
 }
 

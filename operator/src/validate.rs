@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use hello_crds::{
-    AppConfig, Backup, DeletionPolicy, Expose, HelloService, ImagePullPolicy, ResourceList,
-    Resources, Volume,
+    AppConfig, Backup, DeletionPolicy, Expose, HelloService, ImagePullPolicy, Monitoring, Oidc,
+    ResourceList, Resources, Volume,
 };
 use kube::ResourceExt;
 
@@ -51,6 +51,12 @@ pub struct Validated {
     pub config: AppConfig,
     /// How the service is reached.
     pub expose: Expose,
+    /// Secret with the API's certificate, when it speaks TLS.
+    pub tls: Option<String>,
+    /// Whose tokens allow to write, when that is limited.
+    pub oidc: Option<Issuer>,
+    /// How metrics are collected.
+    pub monitoring: Monitoring,
     /// Where the data is.
     pub database: Database,
     /// Backups, when wanted.
@@ -63,6 +69,32 @@ pub struct Validated {
     pub retain: bool,
     /// Whether children may be changed.
     pub paused: bool,
+}
+
+/// An OpenID Connect issuer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Issuer {
+    /// What its tokens must be like.
+    pub spec: Oidc,
+    /// Port of its address.
+    pub port: u16,
+}
+
+impl Issuer {
+    fn check(spec: &Oidc) -> Result<Self> {
+        let wrong = || {
+            let problem = format!("{:?} is not an https:// address", spec.issuer);
+            Error::invalid("spec.auth.oidc.issuer", problem)
+        };
+        let address: http::Uri = spec.issuer.parse().map_err(|_| wrong())?;
+        if address.scheme_str() != Some("https") {
+            return Err(wrong());
+        }
+        Ok(Self {
+            spec: spec.clone(),
+            port: address.port_u16().unwrap_or(443),
+        })
+    }
 }
 
 /// How many application pods.
@@ -198,6 +230,13 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
         resources: with_requests(spec.resources.as_ref(), "50m", "64Mi"),
         config: spec.config.clone(),
         expose: spec.expose.clone(),
+        tls: spec.tls.as_ref().map(|tls| tls.secret_name.clone()),
+        oidc: spec
+            .auth
+            .as_ref()
+            .map(|auth| Issuer::check(&auth.oidc))
+            .transpose()?,
+        monitoring: spec.monitoring.clone(),
         database,
         backup: spec.backup.clone(),
         postgres_image: Image::parse(
@@ -329,6 +368,14 @@ mod tests {
             (json!({"image": "a b"}), "spec.image"),
             (json!({"database": {}}), "spec.database"),
             (
+                json!({"auth": {"oidc": {"issuer": "https://a b", "audience": ["hello"]}}}),
+                "spec.auth.oidc.issuer",
+            ),
+            (
+                json!({"auth": {"oidc": {"issuer": "http://a", "audience": ["hello"]}}}),
+                "spec.auth.oidc.issuer",
+            ),
+            (
                 json!({"database": {"cloudNativePG": {"image": "a b"}}}),
                 "spec.database.cloudNativePG.image",
             ),
@@ -346,6 +393,20 @@ mod tests {
             validated.resources.requests.unwrap().cpu.as_deref(),
             Some("20m")
         );
+    }
+
+    #[test]
+    fn the_port_of_the_issuer_is_known() {
+        for (issuer, port) in [
+            ("https://id.example.com", 443),
+            ("https://id.example.com/realms/staff", 443),
+            ("https://id.example.com:8443/", 8443),
+            ("https://[2001:db8::1]:444", 444),
+        ] {
+            let oidc = json!({"issuer": issuer, "audience": ["hello"]});
+            let validated = check(json!({"auth": {"oidc": oidc}})).unwrap();
+            assert_eq!(validated.oidc.unwrap().port, port, "{issuer}");
+        }
     }
 
     #[test]

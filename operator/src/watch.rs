@@ -14,7 +14,7 @@ use kube::{
 };
 use tokio::sync::mpsc;
 
-use crate::{child::Kind, metrics::Metrics, names, optional, queue::Key};
+use crate::{census::Census, child::Kind, metrics::Metrics, names, optional, queue::Key};
 
 /// What a watch tells the controller.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub fn start(
     client: &Client,
     namespace: Option<&str>,
     metrics: &Arc<Metrics>,
+    census: &Census,
 ) -> mpsc::Receiver<Signal> {
     let (sender, receiver) = mpsc::channel(256);
     let config = watcher::Config::default()
@@ -68,9 +69,10 @@ pub fn start(
     );
     let config = config.labels(&names::managed_selector());
     for kind in Kind::ALL {
-        spawn(kind.resource(), config.clone(), Source::Child);
+        let source = Source::Child(kind, census.clone());
+        spawn(kind.resource(), config.clone(), source);
     }
-    spawn(ApiResource::erase::<Pod>(&()), config, Source::Child);
+    spawn(ApiResource::erase::<Pod>(&()), config, Source::Pod);
     receiver
 }
 
@@ -78,15 +80,17 @@ pub fn start(
 enum Source {
     /// The resource itself, with what was last seen of each: its own status is no news.
     Resource(HashMap<Key, u64>),
-    /// Something that belongs to a resource.
-    Child,
+    /// A child of a resource; the census is told whether there are any.
+    Child(Kind, Census),
+    /// A pod of a resource.
+    Pod,
 }
 
 impl Source {
     fn changed(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Key> {
         let namespace = object.namespace()?;
         match self {
-            Self::Child => {
+            Self::Child(..) | Self::Pod => {
                 let instance = object.labels().get(names::INSTANCE_LABEL)?;
                 Some(Key::new(&namespace, instance))
             }
@@ -104,6 +108,17 @@ impl Source {
             return Some(Key::new(&object.namespace()?, &object.name_any()));
         }
         self.changed(object)
+    }
+
+    /// Tells whether there is nothing of this kind.
+    fn count(&self, empty: bool) {
+        if let Self::Child(kind, census) = self {
+            if empty {
+                census.nothing(*kind);
+            } else {
+                census.maybe(*kind);
+            }
+        }
     }
 }
 
@@ -132,7 +147,14 @@ async fn run(
     let mut events = std::pin::pin!(watcher::watcher(api, config));
     let mut delay = SHORTEST_DELAY;
     let mut listed = false;
+    let mut empty = false;
     while let Some(event) = events.next().await {
+        empty = match &event {
+            Ok(Event::Init) => true,
+            Ok(Event::InitDone | Event::Delete(_)) => empty,
+            Ok(Event::InitApply(_) | Event::Apply(_)) | Err(_) => false,
+        };
+        source.count(empty && !matches!(event, Ok(Event::Init)));
         let signal = match event {
             Ok(Event::Apply(object) | Event::InitApply(object)) => {
                 delay = SHORTEST_DELAY;
@@ -146,11 +168,12 @@ async fn run(
                 match (&source, first) {
                     (_, false) => Some(Signal::Interrupted),
                     (Source::Resource(_), true) => Some(Signal::Listed),
-                    (Source::Child, true) => None,
+                    (Source::Child(..) | Source::Pod, true) => None,
                 }
             }
             Err(error)
-                if matches!(source, Source::Child) && optional::is_absence_of_watched(&error) =>
+                if matches!(source, Source::Child(..))
+                    && optional::is_absence_of_watched(&error) =>
             {
                 tokio::time::sleep(optional::LOOK_AGAIN).await;
                 None

@@ -129,6 +129,22 @@ fn specs() -> impl Strategy<Value = Value> {
         (1..30_i32, any::<bool>()).prop_map(|(keep, suspend)| json!({"backup": {
             "schedule": "0 2 * * *", "retention": {"keepLast": keep}, "suspend": suspend}})),
     ];
+    let entry = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(route, monitor, tls, oidc)| {
+            let mut spec = json!({"monitoring": {"serviceMonitor": monitor}});
+            if route {
+                spec["expose"] = json!({"httpRoute": {"parentRefs": [{"name": "public"}]}});
+            }
+            if tls {
+                spec["tls"] = json!({"secretName": "own"});
+            }
+            if oidc {
+                spec["auth"] =
+                    json!({"oidc": {"issuer": "https://id.example.com", "audience": ["hello"]}});
+            }
+            spec
+        },
+    );
     let rest = (any::<bool>(), any::<bool>(), "[a-z]{1,9}").prop_map(|(isolate, retain, tag)| {
         json!({
             "networkPolicy": {"enabled": isolate},
@@ -136,9 +152,9 @@ fn specs() -> impl Strategy<Value = Value> {
             "image": format!("hello-app:{tag}"),
         })
     });
-    (scaling, database, backup, rest).prop_map(|parts| {
+    (scaling, database, backup, entry, rest).prop_map(|parts| {
         let mut spec = serde_json::Map::new();
-        for part in [parts.0, parts.1, parts.2, parts.3] {
+        for part in [parts.0, parts.1, parts.2, parts.3, parts.4] {
             if let Value::Object(part) = part {
                 spec.extend(part);
             }
@@ -252,4 +268,75 @@ fn only_several_servers_replicate_synchronously() {
             "{instances}"
         );
     }
+}
+
+fn only(spec: &Value, kind: &str, name: &str) -> Value {
+    objects(spec)
+        .into_iter()
+        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+        .unwrap()
+}
+
+/// Nothing else ever leaves the namespace on a port of the web.
+#[test]
+fn only_the_pods_that_check_tokens_reach_the_issuer() {
+    let with = |issuer: &str| json!({"auth": {"oidc": {"issuer": issuer, "audience": ["hello"]}}});
+    let reaches = |spec: &Value, part: &str, port: u16| {
+        let policy = only(spec, "NetworkPolicy", &format!("demo-{part}"));
+        let egress = policy["spec"]["egress"].as_array().unwrap().clone();
+        egress
+            .iter()
+            .any(|rule| rule.get("to").is_none() && rule["ports"][0]["port"] == port)
+    };
+    let plain = with("https://id.example.com/realms/staff");
+    let other = with("https://id.example.com:8443");
+    assert!(!reaches(&json!({}), "app", 443));
+    assert!(reaches(&plain, "app", 443));
+    assert!(reaches(&other, "app", 8443) && !reaches(&other, "app", 443));
+    assert!(!reaches(&plain, "migration", 443));
+}
+
+/// Probes and metrics stay on a port of their own, without TLS.
+#[test]
+fn with_tls_only_the_services_port_is_called_otherwise() {
+    let plain = json!({"expose": {"ingress": {"host": "a.example.com"}}});
+    let mut tls = plain.clone();
+    tls["tls"] = json!({"secretName": "own"});
+    for (spec, name, protocol) in [
+        (&plain, "http", Value::Null),
+        (&tls, "https", json!("https")),
+    ] {
+        let port = &only(spec, "Service", "demo")["spec"]["ports"][0];
+        assert_eq!(port["name"], name);
+        assert_eq!(port["appProtocol"], protocol);
+        assert_eq!(port["targetPort"], "http");
+        let ingress = only(spec, "Ingress", "demo");
+        let backend = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"];
+        assert_eq!(backend["service"]["port"]["name"], name);
+        let pods = &only(spec, "Deployment", "demo")["spec"]["template"]["spec"];
+        let probe = &pods["containers"][0]["readinessProbe"]["httpGet"];
+        assert_eq!(probe["port"], "admin");
+        assert_eq!(probe.get("scheme"), None);
+    }
+}
+
+/// A misspelt variable would be ignored without a word.
+#[test]
+fn the_application_knows_every_variable_it_is_given() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("../app/src/config/args.rs");
+    let known = std::fs::read_to_string(known).unwrap();
+    let mut given = 0;
+    for name in ["full", "external"] {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.objects.yaml"))).unwrap();
+        let variables = text
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("- name: HELLO_"));
+        for variable in variables {
+            let wanted = format!("env = \"HELLO_{variable}\"");
+            assert!(known.contains(&wanted), "HELLO_{variable}");
+            given += 1;
+        }
+    }
+    assert!(given > 25, "{given}");
 }

@@ -1,4 +1,4 @@
-//! The API: Deployment, Service, autoscaler, disruption budget and Ingress.
+//! The API: Deployment, Service, autoscaler and disruption budget.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,6 @@ use k8s_openapi::{
             Container, ContainerPort, HTTPGetAction, PodTemplateSpec, Probe, Service, ServicePort,
             ServiceSpec, TopologySpreadConstraint,
         },
-        networking::v1::{
-            HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule,
-            IngressServiceBackend, IngressSpec, IngressTLS, ServiceBackendPort,
-        },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
     apimachinery::pkg::{
@@ -25,7 +21,7 @@ use k8s_openapi::{
     },
 };
 
-use super::{Inputs, owned, pod};
+use super::{Inputs, owned, pod, settings};
 use crate::{
     child,
     names::{self, Component},
@@ -37,7 +33,8 @@ pub const HTTP_PORT: u16 = 8080;
 /// Port of probes and metrics.
 pub const ADMIN_PORT: u16 = 9090;
 
-fn meta(service: &Validated) -> ObjectMeta {
+/// Metadata of what bears the service's own name.
+pub fn meta(service: &Validated) -> ObjectMeta {
     owned(service, names::app(&service.identity.name), Component::App)
 }
 
@@ -73,27 +70,18 @@ pub fn deployment(service: &Validated, inputs: &Inputs) -> Deployment {
 fn template(service: &Validated, inputs: &Inputs) -> PodTemplateSpec {
     let instance = &service.identity.name;
     let (volume, mount, address) = pod::database_address(service, Component::App);
-    let config = &service.config;
+    let settings = settings::of(service);
     let container = Container {
-        env: Some(vec![
-            address,
-            pod::env("HELLO_TIME_ZONE", config.time_zone.as_str()),
-            pod::env("HELLO_LEAP_DAY", config.leap_day.as_str()),
-            pod::env("HELLO_USERNAMES", config.usernames.as_str()),
-            pod::env("HELLO_LOG_LEVEL", config.log_level.as_str()),
-            pod::env("HELLO_LOG_FORMAT", "json"),
-            // Endpoints are withdrawn while the pod still serves.
-            pod::env("HELLO_DRAIN_DELAY", "5s"),
-            pod::env("HELLO_DRAIN_TIMEOUT", "25s"),
-        ]),
+        env: Some([vec![address], settings.env].concat()),
         ports: Some(vec![port("http", HTTP_PORT), port("admin", ADMIN_PORT)]),
         resources: Some(pod::resources(&service.resources)),
-        volume_mounts: Some(vec![mount]),
+        volume_mounts: Some([vec![mount], settings.mounts].concat()),
         readiness_probe: Some(probe("/readyz", 1, 3)),
         liveness_probe: Some(probe("/livez", 10, 3)),
         ..pod::container(service, "app", service.image.as_str())
     };
-    let mut spec = pod::spec(service, pod::APP_USER, vec![container], vec![volume]);
+    let volumes = [vec![volume], settings.volumes].concat();
+    let mut spec = pod::spec(service, pod::APP_USER, vec![container], volumes);
     spec.termination_grace_period_seconds = Some(40);
     spec.topology_spread_constraints = Some(
         ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
@@ -167,16 +155,26 @@ pub fn service(service: &Validated) -> Service {
             type_: Some(expose.type_.as_str().into()),
             selector: Some(names::selector(&service.identity.name, Component::App)),
             ports: Some(vec![ServicePort {
-                name: Some("http".into()),
+                name: Some(port_name(service).into()),
                 port: expose.port,
+                // The same name with TLS: were it another one, the Service would drop all pods that
+                // are still of the old template at once.
                 target_port: Some(IntOrString::String("http".into())),
+                app_protocol: service.tls.as_ref().map(|_| "https".into()),
                 node_port: expose.node_port,
                 protocol: Some("TCP".into()),
-                ..ServicePort::default()
             }]),
             ..ServiceSpec::default()
         }),
         ..Service::default()
+    }
+}
+
+/// Name of the Service's port: what is spoken there.
+pub fn port_name(service: &Validated) -> &'static str {
+    match service.tls {
+        Some(_) => "https",
+        None => "http",
     }
 }
 
@@ -232,45 +230,4 @@ pub fn disruption_budget(service: &Validated) -> PodDisruptionBudget {
         }),
         status: None,
     }
-}
-
-/// The Ingress, when asked for.
-pub fn ingress(service: &Validated) -> Option<Ingress> {
-    let expose = service.expose.ingress.as_ref()?;
-    let mut metadata = meta(service);
-    metadata.annotations = Some(expose.annotations.clone()).filter(|map| !map.is_empty());
-    let backend = IngressBackend {
-        service: Some(IngressServiceBackend {
-            name: names::app(&service.identity.name),
-            port: Some(ServiceBackendPort {
-                name: Some("http".into()),
-                number: None,
-            }),
-        }),
-        resource: None,
-    };
-    Some(Ingress {
-        metadata,
-        spec: Some(IngressSpec {
-            ingress_class_name: expose.class_name.clone(),
-            rules: Some(vec![IngressRule {
-                host: Some(expose.host.clone()),
-                http: Some(HTTPIngressRuleValue {
-                    paths: vec![HTTPIngressPath {
-                        path: Some("/".into()),
-                        path_type: "Prefix".into(),
-                        backend,
-                    }],
-                }),
-            }]),
-            tls: expose.tls_secret_name.as_ref().map(|secret| {
-                vec![IngressTLS {
-                    hosts: Some(vec![expose.host.clone()]),
-                    secret_name: Some(secret.clone()),
-                }]
-            }),
-            default_backend: None,
-        }),
-        status: None,
-    })
 }

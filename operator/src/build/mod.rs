@@ -5,9 +5,12 @@ mod app;
 mod backup;
 mod cnpg;
 mod database;
+mod entry;
 mod migration;
+mod monitor;
 mod network;
 mod pod;
+mod settings;
 
 use k8s_openapi::{
     api::{
@@ -77,6 +80,8 @@ pub struct Resources {
     network_policies: Vec<NetworkPolicy>,
     backup: Option<BackupResources>,
     ingress: Option<Ingress>,
+    http_route: Option<Value>,
+    service_monitor: Option<Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -137,7 +142,9 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
             claim: backup::claim(service, spec),
             cron_job: backup::cron_job(service, spec),
         }),
-        ingress: app::ingress(service),
+        ingress: entry::ingress(service),
+        http_route: entry::http_route(service),
+        service_monitor: monitor::service_monitor(service),
     }
 }
 
@@ -212,6 +219,8 @@ impl Resources {
             network_policies,
             backup,
             ingress,
+            http_route,
+            service_monitor,
         } = self;
         let mut list = List(Vec::new());
         list.add(Kind::ServiceAccount, Gate::Always, &service_account)?;
@@ -234,8 +243,7 @@ impl Resources {
         }) = engine
         {
             list.add(Kind::Secret, Gate::Always, &credentials)?;
-            list.0
-                .push(Desired::from_body(Kind::Cluster, Gate::Always, cluster));
+            list.add_body(Kind::Cluster, cluster);
             if let Some(policy) = network_policy {
                 list.add(Kind::NetworkPolicy, Gate::Always, &policy)?;
             }
@@ -258,6 +266,12 @@ impl Resources {
         }
         if let Some(ingress) = ingress {
             list.add(Kind::Ingress, Gate::Always, &ingress)?;
+        }
+        if let Some(route) = http_route {
+            list.add_body(Kind::HTTPRoute, route);
+        }
+        if let Some(monitor) = service_monitor {
+            list.add_body(Kind::ServiceMonitor, monitor);
         }
         let mut children = list.0;
         children.sort_by(|a, b| a.id.cmp(&b.id));
@@ -282,6 +296,11 @@ impl List {
         })?;
         self.0.push(child);
         Ok(())
+    }
+
+    /// A kind whose types are somebody else's.
+    fn add_body(&mut self, kind: Kind, body: Value) {
+        self.0.push(Desired::from_body(kind, Gate::Always, body));
     }
 }
 

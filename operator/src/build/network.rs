@@ -33,13 +33,10 @@ pub fn policies(service: &Validated, database_port: u16) -> Vec<NetworkPolicy> {
         ports: Some(vec![port("TCP", database_port)]),
     };
     let client_egress = vec![name_lookup(), to_database];
+    let mut app_egress = client_egress.clone();
+    app_egress.extend(service.oidc.as_ref().map(|issuer| to_issuer(issuer.port)));
     let mut policies = vec![
-        policy(
-            service,
-            Component::App,
-            app_ingress(),
-            client_egress.clone(),
-        ),
+        policy(service, Component::App, app_ingress(), app_egress),
         policy(service, Component::Migration, vec![], client_egress.clone()),
     ];
     if service.backup.is_some() {
@@ -88,6 +85,14 @@ fn name_lookup() -> NetworkPolicyEgressRule {
     NetworkPolicyEgressRule {
         to: None,
         ports: Some(vec![port("UDP", 53), port("TCP", 53)]),
+    }
+}
+
+/// The issuer and its keys can be anywhere; the port is known.
+fn to_issuer(number: u16) -> NetworkPolicyEgressRule {
+    NetworkPolicyEgressRule {
+        to: None,
+        ports: Some(vec![port("TCP", number)]),
     }
 }
 

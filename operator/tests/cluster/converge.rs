@@ -2,17 +2,24 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use hello_operator::pace::QUIET;
-use kube::ResourceExt;
+use hello_operator::{
+    child::{ChildId, Kind},
+    pace::QUIET,
+};
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+};
 use serde_json::json;
 
-use crate::world::World;
+use crate::world::{World, eventually};
 
 /// Every field that leads to a child of its own.
 pub fn everything() -> serde_json::Value {
     json!({
         "autoscaling": {"minReplicas": 2, "maxReplicas": 9},
-        "expose": {"ingress": {"host": "hello.example.com"}},
+        "expose": {"ingress": {"host": "hello.example.com"}, "httpRoute": {"parentRefs": [{"name": "public"}]}},
+        "monitoring": {"serviceMonitor": true},
         "backup": {"schedule": "0 2 * * *"},
     })
 }
@@ -31,7 +38,7 @@ async fn a_service_converges_with_few_writes() {
     let made = children.len() as u64 - 1;
     assert_eq!(
         made,
-        16,
+        18,
         "{:?}",
         children
             .iter()
@@ -58,7 +65,7 @@ async fn nothing_is_written_at_rest_nor_after_a_restart() {
     operator.stop().await;
 
     let restarted = world.operator();
-    crate::world::eventually("a look at the resource", || async {
+    eventually("a look at the resource", || async {
         (restarted.reconciles() > 0).then_some(())
     })
     .await;
@@ -78,6 +85,64 @@ async fn versions(world: &World) -> BTreeMap<String, Option<String>> {
     let service = world.services().get("demo").await.unwrap();
     versions.insert("HelloService".into(), service.resource_version());
     versions
+}
+
+/// Neither while it converges nor afterwards: their watches say that there is nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn kinds_of_which_there_is_nothing_are_not_asked_for() {
+    let world = World::new("census").await;
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    let seen = || (operator.calls(&["list"]), operator.reconciles());
+    let before = seen();
+    let note = json!({"metadata": {"annotations": {"example.com/look": "again"}}});
+    world
+        .services()
+        .patch("demo", &PatchParams::default(), &Patch::Merge(&note))
+        .await
+        .unwrap();
+    eventually("it has looked", || async {
+        (seen().1 > before.1).then_some(())
+    })
+    .await;
+    world.settle(&operator).await;
+    let after = seen();
+    // Nine kinds, and the pods.
+    assert_eq!(after.0 - before.0, 10 * (after.1 - before.1));
+    // From the first one on they are asked for.
+    world.apply("demo", everything()).await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    let children = world.children("demo").await.len();
+    world.apply("demo", json!({})).await;
+    eventually("what is no longer wanted is gone", || async {
+        (world.children("demo").await.len() < children - 4).then_some(())
+    })
+    .await;
+    operator.stop().await;
+}
+
+/// The watch has not told of them yet when they are unwanted again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wanted_for_a_moment_only_is_not_left_behind() {
+    let world = World::new("moment").await;
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    world.ready("demo").await;
+    for _ in 0..5 {
+        world.apply("demo", everything()).await;
+        let route = ChildId::new(Kind::HTTPRoute, "demo");
+        eventually("the route is there", || world.get(&route)).await;
+        world.apply("demo", json!({})).await;
+        eventually("it is gone", || async {
+            world.get(&route).await.is_none().then_some(())
+        })
+        .await;
+    }
+    world.ready("demo").await;
+    operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,8 +202,7 @@ async fn paused_changes_nothing_and_still_reports() {
         .await;
     world.condition("demo", "Paused", "True").await;
     world.settle(&operator).await;
-    let deployment =
-        hello_operator::child::ChildId::new(hello_operator::child::Kind::Deployment, "demo");
+    let deployment = ChildId::new(Kind::Deployment, "demo");
     assert_eq!(
         world.get(&deployment).await.unwrap().data["spec"]["replicas"],
         2

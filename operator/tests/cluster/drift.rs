@@ -32,6 +32,8 @@ fn damage(kind: Kind) -> Option<Value> {
         Kind::PodDisruptionBudget => json!({"spec": {"maxUnavailable": 5}}),
         Kind::HorizontalPodAutoscaler => json!({"spec": {"maxReplicas": 99}}),
         Kind::Ingress => json!({"spec": {"rules": [{"host": "else.example.com"}]}}),
+        Kind::HTTPRoute => json!({"spec": {"parentRefs": [{"name": "public"}, {"name": "else"}]}}),
+        Kind::ServiceMonitor => json!({"spec": {"endpoints": [{"targetPort": "else"}]}}),
         Kind::CronJob => json!({"spec": {"schedule": "1 1 1 1 1"}}),
         // A Job cannot be changed, by nobody.
         Kind::Job => return None,
@@ -161,6 +163,8 @@ async fn children_no_longer_wanted_are_removed_except_data() {
     let gone = [
         Kind::HorizontalPodAutoscaler,
         Kind::Ingress,
+        Kind::HTTPRoute,
+        Kind::ServiceMonitor,
         Kind::CronJob,
         Kind::NetworkPolicy,
     ];

@@ -4,7 +4,7 @@ use hello_crds::definitions;
 use hello_operator::child::Kind;
 use serde_json::{Value, json};
 
-use crate::{engine::Engine, world::World};
+use crate::{engine::Engine, reference::make, world::World};
 
 /// The smallest valid spec in which every part exists.
 fn base() -> Value {
@@ -12,9 +12,16 @@ fn base() -> Value {
         "image": "hello-app:1", "imagePullPolicy": "IfNotPresent", "imagePullSecrets": [{"name": "a"}], "replicas": 2,
         "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 50},
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
-        "config": {"timeZone": "UTC", "leapDay": "feb28", "usernames": "unicode", "logLevel": "info"},
+        "config": {"timeZone": "UTC", "leapDay": "feb28", "usernames": "unicode", "logLevel": "info", "logFormat": "json",
+            "rateLimit": {"requests": 10, "per": "second", "burst": 20, "trustedProxies": ["10.0.0.0/8"],
+                "forwardedHeader": "forwarded"}},
         "expose": {"service": {"type": "LoadBalancer", "port": 80, "nodePort": 30500},
-            "ingress": {"className": "a", "host": "a.example.com", "tlsSecretName": "a", "annotations": {"a": "1"}}},
+            "ingress": {"className": "a", "host": "a.example.com", "tlsSecretName": "a", "annotations": {"a": "1"}},
+            "httpRoute": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example.com"]}},
+        "tls": {"secretName": "a"},
+        "auth": {"oidc": {"issuer": "https://a.example.com", "audience": ["a"], "usernameClaim": "sub", "adminScope": "a",
+            "algorithms": ["RS256"], "leewaySeconds": 60, "caSecretRef": {"name": "a", "key": "ca.crt"}}},
+        "monitoring": {"serviceMonitor": true, "serviceMonitorLabels": {"release": "a"}},
         "database": {"managed": {"image": "postgres:18", "storage": {"size": "1Gi", "storageClassName": "a"},
             "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
             "parameters": {"work_mem": "1MB"}}},
@@ -24,11 +31,14 @@ fn base() -> Value {
     })
 }
 
-/// The same on another kind of database, of which there is exactly one.
-fn engine_base() -> Value {
+/// The same with the other choice, wherever exactly one can be made.
+fn other_base() -> Value {
     let mut spec = base();
     // Belongs to the whole cluster, and the other test has the first one.
     spec["expose"]["service"]["nodePort"] = json!(30502);
+    let oidc = spec["auth"]["oidc"].as_object_mut().unwrap();
+    let certificates = oidc.remove("caSecretRef").unwrap();
+    oidc.insert("caConfigMapRef".into(), certificates);
     spec["database"] = json!({"cloudNativePG": {"instances": 3, "image": "postgresql:18",
         "storage": {"size": "1Gi", "storageClassName": "a"},
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}}});
@@ -51,6 +61,26 @@ fn other(path: &str) -> Option<Value> {
         "/config/leapDay" => json!("mar1"),
         "/config/usernames" => json!("ascii"),
         "/config/logLevel" => json!("debug"),
+        "/config/logFormat" => json!("text"),
+        "/config/rateLimit/requests" => json!(11),
+        "/config/rateLimit/per" => json!("minute"),
+        "/config/rateLimit/burst" => json!(21),
+        "/config/rateLimit/trustedProxies" => json!(["10.0.0.0/8", "::1"]),
+        "/config/rateLimit/forwardedHeader" => json!("x-forwarded-for"),
+        "/tls/secretName" => json!("b"),
+        "/auth/oidc/issuer" => json!("https://b.example.com:8443"),
+        "/auth/oidc/audience" => json!(["a", "b"]),
+        "/auth/oidc/usernameClaim" | "/auth/oidc/adminScope" => json!("b"),
+        "/auth/oidc/algorithms" => json!(["ES256", "EdDSA"]),
+        "/auth/oidc/leewaySeconds" => json!(0),
+        "/auth/oidc/caSecretRef/name" | "/auth/oidc/caConfigMapRef/name" => json!("b"),
+        "/auth/oidc/caSecretRef/key" | "/auth/oidc/caConfigMapRef/key" => json!("tls.crt"),
+        "/expose/httpRoute/parentRefs" => {
+            json!([{"name": "a", "namespace": "b", "sectionName": "https", "port": 443}])
+        }
+        "/expose/httpRoute/hostnames" => json!(["b.example.com", "*.example.com"]),
+        "/monitoring/serviceMonitor" => json!(false),
+        "/monitoring/serviceMonitorLabels" => json!({"release": "b"}),
         "/expose/service/type" => json!("NodePort"),
         "/expose/service/port" => json!(8080),
         "/expose/service/nodePort" => json!(30501),
@@ -126,25 +156,32 @@ async fn state(world: &World) -> Vec<(String, Value)> {
 async fn every_field_can_be_changed_and_changed_back() {
     let world = World::new("edits").await;
     let fields = fields().into_iter();
-    let edited = edit_all(&world, base, fields.filter(|path| !is_engine(path))).await;
-    assert!(edited > 30, "{edited} fields");
+    let edited = edit_all(&world, base, fields.filter(|path| !is_other(path))).await;
+    assert!(edited > 50, "{edited} fields");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_field_of_a_database_by_cloudnativepg_too() {
-    let world = World::new("edits-engine").await;
+async fn every_field_of_the_other_choices_too() {
+    let world = World::new("edits-other").await;
     let _engine = Engine::start(&world);
     let fields = fields().into_iter();
-    let edited = edit_all(&world, engine_base, fields.filter(|path| is_engine(path))).await;
-    assert_eq!(edited, 6);
+    let edited = edit_all(&world, other_base, fields.filter(|path| is_other(path))).await;
+    assert_eq!(edited, 8);
 }
 
-fn is_engine(path: &str) -> bool {
-    path.starts_with("/database/cloudNativePG/")
+fn is_other(path: &str) -> bool {
+    path.starts_with("/database/cloudNativePG/") || path.starts_with("/auth/oidc/caConfigMapRef/")
 }
 
 /// Edits each of the fields that may change, and takes the edit back; says how many there were.
 async fn edit_all(world: &World, base: fn() -> Value, fields: impl Iterator<Item = String>) -> u32 {
+    let data = json!({"tls.crt": "", "tls.key": "", "ca.crt": ""});
+    for name in ["a", "b"] {
+        for kind in ["Secret", "ConfigMap"] {
+            let object = json!({"apiVersion": "v1", "kind": kind, "data": data});
+            make(world, name, object).await;
+        }
+    }
     let operator = world.operator();
     world.apply("demo", base()).await;
     world.ready("demo").await;
@@ -160,6 +197,10 @@ async fn edit_all(world: &World, base: fn() -> Value, fields: impl Iterator<Item
         // The number of pods counts only without an autoscaler.
         if path == "/replicas" {
             spec.as_object_mut().unwrap().remove("autoscaling");
+        }
+        // Labels of what is not made would be refused.
+        if path == "/monitoring/serviceMonitor" {
+            spec["monitoring"] = json!({"serviceMonitor": false});
         }
         world.apply("demo", spec).await;
         world.ready("demo").await;

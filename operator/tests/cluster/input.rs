@@ -1,6 +1,7 @@
 //! What the API server refuses, with a message that names the field.
 
 use kube::api::{Patch, PatchParams};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -23,6 +24,17 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
         spec["backup"][field] = value;
         spec
     };
+    let oidc = |field: &str, value: Value| {
+        let mut oidc = json!({"issuer": "https://id.example.com", "audience": ["hello"]});
+        oidc[field] = value;
+        json!({"auth": {"oidc": oidc}})
+    };
+    let limit = |field: &str, value: Value| {
+        let mut limit = json!({"requests": 10});
+        limit[field] = value;
+        json!({"config": {"rateLimit": limit}})
+    };
+    let route = |parents: Value, hosts: Value| json!({"expose": {"httpRoute": {"parentRefs": parents, "hostnames": hosts}}});
     let cases = [
         (json!({"image": ""}), "spec.image"),
         (json!({"image": "two words"}), "spec.image"),
@@ -93,6 +105,129 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
         (
             json!({"expose": {"ingress": {}}}),
             "spec.expose.ingress.host",
+        ),
+        (
+            json!({"expose": {"httpRoute": {}}}),
+            "spec.expose.httpRoute.parentRefs",
+        ),
+        (
+            route(json!([]), json!([])),
+            "spec.expose.httpRoute.parentRefs",
+        ),
+        (
+            route(json!([{"sectionName": "https"}]), json!([])),
+            "spec.expose.httpRoute.parentRefs[0].name",
+        ),
+        (
+            route(json!([{"name": "a", "port": 0}]), json!([])),
+            "spec.expose.httpRoute.parentRefs[0].port",
+        ),
+        (
+            route(json!([{"name": "a", "namespace": "A"}]), json!([])),
+            "spec.expose.httpRoute.parentRefs[0].namespace",
+        ),
+        (
+            route(json!([{"name": "a"}]), json!(["10.0.0.1:80"])),
+            "spec.expose.httpRoute.hostnames[0]",
+        ),
+        (
+            route(json!([{"name": "a"}]), json!(["a.b", "a.b"])),
+            "spec.expose.httpRoute.hostnames",
+        ),
+        (json!({"tls": {}}), "spec.tls.secretName"),
+        (json!({"auth": {}}), "spec.auth.oidc"),
+        (
+            oidc("issuer", json!("http://id.example.com")),
+            "spec.auth.oidc.issuer",
+        ),
+        (
+            oidc("issuer", json!("https:///realms/staff")),
+            "spec.auth.oidc.issuer",
+        ),
+        (
+            oidc("issuer", json!("https://me:secret@id.example.com")),
+            "spec.auth.oidc.issuer",
+        ),
+        (
+            oidc("issuer", json!("https://id.example.com/?realm=a")),
+            "spec.auth.oidc.issuer",
+        ),
+        (
+            oidc("issuer", json!("https://id.example.com:99999")),
+            "spec.auth.oidc.issuer",
+        ),
+        (oidc("audience", json!("hello")), "spec.auth.oidc.audience"),
+        (oidc("audience", json!([])), "spec.auth.oidc.audience"),
+        (
+            oidc("audience", json!(["a,b"])),
+            "spec.auth.oidc.audience[0]",
+        ),
+        (
+            oidc("audience", json!(["a", "a"])),
+            "spec.auth.oidc.audience",
+        ),
+        (
+            oidc("usernameClaim", json!("")),
+            "spec.auth.oidc.usernameClaim",
+        ),
+        (
+            oidc("adminScope", json!("two words")),
+            "spec.auth.oidc.adminScope",
+        ),
+        (
+            oidc("algorithms", json!(["none"])),
+            "spec.auth.oidc.algorithms[0]",
+        ),
+        (
+            oidc("algorithms", json!(["HS256"])),
+            "spec.auth.oidc.algorithms[0]",
+        ),
+        (oidc("algorithms", json!([])), "spec.auth.oidc.algorithms"),
+        (
+            oidc("leewaySeconds", json!(301)),
+            "spec.auth.oidc.leewaySeconds",
+        ),
+        (
+            oidc("leewaySeconds", json!(-1)),
+            "spec.auth.oidc.leewaySeconds",
+        ),
+        (
+            oidc("caSecretRef", json!({"name": "a", "key": "a/b"})),
+            "spec.auth.oidc.caSecretRef.key",
+        ),
+        (
+            limit("requests", json!(0)),
+            "spec.config.rateLimit.requests",
+        ),
+        (limit("per", json!("day")), "spec.config.rateLimit.per"),
+        (limit("burst", json!(0)), "spec.config.rateLimit.burst"),
+        (
+            limit("trustedProxies", json!(["10.0.0.1/8"])),
+            "spec.config.rateLimit.trustedProxies",
+        ),
+        (
+            limit("trustedProxies", json!(["proxy"])),
+            "spec.config.rateLimit.trustedProxies",
+        ),
+        (
+            limit("forwardedHeader", json!("x-real-ip")),
+            "spec.config.rateLimit.forwardedHeader",
+        ),
+        (
+            json!({"config": {"rateLimit": {}}}),
+            "spec.config.rateLimit.requests",
+        ),
+        (
+            json!({"config": {"logFormat": "xml"}}),
+            "spec.config.logFormat",
+        ),
+        (
+            json!({"monitoring": {"serviceMonitor": "yes"}}),
+            "spec.monitoring.serviceMonitor",
+        ),
+        (
+            json!({"monitoring": {"serviceMonitorLabels": {"a": "b"}}}),
+            "spec.monitoring",
         ),
         (json!({"database": {}}), "spec.database"),
         (
@@ -206,4 +341,54 @@ async fn a_wrong_schedule_is_explained_and_holds_up_nothing_else() {
         .await;
     world.ready("demo").await;
     operator.stop().await;
+}
+
+/// Every HelloService of the samples and of the documentation; an excerpt of a spec counts as a whole one.
+fn published() -> Vec<(String, Value)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = Vec::new();
+    for folder in ["manifests/samples", "docs"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let blocks: Vec<&str> = match folder {
+                "docs" => text
+                    .split("```yaml\n")
+                    .skip(1)
+                    .map(|block| block.split("```").next().unwrap())
+                    .collect(),
+                _ => vec![&text],
+            };
+            for document in blocks
+                .into_iter()
+                .flat_map(serde_yaml::Deserializer::from_str)
+            {
+                let value = Value::deserialize(document).unwrap();
+                if value["kind"] == "HelloService" || value.get("kind").is_none() {
+                    let spec = value.get("spec").cloned();
+                    found.extend(spec.map(|spec| (path.display().to_string(), spec)));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_samples_and_documentation_show_is_accepted() {
+    let world = World::new("published").await;
+    let parameters = PatchParams {
+        dry_run: true,
+        field_validation: Some(kube::api::ValidationDirective::Strict),
+        ..PatchParams::apply("test").force()
+    };
+    let published = published();
+    assert!(published.len() >= 10, "{}", published.len());
+    for (path, spec) in published {
+        world
+            .services()
+            .patch("demo", &parameters, &Patch::Apply(&resource("demo", &spec)))
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
 }

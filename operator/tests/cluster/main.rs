@@ -11,6 +11,7 @@ mod definitions;
 mod drift;
 mod edits;
 mod engine;
+mod entry;
 mod faults;
 mod input;
 mod leader;
@@ -19,6 +20,7 @@ mod namespace;
 mod outage;
 #[allow(dead_code)] // The benchmark uses more of it.
 mod process;
+mod reference;
 mod rights;
 mod scaling;
 mod server;

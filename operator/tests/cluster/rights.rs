@@ -33,7 +33,11 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
         world.settle(&operator).await;
     }
     let _engine = Engine::start(&world);
-    let engine = json!({"database": {"cloudNativePG": {}}});
+    // Names what somebody else makes.
+    let certificates = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"ca.crt": ""}});
+    crate::reference::make(&world, "ca", certificates).await;
+    let oidc = json!({"issuer": "https://id.example.com", "audience": ["hello"], "caConfigMapRef": {"name": "ca"}});
+    let engine = json!({"database": {"cloudNativePG": {}}, "auth": {"oidc": oidc}});
     world.apply("engine", engine).await;
     world.ready("engine").await;
     let metrics = operator.metrics.render();

@@ -265,7 +265,7 @@ fn start(client: Client, fence: Fence, namespace: Option<&str>) -> Operator {
             postgres: "postgres:18".into(),
         },
     };
-    let signals = watch::start(&client, namespace, &metrics);
+    let signals = watch::start(&client, namespace, &metrics, context.cluster.census());
     let health = Arc::new(Health::default());
     let task = tokio::spawn(controller::run(
         context,
