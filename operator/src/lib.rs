@@ -31,6 +31,7 @@ pub mod reason;
 pub mod reconcile;
 pub mod run;
 pub mod status;
+pub mod tls;
 pub mod trouble;
 pub mod validate;
 pub mod watch;
