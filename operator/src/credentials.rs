@@ -63,12 +63,16 @@ impl Credentials {
         }
     }
 
-    /// Content of the Secret for the server at `host`.
+    /// Content of the Secret for the server at `host`. Clients verify the server by the authority in
+    /// the file `trusted`, when there is one.
     #[must_use]
-    pub fn data(&self, host: &str) -> BTreeMap<String, ByteString> {
+    pub fn data(&self, host: &str, trusted: Option<&str>) -> BTreeMap<String, ByteString> {
+        let verify = trusted.map_or_else(String::new, |file| {
+            format!("?sslmode=verify-full&sslrootcert={file}")
+        });
         let uri = |role: &str, password: &str| {
             format!(
-                "postgres://{role}:{password}@{host}:5432/{}",
+                "postgres://{role}:{password}@{host}:5432/{}{verify}",
                 names::DATABASE
             )
         };
@@ -134,7 +138,7 @@ mod tests {
     fn passwords_are_kept_and_only_missing_ones_are_drawn() {
         let first = Credentials::keep_or_generate(None).unwrap();
         let mut secret = Secret {
-            data: Some(first.data("host")),
+            data: Some(first.data("host", None)),
             ..Secret::default()
         };
         assert_eq!(Credentials::keep_or_generate(Some(&secret)).unwrap(), first);
@@ -151,12 +155,12 @@ mod tests {
     fn without_the_owner_nothing_depends_on_its_password() {
         let first = Credentials::keep_or_generate(None).unwrap().without_owner();
         let secret = Secret {
-            data: Some(first.data("host")),
+            data: Some(first.data("host", None)),
             ..Secret::default()
         };
         assert!(
             !first
-                .data("host")
+                .data("host", None)
                 .keys()
                 .any(|key| key.starts_with("owner"))
         );

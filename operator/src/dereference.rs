@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hello_crds::HelloService;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{ResourceExt, api::DynamicObject};
 
@@ -15,7 +16,8 @@ use crate::{
     child::{self, ChildId, Kind},
     credentials::Credentials,
     error::{Error, Result},
-    names,
+    facts, names,
+    tls::Certificates,
     validate::{Database, Validated},
 };
 
@@ -85,7 +87,9 @@ pub async fn find_data(
     let ids = match service.database {
         Database::External { .. } => vec![],
         Database::Managed { .. } => vec![
+            ChildId::new(Kind::Secret, names::authority(instance)),
             credentials,
+            ChildId::new(Kind::Secret, names::server_tls(instance)),
             ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance)),
             ChildId::new(Kind::StatefulSet, names::database(instance)),
         ],
@@ -126,8 +130,14 @@ fn trim(mut object: DynamicObject) -> DynamicObject {
 /// Collects what `build` needs from the cluster.
 ///
 /// # Errors
-/// [`Error::Missing`] or [`Error::Invalid`] when the Secret with an external address is not usable.
-pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed) -> Result<Inputs> {
+/// [`Error::Missing`] or [`Error::Invalid`] when the Secret with an external address is not usable,
+/// [`Error::Foreign`] when the authority's name is taken.
+pub async fn inputs(
+    cluster: &Cluster,
+    service: &Validated,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<Inputs> {
     let instance = &service.identity.name;
     match &service.database {
         Database::External { secret, key } => {
@@ -136,6 +146,7 @@ pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed)
             let (identity, port) = external_address(object, secret, key)?;
             Ok(Inputs {
                 credentials: Credentials::placeholder(),
+                certificates: None,
                 database_identity: Some(identity),
                 database_port: port,
                 claim_template_size: None,
@@ -145,6 +156,7 @@ pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed)
             let engine = ChildId::new(Kind::Cluster, names::database(instance));
             Ok(Inputs {
                 credentials: kept_credentials(observed, instance)?.without_owner(),
+                certificates: None,
                 database_identity: living_uid(observed.children.get(&engine)),
                 database_port: DATABASE_PORT,
                 claim_template_size: None,
@@ -160,6 +172,7 @@ pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed)
                 .get(&ChildId::new(Kind::StatefulSet, names::database(instance)));
             Ok(Inputs {
                 credentials: kept_credentials(observed, instance)?,
+                certificates: Some(kept_certificates(observed, service, now)?),
                 database_identity: living_uid(claim),
                 database_port: DATABASE_PORT,
                 claim_template_size: server.and_then(template_size),
@@ -172,6 +185,28 @@ fn kept_credentials(observed: &Observed, instance: &str) -> Result<Credentials> 
     let id = ChildId::new(Kind::Secret, names::credentials(instance));
     let secret = observed.children.get(&id).map(to_secret).transpose()?;
     Credentials::keep_or_generate(secret.as_ref())
+}
+
+fn kept_certificates(
+    observed: &Observed,
+    service: &Validated,
+    now: Timestamp,
+) -> Result<Certificates> {
+    let (instance, namespace) = (&service.identity.name, &service.identity.namespace);
+    let find = |name: String| {
+        let id = ChildId::new(Kind::Secret, name);
+        match observed.children.get(&id) {
+            // Somebody else's would not be kept, so each pass would issue another one.
+            Some(live) if !facts::belongs(&service.identity, live) => {
+                Err(Error::Foreign { child: id })
+            }
+            found => found.map(to_secret).transpose(),
+        }
+    };
+    let authority = find(names::authority(instance))?;
+    let server = find(names::server_tls(instance))?;
+    let hosts = names::database_hosts(instance, namespace);
+    Certificates::keep_or_issue(authority.as_ref(), server.as_ref(), &hosts, now)
 }
 
 /// UID of what holds the data, unless it is on its way out.

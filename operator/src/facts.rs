@@ -110,6 +110,15 @@ fn presence(
     })
 }
 
+/// Whether an object belongs to this service, or to an earlier one of its name.
+#[must_use]
+pub fn belongs(identity: &Identity, live: &DynamicObject) -> bool {
+    match controller(live) {
+        Some(owner) => owner.kind == "HelloService" && owner.name == identity.name,
+        None => is_kept_for(identity, live, None),
+    }
+}
+
 fn controller(live: &DynamicObject) -> Option<&OwnerReference> {
     live.owner_references()
         .iter()

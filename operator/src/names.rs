@@ -16,6 +16,9 @@ pub const RETAINED_ANNOTATION: &str = "hello.internal/retained-for";
 /// On a pod template: fingerprint of the credentials its pods read at start.
 pub const CREDENTIALS_ANNOTATION: &str = "hello.internal/credentials";
 
+/// Container that `kubectl logs` and `kubectl exec` mean when none is named.
+pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
+
 /// Label with the name of the `HelloService`.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// Label with the part of the service.
@@ -122,6 +125,30 @@ pub fn selector_text(instance: &str, component: Component) -> String {
 #[must_use]
 pub fn credentials(instance: &str) -> String {
     format!("{instance}-credentials")
+}
+
+/// Secret with the authority that signs the managed database's certificates.
+#[must_use]
+pub fn authority(instance: &str) -> String {
+    format!("{instance}-ca")
+}
+
+/// Secret with the managed database's certificate, and what its clients trust.
+#[must_use]
+pub fn server_tls(instance: &str) -> String {
+    format!("{}-tls", database(instance))
+}
+
+/// Names by which clients reach the managed database; the first is the one that ours use.
+#[must_use]
+pub fn database_hosts(instance: &str, namespace: &str) -> Vec<String> {
+    let host = database(instance);
+    vec![
+        host.clone(),
+        format!("{host}.{namespace}"),
+        format!("{host}.{namespace}.svc"),
+        format!("{host}.{namespace}.svc.cluster.local"),
+    ]
 }
 
 /// StatefulSet and headless Service of PostgreSQL, or the `Cluster` of CloudNativePG.

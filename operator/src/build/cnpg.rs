@@ -6,9 +6,7 @@
 use hello_crds::{Resources, Volume as VolumeSpec};
 use k8s_openapi::{
     api::{
-        core::v1::{
-            KeyToPath, ProjectedVolumeSource, Secret, SecretProjection, Volume, VolumeProjection,
-        },
+        core::v1::{Secret, Volume},
         networking::v1::{
             NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicySpec,
         },
@@ -59,7 +57,7 @@ impl Engine<'_> {
                 names::credentials(self.instance()),
                 Component::Database,
             ),
-            data: Some(credentials.data(&names::engine_service(self.instance()))),
+            data: Some(credentials.data(&names::engine_service(self.instance()), None)),
             type_: Some("Opaque".into()),
             ..Secret::default()
         }
@@ -196,39 +194,18 @@ fn operator() -> NetworkPolicyPeer {
 
 /// What a migration reads: the owner's address from the engine's Secret, the roles' passwords from ours.
 pub fn owner_volume(instance: &str) -> Volume {
-    let files = |secret: String, items: &[(&str, &str)]| VolumeProjection {
-        secret: Some(SecretProjection {
-            name: secret,
-            items: Some(
-                items
-                    .iter()
-                    .map(|(key, path)| KeyToPath {
-                        key: (*key).into(),
-                        path: (*path).into(),
-                        mode: None,
-                    })
-                    .collect(),
+    pod::secrets_volume(
+        "database",
+        &[
+            // The full name: the short ones look like a server outside of the cluster.
+            (names::engine_secret(instance), &[("fqdn-uri", "uri")]),
+            (
+                names::credentials(instance),
+                &[
+                    (key::APP_PASSWORD, key::APP_PASSWORD),
+                    (key::BACKUP_PASSWORD, key::BACKUP_PASSWORD),
+                ],
             ),
-            optional: None,
-        }),
-        ..VolumeProjection::default()
-    };
-    Volume {
-        name: "database".into(),
-        projected: Some(ProjectedVolumeSource {
-            default_mode: Some(0o440),
-            sources: Some(vec![
-                // The full name: the short ones look like a server outside of the cluster.
-                files(names::engine_secret(instance), &[("fqdn-uri", "uri")]),
-                files(
-                    names::credentials(instance),
-                    &[
-                        (key::APP_PASSWORD, key::APP_PASSWORD),
-                        (key::BACKUP_PASSWORD, key::BACKUP_PASSWORD),
-                    ],
-                ),
-            ]),
-        }),
-        ..Volume::default()
-    }
+        ],
+    )
 }

@@ -1,4 +1,6 @@
 //! PostgreSQL: credentials, headless Service, StatefulSet of one pod, and its data's claim.
+//!
+//! How the server is reached, certificates and access rules, is in [`super::transport`].
 
 use std::collections::BTreeMap;
 
@@ -19,11 +21,18 @@ use k8s_openapi::{
     },
 };
 
-use super::{DATABASE_PORT, Inputs, data_owned, owned, pod};
+use super::{DATABASE_PORT, Inputs, data_owned, owned, pod, transport};
 use crate::{
     names::{self, Component, key},
+    tls,
     validate::Validated,
 };
+
+/// The server's container.
+pub const CONTAINER: &str = "postgres";
+
+/// Folder of the server's socket.
+pub const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
 
 /// Mount point of the data volume, as the official image of version 18 wants it.
 const DATA_ROOT: &str = "/var/lib/postgresql";
@@ -69,14 +78,21 @@ impl Server<'_> {
         let name = names::credentials(self.instance());
         Secret {
             metadata: data_owned(self.service, name, Component::Database),
-            data: Some(
-                self.inputs
-                    .credentials
-                    .data(&names::database(self.instance())),
-            ),
+            data: Some(self.inputs.credentials.data(
+                &names::database(self.instance()),
+                Some(&pod::database_file(tls::key::TRUSTED)),
+            )),
             type_: Some("Opaque".into()),
             ..Secret::default()
         }
+    }
+
+    pub fn authority(&self) -> Secret {
+        transport::authority(self.service, self.inputs.certificates.as_ref())
+    }
+
+    pub fn server_tls(&self) -> Secret {
+        transport::server_tls(self.service, self.inputs.certificates.as_ref())
     }
 
     pub fn service(&self) -> Service {
@@ -131,10 +147,11 @@ impl Server<'_> {
         let mut spec = pod::spec(
             self.service,
             pod::POSTGRES_USER,
-            vec![self.container()],
+            vec![self.container(), transport::reloader(self.service)],
             vec![
                 pod::empty_dir("run"),
                 pod::empty_dir("tmp"),
+                transport::volume(self.instance()),
                 pod::secret_volume(
                     "credentials",
                     &names::credentials(self.instance()),
@@ -146,10 +163,13 @@ impl Server<'_> {
         PodTemplateSpec {
             metadata: Some(ObjectMeta {
                 labels: Some(names::labels(self.instance(), Component::Database)),
-                annotations: Some(BTreeMap::from([(
-                    names::CREDENTIALS_ANNOTATION.into(),
-                    self.inputs.credentials.owner_fingerprint(),
-                )])),
+                annotations: Some(BTreeMap::from([
+                    (
+                        names::CREDENTIALS_ANNOTATION.into(),
+                        self.inputs.credentials.owner_fingerprint(),
+                    ),
+                    (names::DEFAULT_CONTAINER_ANNOTATION.into(), CONTAINER.into()),
+                ])),
                 ..ObjectMeta::default()
             }),
             spec: Some(spec),
@@ -158,7 +178,9 @@ impl Server<'_> {
 
     fn container(&self) -> Container {
         let mut args = vec!["postgres".to_owned()];
-        for (name, value) in self.parameters {
+        let own = transport::settings();
+        let given = self.parameters.iter().map(|(k, v)| (k.clone(), v.clone()));
+        for (name, value) in own.into_iter().chain(given) {
             args.push("-c".into());
             args.push(format!("{name}={value}"));
         }
@@ -188,9 +210,10 @@ impl Server<'_> {
             resources: Some(pod::resources(self.resources)),
             volume_mounts: Some(vec![
                 pod::mount(names::DATA_VOLUME, DATA_ROOT, false),
-                pod::mount("run", "/var/run/postgresql", false),
+                pod::mount("run", SOCKET_DIRECTORY, false),
                 pod::mount("tmp", "/tmp", false),
                 pod::mount("credentials", "/etc/hello/credentials", true),
+                transport::mount(),
             ]),
             lifecycle: Some(Lifecycle {
                 post_start: Some(shell(SET_OWNER_PASSWORD)),
@@ -202,7 +225,7 @@ impl Server<'_> {
             liveness_probe: Some(tcp_probe(10, 6)),
             ..pod::container(
                 self.service,
-                "postgres",
+                CONTAINER,
                 self.service.postgres_image.as_str(),
             )
         }

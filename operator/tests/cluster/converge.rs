@@ -31,7 +31,7 @@ async fn a_service_converges_with_few_writes() {
     let made = children.len() as u64 - 1;
     assert_eq!(
         made,
-        16,
+        18,
         "{:?}",
         children
             .iter()
