@@ -34,4 +34,5 @@ pub mod status;
 pub mod tls;
 pub mod trouble;
 pub mod validate;
+pub mod volume;
 pub mod watch;

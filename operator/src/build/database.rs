@@ -35,9 +35,12 @@ pub const CONTAINER: &str = "postgres";
 pub const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
 
 /// Mount point of the data volume, as the official image of version 18 wants it.
-const DATA_ROOT: &str = "/var/lib/postgresql";
+pub const DATA_ROOT: &str = "/var/lib/postgresql";
 /// Data folder inside the volume.
 const PGDATA: &str = "/var/lib/postgresql/18/docker";
+
+/// Where the owner's password is mounted.
+pub const PASSWORD_DIRECTORY: &str = "/etc/hello/credentials";
 
 /// Gives the owner the password that the Secret holds: after a restore or a lost Secret they differ.
 /// Asks over TCP whether the server is up, because the temporary one of a first start has no TCP.
@@ -100,6 +103,9 @@ impl Server<'_> {
             metadata: self.meta(),
             spec: Some(ServiceSpec {
                 cluster_ip: Some("None".into()),
+                // A server that takes no connections says so faster than a name that is gone, and
+                // the name must not go while only the container beside the server starts again.
+                publish_not_ready_addresses: Some(true),
                 selector: Some(names::selector(self.instance(), Component::Database)),
                 ports: Some(vec![ServicePort {
                     name: Some("postgres".into()),
@@ -147,11 +153,11 @@ impl Server<'_> {
         let mut spec = pod::spec(
             self.service,
             pod::POSTGRES_USER,
-            vec![self.container(), transport::reloader(self.service)],
+            vec![self.container(), transport::watch(self.service)],
             vec![
                 pod::empty_dir("run"),
                 pod::empty_dir("tmp"),
-                transport::volume(self.instance()),
+                transport::files(self.instance()),
                 pod::secret_volume(
                     "credentials",
                     &names::credentials(self.instance()),
@@ -198,7 +204,7 @@ impl Server<'_> {
                 pod::env("POSTGRES_USER", names::OWNER_ROLE),
                 pod::env(
                     "POSTGRES_PASSWORD_FILE",
-                    format!("/etc/hello/credentials/{}", key::OWNER_PASSWORD),
+                    format!("{PASSWORD_DIRECTORY}/{}", key::OWNER_PASSWORD),
                 ),
             ]),
             ports: Some(vec![ContainerPort {
@@ -212,7 +218,7 @@ impl Server<'_> {
                 pod::mount(names::DATA_VOLUME, DATA_ROOT, false),
                 pod::mount("run", SOCKET_DIRECTORY, false),
                 pod::mount("tmp", "/tmp", false),
-                pod::mount("credentials", "/etc/hello/credentials", true),
+                pod::mount("credentials", PASSWORD_DIRECTORY, true),
                 transport::mount(),
             ]),
             lifecycle: Some(Lifecycle {

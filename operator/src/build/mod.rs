@@ -63,6 +63,8 @@ impl Inputs {
     }
 }
 
+pub use database::CONTAINER as SERVER;
+
 /// Port of PostgreSQL.
 pub const DATABASE_PORT: u16 = 5432;
 

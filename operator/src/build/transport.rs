@@ -11,6 +11,7 @@ use crate::{
     names::{self, Component},
     tls::{self, Certificates, key},
     validate::Validated,
+    volume,
 };
 
 /// File with [`ACCESS`]. It lies in the Secret of the certificate, so that no server has one without the other.
@@ -23,14 +24,28 @@ local   all all     trust
 hostssl all all all scram-sha-256
 ";
 
-/// Tells the server when the kubelet has put new files into the volume. A container of its own:
-/// the server is process 1 of its container and takes the death of a child that it does not know
-/// for a crash; a probe would have to change something, which nobody expects of it.
-const RELOAD: &str = "trap 'exit 0' TERM
+/// Tells the server what the kubelet has put into the volumes: certificates to read, and the owner's
+/// password. Ends when the data volume becomes nearly full or has room again, because what it says
+/// then is how the operator learns of it.
+///
+/// A container of its own: the server is process 1 of its container and takes the death of a child
+/// that it does not know for a crash; a probe would have to change something, which nobody expects
+/// of it.
+const WATCH: &str = "trap 'exit 0' TERM INT
+say() { echo \"$1\" >/tmp/volume; echo \"$1 $used\" >/dev/termination-log; exit 0; }
 seen=
 while :; do
-  now=$(readlink \"$FILES/..data\")
-  if [ \"$now\" != \"$seen\" ] && pg_isready -q && psql -qXAt -c 'SELECT pg_reload_conf()' >/dev/null; then seen=$now; fi
+  now=$(readlink \"$FILES/..data\" \"$PASSWORDS/..data\")
+  if [ \"$now\" != \"$seen\" ] && pg_isready -q; then
+    { printf \"ALTER ROLE %s PASSWORD '%s';\" \"$PGUSER\" \"$(cat \"$PASSWORDS/owner-password\")\"; echo 'SELECT pg_reload_conf();'; } |
+      psql -qXAt -v ON_ERROR_STOP=1 >/dev/null && seen=$now
+  fi
+  used=$(df --output=pcent \"$DATA\" | tr -dc 0-9)
+  if [ \"$(cat /tmp/volume 2>/dev/null)\" = \"$SAYS_NEARLY_FULL\" ]; then
+    [ \"$used\" -ge \"$ROOM\" ] || say \"$SAYS_ROOM\"
+  else
+    [ \"$used\" -lt \"$NEARLY_FULL\" ] || say \"$SAYS_NEARLY_FULL\"
+  fi
   sleep 10 & wait $!
 done";
 
@@ -65,7 +80,7 @@ pub fn server_tls(service: &Validated, certificates: Option<&Certificates>) -> S
 }
 
 /// The server's files. With what clients trust among them, the owner's address works in the pod too.
-pub fn volume(instance: &str) -> Volume {
+pub fn files(instance: &str) -> Volume {
     let files = [key::TRUSTED, key::CERTIFICATE, key::KEY, ACCESS_FILE].map(|file| (file, file));
     pod::secret_volume("database", &names::server_tls(instance), &files)
 }
@@ -88,20 +103,29 @@ pub fn settings() -> Vec<(String, String)> {
     .into()
 }
 
-/// Makes the server read new files.
-pub fn reloader(service: &Validated) -> Container {
+/// Carries news between the volumes, the server and the operator.
+pub fn watch(service: &Validated) -> Container {
     Container {
-        command: Some(vec!["/bin/bash".into(), "-c".into(), RELOAD.into()]),
+        command: Some(vec!["/bin/bash".into(), "-c".into(), WATCH.into()]),
         env: Some(vec![
             pod::env("FILES", pod::DATABASE_DIRECTORY),
+            pod::env("PASSWORDS", database::PASSWORD_DIRECTORY),
+            pod::env("DATA", database::DATA_ROOT),
+            pod::env("NEARLY_FULL", volume::NEARLY_FULL.to_string()),
+            pod::env("ROOM", volume::ROOM.to_string()),
+            pod::env("SAYS_NEARLY_FULL", volume::SAYS_NEARLY_FULL),
+            pod::env("SAYS_ROOM", volume::SAYS_ROOM),
             pod::env("PGUSER", names::OWNER_ROLE),
             pod::env("PGDATABASE", names::DATABASE),
         ]),
         resources: Some(pod::small_resources()),
         volume_mounts: Some(vec![
             pod::mount("run", database::SOCKET_DIRECTORY, false),
+            pod::mount("tmp", "/tmp", false),
+            pod::mount(names::DATA_VOLUME, database::DATA_ROOT, true),
+            pod::mount("credentials", database::PASSWORD_DIRECTORY, true),
             mount(),
         ]),
-        ..pod::container(service, "reload", service.postgres_image.as_str())
+        ..pod::container(service, volume::CONTAINER, service.postgres_image.as_str())
     }
 }
