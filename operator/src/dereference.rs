@@ -155,7 +155,7 @@ pub async fn inputs(
         Database::CloudNativePg { .. } => {
             let engine = ChildId::new(Kind::Cluster, names::database(instance));
             Ok(Inputs {
-                credentials: kept_credentials(observed, instance)?.without_owner(),
+                credentials: kept_credentials(observed, service, now)?.without_owner(),
                 certificates: None,
                 database_identity: living_uid(observed.children.get(&engine)),
                 database_port: DATABASE_PORT,
@@ -171,7 +171,7 @@ pub async fn inputs(
                 .children
                 .get(&ChildId::new(Kind::StatefulSet, names::database(instance)));
             Ok(Inputs {
-                credentials: kept_credentials(observed, instance)?,
+                credentials: kept_credentials(observed, service, now)?,
                 certificates: Some(kept_certificates(observed, service, now)?),
                 database_identity: living_uid(claim),
                 database_port: DATABASE_PORT,
@@ -181,10 +181,14 @@ pub async fn inputs(
     }
 }
 
-fn kept_credentials(observed: &Observed, instance: &str) -> Result<Credentials> {
-    let id = ChildId::new(Kind::Secret, names::credentials(instance));
+fn kept_credentials(
+    observed: &Observed,
+    service: &Validated,
+    now: Timestamp,
+) -> Result<Credentials> {
+    let id = ChildId::new(Kind::Secret, names::credentials(&service.identity.name));
     let secret = observed.children.get(&id).map(to_secret).transpose()?;
-    Credentials::keep_or_generate(secret.as_ref())
+    Credentials::keep_or_generate(secret.as_ref(), service.rotate.as_deref(), now)
 }
 
 fn kept_certificates(

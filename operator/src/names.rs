@@ -15,7 +15,10 @@ pub const HASH_ANNOTATION: &str = "hello.internal/desired-hash";
 pub const RETAINED_ANNOTATION: &str = "hello.internal/retained-for";
 /// On a pod template: fingerprint of the credentials its pods read at start.
 pub const CREDENTIALS_ANNOTATION: &str = "hello.internal/credentials";
-
+/// On a resource: a new value asks for new passwords. On the credentials: the value that was answered.
+pub const ROTATE_ANNOTATION: &str = "hello.internal/rotate-credentials";
+/// On the credentials: when the passwords were last replaced.
+pub const ROTATED_ANNOTATION: &str = "hello.internal/credentials-rotated-at";
 /// Container that `kubectl logs` and `kubectl exec` mean when none is named.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
@@ -47,6 +50,12 @@ pub mod key {
     pub const OWNER_URI: &str = "owner-uri";
     /// URI for the application.
     pub const APP_URI: &str = "app-uri";
+    /// URI for the application where the newest password is not known to the server yet.
+    pub const PREVIOUS_APP_URI: &str = "previous-app-uri";
+    /// Password of the application's role before the last rotation.
+    pub const PREVIOUS_APP_PASSWORD: &str = "previous-app-password";
+    /// Password of the backup role before the last rotation.
+    pub const PREVIOUS_BACKUP_PASSWORD: &str = "previous-backup-password";
     /// URI for backups.
     pub const BACKUP_URI: &str = "backup-uri";
 }

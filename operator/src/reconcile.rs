@@ -130,9 +130,15 @@ async fn advance(
     let wanted = prepared.children.iter().map(|child| &child.id);
     dereference::find_unlabelled(cluster, namespace, wanted, &mut observed).await?;
     let applied = apply::apply(cluster, &validated, prepared, observed).await?;
-    let change = inputs.certificates.map(|certificates| {
-        let left = Duration::try_from(certificates.next_change().duration_since(now));
-        left.unwrap_or_default().max(Duration::from_secs(1))
+    let certificates = inputs
+        .certificates
+        .map(|certificates| certificates.next_change());
+    let due = certificates
+        .into_iter()
+        .chain(inputs.credentials.next_change());
+    let change = due.min().map(|due| {
+        let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        left.max(Duration::from_secs(1))
     });
     Ok((validated, applied, change))
 }

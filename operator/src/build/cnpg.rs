@@ -15,7 +15,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{DATABASE_PORT, Inputs, data_owned, network, owned, pod};
+use super::{DATABASE_PORT, Inputs, data_owned, database, network, owned, pod};
 use crate::{
     child::Kind,
     names::{self, Component, key},
@@ -51,16 +51,8 @@ impl Engine<'_> {
     /// Passwords and addresses of the roles that are ours; the owner's are in a Secret of the engine.
     pub fn credentials(&self) -> Secret {
         let credentials = self.inputs.credentials.clone().without_owner();
-        Secret {
-            metadata: data_owned(
-                self.service,
-                names::credentials(self.instance()),
-                Component::Database,
-            ),
-            data: Some(credentials.data(&names::engine_service(self.instance()), None)),
-            type_: Some("Opaque".into()),
-            ..Secret::default()
-        }
+        let host = names::engine_service(self.instance());
+        database::credentials(self.service, &credentials, &host, None)
     }
 
     /// The engine's resource. It owns the volumes, so it is data: it outlives the service under `Retain`.

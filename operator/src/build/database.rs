@@ -23,6 +23,7 @@ use k8s_openapi::{
 
 use super::{DATABASE_PORT, Inputs, data_owned, owned, pod, transport};
 use crate::{
+    credentials::Credentials,
     names::{self, Component, key},
     tls,
     validate::Validated,
@@ -78,16 +79,14 @@ impl Server<'_> {
     }
 
     pub fn credentials(&self) -> Secret {
-        let name = names::credentials(self.instance());
-        Secret {
-            metadata: data_owned(self.service, name, Component::Database),
-            data: Some(self.inputs.credentials.data(
-                &names::database(self.instance()),
-                Some(&pod::database_file(tls::key::TRUSTED)),
-            )),
-            type_: Some("Opaque".into()),
-            ..Secret::default()
-        }
+        let host = names::database(self.instance());
+        let trusted = pod::database_file(tls::key::TRUSTED);
+        credentials(
+            self.service,
+            &self.inputs.credentials,
+            &host,
+            Some(&trusted),
+        )
     }
 
     pub fn authority(&self) -> Secret {
@@ -169,13 +168,10 @@ impl Server<'_> {
         PodTemplateSpec {
             metadata: Some(ObjectMeta {
                 labels: Some(names::labels(self.instance(), Component::Database)),
-                annotations: Some(BTreeMap::from([
-                    (
-                        names::CREDENTIALS_ANNOTATION.into(),
-                        self.inputs.credentials.owner_fingerprint(),
-                    ),
-                    (names::DEFAULT_CONTAINER_ANNOTATION.into(), CONTAINER.into()),
-                ])),
+                annotations: Some(BTreeMap::from([(
+                    names::DEFAULT_CONTAINER_ANNOTATION.into(),
+                    CONTAINER.into(),
+                )])),
                 ..ObjectMeta::default()
             }),
             spec: Some(spec),
@@ -269,6 +265,27 @@ impl Server<'_> {
             }),
             status: None,
         }
+    }
+}
+
+/// The Secret with passwords and addresses for the server at `host`.
+pub fn credentials(
+    service: &Validated,
+    credentials: &Credentials,
+    host: &str,
+    trusted: Option<&str>,
+) -> Secret {
+    let name = names::credentials(&service.identity.name);
+    let mut metadata = data_owned(service, name, Component::Database);
+    let notes = credentials.notes();
+    if !notes.is_empty() {
+        metadata.annotations.get_or_insert_default().extend(notes);
+    }
+    Secret {
+        metadata,
+        data: Some(credentials.data(host, trusted)),
+        type_: Some("Opaque".into()),
+        ..Secret::default()
     }
 }
 

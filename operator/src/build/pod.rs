@@ -213,7 +213,11 @@ pub fn database_address(service: &Validated, role: Component) -> (Volume, Volume
     let items = match role {
         Component::Migration | Component::Database => owner,
         Component::Backup => &[(key::BACKUP_URI, "uri")],
-        Component::App => &[(key::APP_URI, "uri")],
+        // The application tries the second one when the server refuses the first.
+        Component::App => &[
+            (key::APP_URI, "uri"),
+            (key::PREVIOUS_APP_URI, "uri.previous"),
+        ],
     };
     let credentials = names::credentials(instance);
     let volume = match (&service.database, role) {

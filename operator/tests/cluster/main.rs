@@ -7,6 +7,7 @@
 mod certificates;
 mod conflict;
 mod converge;
+mod credentials;
 mod data;
 mod drift;
 mod edits;
