@@ -57,8 +57,8 @@ pub struct ManagedDatabase {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[x_kube(validation = Rule::new("self.all(name, name.matches('^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*)?$'))")
         .message("spec.database.managed.parameters has a name that is not a PostgreSQL setting: lower-case letters, digits and underscores"))]
-    #[x_kube(validation = Rule::new("self.all(name, !(name in ['config_file', 'data_directory', 'external_pid_file', 'hba_file', 'ident_file', 'listen_addresses', 'port', 'unix_socket_directories']))")
-        .message("spec.database.managed.parameters has a setting that the operator sets itself: config_file, data_directory, external_pid_file, hba_file, ident_file, listen_addresses, port, unix_socket_directories"))]
+    #[x_kube(validation = Rule::new("self.all(name, !(name in ['config_file', 'data_directory', 'external_pid_file', 'hba_file', 'ident_file', 'listen_addresses', 'port', 'ssl', 'ssl_cert_file', 'ssl_key_file', 'unix_socket_directories']))")
+        .message("spec.database.managed.parameters has a setting that the operator sets itself: config_file, data_directory, external_pid_file, hba_file, ident_file, listen_addresses, port, ssl, ssl_cert_file, ssl_key_file, unix_socket_directories"))]
     #[schemars(
         extend("maxProperties" = 64),
         extend("additionalProperties" = {"type": "string", "maxLength": 512})

@@ -129,7 +129,13 @@ fn parameters_are_settings_that_the_operator_does_not_own() {
     for name in ["Max Connections", "", "a-b", "a;b"] {
         refused(with(name), "spec.database.managed.parameters");
     }
-    for name in ["port", "hba_file", "data_directory", "listen_addresses"] {
+    for name in [
+        "port",
+        "hba_file",
+        "data_directory",
+        "listen_addresses",
+        "ssl",
+    ] {
         refused(with(name), "spec.database.managed.parameters");
     }
 }

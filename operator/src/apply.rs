@@ -8,7 +8,7 @@ use kube::{ResourceExt, api::DynamicObject};
 use crate::{
     api::Cluster,
     build::Prepared,
-    child::{ChildId, Desired},
+    child::{ChildId, Desired, Kind},
     dereference::Observed,
     error::{Class, Error, Result},
     facts,
@@ -81,7 +81,7 @@ impl Applied {
 }
 
 /// Plans and carries out. A child that the API server refuses for its content does not keep the
-/// others from being applied.
+/// others from being applied, unless it is a Secret.
 ///
 /// # Errors
 /// A transient error ends the pass: the next one starts from what is there then.
@@ -122,7 +122,13 @@ pub async fn apply(
                 );
             }
             Err(error) if error.class() == Class::Transient => return Err(error),
-            Err(error) => applied.refused.push((id.clone(), error)),
+            Err(error) => {
+                applied.refused.push((id.clone(), error));
+                // What follows uses it: the server's certificate must not be by an authority that is not kept.
+                if id.kind == Kind::Secret {
+                    break;
+                }
+            }
         }
     }
     Ok(applied)

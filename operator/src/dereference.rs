@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hello_crds::HelloService;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{ResourceExt, api::DynamicObject};
 
@@ -16,7 +17,8 @@ use crate::{
     child::{self, ChildId, Kind},
     credentials::Credentials,
     error::{Error, Result},
-    names, reference,
+    facts, names, reference,
+    tls::Certificates,
     validate::{Database, Validated},
 };
 
@@ -88,7 +90,9 @@ pub async fn find_data(
     let ids = match service.database {
         Database::External { .. } => vec![],
         Database::Managed { .. } => vec![
+            ChildId::new(Kind::Secret, names::authority(instance)),
             credentials,
+            ChildId::new(Kind::Secret, names::server_tls(instance)),
             ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance)),
             ChildId::new(Kind::StatefulSet, names::database(instance)),
         ],
@@ -147,8 +151,14 @@ fn trim(mut object: DynamicObject) -> DynamicObject {
 /// Collects what `build` needs from the cluster.
 ///
 /// # Errors
-/// [`Error::Missing`] or [`Error::Invalid`] when the Secret with an external address is not usable.
-pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed) -> Result<Inputs> {
+/// [`Error::Missing`] or [`Error::Invalid`] when the Secret with an external address is not usable,
+/// [`Error::Foreign`] when the authority's name is taken.
+pub async fn inputs(
+    cluster: &Cluster,
+    service: &Validated,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<Inputs> {
     let instance = &service.identity.name;
     match &service.database {
         Database::External { secret, key } => {
@@ -157,6 +167,7 @@ pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed)
             let (identity, port) = external_address(object, secret, key)?;
             Ok(Inputs {
                 credentials: Credentials::placeholder(),
+                certificates: None,
                 database_identity: Some(identity),
                 database_port: port,
                 claim_template_size: None,
@@ -165,7 +176,8 @@ pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed)
         Database::CloudNativePg { .. } => {
             let engine = ChildId::new(Kind::Cluster, names::database(instance));
             Ok(Inputs {
-                credentials: kept_credentials(observed, instance)?.without_owner(),
+                credentials: kept_credentials(observed, service, now)?.without_owner(),
+                certificates: None,
                 database_identity: living_uid(observed.children.get(&engine)),
                 database_port: DATABASE_PORT,
                 claim_template_size: None,
@@ -180,7 +192,8 @@ pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed)
                 .children
                 .get(&ChildId::new(Kind::StatefulSet, names::database(instance)));
             Ok(Inputs {
-                credentials: kept_credentials(observed, instance)?,
+                credentials: kept_credentials(observed, service, now)?,
+                certificates: Some(kept_certificates(observed, service, now)?),
                 database_identity: living_uid(claim),
                 database_port: DATABASE_PORT,
                 claim_template_size: server.and_then(template_size),
@@ -189,10 +202,36 @@ pub async fn inputs(cluster: &Cluster, service: &Validated, observed: &Observed)
     }
 }
 
-fn kept_credentials(observed: &Observed, instance: &str) -> Result<Credentials> {
-    let id = ChildId::new(Kind::Secret, names::credentials(instance));
+fn kept_credentials(
+    observed: &Observed,
+    service: &Validated,
+    now: Timestamp,
+) -> Result<Credentials> {
+    let id = ChildId::new(Kind::Secret, names::credentials(&service.identity.name));
     let secret = observed.children.get(&id).map(to_secret).transpose()?;
-    Credentials::keep_or_generate(secret.as_ref())
+    Credentials::keep_or_generate(secret.as_ref(), service.rotate.as_deref(), now)
+}
+
+fn kept_certificates(
+    observed: &Observed,
+    service: &Validated,
+    now: Timestamp,
+) -> Result<Certificates> {
+    let (instance, namespace) = (&service.identity.name, &service.identity.namespace);
+    let find = |name: String| {
+        let id = ChildId::new(Kind::Secret, name);
+        match observed.children.get(&id) {
+            // Somebody else's would not be kept, so each pass would issue another one.
+            Some(live) if !facts::belongs(&service.identity, live) => {
+                Err(Error::Foreign { child: id })
+            }
+            found => found.map(to_secret).transpose(),
+        }
+    };
+    let authority = find(names::authority(instance))?;
+    let server = find(names::server_tls(instance))?;
+    let hosts = names::database_hosts(instance, namespace);
+    Certificates::keep_or_issue(authority.as_ref(), server.as_ref(), &hosts, now)
 }
 
 /// UID of what holds the data, unless it is on its way out.

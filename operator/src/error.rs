@@ -100,6 +100,9 @@ pub enum Error {
     /// The operating system gave no random numbers.
     #[error("no random numbers: {0}")]
     Random(getrandom::Error),
+    /// A certificate could not be issued.
+    #[error("no certificate: {0}")]
+    Certificate(rcgen::Error),
 }
 
 impl Error {
@@ -112,7 +115,10 @@ impl Error {
                 kube::Error::Api(status) if matches!(status.code, 400 | 422) => Class::Invalid,
                 _ => Class::Transient,
             },
-            Self::Deadline { .. } | Self::NotLeader { .. } | Self::Random(_) => Class::Transient,
+            Self::Deadline { .. }
+            | Self::NotLeader { .. }
+            | Self::Random(_)
+            | Self::Certificate(_) => Class::Transient,
             Self::Invalid { .. } | Self::Json { .. } => Class::Invalid,
             Self::Missing { .. } => Class::Waiting,
             Self::Foreign { .. } => Class::Conflict,

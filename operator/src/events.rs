@@ -69,7 +69,8 @@ fn event(condition: &Condition) -> Event {
     }
 }
 
-/// Conditions whose status or reason changed; Progressing and Degraded only repeat what others say.
+/// Conditions whose status or reason changed; Progressing only repeats what others say, and Degraded
+/// all but that a volume is nearly full.
 fn transitions<'a>(
     old: Option<&HelloServiceStatus>,
     new: &'a HelloServiceStatus,
@@ -83,7 +84,7 @@ fn transitions<'a>(
         let told = matches!(
             c.type_.as_str(),
             condition::DATABASE_READY | condition::MIGRATED | condition::READY
-        );
+        ) || c.reason == Reason::VolumeNearlyFull.to_string();
         // Ready repeats the reason of the part that holds it back.
         let repeated = c.type_ == condition::READY
             && c.status == "False"
@@ -142,6 +143,17 @@ mod tests {
         assert_eq!(
             reasons(Some(&waiting), &ready),
             ["Serving", "DatabaseServing"]
+        );
+        let nearly_full = status(&[
+            ("Ready", "True", "Serving"),
+            ("Degraded", "True", "VolumeNearlyFull"),
+            ("DatabaseReady", "True", "DatabaseServing"),
+        ]);
+        assert_eq!(reasons(Some(&ready), &nearly_full), ["VolumeNearlyFull"]);
+        assert_eq!(event(&nearly_full.conditions[1]).type_, EventType::Warning);
+        assert_eq!(
+            reasons(Some(&nearly_full), &nearly_full),
+            Vec::<String>::new()
         );
     }
 }

@@ -1,11 +1,11 @@
 //! What the live objects mean for the decision: pure functions from objects to [`Facts`].
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use crate::{
-    build::Prepared,
+    build::{Prepared, SERVER},
     child::{ChildId, Desired, Gate, Kind},
     compare,
     dereference::Observed,
@@ -53,16 +53,18 @@ pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> F
         }
         facts.present.insert(id.clone(), presence);
     }
-    let settled_and = |kind: Kind, ready: fn(&DynamicObject) -> bool| {
+    let settled_and = |kind: Kind, ready: &dyn Fn(&DynamicObject) -> bool| {
         let id = ChildId::new(kind, names::database(&service.identity.name));
         facts.present.get(&id) == Some(&Presence::Settled)
             && observed.children.get(&id).is_some_and(ready)
     };
     facts.database_ready = match service.database {
         Database::External { .. } => true,
-        Database::Managed { .. } => settled_and(Kind::StatefulSet, server_ready),
+        Database::Managed { .. } => settled_and(Kind::StatefulSet, &|live| {
+            server_ready(live, &observed.pods)
+        }),
         Database::CloudNativePg { .. } => {
-            settled_and(Kind::Cluster, |live| engine::Health::of(live).answers())
+            settled_and(Kind::Cluster, &|live| engine::Health::of(live).answers())
         }
     };
     facts
@@ -108,6 +110,15 @@ fn presence(
     } else {
         Presence::Drifted
     })
+}
+
+/// Whether an object belongs to this service, or to an earlier one of its name.
+#[must_use]
+pub fn belongs(identity: &Identity, live: &DynamicObject) -> bool {
+    match controller(live) {
+        Some(owner) => owner.kind == "HelloService" && owner.name == identity.name,
+        None => is_kept_for(identity, live, None),
+    }
 }
 
 fn controller(live: &DynamicObject) -> Option<&OwnerReference> {
@@ -165,14 +176,31 @@ pub fn job_phase(job: &Value) -> JobPhase {
     }
 }
 
-/// Whether the only pod of a StatefulSet is ready and runs the current template. A status that
-/// trails behind the generation is not believed.
-fn server_ready(live: &DynamicObject) -> bool {
+/// Whether the only pod of a StatefulSet runs the current template and its server is ready. A status
+/// that trails behind the generation is not believed.
+fn server_ready(live: &DynamicObject, pods: &[Pod]) -> bool {
     let status = &live.data["status"];
     status["observedGeneration"].as_i64() == live.metadata.generation
-        && status["readyReplicas"] == 1
         && status["updatedReplicas"] == 1
         && status["currentRevision"] == status["updateRevision"]
+        && (status["readyReplicas"] == 1 || pods.iter().any(|pod| serves(pod, status)))
+}
+
+/// Whether the server in this pod of the current template is ready; the container beside it, which
+/// starts again whenever it has something to say, does not matter.
+fn serves(pod: &Pod, set: &Value) -> bool {
+    let current = pod
+        .labels()
+        .get("controller-revision-hash")
+        .map(String::as_str);
+    pod.metadata.deletion_timestamp.is_none()
+        && component(pod.labels()) == Some(Component::Database)
+        && current == set["updateRevision"].as_str()
+        && pod
+            .status
+            .iter()
+            .flat_map(|status| status.container_statuses.iter().flatten())
+            .any(|container| container.name == SERVER && container.ready)
 }
 
 /// Whether a Deployment runs the current template on every replica, and on none of the old one.
@@ -194,4 +222,36 @@ pub fn component(labels: &std::collections::BTreeMap<String, String>) -> Option<
     Component::ALL
         .into_iter()
         .find(|part| part.as_str() == value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn set(ready: u8) -> DynamicObject {
+        serde_json::from_value(json!({"metadata": {"name": "demo-db", "generation": 3},
+            "status": {"observedGeneration": 3, "updatedReplicas": 1, "readyReplicas": ready,
+                "currentRevision": "r", "updateRevision": "r"}}))
+        .unwrap()
+    }
+
+    fn pod(revision: &str, server: bool) -> Pod {
+        let container = |name: &str, ready: bool| json!({"name": name, "image": "x", "imageID": "", "ready": ready, "restartCount": 0});
+        serde_json::from_value(json!({
+            "metadata": {"name": "demo-db-0", "labels": {
+                "app.kubernetes.io/component": "database", "controller-revision-hash": revision}},
+            "status": {"containerStatuses": [container("postgres", server), container("watch", false)]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_server_is_ready_also_while_the_container_beside_it_starts_again() {
+        assert!(server_ready(&set(1), &[]));
+        assert!(server_ready(&set(0), &[pod("r", true)]));
+        assert!(!server_ready(&set(0), &[pod("r", false)]));
+        assert!(!server_ready(&set(0), &[pod("earlier", true)]));
+        assert!(!server_ready(&set(0), &[]));
+    }
 }

@@ -33,6 +33,8 @@ pub mod reconcile;
 pub mod reference;
 pub mod run;
 pub mod status;
+pub mod tls;
 pub mod trouble;
 pub mod validate;
+pub mod volume;
 pub mod watch;

@@ -15,6 +15,12 @@ pub const HASH_ANNOTATION: &str = "hello.internal/desired-hash";
 pub const RETAINED_ANNOTATION: &str = "hello.internal/retained-for";
 /// On a pod template: fingerprint of the credentials its pods read at start.
 pub const CREDENTIALS_ANNOTATION: &str = "hello.internal/credentials";
+/// On a resource: a new value asks for new passwords. On the credentials: the value that was answered.
+pub const ROTATE_ANNOTATION: &str = "hello.internal/rotate-credentials";
+/// On the credentials: when the passwords were last replaced.
+pub const ROTATED_ANNOTATION: &str = "hello.internal/credentials-rotated-at";
+/// Container that `kubectl logs` and `kubectl exec` mean when none is named.
+pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
 /// Label with the name of the `HelloService`.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
@@ -44,6 +50,12 @@ pub mod key {
     pub const OWNER_URI: &str = "owner-uri";
     /// URI for the application.
     pub const APP_URI: &str = "app-uri";
+    /// URI for the application where the newest password is not known to the server yet.
+    pub const PREVIOUS_APP_URI: &str = "previous-app-uri";
+    /// Password of the application's role before the last rotation.
+    pub const PREVIOUS_APP_PASSWORD: &str = "previous-app-password";
+    /// Password of the backup role before the last rotation.
+    pub const PREVIOUS_BACKUP_PASSWORD: &str = "previous-backup-password";
     /// URI for backups.
     pub const BACKUP_URI: &str = "backup-uri";
 }
@@ -122,6 +134,30 @@ pub fn selector_text(instance: &str, component: Component) -> String {
 #[must_use]
 pub fn credentials(instance: &str) -> String {
     format!("{instance}-credentials")
+}
+
+/// Secret with the authority that signs the managed database's certificates.
+#[must_use]
+pub fn authority(instance: &str) -> String {
+    format!("{instance}-ca")
+}
+
+/// Secret with the managed database's certificate, and what its clients trust.
+#[must_use]
+pub fn server_tls(instance: &str) -> String {
+    format!("{}-tls", database(instance))
+}
+
+/// Names by which clients reach the managed database; the first is the one that ours use.
+#[must_use]
+pub fn database_hosts(instance: &str, namespace: &str) -> Vec<String> {
+    let host = database(instance);
+    vec![
+        host.clone(),
+        format!("{host}.{namespace}"),
+        format!("{host}.{namespace}.svc"),
+        format!("{host}.{namespace}.svc.cluster.local"),
+    ]
 }
 
 /// StatefulSet and headless Service of PostgreSQL, or the `Cluster` of CloudNativePG.

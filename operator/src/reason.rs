@@ -21,6 +21,7 @@ pub enum Reason {
     DatabaseBlocked,
     DatabaseHibernated,
     VolumePending,
+    VolumeNearlyFull,
     Unschedulable,
     ImagePullFailed,
     ContainerNotStarted,
@@ -40,7 +41,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Serving,
         Self::Paused,
         Self::InvalidSpec,
@@ -56,6 +57,7 @@ impl Reason {
         Self::DatabaseBlocked,
         Self::DatabaseHibernated,
         Self::VolumePending,
+        Self::VolumeNearlyFull,
         Self::Unschedulable,
         Self::ImagePullFailed,
         Self::ContainerNotStarted,
@@ -85,6 +87,7 @@ impl Reason {
             | Self::DatabaseBlocked
             | Self::DatabaseHibernated
             | Self::VolumePending
+            | Self::VolumeNearlyFull
             | Self::Unschedulable
             | Self::ImagePullFailed
             | Self::ContainerNotStarted

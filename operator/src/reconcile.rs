@@ -1,8 +1,9 @@
 //! One pass over one resource: dereference, validate, build, apply, status.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hello_crds::{HelloService, HelloServiceStatus};
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
@@ -23,6 +24,9 @@ const IN_PROGRESS: Duration = Duration::from_secs(15);
 /// The Secret with an external address is not ours, so no watch tells about it.
 const EXTERNAL_POLL: Duration = Duration::from_secs(30);
 
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// What a pass needs.
 #[derive(Clone)]
 pub struct Context {
@@ -32,6 +36,8 @@ pub struct Context {
     pub events: Events,
     /// Images for resources that name none.
     pub images: DefaultImages,
+    /// The time.
+    pub clock: Clock,
 }
 
 /// What came of a pass.
@@ -87,11 +93,12 @@ async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Outcome>
             return Err(error);
         }
     };
-    match advance(context, &service).await {
-        Ok((validated, applied)) => {
+    let now = (context.clock)();
+    match advance(context, &service, now).await {
+        Ok((validated, applied, change)) => {
             let new = status::status(&validated, &applied, service.status.as_ref());
-            let mut outcome = outcome(&validated, &applied, &new);
-            match pace::hold_back(service.status.as_ref(), &new, jiff::Timestamp::now()) {
+            let mut outcome = outcome(&validated, &applied, &new, change);
+            match pace::hold_back(service.status.as_ref(), &new, Timestamp::now()) {
                 Some(time) => outcome.next = Next::After(time),
                 None => report(context, &service, &uid, &new).await?,
             }
@@ -107,19 +114,34 @@ async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Outcome>
     }
 }
 
-async fn advance(context: &Context, service: &HelloService) -> Result<(Validated, apply::Applied)> {
+/// Everything up to the writes; also tells when time alone makes a change due.
+async fn advance(
+    context: &Context,
+    service: &HelloService,
+    now: Timestamp,
+) -> Result<(Validated, apply::Applied, Option<Duration>)> {
     let cluster = &context.cluster;
     let validated = validate::validate(service, &context.images)?;
     let (namespace, name) = (&validated.identity.namespace, &validated.identity.name);
     let mut observed = dereference::observe(cluster, namespace, name).await?;
     dereference::find_data(cluster, &validated, &mut observed).await?;
-    let inputs = dereference::inputs(cluster, &validated, &observed).await?;
+    let inputs = dereference::inputs(cluster, &validated, &observed, now).await?;
     let prepared = build::build(&validated, &inputs).prepare()?;
     dereference::resolve(cluster, &validated, &mut observed).await?;
     let wanted = prepared.children.iter().map(|child| &child.id);
     dereference::find_unlabelled(cluster, namespace, wanted, &mut observed).await?;
     let applied = apply::apply(cluster, &validated, prepared, observed).await?;
-    Ok((validated, applied))
+    let certificates = inputs
+        .certificates
+        .map(|certificates| certificates.next_change());
+    let due = certificates
+        .into_iter()
+        .chain(inputs.credentials.next_change());
+    let change = due.min().map(|due| {
+        let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        left.max(Duration::from_secs(1))
+    });
+    Ok((validated, applied, change))
 }
 
 fn gone() -> Outcome {
@@ -130,7 +152,12 @@ fn gone() -> Outcome {
     }
 }
 
-fn outcome(service: &Validated, applied: &apply::Applied, new: &HelloServiceStatus) -> Outcome {
+fn outcome(
+    service: &Validated,
+    applied: &apply::Applied,
+    new: &HelloServiceStatus,
+    change: Option<Duration>,
+) -> Outcome {
     let ready = status::is_ready(new);
     let next = match &service.database {
         // No watch tells that an API is there now.
@@ -142,7 +169,7 @@ fn outcome(service: &Validated, applied: &apply::Applied, new: &HelloServiceStat
         Database::Managed { .. } | Database::CloudNativePg { .. } => IN_PROGRESS,
     };
     Outcome {
-        next: Next::After(next),
+        next: Next::After(change.map_or(next, |change| next.min(change))),
         label: if applied.writes() > 0 {
             "changed"
         } else {

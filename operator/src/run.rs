@@ -102,6 +102,7 @@ async fn operate(options: Options) -> Outcome<()> {
         cluster: Cluster::new(client.clone(), Arc::clone(&metrics), fence),
         events: Events::new(client.clone(), options.pod_name.clone()),
         images: options.images,
+        clock: Arc::new(jiff::Timestamp::now),
     };
     let (stop, stopped) = tokio::sync::watch::channel(false);
     tracing::info!(
@@ -187,7 +188,8 @@ async fn diff_one(
     let validated = validate::validate(&service, images)?;
     let mut observed = dereference::observe(cluster, &namespace, &service.name_any()).await?;
     dereference::find_data(cluster, &validated, &mut observed).await?;
-    let inputs = dereference::inputs(cluster, &validated, &observed).await?;
+    let now = jiff::Timestamp::now();
+    let inputs = dereference::inputs(cluster, &validated, &observed, now).await?;
     let prepared = build::build(&validated, &inputs).prepare()?;
     let ids: Vec<ChildId> = prepared
         .children

@@ -16,6 +16,7 @@ use crate::{
     reason::Reason,
     trouble,
     validate::{Database, Identity, Image, Validated},
+    volume::{self, Volume},
 };
 
 /// Types of conditions.
@@ -87,7 +88,7 @@ pub fn status(
     let degraded = if needs_person {
         yes(ready.reason, ready.message.clone())
     } else {
-        no(Reason::NoFault, "")
+        nearly_full(service, applied, old).unwrap_or_else(|| no(Reason::NoFault, ""))
     };
     let paused = if service.paused {
         yes(
@@ -259,6 +260,32 @@ fn server(service: &Validated, applied: &Applied) -> Finding {
         Some(Presence::Predecessor | Presence::Deleting) => leaving(),
         _ => no(Reason::DatabaseStarting, "the server is not ready yet"),
     }
+}
+
+/// What is said while the database still serves, in time to do something about it.
+fn nearly_full(
+    service: &Validated,
+    applied: &Applied,
+    old: Option<&HelloServiceStatus>,
+) -> Option<Finding> {
+    if !matches!(service.database, Database::Managed { .. }) {
+        return None;
+    }
+    let said = match volume::of(applied.pods()) {
+        Volume::Room => return None,
+        Volume::NearlyFull(used) => format!(
+            "claim {} is {used} % full: let spec.database.managed.storage.size grow, or delete data",
+            names::data_claim(&service.identity.name)
+        ),
+        // What was known stays, rather than being taken back.
+        Volume::Unknown => {
+            let mut before = old?.conditions.iter();
+            let reason = Reason::VolumeNearlyFull.to_string();
+            let told = before.find(|c| c.type_ == condition::DEGRADED && c.reason == reason)?;
+            told.message.clone()
+        }
+    };
+    Some(yes(Reason::VolumeNearlyFull, said))
 }
 
 fn migrated(service: &Validated, applied: &Applied) -> Finding {

@@ -8,7 +8,10 @@ use hello_crds::{
 };
 use kube::ResourceExt;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    names,
+};
 
 /// Images to use when a resource names none.
 #[derive(Clone, Debug)]
@@ -69,6 +72,8 @@ pub struct Validated {
     pub retain: bool,
     /// Whether children may be changed.
     pub paused: bool,
+    /// A new value asks for new passwords.
+    pub rotate: Option<String>,
 }
 
 /// An OpenID Connect issuer.
@@ -246,6 +251,7 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
         isolate: spec.network_policy.enabled,
         retain: spec.deletion_policy == DeletionPolicy::Retain,
         paused: spec.paused,
+        rotate: service.annotations().get(names::ROTATE_ANNOTATION).cloned(),
     })
 }
 

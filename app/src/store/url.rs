@@ -98,6 +98,20 @@ impl DatabaseUrlSource {
         self.text()?.expose().parse()
     }
 
+    /// The address to try when the server refuses the login of the first: the file beside it whose
+    /// name ends in `.previous`. Whoever replaces a password leaves the old one there, so that
+    /// connections are made both before and after the server has learned the new one.
+    pub fn read_previous(&self) -> Option<DatabaseUrl> {
+        let Self::File(path) = self else {
+            return None;
+        };
+        let mut beside = path.clone().into_os_string();
+        beside.push(".previous");
+        let previous = Secret::read(beside.as_ref()).ok()?;
+        let current = self.text().ok()?;
+        (previous != current).then(|| previous.expose().parse().ok())?
+    }
+
     /// Reads the address as it is now, unparsed.
     ///
     /// # Errors
@@ -175,5 +189,26 @@ mod tests {
         assert_eq!(user(&source), "first");
         std::fs::write(file.path(), "postgres://second@localhost/db\n").unwrap();
         assert_eq!(user(&source), "second");
+    }
+
+    #[test]
+    fn an_earlier_address_counts_when_it_is_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, beside) = (
+            folder.path().join("uri"),
+            folder.path().join("uri.previous"),
+        );
+        let source = DatabaseUrlSource::File(file.clone());
+        std::fs::write(&file, "postgres://new@localhost/db").unwrap();
+        assert!(source.read_previous().is_none());
+        std::fs::write(&beside, "postgres://new@localhost/db\n").unwrap();
+        assert!(source.read_previous().is_none());
+        std::fs::write(&beside, "nonsense").unwrap();
+        assert!(source.read_previous().is_none());
+        std::fs::write(&beside, "postgres://old@localhost/db").unwrap();
+        let DatabaseUrl::Postgres(options) = source.read_previous().unwrap() else {
+            panic!("not PostgreSQL")
+        };
+        assert_eq!(options.get_username(), "old");
     }
 }

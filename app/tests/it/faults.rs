@@ -319,6 +319,40 @@ fn a_rotated_password_takes_effect_without_a_restart() {
     assert!(!app.log().contains("rotated"));
 }
 
+/// Before, while and after the server learns a new password, a lost connection is made anew at once.
+#[test]
+fn with_both_passwords_no_connection_fails() {
+    let server = postgres::Server::start("both", &[]);
+    server.sql("postgres", &format!("CREATE DATABASE hello OWNER {OWNER}"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    let url = server.url(OWNER, "hello");
+    std::fs::write(&file, &url).unwrap();
+    let migrated = crate::support::app::command(&["migrate"])
+        .env("DATABASE_URL", &url)
+        .output();
+    assert!(migrated.unwrap().status.success());
+    let app = App::ready(&[("DATABASE_URL_FILE", file.to_str().unwrap())]);
+    assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
+    std::fs::write(folder.path().join("url.previous"), &url).unwrap();
+    std::fs::write(&file, url.replace("secret", "rotated")).unwrap();
+    let end_sessions = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{OWNER}'"
+    );
+    for alter in ["SELECT", &format!("ALTER ROLE {OWNER} PASSWORD 'rotated'")] {
+        server.sql("postgres", alter);
+        server.sql("postgres", &end_sessions);
+        for _ in 0..20 {
+            assert_eq!(app.get("/hello/alice").status, 200, "after {alter}");
+        }
+    }
+    let log = app.log();
+    assert!(
+        !log.contains("rotated") && !log.contains("no connection to the database"),
+        "{log}"
+    );
+}
+
 #[test]
 fn never_more_connections_than_configured() {
     let (server, database) = (postgres::shared(), postgres::database());

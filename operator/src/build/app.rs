@@ -88,22 +88,19 @@ fn template(service: &Validated, inputs: &Inputs) -> PodTemplateSpec {
             .map(|key| spread(service, key))
             .into(),
     );
-    // Processes read the address at start, so a new password must be a new template.
-    let credentials = match service.database {
-        Database::Managed { .. } | Database::CloudNativePg { .. } => {
-            inputs.credentials.roles_fingerprint()
-        }
-        Database::External { .. } => {
-            child::hash(inputs.database_identity.as_deref().unwrap_or_default())
-        }
+    // Another address may mean other data, so pods start anew. The passwords of our own databases
+    // are read again whenever a connection is made.
+    let annotations = match service.database {
+        Database::Managed { .. } | Database::CloudNativePg { .. } => None,
+        Database::External { .. } => Some(BTreeMap::from([(
+            names::CREDENTIALS_ANNOTATION.into(),
+            child::hash(inputs.database_identity.as_deref().unwrap_or_default()),
+        )])),
     };
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(names::labels(instance, Component::App)),
-            annotations: Some(BTreeMap::from([(
-                names::CREDENTIALS_ANNOTATION.into(),
-                credentials,
-            )])),
+            annotations,
             ..ObjectMeta::default()
         }),
         spec: Some(spec),

@@ -6,9 +6,7 @@
 use hello_crds::{Resources, Volume as VolumeSpec};
 use k8s_openapi::{
     api::{
-        core::v1::{
-            KeyToPath, ProjectedVolumeSource, Secret, SecretProjection, Volume, VolumeProjection,
-        },
+        core::v1::{Secret, Volume},
         networking::v1::{
             NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicySpec,
         },
@@ -17,7 +15,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{DATABASE_PORT, Inputs, data_owned, network, owned, pod};
+use super::{DATABASE_PORT, Inputs, data_owned, database, network, owned, pod};
 use crate::{
     child::Kind,
     names::{self, Component, key},
@@ -53,16 +51,8 @@ impl Engine<'_> {
     /// Passwords and addresses of the roles that are ours; the owner's are in a Secret of the engine.
     pub fn credentials(&self) -> Secret {
         let credentials = self.inputs.credentials.clone().without_owner();
-        Secret {
-            metadata: data_owned(
-                self.service,
-                names::credentials(self.instance()),
-                Component::Database,
-            ),
-            data: Some(credentials.data(&names::engine_service(self.instance()))),
-            type_: Some("Opaque".into()),
-            ..Secret::default()
-        }
+        let host = names::engine_service(self.instance());
+        database::credentials(self.service, &credentials, &host, None)
     }
 
     /// The engine's resource. It owns the volumes, so it is data: it outlives the service under `Retain`.
@@ -196,39 +186,18 @@ fn operator() -> NetworkPolicyPeer {
 
 /// What a migration reads: the owner's address from the engine's Secret, the roles' passwords from ours.
 pub fn owner_volume(instance: &str) -> Volume {
-    let files = |secret: String, items: &[(&str, &str)]| VolumeProjection {
-        secret: Some(SecretProjection {
-            name: secret,
-            items: Some(
-                items
-                    .iter()
-                    .map(|(key, path)| KeyToPath {
-                        key: (*key).into(),
-                        path: (*path).into(),
-                        mode: None,
-                    })
-                    .collect(),
+    pod::secrets_volume(
+        "database",
+        &[
+            // The full name: the short ones look like a server outside of the cluster.
+            (names::engine_secret(instance), &[("fqdn-uri", "uri")]),
+            (
+                names::credentials(instance),
+                &[
+                    (key::APP_PASSWORD, key::APP_PASSWORD),
+                    (key::BACKUP_PASSWORD, key::BACKUP_PASSWORD),
+                ],
             ),
-            optional: None,
-        }),
-        ..VolumeProjection::default()
-    };
-    Volume {
-        name: "database".into(),
-        projected: Some(ProjectedVolumeSource {
-            default_mode: Some(0o440),
-            sources: Some(vec![
-                // The full name: the short ones look like a server outside of the cluster.
-                files(names::engine_secret(instance), &[("fqdn-uri", "uri")]),
-                files(
-                    names::credentials(instance),
-                    &[
-                        (key::APP_PASSWORD, key::APP_PASSWORD),
-                        (key::BACKUP_PASSWORD, key::BACKUP_PASSWORD),
-                    ],
-                ),
-            ]),
-        }),
-        ..Volume::default()
-    }
+        ],
+    )
 }

@@ -1,4 +1,6 @@
 //! PostgreSQL: credentials, headless Service, StatefulSet of one pod, and its data's claim.
+//!
+//! How the server is reached, certificates and access rules, is in [`super::transport`].
 
 use std::collections::BTreeMap;
 
@@ -19,16 +21,27 @@ use k8s_openapi::{
     },
 };
 
-use super::{DATABASE_PORT, Inputs, data_owned, owned, pod};
+use super::{DATABASE_PORT, Inputs, data_owned, owned, pod, transport};
 use crate::{
+    credentials::Credentials,
     names::{self, Component, key},
+    tls,
     validate::Validated,
 };
 
+/// The server's container.
+pub const CONTAINER: &str = "postgres";
+
+/// Folder of the server's socket.
+pub const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
+
 /// Mount point of the data volume, as the official image of version 18 wants it.
-const DATA_ROOT: &str = "/var/lib/postgresql";
+pub const DATA_ROOT: &str = "/var/lib/postgresql";
 /// Data folder inside the volume.
 const PGDATA: &str = "/var/lib/postgresql/18/docker";
+
+/// Where the owner's password is mounted.
+pub const PASSWORD_DIRECTORY: &str = "/etc/hello/credentials";
 
 /// Gives the owner the password that the Secret holds: after a restore or a lost Secret they differ.
 /// Asks over TCP whether the server is up, because the temporary one of a first start has no TCP.
@@ -66,17 +79,22 @@ impl Server<'_> {
     }
 
     pub fn credentials(&self) -> Secret {
-        let name = names::credentials(self.instance());
-        Secret {
-            metadata: data_owned(self.service, name, Component::Database),
-            data: Some(
-                self.inputs
-                    .credentials
-                    .data(&names::database(self.instance())),
-            ),
-            type_: Some("Opaque".into()),
-            ..Secret::default()
-        }
+        let host = names::database(self.instance());
+        let trusted = pod::database_file(tls::key::TRUSTED);
+        credentials(
+            self.service,
+            &self.inputs.credentials,
+            &host,
+            Some(&trusted),
+        )
+    }
+
+    pub fn authority(&self) -> Secret {
+        transport::authority(self.service, self.inputs.certificates.as_ref())
+    }
+
+    pub fn server_tls(&self) -> Secret {
+        transport::server_tls(self.service, self.inputs.certificates.as_ref())
     }
 
     pub fn service(&self) -> Service {
@@ -84,6 +102,9 @@ impl Server<'_> {
             metadata: self.meta(),
             spec: Some(ServiceSpec {
                 cluster_ip: Some("None".into()),
+                // A server that takes no connections says so faster than a name that is gone, and
+                // the name must not go while only the container beside the server starts again.
+                publish_not_ready_addresses: Some(true),
                 selector: Some(names::selector(self.instance(), Component::Database)),
                 ports: Some(vec![ServicePort {
                     name: Some("postgres".into()),
@@ -131,10 +152,11 @@ impl Server<'_> {
         let mut spec = pod::spec(
             self.service,
             pod::POSTGRES_USER,
-            vec![self.container()],
+            vec![self.container(), transport::watch(self.service)],
             vec![
                 pod::empty_dir("run"),
                 pod::empty_dir("tmp"),
+                transport::files(self.instance()),
                 pod::secret_volume(
                     "credentials",
                     &names::credentials(self.instance()),
@@ -147,8 +169,8 @@ impl Server<'_> {
             metadata: Some(ObjectMeta {
                 labels: Some(names::labels(self.instance(), Component::Database)),
                 annotations: Some(BTreeMap::from([(
-                    names::CREDENTIALS_ANNOTATION.into(),
-                    self.inputs.credentials.owner_fingerprint(),
+                    names::DEFAULT_CONTAINER_ANNOTATION.into(),
+                    CONTAINER.into(),
                 )])),
                 ..ObjectMeta::default()
             }),
@@ -158,7 +180,9 @@ impl Server<'_> {
 
     fn container(&self) -> Container {
         let mut args = vec!["postgres".to_owned()];
-        for (name, value) in self.parameters {
+        let own = transport::settings();
+        let given = self.parameters.iter().map(|(k, v)| (k.clone(), v.clone()));
+        for (name, value) in own.into_iter().chain(given) {
             args.push("-c".into());
             args.push(format!("{name}={value}"));
         }
@@ -176,7 +200,7 @@ impl Server<'_> {
                 pod::env("POSTGRES_USER", names::OWNER_ROLE),
                 pod::env(
                     "POSTGRES_PASSWORD_FILE",
-                    format!("/etc/hello/credentials/{}", key::OWNER_PASSWORD),
+                    format!("{PASSWORD_DIRECTORY}/{}", key::OWNER_PASSWORD),
                 ),
             ]),
             ports: Some(vec![ContainerPort {
@@ -188,9 +212,10 @@ impl Server<'_> {
             resources: Some(pod::resources(self.resources)),
             volume_mounts: Some(vec![
                 pod::mount(names::DATA_VOLUME, DATA_ROOT, false),
-                pod::mount("run", "/var/run/postgresql", false),
+                pod::mount("run", SOCKET_DIRECTORY, false),
                 pod::mount("tmp", "/tmp", false),
-                pod::mount("credentials", "/etc/hello/credentials", true),
+                pod::mount("credentials", PASSWORD_DIRECTORY, true),
+                transport::mount(),
             ]),
             lifecycle: Some(Lifecycle {
                 post_start: Some(shell(SET_OWNER_PASSWORD)),
@@ -202,7 +227,7 @@ impl Server<'_> {
             liveness_probe: Some(tcp_probe(10, 6)),
             ..pod::container(
                 self.service,
-                "postgres",
+                CONTAINER,
                 self.service.postgres_image.as_str(),
             )
         }
@@ -240,6 +265,27 @@ impl Server<'_> {
             }),
             status: None,
         }
+    }
+}
+
+/// The Secret with passwords and addresses for the server at `host`.
+pub fn credentials(
+    service: &Validated,
+    credentials: &Credentials,
+    host: &str,
+    trusted: Option<&str>,
+) -> Secret {
+    let name = names::credentials(&service.identity.name);
+    let mut metadata = data_owned(service, name, Component::Database);
+    let notes = credentials.notes();
+    if !notes.is_empty() {
+        metadata.annotations.get_or_insert_default().extend(notes);
+    }
+    Secret {
+        metadata,
+        data: Some(credentials.data(host, trusted)),
+        type_: Some("Opaque".into()),
+        ..Secret::default()
     }
 }
 

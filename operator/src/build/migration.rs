@@ -13,7 +13,7 @@ use super::{Inputs, owned, pod};
 use crate::{
     child,
     names::{self, Component, key},
-    validate::Validated,
+    validate::{Database, Validated},
 };
 
 /// Longest time a migration may take, in seconds.
@@ -39,6 +39,11 @@ pub fn job(service: &Validated, inputs: &Inputs, database: &str) -> Job {
             "HELLO_BACKUP_ROLE_PASSWORD_FILE",
             pod::database_file(key::BACKUP_PASSWORD),
         ));
+    }
+    if matches!(service.database, Database::Managed { .. }) {
+        // When the owner's password was lost and replaced, the server learns the new one only as soon as
+        // its kubelet has looked at the Secret again.
+        env.push(pod::env("HELLO_WAIT_TIMEOUT", "180s"));
     }
     env.push(pod::env(
         "HELLO_LOG_LEVEL",

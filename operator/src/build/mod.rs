@@ -11,6 +11,7 @@ mod monitor;
 mod network;
 mod pod;
 mod settings;
+mod transport;
 
 use k8s_openapi::{
     api::{
@@ -31,6 +32,7 @@ use crate::{
     credentials::Credentials,
     error::{Error, Result},
     names::{self, Component},
+    tls::Certificates,
     validate::{Database, Scaling, Validated},
 };
 
@@ -39,6 +41,8 @@ use crate::{
 pub struct Inputs {
     /// Passwords of a managed database.
     pub credentials: Credentials,
+    /// Certificates of a managed database; `None` where an engine or somebody else has them.
+    pub certificates: Option<Certificates>,
     /// Which database it is: UID of the data's claim, or hash of an external address. `None` until
     /// it is known; there is no migration before that.
     pub database_identity: Option<String>,
@@ -54,12 +58,15 @@ impl Inputs {
     pub fn offline() -> Self {
         Self {
             credentials: Credentials::placeholder(),
+            certificates: None,
             database_identity: Some("offline".into()),
             database_port: DATABASE_PORT,
             claim_template_size: None,
         }
     }
 }
+
+pub use database::CONTAINER as SERVER;
 
 /// Port of PostgreSQL.
 pub const DATABASE_PORT: u16 = 5432;
@@ -86,7 +93,9 @@ pub struct Resources {
 
 #[derive(Clone, Debug)]
 struct DatabaseResources {
+    authority: Secret,
     credentials: Secret,
+    server_tls: Secret,
     service: Service,
     stateful_set: StatefulSet,
     claim: PersistentVolumeClaim,
@@ -164,7 +173,9 @@ fn database_resources(service: &Validated, inputs: &Inputs) -> Option<DatabaseRe
                 parameters,
             };
             Some(DatabaseResources {
+                authority: server.authority(),
                 credentials: server.credentials(),
+                server_tls: server.server_tls(),
                 service: server.service(),
                 stateful_set: server.stateful_set(),
                 claim: server.claim(),
@@ -225,13 +236,17 @@ impl Resources {
         let mut list = List(Vec::new());
         list.add(Kind::ServiceAccount, Gate::Always, &service_account)?;
         if let Some(DatabaseResources {
+            authority,
             credentials,
+            server_tls,
             service,
             stateful_set,
             claim,
         }) = database
         {
-            list.add(Kind::Secret, Gate::Always, &credentials)?;
+            for secret in [authority, credentials, server_tls] {
+                list.add(Kind::Secret, Gate::Always, &secret)?;
+            }
             list.add(Kind::Service, Gate::Always, &service)?;
             list.add(Kind::StatefulSet, Gate::Always, &stateful_set)?;
             list.add(Kind::PersistentVolumeClaim, Gate::IfPresent, &claim)?;

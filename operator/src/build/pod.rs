@@ -6,8 +6,9 @@ use hello_crds::{ResourceList, Resources};
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, LocalObjectReference,
-        PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecretVolumeSource,
-        SecurityContext, ServiceAccount, Volume, VolumeMount,
+        PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
+        SecretProjection, SecretVolumeSource, SecurityContext, ServiceAccount, Volume, VolumeMount,
+        VolumeProjection,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -15,6 +16,7 @@ use k8s_openapi::{
 use super::{cnpg, owned};
 use crate::{
     names::{self, Component, key},
+    tls,
     validate::{Database, Validated},
 };
 
@@ -23,7 +25,9 @@ pub const APP_USER: i64 = 65532;
 /// User of PostgreSQL's image.
 pub const POSTGRES_USER: i64 = 999;
 /// Where the database's address is mounted.
-const DATABASE_DIRECTORY: &str = "/etc/hello/database";
+pub const DATABASE_DIRECTORY: &str = "/etc/hello/database";
+/// Files from Secrets can be read by the pod's group and by nobody else.
+const SECRET_MODE: i32 = 0o440;
 
 /// The account of every pod of the service; it has no rights and no token.
 pub fn service_account(service: &Validated) -> ServiceAccount {
@@ -152,55 +156,88 @@ pub fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
 
 /// Keys of a Secret as files.
 pub fn secret_volume(name: &str, secret: &str, items: &[(&str, &str)]) -> Volume {
-    let items = items
-        .iter()
-        .map(|(key, path)| KeyToPath {
-            key: (*key).into(),
-            path: (*path).into(),
-            mode: None,
-        })
-        .collect();
     Volume {
         name: name.into(),
         secret: Some(SecretVolumeSource {
             secret_name: Some(secret.into()),
-            items: Some(items),
-            default_mode: Some(0o440),
+            items: Some(paths(items)),
+            default_mode: Some(SECRET_MODE),
             optional: None,
         }),
         ..Volume::default()
     }
 }
 
+/// Keys of several Secrets as files of one folder.
+pub fn secrets_volume(name: &str, secrets: &[(String, &[(&str, &str)])]) -> Volume {
+    let sources = secrets
+        .iter()
+        .map(|(secret, items)| VolumeProjection {
+            secret: Some(SecretProjection {
+                name: secret.clone(),
+                items: Some(paths(items)),
+                optional: None,
+            }),
+            ..VolumeProjection::default()
+        })
+        .collect();
+    Volume {
+        name: name.into(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: Some(SECRET_MODE),
+            sources: Some(sources),
+        }),
+        ..Volume::default()
+    }
+}
+
+fn paths(items: &[(&str, &str)]) -> Vec<KeyToPath> {
+    items
+        .iter()
+        .map(|(key, path)| KeyToPath {
+            key: (*key).into(),
+            path: (*path).into(),
+            mode: None,
+        })
+        .collect()
+}
+
 /// Address of the database for one role: the volume, its mount and the variable that names the file.
 pub fn database_address(service: &Validated, role: Component) -> (Volume, VolumeMount, EnvVar) {
     let instance = &service.identity.name;
+    let owner: &[(&str, &str)] = &[
+        (key::OWNER_URI, "uri"),
+        (key::APP_PASSWORD, key::APP_PASSWORD),
+        (key::BACKUP_PASSWORD, key::BACKUP_PASSWORD),
+    ];
+    let items = match role {
+        Component::Migration | Component::Database => owner,
+        Component::Backup => &[(key::BACKUP_URI, "uri")],
+        // The application tries the second one when the server refuses the first.
+        Component::App => &[
+            (key::APP_URI, "uri"),
+            (key::PREVIOUS_APP_URI, "uri.previous"),
+        ],
+    };
+    let credentials = names::credentials(instance);
     let volume = match (&service.database, role) {
         (Database::External { secret, key }, _) => {
             secret_volume("database", secret, &[(key, "uri")])
         }
-        (Database::Managed { .. }, Component::Migration | Component::Database) => secret_volume(
+        (Database::Managed { .. }, _) => secrets_volume(
             "database",
-            &names::credentials(instance),
             &[
-                (key::OWNER_URI, "uri"),
-                (key::APP_PASSWORD, key::APP_PASSWORD),
-                (key::BACKUP_PASSWORD, key::BACKUP_PASSWORD),
+                (credentials, items),
+                (
+                    names::server_tls(instance),
+                    &[(tls::key::TRUSTED, tls::key::TRUSTED)],
+                ),
             ],
         ),
         (Database::CloudNativePg { .. }, Component::Migration | Component::Database) => {
             cnpg::owner_volume(instance)
         }
-        (_, Component::Backup) => secret_volume(
-            "database",
-            &names::credentials(instance),
-            &[(key::BACKUP_URI, "uri")],
-        ),
-        (_, Component::App) => secret_volume(
-            "database",
-            &names::credentials(instance),
-            &[(key::APP_URI, "uri")],
-        ),
+        (Database::CloudNativePg { .. }, _) => secret_volume("database", &credentials, items),
     };
     (
         volume,

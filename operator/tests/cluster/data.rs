@@ -63,43 +63,6 @@ async fn the_deletion_policy_can_change_at_any_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lost_credentials_are_replaced_in_the_database_and_in_the_pods() {
-    let world = World::new("credentials").await;
-    let operator = world.operator();
-    world.apply("demo", json!({})).await;
-    world.ready("demo").await;
-    let template = |live: kube::api::DynamicObject| {
-        live.data["spec"]["template"]["metadata"]["annotations"].clone()
-    };
-    let server = ChildId::new(Kind::StatefulSet, "demo-db");
-    let app = ChildId::new(Kind::Deployment, "demo");
-    let job = || async {
-        world.services().get("demo").await.unwrap().data["status"]["migration"]["job"].clone()
-    };
-    let before = (
-        template(world.get(&server).await.unwrap()),
-        template(world.get(&app).await.unwrap()),
-        job().await,
-    );
-    world
-        .api(Kind::Secret)
-        .delete("demo-credentials", &DeleteParams::default())
-        .await
-        .unwrap();
-    eventually("server, roles and pods learn the new passwords", || async {
-        let after = (
-            template(world.get(&server).await?),
-            template(world.get(&app).await?),
-            job().await,
-        );
-        (after.0 != before.0 && after.1 != before.1 && after.2 != before.2).then_some(())
-    })
-    .await;
-    world.ready("demo").await;
-    operator.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_volume_grows_in_place() {
     let world = World::new("grow").await;
     // Growing needs a class that allows it; its provisioner plays no part here.

@@ -4,8 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
+mod certificates;
 mod conflict;
 mod converge;
+mod credentials;
 mod data;
 mod definitions;
 mod drift;

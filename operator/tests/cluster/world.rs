@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -17,7 +17,7 @@ use hello_operator::{
     lease::Fence,
     metrics::Metrics,
     optional::is_absence,
-    reconcile::Context,
+    reconcile::{Clock, Context},
     validate::DefaultImages,
     watch,
 };
@@ -39,6 +39,8 @@ pub struct World {
     pub client: Client,
     pub namespace: String,
     pub jobs: Arc<Mutex<Jobs>>,
+    /// Seconds by which the operators' clock is ahead.
+    ahead: Arc<AtomicI64>,
     alive: Arc<AtomicBool>,
     _stand_in: JoinHandle<()>,
 }
@@ -118,6 +120,7 @@ impl World {
             client,
             namespace: name.to_owned(),
             jobs,
+            ahead: Arc::default(),
             alive,
             _stand_in: stand_in,
         }
@@ -135,12 +138,25 @@ impl World {
 
     /// Starts an operator that writes only while this fence is open.
     pub fn fenced_operator(&self, client: Client, fence: Fence) -> Operator {
-        start(client, fence, Some(&self.namespace))
+        start(client, fence, Some(&self.namespace), self.clock())
     }
 
     /// Starts an operator for all namespaces; only on a server that no other test uses.
     pub fn cluster_operator(&self) -> Operator {
-        start(self.client.clone(), Fence::open(), None)
+        start(self.client.clone(), Fence::open(), None, self.clock())
+    }
+
+    fn clock(&self) -> Clock {
+        let ahead = Arc::clone(&self.ahead);
+        Arc::new(move || {
+            jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead.load(Ordering::Relaxed))
+        })
+    }
+
+    /// Lets time pass for the operators of this world.
+    pub fn pass_time(&self, time: Duration) {
+        let seconds = i64::try_from(time.as_secs()).unwrap();
+        self.ahead.fetch_add(seconds, Ordering::Relaxed);
     }
 
     pub fn set_jobs(&self, jobs: Jobs) {
@@ -254,7 +270,7 @@ async fn live(stand_in: StandIn, namespace: String, alive: Arc<AtomicBool>) {
     }
 }
 
-fn start(client: Client, fence: Fence, namespace: Option<&str>) -> Operator {
+fn start(client: Client, fence: Fence, namespace: Option<&str>, clock: Clock) -> Operator {
     let metrics = Arc::new(Metrics::default());
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let context = Context {
@@ -264,6 +280,7 @@ fn start(client: Client, fence: Fence, namespace: Option<&str>) -> Operator {
             app: "hello-app:1".into(),
             postgres: "postgres:18".into(),
         },
+        clock,
     };
     let signals = watch::start(&client, namespace, &metrics, context.cluster.census());
     let health = Arc::new(Health::default());

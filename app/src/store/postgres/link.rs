@@ -112,7 +112,7 @@ impl ServerClock {
 /// Connects, and checks that the server is one this queue's work can be done on.
 async fn connect<J: Job>(options: &PostgresOptions) -> Result<Link, ConnectError> {
     let attempt = async {
-        let mut connection = connect_options(options)?.connect().await?;
+        let mut connection = log_in(options).await?;
         let state = schema::postgres_state(&mut connection).await?;
         let clock = ServerClock {
             time: state.time,
@@ -136,8 +136,30 @@ async fn connect<J: Job>(options: &PostgresOptions) -> Result<Link, ConnectError
         .unwrap_or(Err(ConnectError::Deadline(options.connect_timeout)))
 }
 
-fn connect_options(options: &PostgresOptions) -> Result<PgConnectOptions, ConnectError> {
-    let url = match options.url.read()? {
+/// Connects with the address as it is now, or with the previous one while the server does not know
+/// a new password yet.
+async fn log_in(options: &PostgresOptions) -> Result<PgConnection, ConnectError> {
+    let now = connect_options(options, options.url.read()?)?;
+    match now.connect().await {
+        Err(refused) if is_refused_login(&refused) => match options.url.read_previous() {
+            Some(previous) => Ok(connect_options(options, previous)?.connect().await?),
+            None => Err(refused.into()),
+        },
+        answer => Ok(answer?),
+    }
+}
+
+/// Whether the server knows the role and not the password, or not the role.
+fn is_refused_login(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("28P01" | "28000"))
+}
+
+fn connect_options(
+    options: &PostgresOptions,
+    url: DatabaseUrl,
+) -> Result<PgConnectOptions, ConnectError> {
+    let url = match url {
         // The driver would log slow statements, and measures every one for it.
         DatabaseUrl::Postgres(url) => url
             .application_name("hello-app")

@@ -1,0 +1,110 @@
+//! Passwords of the database: drawn once, replaced when asked for or lost, and by nobody restarted.
+
+use hello_operator::{
+    child::{ChildId, Kind},
+    credentials::SPREAD,
+};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::world::{World, eventually};
+
+/// What makes pods start anew when it changes.
+async fn templates(world: &World) -> [Value; 2] {
+    let template = |kind, name: &'static str| async move {
+        let live = world.get(&ChildId::new(kind, name)).await.unwrap();
+        live.data["spec"]["template"].clone()
+    };
+    [
+        template(Kind::StatefulSet, "demo-db").await,
+        template(Kind::Deployment, "demo").await,
+    ]
+}
+
+async fn job(world: &World) -> Value {
+    world.services().get("demo").await.unwrap().data["status"]["migration"]["job"].clone()
+}
+
+/// The credentials, encoded.
+async fn credentials(world: &World) -> Value {
+    let id = ChildId::new(Kind::Secret, "demo-credentials");
+    let live = world.get(&id).await.unwrap();
+    live.data["data"].clone()
+}
+
+async fn ask(world: &World, value: &str) {
+    let patch = json!({"metadata": {"annotations": {"hello.internal/rotate-credentials": value}}});
+    world
+        .services()
+        .patch("demo", &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_credentials_are_replaced_in_the_database() {
+    let world = World::new("credentials").await;
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    world.ready("demo").await;
+    let before = (templates(&world).await, job(&world).await);
+    world
+        .api(Kind::Secret)
+        .delete("demo-credentials", &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("the roles learn the new passwords", || async {
+        (job(&world).await != before.1).then_some(())
+    })
+    .await;
+    world.ready("demo").await;
+    assert_eq!(templates(&world).await, before.0);
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_are_replaced_when_asked_for_and_no_pod_restarted() {
+    let world = World::new("rotate").await;
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    world.ready("demo").await;
+    let before = (templates(&world).await, job(&world).await);
+    let old = credentials(&world).await;
+    ask(&world, "first").await;
+    eventually("new passwords beside the old ones", || async {
+        (credentials(&world).await["app-uri"] != old["app-uri"]).then_some(())
+    })
+    .await;
+    let new = credentials(&world).await;
+    for key in ["app-password", "backup-password", "owner-password"] {
+        assert_ne!(new[key], old[key], "{key}");
+    }
+    assert_eq!(new["previous-app-uri"], old["app-uri"]);
+    world.settle(&operator).await;
+    assert_eq!(job(&world).await, before.1, "the roles wait");
+    operator.stop().await;
+
+    world.pass_time(SPREAD);
+    let operator = world.operator();
+    eventually("the roles change", || async {
+        (job(&world).await != before.1).then_some(())
+    })
+    .await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    let after = credentials(&world).await;
+    assert_eq!(after["app-uri"], new["app-uri"]);
+    assert_ne!(after["backup-uri"], new["backup-uri"]);
+    assert_eq!(templates(&world).await, before.0);
+    operator.stop().await;
+
+    // Answered once: nothing is written after a restart.
+    let restarted = world.operator();
+    eventually("a look at the resource", || async {
+        (restarted.reconciles() > 0).then_some(())
+    })
+    .await;
+    world.settle(&restarted).await;
+    assert_eq!(restarted.writes(), 0);
+    restarted.stop().await;
+}
