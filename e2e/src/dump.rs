@@ -40,7 +40,7 @@ pub(crate) async fn write(scenario: &Scenario, folder: &Path) -> String {
         args.extend(["--prefix".to_owned(), "--tail=5000".to_owned()]);
         args
     };
-    let calls: [(&str, Vec<String>, usize); 8] = [
+    let calls: [(&str, Vec<String>, usize); 10] = [
         (
             "objects.yaml",
             in_namespace(&["get", KINDS, "--output=yaml"]),
@@ -73,6 +73,23 @@ pub(crate) async fn write(scenario: &Scenario, folder: &Path) -> String {
             ["get", "pods", "--all-namespaces", "--output=wide"]
                 .map(str::to_owned)
                 .to_vec(),
+            0,
+        ),
+        (
+            "engine-clusters.yaml",
+            in_namespace(&["get", "clusters.postgresql.cnpg.io", "--output=yaml"]),
+            0,
+        ),
+        (
+            "engine.log",
+            [
+                "--namespace",
+                "cnpg-system",
+                "logs",
+                "deployment/cnpg-controller-manager",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             0,
         ),
     ];

@@ -54,6 +54,21 @@ impl Report {
         outage::longest(&of_kind.map(|record| record.span).collect::<Vec<_>>())
     }
 
+    /// The longest time between two successful requests of this kind: failed and held ones alike make it long.
+    pub fn silence(&self, kind: Kind) -> Duration {
+        let good = self
+            .records
+            .iter()
+            .filter(|record| record.kind == kind && record.span.ok);
+        let mut ends: Vec<Duration> = good.map(|record| record.span.end).collect();
+        ends.sort_unstable();
+        let gaps = ends
+            .iter()
+            .zip(ends.iter().skip(1))
+            .map(|(one, next)| *next - *one);
+        gaps.max().unwrap_or_default()
+    }
+
     /// The longest time one successful request took.
     pub fn slowest(&self) -> Duration {
         let good = self.records.iter().filter(|record| record.span.ok);
@@ -142,6 +157,32 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn silence_is_the_longest_gap_between_successes_whatever_is_in_it() {
+        let record = |kind, start, end, ok| Record {
+            kind,
+            key: "a".to_owned(),
+            span: Span {
+                start: Duration::from_secs(start),
+                end: Duration::from_secs(end),
+                ok,
+            },
+            outcome: String::new(),
+        };
+        let report = Report {
+            records: vec![
+                record(Kind::Write, 0, 1, true),
+                record(Kind::Write, 2, 9, true),
+                record(Kind::Write, 1, 3, false),
+                record(Kind::Read, 3, 4, true),
+                record(Kind::Write, 1, 2, true),
+            ],
+            lost: vec![],
+        };
+        assert_eq!(report.silence(Kind::Write), Duration::from_secs(7));
+        assert_eq!(report.silence(Kind::Read), Duration::ZERO);
+    }
 
     #[test]
     fn failures_are_grouped_and_fail_the_check() {

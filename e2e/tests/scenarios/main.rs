@@ -5,6 +5,7 @@ mod ansible;
 mod apply;
 mod autoscaling;
 mod backup;
+mod cloudnative_pg;
 mod deletion;
 mod documentation;
 mod drain;
