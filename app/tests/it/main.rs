@@ -6,6 +6,7 @@
 mod api;
 mod backup;
 mod conditional;
+mod database_tls;
 mod docs;
 mod faults;
 mod framing;
