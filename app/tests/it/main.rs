@@ -18,4 +18,5 @@ mod rate_limit;
 mod seed;
 mod serving;
 mod support;
+mod traces;
 mod users;

@@ -3,6 +3,8 @@
 pub mod app;
 pub mod authority;
 pub mod client;
+#[cfg(feature = "otlp")]
+pub mod collector;
 pub mod issuer;
 pub mod pgbouncer;
 pub mod postgres;
