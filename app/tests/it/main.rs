@@ -5,6 +5,7 @@
 
 mod api;
 mod backup;
+mod calendar;
 mod conditional;
 mod database_tls;
 mod docs;

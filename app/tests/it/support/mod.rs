@@ -3,6 +3,7 @@
 pub mod app;
 pub mod authority;
 pub mod client;
+pub mod clock;
 #[cfg(feature = "otlp")]
 pub mod collector;
 pub mod issuer;
