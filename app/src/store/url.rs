@@ -53,6 +53,9 @@ impl FromStr for DatabaseUrl {
         let malformed = |error: sqlx::Error| InvalidDatabaseUrl::Malformed(error.to_string());
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             let options: PgConnectOptions = text.parse().map_err(malformed)?;
+            // The driver keeps the brackets of an IPv6 address, which certificates do not have.
+            let host = options.get_host().trim_matches(['[', ']']).to_owned();
+            let options = options.host(&host);
             let mode = ssl_mode(text, &options);
             Ok(Self::Postgres(Box::new(options.ssl_mode(mode))))
         } else if text.starts_with("sqlite:") {
@@ -147,6 +150,7 @@ mod tests {
         for url in [
             "postgres://user@localhost/db",
             "postgres://user@127.0.0.1/db",
+            "postgres://user@[::1]/db",
             "postgres://user@hello-db/db",
             "postgres://user@hello-db.default.svc/db",
             "postgresql://user@hello-db.default.svc.cluster.local/db",
@@ -157,6 +161,7 @@ mod tests {
         for url in [
             "postgres://user@db.example.com/db",
             "postgres://user@192.0.2.7/db",
+            "postgres://user@[2001:db8::7]/db",
         ] {
             assert!(matches!(ssl_mode(url), PgSslMode::VerifyFull), "{url}");
         }
