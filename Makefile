@@ -46,6 +46,7 @@ check: lint test-unit ## The quick one before a commit: format, clippy, scripts,
 lint: ## Format, clippy, manifests and scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features hello-app/otlp --locked -- -D warnings
 	cargo clippy -p hello-e2e --test scenarios --locked -- -D warnings
 	manifests/check
 
@@ -61,6 +62,7 @@ test-unit: ## Unit, property and golden tests: need nothing
 
 test-app: ## The real app binary over HTTP on a real PostgreSQL and on SQLite
 	PG_BIN="$$(manifests/images/postgres/fetch)/bin" cargo test --locked -p hello-app --test '*'
+	cargo test --locked -p hello-app --features otlp --test it -- traces::
 
 test-contract: ## The real app binary asked whatever its OpenAPI document allows and forbids, on both stores
 	app/tests/contract/run

@@ -8,11 +8,12 @@ use std::process::Stdio;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::postgres::PgSslMode;
 use tokio::process::Command;
 
 use crate::config::{BackupConfig, DumpFormat, Secret};
 use crate::lifecycle;
-use crate::store::InvalidDatabaseUrl;
+use crate::store::{DatabaseUrl, InvalidDatabaseUrl};
 
 /// The last words of a plain dump that is whole.
 const PLAIN_END: &[u8] = b"PostgreSQL database dump complete";
@@ -160,12 +161,7 @@ async fn dump(
         .args(["--no-password", format.flag(), "--file"])
         .arg(&partial)
         .args(["--dbname", &connection.url])
-        .envs(
-            connection
-                .password
-                .as_ref()
-                .map(|password| ("PGPASSWORD", password.expose())),
-        );
+        .envs(connection.environment());
     run_program("pg_dump", pg_dump).await?;
     sync(&partial)?;
     match format {
@@ -187,14 +183,16 @@ async fn dump(
 struct Connection {
     url: String,
     password: Option<Secret>,
+    /// Whether the server must prove who it is.
+    verified: bool,
 }
 
 impl Connection {
     fn new(text: &Secret) -> Result<Self, BackupError> {
         let text = text.expose();
-        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+        let DatabaseUrl::Postgres(options) = text.parse()? else {
             return Err(BackupError::NotPostgres);
-        }
+        };
         let malformed = |error: String| InvalidDatabaseUrl::Malformed(error);
         let mut url = url::Url::parse(text).map_err(|error| malformed(error.to_string()))?;
         let password = url
@@ -205,11 +203,12 @@ impl Connection {
             .map(Secret::new);
         // Only a URL without a host refuses to lose its password, and then it has none.
         let _ = url.set_password(None);
-        // This one is the driver's own; PostgreSQL's programs refuse what they do not know.
+        // The driver has a parameter and spellings of its own; PostgreSQL's programs refuse what
+        // they do not know.
         let kept: Vec<_> = url
             .query_pairs()
             .filter(|(key, _)| key != "statement-cache-capacity")
-            .map(|(key, value)| (key.into_owned(), value.into_owned()))
+            .map(|(key, value)| (own_spelling(&key).to_owned(), value.into_owned()))
             .collect();
         url.query_pairs_mut().clear().extend_pairs(kept);
         if url.query() == Some("") {
@@ -218,7 +217,35 @@ impl Connection {
         Ok(Self {
             url: url.into(),
             password,
+            verified: matches!(options.get_ssl_mode(), PgSslMode::VerifyFull),
         })
+    }
+
+    /// What the programs are told beside the address. By themselves they would not ask a remote
+    /// server who it is.
+    fn environment(&self) -> Vec<(&'static str, &str)> {
+        let mut variables = Vec::new();
+        if let Some(password) = &self.password {
+            variables.push(("PGPASSWORD", password.expose()));
+        }
+        if self.verified {
+            variables.push(("PGSSLMODE", "verify-full"));
+            if std::env::var_os("PGSSLROOTCERT").is_none() {
+                variables.push(("PGSSLROOTCERT", "system"));
+            }
+        }
+        variables
+    }
+}
+
+/// How PostgreSQL's programs spell a parameter of an address.
+fn own_spelling(key: &str) -> &str {
+    match key {
+        "ssl-mode" => "sslmode",
+        "ssl-root-cert" | "ssl-ca" => "sslrootcert",
+        "ssl-cert" => "sslcert",
+        "ssl-key" => "sslkey",
+        other => other,
     }
 }
 
@@ -399,6 +426,27 @@ mod tests {
         let bare = Connection::new(&Secret::new("postgres://u@db/hello")).unwrap();
         assert_eq!(bare.url, "postgres://u@db/hello");
         assert!(Connection::new(&Secret::new("sqlite://x")).is_err());
+    }
+
+    #[test]
+    fn a_remote_server_has_to_prove_who_it_is() {
+        let connection = |text: &str| Connection::new(&Secret::new(text)).unwrap();
+        let remote = connection("postgres://u:p@db.example.com/hello");
+        assert_eq!(
+            remote.environment(),
+            [
+                ("PGPASSWORD", "p"),
+                ("PGSSLMODE", "verify-full"),
+                ("PGSSLROOTCERT", "system"),
+            ]
+        );
+        assert_eq!(connection("postgres://u@db/hello").environment(), []);
+        let told = connection("postgres://u@db.example.com/hello?ssl-mode=require&ssl-ca=/ca");
+        assert_eq!(
+            told.url,
+            "postgres://u@db.example.com/hello?sslmode=require&sslrootcert=%2Fca"
+        );
+        assert_eq!(told.environment(), []);
     }
 
     #[test]

@@ -44,6 +44,10 @@ pub enum ServeError {
     /// The certificate cannot be used.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// Traces cannot be exported as the environment asks.
+    #[cfg(feature = "otlp")]
+    #[error("{0}")]
+    Traces(#[from] crate::telemetry::SpansError),
     /// The system refuses threads or signals.
     #[error("{0}")]
     System(#[from] io::Error),
@@ -56,6 +60,8 @@ pub enum ServeError {
 pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> {
     init_logging(sink, config.log_level, config.log_format);
     raise_file_limit();
+    #[cfg(feature = "otlp")]
+    let spans = crate::telemetry::Spans::from_environment()?.map(Arc::new);
     let tls = config.tls.clone().map(Tls::start).transpose()?;
     let listener = listen(config.listen).await?;
     let admin_listener = listen(config.admin_listen).await?;
@@ -84,6 +90,8 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
         rate_limit: config.rate_limit.clone().map(RateLimit::new),
         metrics: metrics.http.clone(),
         access_log,
+        #[cfg(feature = "otlp")]
+        spans: spans.clone(),
         phase: phase.clone(),
     });
     tracing::info!(
@@ -132,6 +140,10 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
     // Neither task is ever aborted, and a panic aborts the process.
     let _ = api_task.await;
     store.close().await;
+    #[cfg(feature = "otlp")]
+    if let Some(spans) = spans {
+        spans.close().await;
+    }
     admin_control.advance(Phase::Stopping);
     let _ = admin_task.await;
     tracing::info!("stopped");

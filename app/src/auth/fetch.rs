@@ -134,8 +134,12 @@ async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<Box<dyn Io>, Fetch
     Ok(Box::new(connector.connect(name, stream).await?))
 }
 
-/// Made anew for each connection: there is one every few minutes, and certificates change.
-fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, FetchError> {
+/// Trusts the certificates in `ca_file`, or the system's. Made anew for each connection: there is
+/// one every few minutes, and certificates change.
+///
+/// # Errors
+/// When the file cannot be read or holds none.
+pub fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, FetchError> {
     let roots = match ca_file {
         Some(file) => own_roots(file).map_err(FetchError::Certificates)?,
         None => system_roots(),

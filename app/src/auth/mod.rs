@@ -28,6 +28,8 @@ use token::Rules;
 
 pub use bearer::MAX_TOKEN;
 pub use fetch::check_ca_file;
+#[cfg(feature = "otlp")]
+pub use fetch::tls_config as client_tls;
 pub use issuer::transport_is_safe;
 pub use metrics::OidcMetrics;
 pub use token::{Algorithm, Writer};

@@ -35,7 +35,7 @@ use crate::auth::Authenticator;
 use crate::domain::{Calendar, LeapDay, UsernameRule};
 use crate::lifecycle::{Phase, PhaseWatch};
 use crate::store::Store;
-use crate::telemetry::{AccessLog, HttpMetrics};
+use crate::telemetry::{AccessLog, Entry, HttpMetrics, TraceParent};
 
 pub use admin::{Admin, filter as admin_filter};
 pub use client_address::{ForwardedHeader, Network, TrustedProxies};
@@ -85,6 +85,9 @@ pub struct Api {
     pub metrics: Arc<HttpMetrics>,
     /// Writes a line for each request, when the log level asks for it.
     pub access_log: Option<AccessLog>,
+    /// Makes a span of each request, when there is a collector for them.
+    #[cfg(feature = "otlp")]
+    pub spans: Option<Arc<crate::telemetry::Spans>>,
     /// Whether the service is on its way down.
     pub phase: PhaseWatch,
 }
@@ -101,6 +104,15 @@ impl Api {
         let path = head.uri.path();
         let route = Route::find(path);
         let template = route.as_ref().map_or(Template::Unmatched, Route::template);
+        let parent = TraceParent::from_headers(&head.headers);
+        let trace = parent.map(|parent| parent.trace_id);
+        #[cfg(feature = "otlp")]
+        let span = self
+            .spans
+            .as_ref()
+            .map(|spans| spans.start(&head.method, template, parent, &head.headers));
+        #[cfg(feature = "otlp")]
+        let trace = span.as_ref().map_or(trace, |span| span.trace_id());
         let mut response = match self.dispatch(head, route, body).await {
             Ok(response) => response,
             Err(problem) => problem.into_response(),
@@ -117,7 +129,17 @@ impl Api {
         self.metrics
             .record(template, &head.method, response.status(), elapsed);
         if let Some(log) = &self.access_log {
-            log.record(&head.method, template.as_str(), response.status(), elapsed);
+            log.record(Entry {
+                method: &head.method,
+                route: template.as_str(),
+                status: response.status(),
+                elapsed,
+                trace,
+            });
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(span) = span {
+            span.end(response.status());
         }
         response
     }

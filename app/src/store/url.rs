@@ -52,16 +52,37 @@ impl FromStr for DatabaseUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let malformed = |error: sqlx::Error| InvalidDatabaseUrl::Malformed(error.to_string());
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            let mut options: PgConnectOptions = text.parse().map_err(malformed)?;
-            if !text.contains("sslmode=") && !text.contains("ssl-mode=") && is_remote(&options) {
-                options = options.ssl_mode(PgSslMode::VerifyFull);
-            }
-            Ok(Self::Postgres(Box::new(options)))
+            let options: PgConnectOptions = text.parse().map_err(malformed)?;
+            // The driver keeps the brackets of an IPv6 address, which certificates do not have.
+            let host = options.get_host().trim_matches(['[', ']']).to_owned();
+            let options = options.host(&host);
+            let mode = ssl_mode(text, &options);
+            Ok(Self::Postgres(Box::new(options.ssl_mode(mode))))
         } else if text.starts_with("sqlite:") {
             Ok(Self::Sqlite(Box::new(text.parse().map_err(malformed)?)))
         } else {
             Err(InvalidDatabaseUrl::Scheme)
         }
+    }
+}
+
+/// How the server is spoken to: as PostgreSQL's own programs would, except that a remote server is
+/// verified unless the address says otherwise.
+fn ssl_mode(text: &str, options: &PgConnectOptions) -> PgSslMode {
+    let query: Vec<_> = url::Url::parse(text)
+        .map(|url| url.query_pairs().map(|(key, _)| key.into()).collect())
+        .unwrap_or_default();
+    let given = |names: &[&str]| query.iter().any(|key: &String| names.contains(&&**key));
+    let mode_given = given(&["sslmode", "ssl-mode"]);
+    match options.get_ssl_mode() {
+        _ if !mode_given && is_remote(options) => PgSslMode::VerifyFull,
+        // The driver does not look at the authorities it is given then.
+        PgSslMode::Require if given(&["sslrootcert", "ssl-root-cert", "ssl-ca"]) => {
+            PgSslMode::VerifyCa
+        }
+        // The driver would never encrypt.
+        PgSslMode::Allow => PgSslMode::Prefer,
+        mode => mode,
     }
 }
 
@@ -143,6 +164,7 @@ mod tests {
         for url in [
             "postgres://user@localhost/db",
             "postgres://user@127.0.0.1/db",
+            "postgres://user@[::1]/db",
             "postgres://user@hello-db/db",
             "postgres://user@hello-db.default.svc/db",
             "postgresql://user@hello-db.default.svc.cluster.local/db",
@@ -153,11 +175,31 @@ mod tests {
         for url in [
             "postgres://user@db.example.com/db",
             "postgres://user@192.0.2.7/db",
+            "postgres://user@[2001:db8::7]/db",
         ] {
             assert!(matches!(ssl_mode(url), PgSslMode::VerifyFull), "{url}");
         }
         let told = "postgres://user@db.example.com/db?sslmode=require";
         assert!(matches!(ssl_mode(told), PgSslMode::Require));
+        // Only a parameter tells; this is a password.
+        let not_told = "postgres://user:sslmode=disable@db.example.com/db";
+        assert!(matches!(ssl_mode(not_told), PgSslMode::VerifyFull));
+    }
+
+    #[test]
+    fn modes_mean_what_they_mean_to_the_programs_of_postgresql() {
+        let local = |query: &str| ssl_mode(&format!("postgres://user@localhost/db?{query}"));
+        assert!(matches!(local("sslmode=require"), PgSslMode::Require));
+        assert!(matches!(
+            local("sslmode=require&sslrootcert=/ca"),
+            PgSslMode::VerifyCa
+        ));
+        assert!(matches!(
+            local("sslmode=verify-full&sslrootcert=/ca"),
+            PgSslMode::VerifyFull
+        ));
+        assert!(matches!(local("sslmode=allow"), PgSslMode::Prefer));
+        assert!(matches!(local("sslmode=disable"), PgSslMode::Disable));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use http::{Method, StatusCode};
 
 use super::log::{LineWriter, LogFormat};
+use super::trace_context::TraceId;
 
 /// Writes a line for each answered request.
 ///
@@ -16,6 +17,21 @@ use super::log::{LineWriter, LogFormat};
 pub struct AccessLog {
     writer: LineWriter,
     format: LogFormat,
+}
+
+/// What is told of one answered request.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its route without parameters.
+    pub route: &'a str,
+    /// What it was answered.
+    pub status: StatusCode,
+    /// How long that took.
+    pub elapsed: Duration,
+    /// The trace it is part of.
+    pub trace: Option<TraceId>,
 }
 
 /// Buffers that each thread keeps: the line, and the timestamp down to the second.
@@ -37,29 +53,27 @@ impl AccessLog {
         Self { writer, format }
     }
 
-    /// Writes the line of one request that took `elapsed`.
-    pub fn record(&self, method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
+    /// Writes the line of one request.
+    pub fn record(&self, entry: Entry<'_>) {
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.format(self.format, Utc::now(), method, route, status, elapsed);
+            scratch.format(self.format, Utc::now(), entry);
             self.writer.line(scratch.line.as_bytes());
         });
     }
 }
 
 impl Scratch {
-    fn format(
-        &mut self,
-        format: LogFormat,
-        now: DateTime<Utc>,
-        method: &Method,
-        route: &str,
-        status: StatusCode,
-        elapsed: Duration,
-    ) {
+    fn format(&mut self, format: LogFormat, now: DateTime<Utc>, entry: Entry<'_>) {
         if self.second != now.timestamp() {
             self.second = now.timestamp();
             self.timestamp = now.format("%Y-%m-%dT%H:%M:%S").to_string();
         }
+        let Entry {
+            route,
+            status,
+            trace,
+            ..
+        } = entry;
         let (timestamp, micros) = (&self.timestamp, now.timestamp_subsec_micros());
         let level = if status.is_server_error() {
             "WARN"
@@ -67,23 +81,34 @@ impl Scratch {
             "INFO"
         };
         // A method is a client's own text: unknown ones are not repeated.
-        let method = known_method(method);
-        let (status, elapsed) = (status.as_u16(), elapsed.as_micros());
-        self.line.clear();
+        let method = known_method(entry.method);
+        let (status, elapsed) = (status.as_u16(), entry.elapsed.as_micros());
+        let line = &mut self.line;
+        line.clear();
         // Writing into a String cannot fail.
         let _ = match format {
-            LogFormat::Text => writeln!(
-                self.line,
+            LogFormat::Text => write!(
+                line,
                 "{timestamp}.{micros:06}Z  {level} request method={method} route={route} \
                  status={status} duration_us={elapsed}",
             ),
-            LogFormat::Json => writeln!(
-                self.line,
+            LogFormat::Json => write!(
+                line,
                 "{{\"timestamp\":\"{timestamp}.{micros:06}Z\",\"level\":\"{level}\",\
                  \"message\":\"request\",\"method\":\"{method}\",\"route\":\"{route}\",\
-                 \"status\":{status},\"duration_us\":{elapsed}}}",
+                 \"status\":{status},\"duration_us\":{elapsed}",
             ),
         };
+        if let Some(trace) = trace {
+            let _ = match format {
+                LogFormat::Text => write!(line, " trace_id={trace}"),
+                LogFormat::Json => write!(line, ",\"trace_id\":\"{trace}\""),
+            };
+        }
+        line.push_str(match format {
+            LogFormat::Text => "\n",
+            LogFormat::Json => "}\n",
+        });
     }
 }
 
@@ -107,43 +132,54 @@ pub fn known_method(method: &Method) -> &'static str {
 mod tests {
     use super::*;
 
-    fn line(format: LogFormat, method: &[u8], status: u16) -> String {
+    fn line(format: LogFormat, method: &[u8], status: u16, trace: Option<TraceId>) -> String {
         let mut scratch = Scratch {
             line: String::new(),
             second: i64::MIN,
             timestamp: String::new(),
         };
+        let entry = Entry {
+            method: &Method::from_bytes(method).unwrap(),
+            route: "/hello/{username}",
+            status: StatusCode::from_u16(status).unwrap(),
+            elapsed: Duration::from_micros(153),
+            trace,
+        };
         scratch.format(
             format,
             "2026-11-21T10:20:30.000045Z".parse().unwrap(),
-            &Method::from_bytes(method).unwrap(),
-            "/hello/{username}",
-            StatusCode::from_u16(status).unwrap(),
-            Duration::from_micros(153),
+            entry,
         );
         scratch.line
     }
 
     #[test]
     fn writes_json_and_text() {
-        let json: serde_json::Value =
-            serde_json::from_str(&line(LogFormat::Json, b"GET", 200)).unwrap();
+        let line_of = |trace| line(LogFormat::Json, b"GET", 200, trace);
+        let json = |trace| serde_json::from_str::<serde_json::Value>(&line_of(trace)).unwrap();
+        let mut expected = serde_json::json!({
+            "timestamp": "2026-11-21T10:20:30.000045Z", "level": "INFO", "message": "request",
+            "method": "GET", "route": "/hello/{username}", "status": 200, "duration_us": 153,
+        });
+        assert_eq!(json(None), expected);
+        let trace = TraceId::from_bytes(*b"sixteen bytes!!!");
+        expected["trace_id"] = "7369787465656e206279746573212121".into();
+        assert_eq!(json(Some(trace)), expected);
+        assert!(line_of(Some(trace)).ends_with("}\n"));
+        let text = "2026-11-21T10:20:30.000045Z  WARN request method=PUT route=/hello/{username} \
+                    status=503 duration_us=153";
         assert_eq!(
-            json,
-            serde_json::json!({
-                "timestamp": "2026-11-21T10:20:30.000045Z", "level": "INFO", "message": "request",
-                "method": "GET", "route": "/hello/{username}", "status": 200, "duration_us": 153,
-            })
+            line(LogFormat::Text, b"PUT", 503, None),
+            format!("{text}\n")
         );
         assert_eq!(
-            line(LogFormat::Text, b"PUT", 503),
-            "2026-11-21T10:20:30.000045Z  WARN request method=PUT route=/hello/{username} \
-             status=503 duration_us=153\n"
+            line(LogFormat::Text, b"PUT", 503, Some(trace)),
+            format!("{text} trace_id={trace}\n")
         );
     }
 
     #[test]
     fn does_not_repeat_an_unknown_method() {
-        assert!(line(LogFormat::Json, b"SECRET", 405).contains("\"method\":\"OTHER\""));
+        assert!(line(LogFormat::Json, b"SECRET", 405, None).contains("\"method\":\"OTHER\""));
     }
 }

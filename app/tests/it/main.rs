@@ -5,7 +5,9 @@
 
 mod api;
 mod backup;
+mod calendar;
 mod conditional;
+mod database_tls;
 mod docs;
 mod faults;
 mod framing;
@@ -17,4 +19,5 @@ mod rate_limit;
 mod seed;
 mod serving;
 mod support;
+mod traces;
 mod users;

@@ -1,12 +1,17 @@
 //! Starts the real program and the real database, and talks to them.
 
 pub mod app;
+pub mod authority;
 pub mod client;
+pub mod clock;
+#[cfg(feature = "otlp")]
+pub mod collector;
 pub mod issuer;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod proxy;
 pub mod signing;
+pub mod tls_server;
 
 use std::time::{Duration, Instant};
 

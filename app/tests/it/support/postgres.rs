@@ -78,16 +78,18 @@ pub fn bin() -> PathBuf {
 impl Server {
     /// Starts a server of its own for one test, with more settings (`name=value`).
     pub fn start(name: &str, settings: &[&str]) -> Self {
-        let bin = bin();
+        Self::start_from(&bin(), name, settings)
+    }
+
+    /// The same, made by the programs in another folder.
+    pub fn start_from(programs: &Path, name: &str, settings: &[&str]) -> Self {
         let folder =
             std::env::temp_dir().join(format!("hello-postgres-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
-        if is_root() {
-            run(Command::new("chown").arg(UNPRIVILEGED).arg(&folder));
-        }
+        hand_over(&folder);
         let data = folder.join("data");
-        run(unprivileged(&bin.join("initdb"))
+        run(unprivileged(&programs.join("initdb"))
             .args([
                 "--username=postgres",
                 "--auth=scram-sha-256",
@@ -98,10 +100,10 @@ impl Server {
             .arg(&data)
             .stdin(password_file(&folder)));
         let port = free_port();
-        let guard = start_guarded(&bin, &folder, &data, port, settings);
+        let guard = start_guarded(programs, &folder, &data, port, settings);
         let server = Self {
             port,
-            bin,
+            bin: bin(),
             _guard: guard,
         };
         eventually("the test server starts", Duration::from_secs(20), || {
@@ -159,12 +161,18 @@ impl Server {
 
 /// Starts the server under a shell that ends it and removes its files as soon as this process is
 /// gone: the shell then reads the end of its input.
-fn start_guarded(bin: &Path, folder: &Path, data: &Path, port: u16, settings: &[&str]) -> Child {
+fn start_guarded(
+    programs: &Path,
+    folder: &Path,
+    data: &Path,
+    port: u16,
+    settings: &[&str],
+) -> Child {
     const GUARD: &str = r#"folder=$1; shift
         "$@" >"$folder/log" 2>&1 & server=$!
         read -r _
         kill -KILL $server; wait $server 2>/dev/null; rm -rf "$folder""#;
-    let mut server = unprivileged(&bin.join("postgres"));
+    let mut server = unprivileged(&programs.join("postgres"));
     server
         .arg("-D")
         .arg(data)
@@ -208,6 +216,13 @@ pub fn unprivileged(program: &Path) -> Command {
         ])
         .arg(program);
     command
+}
+
+/// Makes a file or folder of root's the server's own.
+pub fn hand_over(path: &Path) {
+    if is_root() {
+        run(Command::new("chown").arg(UNPRIVILEGED).arg(path));
+    }
 }
 
 fn password_file(folder: &Path) -> std::fs::File {

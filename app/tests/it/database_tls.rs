@@ -1,0 +1,209 @@
+//! TLS to the database: who is trusted, who is refused and with what words, and what is taken over
+//! without a restart.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use crate::faults::recovers;
+use crate::support::app::{App, command};
+use crate::support::authority::Authority;
+use crate::support::eventually;
+use crate::support::postgres::{self, OWNER};
+use crate::support::tls_server::{self, TlsServer};
+
+/// An address of this machine that does not look like one: what is not known to be near is remote.
+const REMOTE: &str = "0.0.0.0";
+const NEAR: &str = "127.0.0.1";
+/// What a password proves.
+const PASSWORD: &str = "scram-sha-256";
+
+fn migrate(url: &str) -> Output {
+    command(&["migrate", "--wait-timeout", "3s"])
+        .env("DATABASE_URL", url)
+        .output()
+        .unwrap()
+}
+
+/// Asserts that the server is spoken to when there is no reason, and that it is refused for the
+/// reason otherwise.
+fn assert_outcome(url: &str, reason: Option<&str>) {
+    let output = migrate(url);
+    let error = String::from_utf8_lossy(&output.stderr);
+    let last = error.lines().last().unwrap_or_default();
+    match reason {
+        None => assert!(output.status.success(), "{url}: {error}"),
+        Some(reason) => {
+            assert_eq!(output.status.code(), Some(1), "{url}: {error}");
+            assert!(last.contains(reason), "{url}: {reason} is not in {last}");
+        }
+    }
+    assert!(!error.contains("secret"), "{error}");
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+const UNKNOWN: Option<&str> = Some("invalid peer certificate: UnknownIssuer");
+const WRONG_NAME: Option<&str> = Some("certificate not valid for name");
+
+#[test]
+fn a_remote_server_must_prove_who_it_is() {
+    let (own, other) = (Authority::new("own"), Authority::new("other"));
+    let certified = own.server(&[REMOTE, NEAR]);
+    let server = TlsServer::start("tls-modes", &certified, &own, PASSWORD);
+    let folder = tempfile::tempdir().unwrap();
+    let own = format!("sslrootcert={}", write(folder.path(), "own", &own.pem()));
+    let other = format!(
+        "sslrootcert={}",
+        write(folder.path(), "other", &other.pem())
+    );
+    let nonsense = format!(
+        "sslrootcert={}",
+        write(folder.path(), "nonsense", "nonsense")
+    );
+    std::thread::scope(|scope| {
+        let check = |host, parameters: String, reason| {
+            let url = server.url(host, &parameters);
+            scope.spawn(move || assert_outcome(&url, reason));
+        };
+        // By default everything is verified where the way leaves the machine.
+        check(REMOTE, String::new(), UNKNOWN);
+        check(REMOTE, format!("?{own}"), None);
+        check(REMOTE, format!("?{other}"), UNKNOWN);
+        check(REMOTE, "?sslrootcert=/nowhere".into(), Some("No such file"));
+        check(REMOTE, format!("?{nonsense}"), UNKNOWN);
+        // It can be told otherwise.
+        check(REMOTE, "?sslmode=require".into(), None);
+        check(REMOTE, "?sslmode=prefer".into(), None);
+        check(REMOTE, "?sslmode=disable".into(), Some("no encryption"));
+        // Near, TLS is used when there is some, and nothing is verified unless asked for.
+        check(NEAR, String::new(), None);
+        check(NEAR, format!("?sslmode=verify-full&{own}"), None);
+        check(
+            "localhost",
+            format!("?sslmode=verify-full&{own}"),
+            WRONG_NAME,
+        );
+        check("localhost", format!("?sslmode=verify-ca&{own}"), None);
+        check("localhost", format!("?sslmode=verify-ca&{other}"), UNKNOWN);
+        // Authorities that are named are asked.
+        check("localhost", format!("?sslmode=require&{own}"), None);
+        check("localhost", format!("?sslmode=require&{other}"), UNKNOWN);
+    });
+}
+
+#[test]
+fn a_server_without_tls_is_spoken_to_only_where_that_is_allowed() {
+    let (server, database) = (postgres::shared(), postgres::database());
+    let url = |host, parameters| {
+        let port = server.port;
+        format!("postgres://{OWNER}:secret@{host}:{port}/{database}{parameters}")
+    };
+    let refused = Some("server does not support TLS");
+    assert_outcome(&url(NEAR, ""), None);
+    assert_outcome(&url(NEAR, "?sslmode=require"), refused);
+    assert_outcome(&url(REMOTE, ""), refused);
+    assert_outcome(&url(REMOTE, "?sslmode=prefer"), None);
+}
+
+#[test]
+fn a_new_authority_is_taken_over_without_a_restart() {
+    let (first, second) = (Authority::new("first"), Authority::new("second"));
+    let names = [REMOTE];
+    let server = TlsServer::start("tls-renewal", &first.server(&names), &first, PASSWORD);
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "ca.crt", &first.pem());
+    let url = server.url(REMOTE, &format!("?sslrootcert={file}"));
+    assert_outcome(&url, None);
+    let app = App::ready(&[("DATABASE_URL", &url)]);
+    let all_encrypted = || {
+        eventually("all are encrypted", Duration::from_secs(5), || {
+            server.sessions() == "5|5"
+        })
+    };
+    all_encrypted();
+    let refused = |reason: &str| {
+        eventually("the server is refused", Duration::from_secs(5), || {
+            // Some may have come just before the server looked at its files.
+            server.end_sessions();
+            app.admin("/readyz").status == 503 && app.log().contains(reason)
+        });
+        assert_eq!(app.get("/hello/alice").status, 503);
+    };
+    server.replace(&first.expired_server(&names));
+    refused("certificate expired");
+    server.replace(&first.server(&["db.example.com"]));
+    refused("certificate not valid for name");
+    server.replace(&second.server(&names));
+    refused("UnknownIssuer");
+    write(folder.path(), "ca.crt", &second.pem());
+    recovers(&app);
+    all_encrypted();
+}
+
+#[test]
+fn a_client_certificate_is_presented_and_renewed() {
+    let (first, second) = (Authority::new("first"), Authority::new("second"));
+    let server = TlsServer::start("tls-clients", &first.server(&[NEAR]), &first, "cert");
+    let folder = tempfile::tempdir().unwrap();
+    let present = |authority: &Authority, name| {
+        let client = authority.client(name);
+        write(folder.path(), "client.key", &client.key);
+        write(folder.path(), "client.crt", &client.certificate);
+    };
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    write(folder.path(), "ca.crt", &first.pem());
+    let verified = format!("?sslmode=verify-full&sslrootcert={}", path("ca.crt"));
+    let presented = format!(
+        "{verified}&sslcert={}&sslkey={}",
+        path("client.crt"),
+        path("client.key")
+    );
+    assert_outcome(&server.url(NEAR, &verified), Some("client certificate"));
+    present(&first, "somebody_else");
+    assert_outcome(&server.url(NEAR, &presented), Some("authentication failed"));
+    present(&first, OWNER);
+    assert_outcome(&server.url(NEAR, &presented), None);
+    let app = App::ready(&[("DATABASE_URL", &server.url(NEAR, &presented))]);
+    server.believe(&second);
+    eventually("the old one is refused", Duration::from_secs(5), || {
+        server.end_sessions();
+        app.admin("/readyz").status == 503
+    });
+    present(&second, OWNER);
+    recovers(&app);
+}
+
+#[test]
+fn a_backup_verifies_the_server_as_the_service_does() {
+    let (own, other) = (Authority::new("own"), Authority::new("other"));
+    let server = TlsServer::start("tls-backup", &own.server(&[REMOTE]), &own, PASSWORD);
+    let folder = tempfile::tempdir().unwrap();
+    let parameters = |authority: &Authority, name| {
+        format!(
+            "?sslrootcert={}",
+            write(folder.path(), name, &authority.pem())
+        )
+    };
+    let (right, wrong) = (parameters(&own, "own"), parameters(&other, "other"));
+    assert_outcome(&server.url(REMOTE, &right), None);
+    let backup = |parameters: &str| {
+        command(&["backup", "--directory"])
+            .arg(folder.path())
+            .env("DATABASE_URL", server.url(REMOTE, parameters))
+            .env("PG_BIN", tls_server::bin())
+            .output()
+            .unwrap()
+    };
+    let output = backup(&right);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let output = backup(&wrong);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("certificate verify failed"), "{error}");
+}

@@ -1,0 +1,58 @@
+//! A clock for the real program that shows what it is told, and stands still until it is told else.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use chrono::{DateTime, Utc};
+
+/// A clock that can be set.
+pub struct SetClock {
+    file: tempfile::NamedTempFile,
+}
+
+impl SetClock {
+    pub fn new(now: DateTime<Utc>) -> Self {
+        let clock = Self {
+            file: tempfile::NamedTempFile::new().unwrap(),
+        };
+        clock.set(now);
+        clock
+    }
+
+    /// Moves the clock, forwards or back.
+    pub fn set(&self, now: DateTime<Utc>) {
+        // Written aside and moved, so that no half of it is ever read.
+        let mut aside = self.file.path().as_os_str().to_owned();
+        aside.push(".new");
+        std::fs::write(&aside, now.format("%Y-%m-%d %H:%M:%S\n").to_string()).unwrap();
+        std::fs::rename(&aside, self.file.path()).unwrap();
+    }
+
+    /// What a program is started with to go by this clock. Its timers go on as ever.
+    pub fn variables(&self) -> [(&str, &str); 5] {
+        [
+            ("LD_PRELOAD", library()),
+            ("FAKETIME_TIMESTAMP_FILE", path(self.file.path())),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("TZ", "UTC"),
+        ]
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The library that answers for the system's clock.
+fn library() -> &'static str {
+    static LIBRARY: OnceLock<String> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake-clock");
+        let output = Command::new(script).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    })
+}
