@@ -42,7 +42,8 @@ pub struct DatabaseArgs {
     /// `postgres://…` or `sqlite://…`; `serve` uses an embedded SQLite file when there is none.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// A file that holds the database URL; read anew for every connection.
+    /// A file that holds the database URL; read anew for every connection. When the server refuses its
+    /// login, `serve` tries the URL in the file of this name with `.previous` behind it.
     #[arg(long, env = "DATABASE_URL_FILE")]
     pub database_url_file: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hello_e2e::psql::psql;
 use hello_e2e::scenario::not_applicable;
 use hello_e2e::{Cluster, Hello, Result, ensure, greeting, with_namespace};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::json;
 
 use crate::expect_greeting;
@@ -31,6 +32,18 @@ async fn a_full_volume_is_told_and_over_when_there_is_room() -> Result<()> {
         hello.serving().await?;
         let born = greeting::born_in(30);
         hello.http().await?.must_put("alice", born).await?;
+
+        // Told in time: while everything still works, and taken back when there is room.
+        let nearly = "set -- $(df -Pm . | tail -1); dd if=/dev/zero of=ballast bs=1M status=none count=$(($2 * 92 / 100 - $3))";
+        volume.run(s, nearly).await?;
+        let filling = Instant::now();
+        let told = |degraded: &Condition| degraded.status == "True" && degraded.reason == "VolumeNearlyFull";
+        hello.condition("Degraded", Duration::from_secs(60), told).await?;
+        s.figure(format!("nearly full volume told after {:.1} s", filling.elapsed().as_secs_f64()));
+        hello.condition("Ready", Duration::from_secs(5), |ready| ready.status == "True").await?;
+        hello.http().await?.must_put("alice", born).await?;
+        volume.run(s, "rm ballast").await?;
+        hello.condition("Degraded", Duration::from_secs(60), |degraded| degraded.status == "False").await?;
 
         volume.run(s, "dd if=/dev/zero of=ballast bs=1M status=none || true").await?;
         // A new segment of the log has no room: the server stops itself, which is what a full disk does to PostgreSQL.

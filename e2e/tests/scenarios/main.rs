@@ -18,6 +18,7 @@ mod read_only_volume;
 mod refusal;
 mod rest;
 mod rollout;
+mod secrets;
 mod small_volume;
 
 use std::path::PathBuf;

@@ -1,0 +1,152 @@
+//! Certificates and passwords of the managed database, replaced while it serves.
+
+use std::time::{Duration, Instant};
+
+use hello_e2e::load::Load;
+use hello_e2e::psql::psql;
+use hello_e2e::wait::{Seen, poll};
+use hello_e2e::{Context, Hello, Result, Scenario, ensure, with_namespace};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+
+/// Kubelets give new files to pods within two minutes.
+const NEW_FILES: Duration = Duration::from_secs(150);
+/// Every pod knows the new passwords before the roles get them.
+const NEW_PASSWORDS: Duration = Duration::from_secs(300);
+
+#[tokio::test]
+async fn certificates_and_passwords_are_replaced_without_a_failed_request() -> Result<()> {
+    with_namespace("secrets", async |s| {
+        let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
+        hello.serving().await?;
+        only_with_tls(s, &hello).await?;
+        let before = restarts(&hello).await?;
+
+        let load = Load::start(&hello.url().await?, 2, Duration::from_millis(50));
+        certificate(s, &hello).await?;
+        passwords(s, &hello).await?;
+        let report = load.stop().await?;
+        s.figure(format!("while secrets changed: {}", report.summary()));
+        report.ensure_none_failed()?;
+        let after = restarts(&hello).await?;
+        ensure!(
+            before == after,
+            "containers and their starts were {before:?} and are {after:?}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// Every session of the app is encrypted, and a client that does without is refused.
+async fn only_with_tls(s: &Scenario, hello: &Hello) -> Result<()> {
+    let plain = psql(s, hello, "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL AND NOT ssl").await?;
+    ensure!(plain == "0", "{plain} sessions are not encrypted");
+    let script = "psql \"host=$(hostname -i) user=hello_owner dbname=hello sslmode=disable\" -c 'SELECT 1' 2>&1 || true";
+    let said = in_database(s, hello, script).await?;
+    ensure!(
+        said.contains("no encryption"),
+        "a client without TLS met {said:?}"
+    );
+    Ok(())
+}
+
+/// The server reads a new certificate, and new sessions verify it.
+async fn certificate(s: &Scenario, hello: &Hello) -> Result<()> {
+    let secrets: Api<Secret> = s.api();
+    let begun = psql(s, hello, "SELECT clock_timestamp()").await?;
+    let began = Instant::now();
+    secrets
+        .delete("hello-db-tls", &DeleteParams::default())
+        .await?;
+    poll(
+        "the server to read its new certificate",
+        NEW_FILES,
+        async || {
+            let read = psql(s, hello, &format!("SELECT pg_conf_load_time() > '{begun}'")).await?;
+            Ok(if read == "t" {
+                Seen::Done(())
+            } else {
+                Seen::not_yet(read)
+            })
+        },
+    )
+    .await?;
+    s.figure(format!(
+        "new certificate in use after {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
+    // The helper's own session verifies it, as every client of ours does.
+    psql(s, hello, "SELECT 1").await.map(drop)
+}
+
+/// The roles get new passwords.
+async fn passwords(s: &Scenario, hello: &Hello) -> Result<()> {
+    let old = role(s, hello).await?;
+    let began = Instant::now();
+    let ask = json!({"metadata": {"annotations": {"hello.internal/rotate-credentials": "e2e"}}});
+    hello
+        .api()
+        .patch(&hello.name, &PatchParams::default(), &Patch::Merge(&ask))
+        .await?;
+    poll(
+        "the role to get its new password",
+        NEW_PASSWORDS,
+        async || {
+            let now = role(s, hello).await?;
+            Ok(if now == old {
+                Seen::not_yet("the old one")
+            } else {
+                Seen::Done(())
+            })
+        },
+    )
+    .await?;
+    s.figure(format!(
+        "new passwords in use after {:.0} s",
+        began.elapsed().as_secs_f64()
+    ));
+    hello.ready(Duration::from_secs(60)).await.map(drop)
+}
+
+/// What the server knows of the app's password.
+async fn role(s: &Scenario, hello: &Hello) -> Result<String> {
+    let ask = "psql -qXAt -U hello_owner -d hello -c \"SELECT md5(rolpassword) FROM pg_authid WHERE rolname = 'hello_app'\"";
+    in_database(s, hello, ask).await
+}
+
+async fn in_database(s: &Scenario, hello: &Hello, script: &str) -> Result<String> {
+    let pod = hello.database_pod();
+    let args = [
+        "--namespace",
+        &s.namespace,
+        "exec",
+        &pod,
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    hello_e2e::command::kubectl(&args)
+        .await
+        .context("a command in the database's pod")
+}
+
+/// Every container of the app and the database, with how often it was started again.
+async fn restarts(hello: &Hello) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for component in ["app", "database"] {
+        for pod in hello.pods(component).await? {
+            let name = pod.metadata.uid.unwrap_or_default();
+            let containers = pod.status.and_then(|status| status.container_statuses);
+            let started = |c: k8s_openapi::api::core::v1::ContainerStatus| {
+                format!("{name} {} {}", c.name, c.restart_count)
+            };
+            all.extend(containers.unwrap_or_default().into_iter().map(started));
+        }
+    }
+    all.sort();
+    Ok(all)
+}
