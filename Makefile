@@ -17,7 +17,7 @@ export CARGO_TERM_COLOR := never
 export CARGO_TERM_PROGRESS_WHEN := never
 endif
 
-.PHONY: help up down check lint test test-unit test-app test-contract test-browser test-operator test-cluster test-images test-e2e \
+.PHONY: help up down check lint test test-unit test-app test-contract test-browser test-operator test-cluster test-images test-e2e fuzz \
         images cluster-up cluster-down generate bench-app bench-operator
 
 ##@ Use
@@ -81,6 +81,9 @@ test-images: ## The local PostgreSQL image keeps the official one's contract
 
 test-e2e: ## Every scenario on a real kind cluster
 	e2e/run
+
+fuzz: ## Fuzz the parsers, FUZZ_SECONDS (60) each; not part of `make test`, which has the same rules as property tests
+	app/fuzz/run
 
 ##@ Measure
 bench-app: ## The app beside pgbench, in one run

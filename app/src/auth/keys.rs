@@ -231,6 +231,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in ".{0,60}") {
             let _ = KeySet::parse(&bytes);

@@ -5,6 +5,8 @@
 
 mod bearer;
 mod fetch;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod issuer;
 mod keys;
 mod metrics;

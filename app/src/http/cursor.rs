@@ -153,6 +153,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
         #[test]
         fn never_panics(text in "\\PC{0,40}|[a-zA-Z0-9_-]{0,40}") {
             let _ = Cursor::decode(&text);

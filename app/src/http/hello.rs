@@ -154,7 +154,7 @@ pub fn parse_username(segment: &str, rule: UsernameRule) -> Result<Username, Pro
 }
 
 /// The text of `dateOfBirth` in a JSON object; other fields are ignored.
-fn parse_date_of_birth(text: &str) -> Result<String, Problem> {
+pub fn parse_date_of_birth(text: &str) -> Result<String, Problem> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let field = deserializer
         .deserialize_any(BodyVisitor)

@@ -10,6 +10,8 @@ mod cursor;
 mod explained;
 mod framing;
 mod friends;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hello;
 pub mod openapi;
 mod pages;

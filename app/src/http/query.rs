@@ -143,6 +143,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
         #[test]
         fn never_panics(raw in "\\PC{0,40}|[a-z%=&+0-9]{0,40}") {
             let _ = Query::parse(Some(&raw), &KNOWN).map(|query| query.limit());

@@ -106,6 +106,8 @@ fn algorithms_are_named_as_in_tokens() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
     #[test]
     fn the_header_parser_never_panics(token in ".{0,200}") {
         prop_assert!(Rules::new(&config()).header(&token).is_err());

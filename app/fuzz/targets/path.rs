@@ -1,0 +1,4 @@
+//! `hello_app::http::fuzzing::path`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hello_app::http::fuzzing::path(bytes));
