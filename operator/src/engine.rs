@@ -26,6 +26,9 @@ const BLOCKED: [&str; 4] = [
     "Cluster cannot",
 ];
 
+/// The phase in which there is nothing to do.
+const HEALTHY: &str = "Cluster in healthy state";
+
 impl Health {
     /// Reads the state from a live `Cluster`.
     #[must_use]
@@ -86,9 +89,14 @@ fn has_primary(status: &Value) -> bool {
         && healthy.is_some_and(|pods| pods.iter().any(|pod| pod == primary))
 }
 
+/// What CloudNativePG says is going on. Asked only when not all is well: for a moment after a server is lost its last
+/// word is still that of a healthy cluster.
 fn words(status: &Value) -> String {
     let text = |name: &str| status[name].as_str().filter(|text| !text.is_empty());
     match (text("phase"), text("phaseReason")) {
+        (Some(HEALTHY), _) => {
+            "a server is missing, and CloudNativePG has not said more yet".to_owned()
+        }
         (Some(phase), Some(reason)) => format!("{phase}: {reason}"),
         (Some(phase), None) => phase.to_owned(),
         (None, _) => "CloudNativePG has not reported on it yet".to_owned(),
@@ -143,6 +151,16 @@ mod tests {
     fn more_servers_than_are_ready_is_not_whole() {
         let health = cluster(|body| body["spec"]["instances"] = 5.into());
         assert!(matches!(health, Health::Degraded(_)), "{health:?}");
+    }
+
+    #[test]
+    fn a_loss_is_not_explained_by_the_word_that_all_is_well() {
+        let health = cluster(|body| {
+            body["status"]["readyInstances"] = 2.into();
+            body["status"]["instancesStatus"] = json!({"healthy": ["demo-db-2", "demo-db-3"]});
+        });
+        let said = "a server is missing, and CloudNativePG has not said more yet".to_owned();
+        assert_eq!(health, Health::Starting(said));
     }
 
     #[test]
