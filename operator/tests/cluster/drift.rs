@@ -15,10 +15,15 @@ use crate::{
 };
 
 /// A change of a field that the operator owns, for each kind.
-fn damage(kind: Kind) -> Option<Value> {
-    Some(match kind {
+fn damage(id: &ChildId) -> Option<Value> {
+    Some(match id.kind {
         Kind::ServiceAccount => json!({"automountServiceAccountToken": true}),
-        Kind::Secret => json!({"data": {"app-uri": "eA=="}}),
+        Kind::Secret => match id.name.as_str() {
+            "demo-db-tls" => json!({"data": {"ca.crt": "eA==", "pg_hba.conf": "eA=="}}),
+            // What it holds exists nowhere else: it would be replaced, not put back.
+            "demo-ca" => json!({"metadata": {"labels": {"app.kubernetes.io/part-of": "else"}}}),
+            _ => json!({"data": {"app-uri": "eA=="}}),
+        },
         Kind::PersistentVolumeClaim => {
             json!({"metadata": {"labels": {"app.kubernetes.io/part-of": "else"}}})
         }
@@ -48,7 +53,7 @@ async fn a_change_of_any_child_is_undone_within_5_seconds() {
     world.ready("demo").await;
     world.settle(&operator).await;
     for (id, before) in world.children("demo").await {
-        let Some(damage) = damage(id.kind) else {
+        let Some(damage) = damage(&id) else {
             continue;
         };
         if id.name == "demo-db" && id.kind == Kind::Service {
