@@ -44,7 +44,7 @@ async fn certificates_and_passwords_are_replaced_without_a_failed_request() -> R
 async fn only_with_tls(s: &Scenario, hello: &Hello) -> Result<()> {
     let plain = psql(s, hello, "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL AND NOT ssl").await?;
     ensure!(plain == "0", "{plain} sessions are not encrypted");
-    let script = "psql \"host=$(hostname -i) user=hello_owner dbname=hello sslmode=disable\" -c 'SELECT 1' 2>&1 || true";
+    let script = "psql \"host=hello-db user=hello_owner dbname=hello sslmode=disable\" -c 'SELECT 1' 2>&1 || true";
     let said = in_database(s, hello, script).await?;
     ensure!(
         said.contains("no encryption"),
