@@ -82,7 +82,7 @@ test-images: ## The local PostgreSQL image keeps the official one's contract
 test-e2e: ## Every scenario on a real kind cluster
 	e2e/run
 
-fuzz: ## Fuzz the parsers, FUZZ_SECONDS (60) each; not part of `make test`, which has the same rules as property tests
+fuzz: ## Fuzz what clients send, FUZZ_SECONDS (60) a target; not part of `make test`
 	app/fuzz/run
 
 ##@ Measure

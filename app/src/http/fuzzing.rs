@@ -57,7 +57,8 @@ pub fn date(bytes: &[u8]) {
     };
     let written = NaiveDate::parse_from_str(text, "%Y-%m-%d")
         .ok()
-        .filter(|date| date.to_string() == text);
+        // Years beyond four digits are written longer.
+        .filter(|date| text.len() == 10 && date.to_string() == text);
     match DateOfBirth::parse(text, today) {
         Ok(born) => assert_eq!(Some(born.as_date()), written),
         Err(InvalidDate::TooEarly) => assert!(written.is_some_and(|date| date < first)),
@@ -139,6 +140,7 @@ mod tests {
             "1990-01-01",
             "1990-1-1",
             "1899-12-31",
+            "-1899-12-31",
             "2026-11-21",
             "2023-02-29",
             "é",
