@@ -46,7 +46,9 @@ fn sigterm_drains_without_losing_a_request() {
         (204, Some("close"))
     );
     assert_eq!(app.wait().code(), Some(0));
-    assert!(app.log().contains("stopped"));
+    eventually("the end is logged", Duration::from_secs(2), || {
+        app.log().contains("stopped")
+    });
 }
 
 #[test]

@@ -357,19 +357,30 @@ fn retry_or_fail<J: Job>(queue: &Queue<J>, batch: Vec<J>, limits: Limits, error:
     });
 }
 
-/// Waits for `pause`. When no link can connect, those who ask meanwhile are told at once that the
+/// Waits for `pause`. While no link is connected, those who ask meanwhile are told at once that the
 /// database is away, instead of waiting for their deadline.
 async fn pause_before_retry<J: Job>(queue: &Queue<J>, pause: Duration) {
     let end = Instant::now() + pause;
-    if !queue.link_failing() {
-        tokio::time::sleep(pause).await;
-    } else {
+    if queue.link_failing() {
         while !queue.is_closing() {
-            fail_all(queue, &StoreError::Unavailable);
+            let mut batch = Vec::new();
+            queue.take(&mut batch, usize::MAX);
+            // Asked once the jobs are in hand: none that came after another link was connected is
+            // told that there is none.
+            if queue.is_connected() {
+                queue.put_back(batch);
+                break;
+            }
+            batch
+                .into_iter()
+                .for_each(|job| job.fail(StoreError::Unavailable));
             if timeout_at(end, queue.wait()).await.is_err() {
                 break;
             }
         }
+    }
+    if !queue.is_closing() {
+        tokio::time::sleep_until(end).await;
     }
     queue.link_trying();
 }
@@ -378,4 +389,48 @@ fn fail_all<J: Job>(queue: &Queue<J>, error: &StoreError) {
     let mut batch = Vec::new();
     queue.take(&mut batch, usize::MAX);
     batch.into_iter().for_each(|job| job.fail(error.clone()));
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::super::jobs::Lookup;
+    use super::*;
+    use crate::domain::Username;
+
+    fn job() -> (
+        Lookup,
+        oneshot::Receiver<Result<Option<crate::domain::DateOfBirth>, StoreError>>,
+    ) {
+        let (reply, answer) = oneshot::channel();
+        (
+            Lookup::new(Username::from_stored("alice".into()), reply),
+            answer,
+        )
+    }
+
+    #[tokio::test]
+    async fn a_link_that_pauses_refuses_work_only_while_no_other_is_connected() {
+        let queue = Arc::new(Queue::new(9));
+        queue.link_started();
+        let pausing = tokio::spawn({
+            let queue = queue.clone();
+            async move { pause_before_retry(&queue, Duration::from_millis(200)).await }
+        });
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let (refused, answer) = job();
+        queue.push(refused).unwrap();
+        assert_eq!(answer.await.unwrap(), Err(StoreError::Unavailable));
+
+        queue.link_started();
+        queue.connection_up();
+        let (kept, mut answer) = job();
+        queue.push(kept).unwrap();
+        pausing.await.unwrap();
+        assert!(answer.try_recv().is_err(), "it waits for the other link");
+        let mut batch = Vec::new();
+        queue.take(&mut batch, 9);
+        assert_eq!(batch.len(), 1);
+    }
 }
