@@ -38,7 +38,7 @@ async fn a_service_converges_with_few_writes() {
     let made = children.len() as u64 - 1;
     assert_eq!(
         made,
-        18,
+        20,
         "{:?}",
         children
             .iter()

@@ -207,7 +207,7 @@ async fn faults_of_every_kind_end_in_the_wanted_state() {
         start.elapsed()
     );
     assert_eq!(image(&world).await, "hello-app:4");
-    assert_eq!(world.children("demo").await.len(), 19);
+    assert_eq!(world.children("demo").await.len(), 21);
     // And it comes to rest.
     world.settle(&operator).await;
     let writes = operator.writes();
