@@ -359,7 +359,7 @@ fn with_both_passwords_no_connection_fails() {
     }
     let log = app.log();
     assert!(
-        !log.contains("rotated") && !log.contains("no connection to the database"),
+        !log.contains("rotated") && !log.contains("authentication failed"),
         "{log}"
     );
 }
