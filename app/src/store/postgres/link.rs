@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::jobs::{Job, RunError, Terms};
-use super::queue::Queue;
+use super::queue::{Queue, Turn};
 use super::{Pooler, PostgresOptions};
 use crate::store::{DatabaseUrl, StoreError, schema};
 
@@ -231,20 +231,26 @@ async fn serve<J: Job>(
                 return Some(reason);
             }
         }
-        take(queue, &mut batch, options.deadline);
-        if batch.is_empty() {
-            if queue.is_closing() {
+        match queue.turn(J::asked) {
+            Turn::Take => take(queue, &mut batch, options.deadline),
+            Turn::Leave(rest) => tokio::time::sleep(rest).await,
+            Turn::Wait if queue.is_closing() => {
                 // Being polite to the server is not worth waiting for it.
                 let _ = timeout(Duration::from_secs(1), link.connection.close()).await;
                 return None;
             }
-            if timeout(IDLE_CHECK, queue.wait()).await.is_err()
-                && let Err(reason) = check(&mut link.connection).await
-            {
-                return Some(reason);
+            Turn::Wait => {
+                if timeout(IDLE_CHECK, queue.wait()).await.is_err()
+                    && let Err(reason) = check(&mut link.connection).await
+                {
+                    return Some(reason);
+                }
             }
+        }
+        if batch.is_empty() {
             continue;
         }
+        let _busy = queue.busy();
         let (size, started) = (batch.len(), Instant::now());
         let limits = Limits::new(&batch, options.deadline);
         let run = run_batch(&mut link, &batch, limits, options.pooler);
@@ -412,7 +418,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_link_that_pauses_refuses_work_only_while_no_other_is_connected() {
-        let queue = Arc::new(Queue::new(9));
+        let queue = Arc::new(Queue::new(9, 9));
         queue.link_started();
         let pausing = tokio::spawn({
             let queue = queue.clone();

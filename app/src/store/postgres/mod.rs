@@ -89,9 +89,9 @@ impl PostgresStore {
     /// migrated yet, and [`Store::health`] tells when that changes.
     pub fn start(options: PostgresOptions) -> Self {
         let options = Arc::new(options);
-        let reads = Arc::new(Queue::new(options.queue_capacity));
-        let writes = Arc::new(Queue::new(options.queue_capacity));
-        let singles = Arc::new(Queue::new(options.queue_capacity));
+        let reads = Arc::new(Queue::new(options.queue_capacity, Lookup::MAX_BATCH));
+        let writes = Arc::new(Queue::new(options.queue_capacity, Change::MAX_BATCH));
+        let singles = Arc::new(Queue::new(options.queue_capacity, Single::MAX_BATCH));
         let mut tasks = Vec::new();
         for _ in 0..options.read_connections {
             tasks.push(tokio::spawn(link::run(reads.clone(), options.clone())));

@@ -4,18 +4,29 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::store::StoreError;
 
-/// Work waiting for a connection. Whatever has queued while all connections were busy is taken
+/// How long work waits for a connection that is busy before another one takes it. One connection
+/// with large batches costs the server a third less than two with small ones; the others are for
+/// what takes longer than usual.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Work waiting for a connection. Whatever has queued while the connection was busy is taken
 /// together, so batches grow with load and a lone request waits for nobody.
 #[derive(Debug)]
 pub struct Queue<J> {
     jobs: Mutex<VecDeque<J>>,
     ready: Notify,
     capacity: usize,
+    /// As much as one connection takes at a time.
+    batch: usize,
+    /// Connections that run a batch.
+    busy: AtomicUsize,
     /// Tasks that serve the queue, whether connected or not.
     links: AtomicUsize,
     connected: AtomicUsize,
@@ -24,13 +35,37 @@ pub struct Queue<J> {
     closing: AtomicBool,
 }
 
+/// What a connection that is free should do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Take a batch.
+    Take,
+    /// Leave it to a busy one, and look again after this time.
+    Leave(Duration),
+    /// Wait for work.
+    Wait,
+}
+
+/// Counts a connection as busy for as long as it lives.
+#[derive(Debug)]
+pub struct Busy<'a>(&'a AtomicUsize);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl<J> Queue<J> {
-    /// An empty queue that takes up to `capacity` waiting jobs.
-    pub fn new(capacity: usize) -> Self {
+    /// An empty queue that takes up to `capacity` waiting jobs, for connections that take up to
+    /// `batch` at a time.
+    pub fn new(capacity: usize, batch: usize) -> Self {
         Self {
             jobs: Mutex::new(VecDeque::new()),
             ready: Notify::new(),
             capacity,
+            batch,
+            busy: AtomicUsize::new(0),
             links: AtomicUsize::new(0),
             connected: AtomicUsize::new(0),
             failing: AtomicUsize::new(0),
@@ -47,14 +82,19 @@ impl<J> Queue<J> {
         if self.is_closing() {
             return Err(StoreError::Unavailable);
         }
-        {
+        let waiting = {
             let mut jobs = self.lock();
             if jobs.len() >= self.capacity {
                 return Err(StoreError::Overloaded);
             }
             jobs.push_back(job);
+            jobs.len()
+        };
+        // A busy connection comes by itself. Another is told of the first job, in case that it does
+        // not, and of more than it can take.
+        if waiting == 1 || waiting >= self.batch || self.busy.load(Ordering::SeqCst) == 0 {
+            self.ready.notify_one();
         }
-        self.ready.notify_one();
         Ok(())
     }
 
@@ -69,6 +109,27 @@ impl<J> Queue<J> {
         }
         drop(queue);
         self.ready.notify_one();
+    }
+
+    /// What a connection that is free should do; `asked` tells since when a job waits.
+    pub fn turn(&self, asked: impl Fn(&J) -> Instant) -> Turn {
+        let jobs = self.lock();
+        let Some(oldest) = jobs.front() else {
+            return Turn::Wait;
+        };
+        if self.busy.load(Ordering::SeqCst) == 0 || jobs.len() >= self.batch {
+            return Turn::Take;
+        }
+        match PATIENCE.saturating_sub(asked(oldest).elapsed()) {
+            Duration::ZERO => Turn::Take,
+            rest => Turn::Leave(rest),
+        }
+    }
+
+    /// Counts one more connection as busy.
+    pub fn busy(&self) -> Busy<'_> {
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        Busy(&self.busy)
     }
 
     /// Takes up to `limit` jobs into `batch`.
@@ -146,7 +207,7 @@ mod tests {
 
     #[test]
     fn keeps_order_and_refuses_beyond_capacity() {
-        let queue = Queue::new(3);
+        let queue = Queue::new(3, 9);
         for job in 1..=3 {
             queue.push(job).unwrap();
         }
@@ -164,11 +225,38 @@ mod tests {
 
     #[tokio::test]
     async fn a_push_before_the_wait_is_not_lost() {
-        let queue = Queue::new(3);
+        let queue = Queue::new(3, 9);
         queue.push(1).unwrap();
         queue.wait().await;
         let mut batch = Vec::new();
         queue.take(&mut batch, 9);
         assert_eq!(batch, [1]);
+    }
+
+    #[test]
+    fn a_busy_connection_is_waited_for_but_not_long() {
+        let queue = Queue::new(9, 3);
+        let since = |ago| move |_: &i32| Instant::now() - ago;
+        assert_eq!(queue.turn(since(PATIENCE)), Turn::Wait);
+        queue.push(1).unwrap();
+        assert_eq!(queue.turn(since(Duration::ZERO)), Turn::Take);
+        let busy = queue.busy();
+        assert!(
+            matches!(queue.turn(since(PATIENCE / 2)), Turn::Leave(rest) if rest <= PATIENCE / 2)
+        );
+        assert_eq!(queue.turn(since(PATIENCE)), Turn::Take);
+        for job in 2..=3 {
+            queue.push(job).unwrap();
+        }
+        assert_eq!(
+            queue.turn(since(Duration::ZERO)),
+            Turn::Take,
+            "a whole batch"
+        );
+        let mut batch = Vec::new();
+        queue.take(&mut batch, 2);
+        assert!(matches!(queue.turn(since(Duration::ZERO)), Turn::Leave(_)));
+        drop(busy);
+        assert_eq!(queue.turn(since(Duration::ZERO)), Turn::Take);
     }
 }
