@@ -79,7 +79,7 @@ impl ConfigErrors {
     }
 
     pub(super) fn database(&mut self, args: &DatabaseArgs) -> Option<DatabaseUrlSource> {
-        let value = args.database_url.as_deref().filter(|text| !text.is_empty());
+        let value = non_empty(args.database_url.as_deref());
         let file = non_empty_path(args.database_url_file.as_deref());
         let source = match (value, file) {
             (Some(_), Some(_)) => {
@@ -123,6 +123,11 @@ impl ConfigErrors {
             _ => Err(self),
         }
     }
+}
+
+/// An empty variable counts as not set.
+pub(super) fn non_empty(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
 }
 
 /// An empty variable counts as not set.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::ConfigErrors;
-use super::errors::non_empty_path;
+use super::errors::{non_empty, non_empty_path};
 use crate::auth::{Algorithm, OidcConfig, check_ca_file, transport_is_safe};
 use crate::config::OidcArgs;
 
@@ -15,11 +15,10 @@ const MAX_LEEWAY: Duration = Duration::from_secs(300);
 impl ConfigErrors {
     /// The issuer, when one is named. `None` also when a mistake was noted.
     pub(super) fn oidc(&mut self, args: &OidcArgs) -> Option<OidcConfig> {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let audiences: Vec<_> = trimmed(&args.oidc_audience);
-        let admin_scope = given(&args.oidc_admin_scope);
+        let admin_scope = non_empty(args.oidc_admin_scope.as_deref());
         let ca_file = non_empty_path(args.oidc_ca_file.as_deref());
-        let Some(issuer) = given(&args.oidc_issuer) else {
+        let Some(issuer) = non_empty(args.oidc_issuer.as_deref()) else {
             for (name, present) in [
                 ("HELLO_OIDC_AUDIENCE", !audiences.is_empty()),
                 ("HELLO_OIDC_ADMIN_SCOPE", admin_scope.is_some()),
@@ -32,17 +31,14 @@ impl ConfigErrors {
             return None;
         };
         let allow_http = self.parse("HELLO_OIDC_ALLOW_HTTP", &args.oidc_allow_http);
-        let issuer_url = self.issuer_url(&issuer, allow_http.unwrap_or(true));
+        let issuer_url = self.issuer_url(issuer, allow_http.unwrap_or(true));
         if audiences.is_empty() {
             self.note("HELLO_OIDC_AUDIENCE: is required with HELLO_OIDC_ISSUER");
         }
         if args.oidc_username_claim.is_empty() {
             self.note("HELLO_OIDC_USERNAME_CLAIM: is empty");
         }
-        if admin_scope
-            .as_ref()
-            .is_some_and(|scope| scope.contains(' '))
-        {
+        if admin_scope.is_some_and(|scope| scope.contains(' ')) {
             self.note("HELLO_OIDC_ADMIN_SCOPE: must be one word");
         }
         let algorithms = self.algorithms(&args.oidc_algorithms);
@@ -51,11 +47,11 @@ impl ConfigErrors {
             self.note(format!("HELLO_OIDC_CA_FILE: {error}"));
         }
         Some(OidcConfig {
-            issuer,
+            issuer: issuer.to_owned(),
             issuer_url: issuer_url?,
             audiences,
             username_claim: args.oidc_username_claim.clone(),
-            admin_scope,
+            admin_scope: admin_scope.map(Into::into),
             algorithms,
             leeway: leeway?,
             ca_file: ca_file.map(Into::into),

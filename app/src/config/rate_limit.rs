@@ -1,19 +1,18 @@
 //! What limits each client's requests.
 
+use super::errors::non_empty;
 use super::{ConfigErrors, ServeArgs};
 use crate::http::{Network, Rate, RateLimitOptions, TrustedProxies};
 
 impl ConfigErrors {
     /// The limit, when there is one and nothing is wrong with it.
     pub(super) fn rate_limit(&mut self, args: &ServeArgs) -> Option<RateLimitOptions> {
-        // An empty variable counts as not set.
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let rate = given(&args.rate_limit);
-        let burst = given(&args.rate_limit_burst);
+        let rate = non_empty(args.rate_limit.as_deref());
+        let burst = non_empty(args.rate_limit_burst.as_deref());
         if burst.is_some() && rate.is_none() {
             self.note("HELLO_RATE_LIMIT_BURST needs HELLO_RATE_LIMIT");
         }
-        let burst = burst.map(|burst| self.parse("HELLO_RATE_LIMIT_BURST", &burst));
+        let burst = burst.map(|burst| self.parse("HELLO_RATE_LIMIT_BURST", burst));
         let networks: Vec<Network> = args
             .trusted_proxies
             .iter()
@@ -22,7 +21,7 @@ impl ConfigErrors {
             .filter_map(|text| self.parse("HELLO_TRUSTED_PROXIES", text))
             .collect();
         let header = self.parse("HELLO_FORWARDED_HEADER", &args.forwarded_header);
-        let rate: Rate = self.parse("HELLO_RATE_LIMIT", &rate?)?;
+        let rate: Rate = self.parse("HELLO_RATE_LIMIT", rate?)?;
         Some(RateLimitOptions {
             rate,
             burst: burst.unwrap_or(Some(rate.requests))?,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::errors::non_empty;
 use super::{ConfigErrors, Secret, ServeArgs};
 use crate::auth::OidcConfig;
 use crate::domain::{LeapDay, UsernameRule};
@@ -126,11 +127,13 @@ impl TryFrom<&ServeArgs> for ServeConfig {
 
 impl ConfigErrors {
     fn listen(&mut self, args: &ServeArgs) -> Option<SocketAddr> {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        match (given(&args.listen), given(&args.port)) {
-            (Some(listen), _) => self.parse("HELLO_LISTEN", &listen),
+        match (
+            non_empty(args.listen.as_deref()),
+            non_empty(args.port.as_deref()),
+        ) {
+            (Some(listen), _) => self.parse("HELLO_LISTEN", listen),
             (None, Some(port)) => self
-                .parse("PORT", &port)
+                .parse("PORT", port)
                 .map(|port| (Ipv4Addr::UNSPECIFIED, port).into()),
             (None, None) => Some((Ipv4Addr::LOCALHOST, 8080).into()),
         }

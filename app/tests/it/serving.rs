@@ -188,16 +188,24 @@ fn exchange(stream: &mut (impl Read + Write)) -> std::io::Result<()> {
     Ok(())
 }
 
+/// A service that speaks TLS with what [`certify`] has put into `folder`.
+fn with_tls(folder: &Path, more: &[(&str, &str)]) -> App {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (certificate, key) = (path("tls.crt"), path("tls.key"));
+    let mut variables = vec![
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("HELLO_TLS_CERTIFICATE_FILE", &*certificate),
+        ("HELLO_TLS_KEY_FILE", &*key),
+    ];
+    variables.extend(more);
+    App::ready(&variables)
+}
+
 #[test]
 fn certificates_are_replaced_without_dropping_a_connection() {
     let folder = tempfile::tempdir().unwrap();
     let first = certify(folder.path());
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let app = App::ready(&[
-        ("DATABASE_URL", "sqlite::memory:"),
-        ("HELLO_TLS_CERTIFICATE_FILE", &path("tls.crt")),
-        ("HELLO_TLS_KEY_FILE", &path("tls.key")),
-    ]);
+    let app = with_tls(folder.path(), &[]);
     let mut open = connect(&app, &first).unwrap();
     let second = certify(folder.path());
     eventually(
@@ -208,7 +216,7 @@ fn certificates_are_replaced_without_dropping_a_connection() {
     assert!(connect(&app, &first).is_err());
     exchange(&mut open).unwrap();
     // What is of no use is not taken over.
-    std::fs::write(path("tls.crt"), "nonsense").unwrap();
+    std::fs::write(folder.path().join("tls.crt"), "nonsense").unwrap();
     eventually("the log tells", Duration::from_secs(10), || {
         app.log().contains("keeping the old certificate")
     });
@@ -245,13 +253,7 @@ fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
 fn clients_that_do_not_greet_by_tls_are_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let certificate = certify(folder.path());
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let app = App::ready(&[
-        ("DATABASE_URL", "sqlite::memory:"),
-        ("HELLO_TLS_CERTIFICATE_FILE", &path("tls.crt")),
-        ("HELLO_TLS_KEY_FILE", &path("tls.key")),
-        ("HELLO_HEADER_TIMEOUT", "300ms"),
-    ]);
+    let app = with_tls(folder.path(), &[("HELLO_HEADER_TIMEOUT", "300ms")]);
     let silent = Connection::open(app.api);
     let mut plain = Connection::open(app.api);
     plain
@@ -270,12 +272,7 @@ fn clients_that_do_not_greet_by_tls_are_let_go() {
 async fn http2_is_agreed_on_by_tls() {
     let folder = tempfile::tempdir().unwrap();
     let certificate = certify(folder.path());
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let app = App::ready(&[
-        ("DATABASE_URL", "sqlite::memory:"),
-        ("HELLO_TLS_CERTIFICATE_FILE", &path("tls.crt")),
-        ("HELLO_TLS_KEY_FILE", &path("tls.key")),
-    ]);
+    let app = with_tls(folder.path(), &[]);
     let mut config = trusting(&certificate);
     config.alpn_protocols = vec![b"h2".to_vec()];
     let stream = tokio::net::TcpStream::connect(app.api).await.unwrap();

@@ -224,6 +224,18 @@ impl World {
         children
     }
 
+    /// Starts an operator and sees it look at the resource and find nothing to write.
+    pub async fn finds_nothing_to_write(&self) {
+        let operator = self.operator();
+        eventually("a look at the resource", || async {
+            (operator.reconciles() > 0).then_some(())
+        })
+        .await;
+        self.settle(&operator).await;
+        assert_eq!(operator.writes(), 0);
+        operator.stop().await;
+    }
+
     /// Waits until nothing has been written for a while.
     pub async fn settle(&self, operator: &Operator) {
         let mut before = (operator.writes(), operator.reconciles());

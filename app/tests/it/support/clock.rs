@@ -1,10 +1,11 @@
 //! A clock for the real program that shows what it is told, and stands still until it is told else.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
+
+use super::printed_by;
 
 /// A clock that can be set.
 pub struct SetClock {
@@ -48,11 +49,5 @@ fn path(path: &Path) -> &str {
 /// The library that answers for the system's clock.
 fn library() -> &'static str {
     static LIBRARY: OnceLock<String> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake-clock");
-        let output = Command::new(script).output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{error}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    })
+    LIBRARY.get_or_init(|| printed_by("tests/fake-clock"))
 }

@@ -23,3 +23,15 @@ pub fn eventually(what: &str, deadline: Duration, mut done: impl FnMut() -> bool
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// What a script of the project prints; `path` is relative to the app's folder.
+pub fn printed_by(path: &str) -> String {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let output = std::process::Command::new(script).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}

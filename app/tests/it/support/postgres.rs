@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::eventually;
+use super::{eventually, printed_by};
 
 /// PostgreSQL refuses to run as root; `nobody` will do.
 const UNPRIVILEGED: &str = "65534";
@@ -62,17 +62,7 @@ pub fn bin() -> PathBuf {
     if let Some(folder) = std::env::var_os("PG_BIN") {
         return folder.into();
     }
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../manifests/images/postgres/fetch"
-    );
-    let output = Command::new(script).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()).join("bin")
+    PathBuf::from(printed_by("../manifests/images/postgres/fetch")).join("bin")
 }
 
 impl Server {

@@ -1,10 +1,10 @@
 //! A PostgreSQL server that takes the service's roles only over TLS.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::authority::{Authority, Certified};
 use super::postgres::{self, OWNER, Server};
+use super::printed_by;
 
 /// A running server.
 pub struct TlsServer {
@@ -81,14 +81,7 @@ impl TlsServer {
 
 /// The folder with the programs of a PostgreSQL that speaks TLS.
 pub fn bin() -> PathBuf {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres-with-tls");
-    let output = Command::new(script).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()).join("bin")
+    PathBuf::from(printed_by("tests/postgres-with-tls")).join("bin")
 }
 
 fn write_certificate(folder: &Path, certified: &Certified) {
