@@ -10,6 +10,7 @@ pub mod install;
 pub mod lifecycle;
 pub mod migrate;
 pub mod roles;
+pub mod runtime;
 pub mod seed;
 pub mod serve;
 pub mod store;
@@ -17,6 +18,7 @@ pub mod telemetry;
 
 use std::error::Error;
 use std::io::Write;
+use std::num::NonZeroUsize;
 
 use config::{BackupConfig, Command, MigrateConfig, SeedConfig, ServeConfig};
 use telemetry::{LogSink, init_logging};
@@ -25,33 +27,36 @@ use telemetry::{LogSink, init_logging};
 ///
 /// # Errors
 /// When it cannot be done; the text is for people and names no secret.
-pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
+pub fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    const ONE: NonZeroUsize = NonZeroUsize::MIN;
     match command {
         Command::Serve(args) => {
             let config = ServeConfig::try_from(&*args)?;
             let sink = LogSink::new(std::io::stderr())?;
-            serve::run(config, &sink).await?;
+            runtime::block_on(config.threads, serve::run(config, &sink))??;
         }
         Command::Migrate(args) => {
             let config = MigrateConfig::try_from(&args)?;
             let sink = LogSink::new(std::io::stderr())?;
             init_logging(&sink, config.log_level, config.log_format);
             let url = config.database.read()?;
-            let version = migrate::run(&url, config.wait, &config.passwords).await?;
+            let migration = migrate::run(&url, config.wait, &config.passwords);
+            let version = runtime::block_on(ONE, migration)??;
             tracing::info!(version, "the database is migrated");
         }
         Command::Seed(args) => {
             let config = SeedConfig::try_from(&args)?;
             let sink = LogSink::new(std::io::stderr())?;
             init_logging(&sink, config.log_level, config.log_format);
-            seed::run(&config.database.read()?, config.count, config.seed).await?;
+            let url = config.database.read()?;
+            runtime::block_on(ONE, seed::run(&url, config.count, config.seed))??;
             tracing::info!(people = config.count, seed = config.seed, "seeded");
         }
         Command::Backup(args) => {
             let config = BackupConfig::try_from(&args)?;
             let sink = LogSink::new(std::io::stderr())?;
             init_logging(&sink, config.log_level, config.log_format);
-            let report = backup::run(&config).await?;
+            let report = runtime::block_on(ONE, backup::run(&config))??;
             let mut output = serde_json::to_vec(&report)?;
             output.push(b'\n');
             std::io::stdout().write_all(&output)?;
@@ -60,7 +65,9 @@ pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             std::io::stdout().write_all(http::openapi::DOCUMENT.as_bytes())?;
         }
         Command::InstallTo { directory } => install::run(&directory)?,
-        Command::Healthcheck(args) => healthcheck::run(args.admin_listen).await?,
+        Command::Healthcheck(args) => {
+            runtime::block_on(ONE, healthcheck::run(args.admin_listen))??;
+        }
     }
     Ok(())
 }

@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use hello_app::config::Cli;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match hello_app::run(Cli::parse().command).await {
+fn main() -> ExitCode {
+    match hello_app::run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nowhere else to tell it when even this cannot be written.

@@ -100,6 +100,9 @@ pub struct ServeArgs {
     /// transaction mode.
     #[arg(long, env = "HELLO_DATABASE_POOLER", default_value = "none")]
     pub database_pooler: String,
+    /// Threads that serve requests [default: 1 on up to two cores, otherwise one for each core].
+    #[arg(long, env = "HELLO_THREADS")]
+    pub threads: Option<String>,
     /// The most connections of clients at a time.
     #[arg(long, env = "HELLO_MAX_CONNECTIONS", default_value = "20000")]
     pub max_connections: String,

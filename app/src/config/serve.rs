@@ -12,6 +12,7 @@ use super::{ConfigErrors, Secret, ServeArgs};
 use crate::auth::OidcConfig;
 use crate::domain::{LeapDay, UsernameRule};
 use crate::http::{RateLimitOptions, TlsFiles};
+use crate::runtime;
 use crate::store::{DatabaseUrlSource, Pooler};
 use crate::telemetry::LogFormat;
 
@@ -50,6 +51,8 @@ pub struct ServeConfig {
     pub database_deadline: Duration,
     /// What is between the service and PostgreSQL.
     pub pooler: Pooler,
+    /// Threads that serve requests.
+    pub threads: NonZeroUsize,
     /// The most connections of clients at a time.
     pub max_connections: u32,
     /// The longest a request's head may take, and a connection may be idle.
@@ -90,6 +93,10 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             errors.parse::<NonZeroUsize>("HELLO_QUERY_CONNECTIONS", &args.query_connections);
         let deadline = errors.duration("HELLO_DATABASE_DEADLINE", &args.database_deadline);
         let pooler = errors.parse("HELLO_DATABASE_POOLER", &args.database_pooler);
+        let threads = match non_empty(args.threads.as_deref()) {
+            Some(threads) => errors.parse("HELLO_THREADS", threads),
+            None => Some(runtime::default_threads()),
+        };
         let max = errors.parse::<NonZeroU32>("HELLO_MAX_CONNECTIONS", &args.max_connections);
         let header_timeout = errors.duration("HELLO_HEADER_TIMEOUT", &args.header_timeout);
         let body_timeout = errors.duration("HELLO_BODY_TIMEOUT", &args.body_timeout);
@@ -114,6 +121,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 query_connections: queries?.get(),
                 database_deadline: deadline?,
                 pooler: pooler?,
+                threads: threads?,
                 max_connections: max?.get(),
                 header_timeout: header_timeout?,
                 body_timeout: body_timeout?,
@@ -188,6 +196,7 @@ mod tests {
             "--usernames=all",
             "--drain-delay=5",
             "--read-connections=0",
+            "--threads=0",
             "--log-level=loud",
             "--rate-limit=fast",
             "--trusted-proxies=10.0.0.0/8,here",
@@ -201,6 +210,7 @@ mod tests {
             "HELLO_USERNAMES",
             "HELLO_DRAIN_DELAY",
             "HELLO_READ_CONNECTIONS",
+            "HELLO_THREADS",
             "HELLO_LOG_LEVEL",
             "HELLO_RATE_LIMIT",
             "HELLO_TRUSTED_PROXIES",

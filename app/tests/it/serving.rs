@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use crate::support::app::{App, command};
 use crate::support::client::Connection;
 use crate::support::eventually;
+use crate::support::postgres::{self, OWNER};
 
 #[tokio::test]
 async fn speaks_http2_without_tls() {
@@ -70,6 +71,34 @@ fn no_more_connections_than_configured_are_served_at_a_time() {
     assert!(!third.is_closed(), "it waits");
     drop(first);
     assert_eq!(third.read(false).unwrap().status, 404);
+}
+
+/// Threads that take work from one another, which small machines do without.
+#[test]
+fn several_threads_serve_as_one_does() {
+    let url = postgres::shared().url(OWNER, &postgres::database());
+    let app = App::ready(&[("DATABASE_URL", &url), ("HELLO_THREADS", "3")]);
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", app.pid())).unwrap();
+    let workers = tasks.filter(|task| {
+        let name = task.as_ref().unwrap().path().join("comm");
+        std::fs::read_to_string(name)
+            .unwrap()
+            .starts_with("tokio-rt-worker")
+    });
+    assert_eq!(workers.count(), 3);
+    std::thread::scope(|scope| {
+        for client in 0..16_u8 {
+            let app = &app;
+            scope.spawn(move || {
+                let name = char::from(b'a' + client);
+                for year in 1950..2000 {
+                    let path = format!("/hello/{name}");
+                    app.put_date(&path, &format!("{year}-01-01"));
+                    assert_eq!(app.get(&path).status, 200);
+                }
+            });
+        }
+    });
 }
 
 /// The service's resident memory in KiB.

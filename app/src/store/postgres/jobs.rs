@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::queue::Beside;
 use crate::domain::{DateOfBirth, Username};
 use crate::store::StoreError;
 
@@ -29,6 +30,8 @@ pub trait Job: Send + Sync + Sized + 'static {
     const KIND: &'static str;
     /// The most that go into one statement.
     const MAX_BATCH: usize;
+    /// When a second batch may run beside the first.
+    const BESIDE: Beside;
     /// Whether the connection must be allowed to write.
     const WRITES: bool;
     /// What the database answers to a whole batch.
@@ -92,6 +95,7 @@ impl Lookup {
 impl Job for Lookup {
     const KIND: &'static str = "read";
     const MAX_BATCH: usize = 128;
+    const BESIDE: Beside = Beside::HalfAsMuch;
     const WRITES: bool = false;
     type Output = Vec<(String, NaiveDate)>;
 
@@ -166,6 +170,7 @@ impl Change {
 impl Job for Change {
     const KIND: &'static str = "write";
     const MAX_BATCH: usize = 256;
+    const BESIDE: Beside = Beside::WhenSlow;
     const WRITES: bool = true;
     type Output = ();
 

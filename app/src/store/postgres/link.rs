@@ -250,8 +250,8 @@ async fn serve<J: Job>(
         if batch.is_empty() {
             continue;
         }
-        let _busy = queue.busy();
         let (size, started) = (batch.len(), Instant::now());
+        let _under_way = queue.under_way(size);
         let limits = Limits::new(&batch, options.deadline);
         let run = run_batch(&mut link, &batch, limits, options.pooler);
         let outcome = timeout_at(limits.end, run).await;
@@ -402,6 +402,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::super::jobs::Lookup;
+    use super::super::queue::Beside;
     use super::*;
     use crate::domain::Username;
 
@@ -418,7 +419,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_link_that_pauses_refuses_work_only_while_no_other_is_connected() {
-        let queue = Arc::new(Queue::new(9, 9));
+        let queue = Arc::new(Queue::new(9, 9, Beside::HalfAsMuch));
         queue.link_started();
         let pausing = tokio::spawn({
             let queue = queue.clone();

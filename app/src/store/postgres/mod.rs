@@ -89,9 +89,9 @@ impl PostgresStore {
     /// migrated yet, and [`Store::health`] tells when that changes.
     pub fn start(options: PostgresOptions) -> Self {
         let options = Arc::new(options);
-        let reads = Arc::new(Queue::new(options.queue_capacity, Lookup::MAX_BATCH));
-        let writes = Arc::new(Queue::new(options.queue_capacity, Change::MAX_BATCH));
-        let singles = Arc::new(Queue::new(options.queue_capacity, Single::MAX_BATCH));
+        let reads = queue(options.queue_capacity);
+        let writes = queue(options.queue_capacity);
+        let singles = queue(options.queue_capacity);
         let mut tasks = Vec::new();
         for _ in 0..options.read_connections {
             tasks.push(tokio::spawn(link::run(reads.clone(), options.clone())));
@@ -127,6 +127,10 @@ impl PostgresStore {
             Err(_) => Err(StoreError::Timeout),
         }
     }
+}
+
+fn queue<J: Job>(capacity: usize) -> Arc<Queue<J>> {
+    Arc::new(Queue::new(capacity, J::MAX_BATCH, J::BESIDE))
 }
 
 impl Birthdays for PostgresStore {

@@ -11,10 +11,20 @@ use tokio::time::Instant;
 
 use crate::store::StoreError;
 
-/// How long work waits for a connection that is busy before another one takes it. One connection
-/// with large batches costs the server a third less than two with small ones; the others are for
-/// what takes longer than usual.
+/// How long work waits for a connection that is busy before another one takes it all the same.
 const PATIENCE: Duration = Duration::from_millis(2);
+
+/// When a connection that is free takes work although another one is busy. Small batches cost the
+/// server more than large ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Once half as much waits as is under way: then the server and this program work at the same
+    /// time.
+    HalfAsMuch,
+    /// Only when that takes unusually long: a second batch would cost the server another flush of
+    /// its log.
+    WhenSlow,
+}
 
 /// Work waiting for a connection. Whatever has queued while the connection was busy is taken
 /// together, so batches grow with load and a lone request waits for nobody.
@@ -25,8 +35,9 @@ pub struct Queue<J> {
     capacity: usize,
     /// As much as one connection takes at a time.
     batch: usize,
-    /// Connections that run a batch.
-    busy: AtomicUsize,
+    beside: Beside,
+    /// Jobs in the batches that are being run.
+    under_way: AtomicUsize,
     /// Tasks that serve the queue, whether connected or not.
     links: AtomicUsize,
     connected: AtomicUsize,
@@ -46,26 +57,30 @@ pub enum Turn {
     Wait,
 }
 
-/// Counts a connection as busy for as long as it lives.
+/// Counts jobs as under way for as long as it lives.
 #[derive(Debug)]
-pub struct Busy<'a>(&'a AtomicUsize);
+pub struct UnderWay<'a> {
+    all: &'a AtomicUsize,
+    jobs: usize,
+}
 
-impl Drop for Busy<'_> {
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.all.fetch_sub(self.jobs, Ordering::SeqCst);
     }
 }
 
 impl<J> Queue<J> {
     /// An empty queue that takes up to `capacity` waiting jobs, for connections that take up to
     /// `batch` at a time.
-    pub fn new(capacity: usize, batch: usize) -> Self {
+    pub fn new(capacity: usize, batch: usize, beside: Beside) -> Self {
         Self {
             jobs: Mutex::new(VecDeque::new()),
             ready: Notify::new(),
             capacity,
             batch,
-            busy: AtomicUsize::new(0),
+            beside,
+            under_way: AtomicUsize::new(0),
             links: AtomicUsize::new(0),
             connected: AtomicUsize::new(0),
             failing: AtomicUsize::new(0),
@@ -91,8 +106,8 @@ impl<J> Queue<J> {
             jobs.len()
         };
         // A busy connection comes by itself. Another is told of the first job, in case that it does
-        // not, and of more than it can take.
-        if waiting == 1 || waiting >= self.batch || self.busy.load(Ordering::SeqCst) == 0 {
+        // not, and of enough for itself.
+        if waiting == 1 || self.is_enough(waiting) {
             self.ready.notify_one();
         }
         Ok(())
@@ -111,13 +126,20 @@ impl<J> Queue<J> {
         self.ready.notify_one();
     }
 
+    /// Whether a connection that is free should take so many jobs at once.
+    fn is_enough(&self, waiting: usize) -> bool {
+        let under_way = self.under_way.load(Ordering::SeqCst);
+        let beside = self.beside == Beside::HalfAsMuch && waiting * 2 >= under_way;
+        under_way == 0 || waiting >= self.batch || beside
+    }
+
     /// What a connection that is free should do; `asked` tells since when a job waits.
     pub fn turn(&self, asked: impl Fn(&J) -> Instant) -> Turn {
         let jobs = self.lock();
         let Some(oldest) = jobs.front() else {
             return Turn::Wait;
         };
-        if self.busy.load(Ordering::SeqCst) == 0 || jobs.len() >= self.batch {
+        if self.is_enough(jobs.len()) {
             return Turn::Take;
         }
         match PATIENCE.saturating_sub(asked(oldest).elapsed()) {
@@ -126,10 +148,13 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Counts one more connection as busy.
-    pub fn busy(&self) -> Busy<'_> {
-        self.busy.fetch_add(1, Ordering::SeqCst);
-        Busy(&self.busy)
+    /// Counts `jobs` as under way.
+    pub fn under_way(&self, jobs: usize) -> UnderWay<'_> {
+        self.under_way.fetch_add(jobs, Ordering::SeqCst);
+        UnderWay {
+            all: &self.under_way,
+            jobs,
+        }
     }
 
     /// Takes up to `limit` jobs into `batch`.
@@ -207,7 +232,7 @@ mod tests {
 
     #[test]
     fn keeps_order_and_refuses_beyond_capacity() {
-        let queue = Queue::new(3, 9);
+        let queue = Queue::new(3, 9, Beside::WhenSlow);
         for job in 1..=3 {
             queue.push(job).unwrap();
         }
@@ -225,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_push_before_the_wait_is_not_lost() {
-        let queue = Queue::new(3, 9);
+        let queue = Queue::new(3, 9, Beside::WhenSlow);
         queue.push(1).unwrap();
         queue.wait().await;
         let mut batch = Vec::new();
@@ -235,12 +260,12 @@ mod tests {
 
     #[test]
     fn a_busy_connection_is_waited_for_but_not_long() {
-        let queue = Queue::new(9, 3);
+        let queue = Queue::new(9, 3, Beside::WhenSlow);
         let since = |ago| move |_: &i32| Instant::now() - ago;
         assert_eq!(queue.turn(since(PATIENCE)), Turn::Wait);
         queue.push(1).unwrap();
         assert_eq!(queue.turn(since(Duration::ZERO)), Turn::Take);
-        let busy = queue.busy();
+        let busy = queue.under_way(1);
         assert!(
             matches!(queue.turn(since(PATIENCE / 2)), Turn::Leave(rest) if rest <= PATIENCE / 2)
         );
@@ -258,5 +283,21 @@ mod tests {
         assert!(matches!(queue.turn(since(Duration::ZERO)), Turn::Leave(_)));
         drop(busy);
         assert_eq!(queue.turn(since(Duration::ZERO)), Turn::Take);
+    }
+
+    #[test]
+    fn a_second_batch_of_reads_is_at_least_half_as_large() {
+        let queue = Queue::new(99, 50, Beside::HalfAsMuch);
+        let first = queue.under_way(5);
+        let now = |_: &i32| Instant::now();
+        for job in 1..=2 {
+            queue.push(job).unwrap();
+            assert!(matches!(queue.turn(now), Turn::Leave(_)), "{job}");
+        }
+        queue.push(3).unwrap();
+        assert_eq!(queue.turn(now), Turn::Take);
+        drop(first);
+        let _second = queue.under_way(7);
+        assert!(matches!(queue.turn(now), Turn::Leave(_)));
     }
 }

@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
 use super::jobs::{Job, Reply, RunError, Terms};
+use super::queue::Beside;
 use crate::store::StoreError;
 
 /// A statement, or a few that need not be one transaction.
@@ -109,6 +110,7 @@ impl<S: Statement> Work for Asked<S> {
 impl Job for Single {
     const KIND: &'static str = "single";
     const MAX_BATCH: usize = 1;
+    const BESIDE: Beside = Beside::HalfAsMuch;
     const WRITES: bool = true;
     type Output = Vec<AnyOutput>;
 
