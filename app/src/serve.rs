@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::auth::Authenticator;
 use crate::config::ServeConfig;
@@ -21,6 +21,9 @@ use crate::telemetry::{AccessLog, LogSink, Metrics, init_logging};
 
 /// The largest head of a request, in bytes.
 const MAX_HEADER_BYTES: usize = 16 << 10;
+/// Connections that may wait to be accepted. Where it is full, clients try again only after a
+/// second; the system allows less than this where it is set to (`net.core.somaxconn`).
+const BACKLOG: u32 = 65_535;
 /// Requests that may wait for one kind of database connection.
 const QUEUE_CAPACITY: usize = 16_384;
 
@@ -63,8 +66,8 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
     #[cfg(feature = "otlp")]
     let spans = crate::telemetry::Spans::from_environment()?.map(Arc::new);
     let tls = config.tls.clone().map(Tls::start).transpose()?;
-    let listener = listen(config.listen).await?;
-    let admin_listener = listen(config.admin_listen).await?;
+    let listener = listen(config.listen)?;
+    let admin_listener = listen(config.admin_listen)?;
     let metrics = Arc::new(Metrics::default());
     let store = open_store(&config, &metrics).await?;
     let (control, phase) = lifecycle::phases();
@@ -164,10 +167,18 @@ fn raise_file_limit() {
     );
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| ServeError::Listen { address, error })
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // Connections of a process before this one may still be on their way out.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| ServeError::Listen { address, error })
 }
 
 async fn open_store(config: &ServeConfig, metrics: &Metrics) -> Result<Arc<dyn Store>, ServeError> {
