@@ -168,7 +168,7 @@ remove_empty_tables() {
 
 # remove_runtime_folders: what engines make in fixed places, whatever they are told.
 remove_runtime_folders() {
-  [[ -z $(pgrep -x containerd) ]] || return 0
+  ! runs containerd || return 0
   rm -rf /run/containerd/s
   rmdir /run/containerd /run/docker/plugins /run/docker 2>/dev/null || true
 }

@@ -41,7 +41,10 @@ own_dockerd() { processes_with_argument dockerd "--data-root=$ENGINE_DIR/data"; 
 own_containerd() { processes_with_argument containerd "--root=$ENGINE_DIR/containerd"; }
 
 # no_engine_runs: no process of any Docker engine.
-no_engine_runs() { ! pgrep -x dockerd >/dev/null; }
+no_engine_runs() { ! runs dockerd; }
+
+# runs NAME: a process of this name lives. One that has ended may stay in the list for as long as nobody asks for its status.
+runs() { ps -C "$1" -o stat= | grep -v '^Z' >/dev/null; }
 
 # engine_is_ours: whether the engine that answers is the one that was started here.
 engine_is_ours() { [[ -n $(own_dockerd) ]]; }
