@@ -56,6 +56,12 @@ impl Cluster {
         &self.census
     }
 
+    /// What the watches share with those who need a kind that may be missing.
+    #[must_use]
+    pub fn absent(&self) -> &Absent {
+        &self.absent
+    }
+
     fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
     }
@@ -125,7 +131,11 @@ impl Cluster {
                     self.absent.note(kind, Instant::now());
                     Ok(None)
                 }
-                answer => answer.map(|list| Some(list.items)),
+                Ok(list) => {
+                    self.absent.served(kind);
+                    Ok(Some(list.items))
+                }
+                Err(error) => Err(error),
             }
         };
         self.call("list", || kind.to_string(), list).await

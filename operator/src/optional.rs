@@ -1,16 +1,15 @@
 //! Kinds that a cluster may lack: their APIs come with software that is installed on its own.
 //!
 //! A missing API is no error. What needs it is left out and named in a condition, and it is looked
-//! for again every few seconds, so that installing it is all that has to be done.
+//! for again every few seconds while a resource needs it, so that installing it is all that has to be done.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kube::runtime::watcher;
-use tokio::time::Instant;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use crate::child::{ChildId, Kind};
 
@@ -19,6 +18,9 @@ const REMEMBERED: Duration = Duration::from_secs(2);
 
 /// When to look again for an API that is missing; longer than [`REMEMBERED`], so that it is asked for.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
+/// When to look again for an API that no resource asks for.
+const LOOK_FOR_UNUSED: Duration = Duration::from_secs(300);
 
 impl Kind {
     /// The software whose installation brings the API of this kind; `None` for those of every cluster.
@@ -69,22 +71,38 @@ pub fn is_absence_of_watched(error: &watcher::Error) -> bool {
     }
 }
 
-/// Kinds that were missing a moment ago: many resources at once need not all ask.
+/// Kinds that are missing, and when that was seen: many resources at once need not all ask.
 #[derive(Clone, Debug, Default)]
-pub struct Absent(Arc<Mutex<BTreeMap<Kind, Instant>>>);
+pub struct Absent(Arc<watch::Sender<BTreeMap<Kind, Instant>>>);
 
 impl Absent {
     /// Remembers that a kind is missing.
     pub fn note(&self, kind: Kind, now: Instant) {
-        // A thread that panicked can only have left a complete map behind.
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(kind, now);
+        self.0.send_modify(|seen| {
+            seen.insert(kind, now);
+        });
+    }
+
+    /// Remembers that a kind is there.
+    pub fn served(&self, kind: Kind) {
+        self.0.send_if_modified(|seen| seen.remove(&kind).is_some());
+    }
+
+    /// Waits until a kind was found by somebody who needs it, or long enough to look for it anyway.
+    pub async fn until_served(&self, kind: Kind) {
+        let mut seen = self.0.subscribe();
+        // Either way it is looked for next.
+        let _ = timeout(
+            LOOK_FOR_UNUSED,
+            seen.wait_for(|seen| !seen.contains_key(&kind)),
+        )
+        .await;
     }
 
     /// Whether a kind was missing a moment ago.
     #[must_use]
     pub fn lately(&self, kind: Kind, now: Instant) -> bool {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.0.borrow();
         seen.get(&kind)
             .is_some_and(|at| now.saturating_duration_since(*at) < REMEMBERED)
     }
@@ -92,6 +110,8 @@ impl Absent {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[test]
@@ -103,6 +123,18 @@ mod tests {
         assert!(absent.lately(Kind::Cluster, now + REMEMBERED / 2));
         assert!(!absent.lately(Kind::Cluster, now + LOOK_AGAIN));
         assert!(!absent.lately(Kind::Secret, now));
+    }
+
+    #[tokio::test]
+    async fn a_watch_waits_until_a_resource_finds_its_kind() {
+        let absent = Absent::default();
+        absent.note(Kind::Cluster, Instant::now());
+        let mut waits = std::pin::pin!(absent.until_served(Kind::Cluster));
+        assert!(waits.as_mut().now_or_never().is_none());
+        absent.served(Kind::HTTPRoute);
+        assert!(waits.as_mut().now_or_never().is_none());
+        absent.served(Kind::Cluster);
+        waits.await;
     }
 
     #[test]

@@ -113,7 +113,7 @@ async fn operate(options: Options) -> Outcome<()> {
         &client,
         options.namespace.as_deref(),
         &metrics,
-        context.cluster.census(),
+        &context.cluster,
     );
     let mut controller = tokio::spawn(controller::run(context, signals, metrics, health, stopped));
     let hold = async {

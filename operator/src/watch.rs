@@ -12,9 +12,17 @@ use kube::{
     api::{ApiResource, DynamicObject, PartialObjectMeta},
     runtime::watcher::{self, Event},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
-use crate::{census::Census, child::Kind, metrics::Metrics, names, optional, queue::Key};
+use crate::{
+    api::Cluster,
+    census::Census,
+    child::Kind,
+    metrics::Metrics,
+    names,
+    optional::{self, Absent},
+    queue::Key,
+};
 
 /// What a watch tells the controller.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +51,7 @@ pub fn start(
     client: &Client,
     namespace: Option<&str>,
     metrics: &Arc<Metrics>,
-    census: &Census,
+    cluster: &Cluster,
 ) -> mpsc::Receiver<Signal> {
     let (sender, receiver) = mpsc::channel(256);
     let config = watcher::Config::default()
@@ -69,7 +77,7 @@ pub fn start(
     );
     let config = config.labels(&names::managed_selector());
     for kind in Kind::ALL {
-        let source = Source::Child(kind, census.clone());
+        let source = Source::Child(kind, cluster.census().clone(), cluster.absent().clone());
         spawn(kind.resource(), config.clone(), source);
     }
     spawn(ApiResource::erase::<Pod>(&()), config, Source::Pod);
@@ -80,8 +88,8 @@ pub fn start(
 enum Source {
     /// The resource itself, with what was last seen of each: its own status is no news.
     Resource(HashMap<Key, u64>),
-    /// A child of a resource; the census is told whether there are any.
-    Child(Kind, Census),
+    /// A child of a resource; it is told whether there are any, and whether there can be.
+    Child(Kind, Census, Absent),
     /// A pod of a resource.
     Pod,
 }
@@ -110,9 +118,19 @@ impl Source {
         self.changed(object)
     }
 
+    /// The kind, when the error says that the cluster does not serve it.
+    fn absence(&self, error: &watcher::Error) -> Option<(&Absent, Kind)> {
+        match self {
+            Self::Child(kind, _, absent) if optional::is_absence_of_watched(error) => {
+                Some((absent, *kind))
+            }
+            _ => None,
+        }
+    }
+
     /// Tells whether there is nothing of this kind.
     fn count(&self, empty: bool) {
-        if let Self::Child(kind, census) = self {
+        if let Self::Child(kind, census, _) = self {
             if empty {
                 census.nothing(*kind);
             } else {
@@ -171,18 +189,16 @@ async fn run(
                     (Source::Child(..) | Source::Pod, true) => None,
                 }
             }
-            Err(error)
-                if matches!(source, Source::Child(..))
-                    && optional::is_absence_of_watched(&error) =>
-            {
-                tokio::time::sleep(optional::LOOK_AGAIN).await;
-                None
-            }
             Err(error) => {
-                metrics.watch_errors.inc();
-                tracing::warn!(%error, "watch interrupted");
-                tokio::time::sleep(delay).await;
-                delay = (delay * 2).min(LONGEST_DELAY);
+                if let Some((absent, kind)) = source.absence(&error) {
+                    absent.note(kind, Instant::now());
+                    absent.until_served(kind).await;
+                } else {
+                    metrics.watch_errors.inc();
+                    tracing::warn!(%error, "watch interrupted");
+                    tokio::time::sleep(delay).await;
+                    delay = (delay * 2).min(LONGEST_DELAY);
+                }
                 None
             }
         };

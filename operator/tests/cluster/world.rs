@@ -294,7 +294,7 @@ fn start(client: Client, fence: Fence, namespace: Option<&str>, clock: Clock) ->
         },
         clock,
     };
-    let signals = watch::start(&client, namespace, &metrics, context.cluster.census());
+    let signals = watch::start(&client, namespace, &metrics, &context.cluster);
     let health = Arc::new(Health::default());
     let task = tokio::spawn(controller::run(
         context,
