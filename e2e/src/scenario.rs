@@ -14,8 +14,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Resource};
 use serde_json::json;
-use tokio::sync::RwLock;
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 
 use crate::cluster::Cluster;
 use crate::dump;
@@ -45,9 +45,13 @@ struct Shared {
     undo: Mutex<Vec<(String, BoxFuture<'static, Result<()>>)>>,
 }
 
-/// Who has the cluster: many scenarios that stay in their namespaces, or one that takes nodes or the operator away, or
-/// measures.
-static CLUSTER: RwLock<()> = RwLock::const_new(());
+/// How many scenarios run beside one another; most of their time is waiting.
+const BESIDE: u32 = 8;
+/// Who has the cluster: some scenarios that stay in their namespaces, or one that takes nodes or the operator away, or
+/// measures. First come, first served.
+static CLUSTER: Semaphore = Semaphore::const_new(BESIDE as usize);
+/// After it every test has asked for the cluster: `e2e/run` starts them all at once.
+const ALL_HAVE_ASKED: Duration = Duration::from_secs(2);
 
 /// Runs a scenario that stays in its namespace, beside others of its kind: in a fresh namespace, under the restricted
 /// Pod Security standard. Whatever happens, what it deferred is undone and the namespace deleted; when it fails, the
@@ -59,11 +63,12 @@ pub async fn with_namespace(
     name: &'static str,
     body: impl AsyncFnOnce(&Scenario) -> Result<()>,
 ) -> Result<()> {
-    let _shared = CLUSTER.read().await;
+    let _shared = CLUSTER.acquire().await?;
     run(name, body).await
 }
 
-/// As [`with_namespace`], with the cluster to itself: for scenarios that disturb others, or that measure.
+/// As [`with_namespace`], with the cluster to itself: for scenarios that disturb others, or that measure. They come after
+/// those that run side by side: one in the middle would make the others wait for the longest of them.
 ///
 /// # Errors
 /// As [`with_namespace`].
@@ -71,7 +76,8 @@ pub async fn alone(
     name: &'static str,
     body: impl AsyncFnOnce(&Scenario) -> Result<()>,
 ) -> Result<()> {
-    let _exclusive = CLUSTER.write().await;
+    sleep(ALL_HAVE_ASKED).await;
+    let _exclusive = CLUSTER.acquire_many(BESIDE).await?;
     run(name, body).await
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use hello_e2e::{Result, alone, command};
+use hello_e2e::{Result, command, with_namespace};
 
 use crate::repository;
 
 #[tokio::test]
 async fn the_playbooks_deploy_and_change_nothing_the_second_time() -> Result<()> {
-    alone("ansible", async |s| {
+    with_namespace("ansible", async |s| {
         let script = repository().join("ansible/test");
         let said = command::output(
             &script.to_string_lossy(),

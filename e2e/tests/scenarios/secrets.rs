@@ -25,8 +25,7 @@ async fn certificates_and_passwords_are_replaced_without_a_failed_request() -> R
         let before = restarts(&hello).await?;
 
         let load = Load::start(&hello.url().await?, 2, Duration::from_millis(50));
-        certificate(s, &hello).await?;
-        passwords(s, &hello).await?;
+        tokio::try_join!(certificate(s, &hello), passwords(s, &hello))?;
         let report = load.stop().await?;
         s.figure(format!("while secrets changed: {}", report.summary()));
         report.ensure_none_failed()?;
