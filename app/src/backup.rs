@@ -1,5 +1,7 @@
 //! `backup`: pg_dump into a folder, in such a way that a file under its final name is whole.
 
+mod connection;
+
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -8,12 +10,12 @@ use std::process::Stdio;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::postgres::PgSslMode;
 use tokio::process::Command;
 
-use crate::config::{BackupConfig, DumpFormat, Secret};
+use self::connection::Connection;
+use crate::config::{BackupConfig, DumpFormat};
 use crate::lifecycle;
-use crate::store::{DatabaseUrl, InvalidDatabaseUrl};
+use crate::store::InvalidDatabaseUrl;
 
 /// The last words of a plain dump that is whole.
 const PLAIN_END: &[u8] = b"PostgreSQL database dump complete";
@@ -114,17 +116,18 @@ pub async fn run(config: &BackupConfig) -> Result<Report, BackupError> {
         report = work => report,
         _ = stop => Err(BackupError::Interrupted),
     };
-    if outcome.is_err() {
-        remove_leftovers(&config.directory)?;
-    }
-    outcome
+    let removed = remove_leftovers(&config.directory);
+    let report = outcome?;
+    removed?;
+    Ok(report)
 }
 
 async fn take(config: &BackupConfig, time: DateTime<Utc>) -> Result<Report, BackupError> {
-    let url = Connection::new(&config.database.text()?)?;
+    let mut connection = Connection::new(&config.database.text()?)?;
+    connection.provide_authorities(&config.directory)?;
     let mut files = Vec::new();
     for format in &config.formats {
-        files.push(dump(config, &url, *format, time).await?);
+        files.push(dump(config, &connection, *format, time).await?);
     }
     sync(&config.directory)?;
     let mut pruned = Vec::new();
@@ -176,77 +179,6 @@ async fn dump(
     std::fs::rename(&partial, config.directory.join(&name)).map_err(at(&partial))?;
     tracing::info!(name, size_bytes, "dump written and checked");
     Ok(DumpFile { name, size_bytes })
-}
-
-/// How PostgreSQL's own programs reach the database: the password goes by environment, because
-/// everybody on the machine can read a command line.
-struct Connection {
-    url: String,
-    password: Option<Secret>,
-    /// Whether the server must prove who it is.
-    verified: bool,
-}
-
-impl Connection {
-    fn new(text: &Secret) -> Result<Self, BackupError> {
-        let text = text.expose();
-        let DatabaseUrl::Postgres(options) = text.parse()? else {
-            return Err(BackupError::NotPostgres);
-        };
-        let malformed = |error: String| InvalidDatabaseUrl::Malformed(error);
-        let mut url = url::Url::parse(text).map_err(|error| malformed(error.to_string()))?;
-        let password = url
-            .password()
-            .map(|password| percent_encoding::percent_decode_str(password).decode_utf8())
-            .transpose()
-            .map_err(|error| malformed(error.to_string()))?
-            .map(Secret::new);
-        // Only a URL without a host refuses to lose its password, and then it has none.
-        let _ = url.set_password(None);
-        // The driver has a parameter and spellings of its own; PostgreSQL's programs refuse what
-        // they do not know.
-        let kept: Vec<_> = url
-            .query_pairs()
-            .filter(|(key, _)| key != "statement-cache-capacity")
-            .map(|(key, value)| (own_spelling(&key).to_owned(), value.into_owned()))
-            .collect();
-        url.query_pairs_mut().clear().extend_pairs(kept);
-        if url.query() == Some("") {
-            url.set_query(None);
-        }
-        Ok(Self {
-            url: url.into(),
-            password,
-            verified: matches!(options.get_ssl_mode(), PgSslMode::VerifyFull),
-        })
-    }
-
-    /// What the programs are told beside the address. By themselves they would not ask a remote
-    /// server who it is.
-    fn environment(&self) -> Vec<(&'static str, &str)> {
-        let mut variables = Vec::new();
-        if let Some(password) = &self.password {
-            variables.push(("PGPASSWORD", password.expose()));
-        }
-        if self.verified {
-            variables.push(("PGSSLMODE", "verify-full"));
-            if std::env::var_os("PGSSLROOTCERT").is_none() {
-                variables.push(("PGSSLROOTCERT", "system"));
-            }
-        }
-        variables
-    }
-}
-
-/// How PostgreSQL's programs spell a parameter of an address.
-fn own_spelling(key: &str) -> &str {
-    match key {
-        "ssl-mode" => "sslmode",
-        "ssl-root-cert" | "ssl-ca" => "sslrootcert",
-        "ssl-cert" => "sslcert",
-        "ssl-key" => "sslkey",
-        other => other,
-    }
 }
 
 fn program(config: &BackupConfig, name: &str) -> Command {
@@ -412,41 +344,6 @@ mod tests {
         left.sort();
         assert_eq!(left.len(), 5);
         assert!(prune(folder.path(), "dump", 2).unwrap().is_empty());
-    }
-
-    #[test]
-    fn the_password_is_not_on_the_command_line() {
-        let text = "postgres://hello_backup:p%40ss@db:5432/hello?statement-cache-capacity=0&sslmode=disable";
-        let connection = Connection::new(&Secret::new(text)).unwrap();
-        assert_eq!(
-            connection.url,
-            "postgres://hello_backup@db:5432/hello?sslmode=disable"
-        );
-        assert_eq!(connection.password.unwrap().expose(), "p@ss");
-        let bare = Connection::new(&Secret::new("postgres://u@db/hello")).unwrap();
-        assert_eq!(bare.url, "postgres://u@db/hello");
-        assert!(Connection::new(&Secret::new("sqlite://x")).is_err());
-    }
-
-    #[test]
-    fn a_remote_server_has_to_prove_who_it_is() {
-        let connection = |text: &str| Connection::new(&Secret::new(text)).unwrap();
-        let remote = connection("postgres://u:p@db.example.com/hello");
-        assert_eq!(
-            remote.environment(),
-            [
-                ("PGPASSWORD", "p"),
-                ("PGSSLMODE", "verify-full"),
-                ("PGSSLROOTCERT", "system"),
-            ]
-        );
-        assert_eq!(connection("postgres://u@db/hello").environment(), []);
-        let told = connection("postgres://u@db.example.com/hello?ssl-mode=require&ssl-ca=/ca");
-        assert_eq!(
-            told.url,
-            "postgres://u@db.example.com/hello?sslmode=require&sslrootcert=%2Fca"
-        );
-        assert_eq!(told.environment(), []);
     }
 
     #[test]

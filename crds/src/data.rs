@@ -144,6 +144,10 @@ pub struct SecretKeyRef {
     #[serde(default = "default_uri_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
+    /// Key that holds the certificates (PEM) by which the server is trusted; public authorities are without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub ca_key: Option<String>,
 }
 
 fn default_uri_key() -> String {

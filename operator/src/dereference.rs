@@ -161,10 +161,14 @@ pub async fn inputs(
 ) -> Result<Inputs> {
     let instance = &service.identity.name;
     match &service.database {
-        Database::External { secret, key } => {
+        Database::External {
+            secret,
+            key,
+            ca_key,
+        } => {
             let id = ChildId::new(Kind::Secret, secret);
             let object = cluster.get(&id, &service.identity.namespace).await?;
-            let (identity, port) = external_address(object, secret, key)?;
+            let (identity, port) = external_address(object, secret, key, ca_key.as_deref())?;
             Ok(Inputs {
                 credentials: Credentials::placeholder(),
                 certificates: None,
@@ -258,15 +262,20 @@ fn external_address(
     object: Option<DynamicObject>,
     secret: &str,
     key: &str,
+    ca_key: Option<&str>,
 ) -> Result<(String, u16)> {
     const FIELD: &str = "spec.database.external.secretRef";
     let object = object.ok_or_else(|| Error::Missing {
         message: format!("{FIELD}: Secret {secret} does not exist"),
     })?;
     let data = to_secret(&object)?.data.unwrap_or_default();
-    let bytes = data.get(key).ok_or_else(|| Error::Missing {
-        message: format!("{FIELD}: Secret {secret} has no key {key}"),
-    })?;
+    let value = |key: &str| {
+        data.get(key).ok_or_else(|| Error::Missing {
+            message: format!("{FIELD}: Secret {secret} has no key {key}"),
+        })
+    };
+    ca_key.map(value).transpose()?;
+    let bytes = value(key)?;
     let unusable = || Error::Missing {
         message: format!("{FIELD}: key {key} of Secret {secret} is not a postgres:// address"),
     };

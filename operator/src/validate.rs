@@ -136,6 +136,8 @@ pub enum Database {
         secret: String,
         /// Key in the Secret.
         key: String,
+        /// Key of the certificates by which the server is trusted.
+        ca_key: Option<String>,
     },
     /// Servers that CloudNativePG runs.
     CloudNativePg {
@@ -287,6 +289,7 @@ fn database(service: &HelloService) -> Result<Database> {
         (None, Some(external), None) => Ok(Database::External {
             secret: external.secret_ref.name.clone(),
             key: external.secret_ref.key.clone(),
+            ca_key: external.secret_ref.ca_key.clone(),
         }),
         (None, None, Some(engine)) => Ok(Database::CloudNativePg {
             instances: engine.instances,

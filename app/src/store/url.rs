@@ -73,13 +73,13 @@ fn ssl_mode(text: &str, options: &PgConnectOptions) -> PgSslMode {
         .map(|url| url.query_pairs().map(|(key, _)| key.into()).collect())
         .unwrap_or_default();
     let given = |names: &[&str]| query.iter().any(|key: &String| names.contains(&&**key));
+    let authority_given = given(&["sslrootcert", "ssl-root-cert", "ssl-ca"])
+        || std::env::var_os("PGSSLROOTCERT").is_some();
     let mode_given = given(&["sslmode", "ssl-mode"]);
     match options.get_ssl_mode() {
         _ if !mode_given && is_remote(options) => PgSslMode::VerifyFull,
         // The driver does not look at the authorities it is given then.
-        PgSslMode::Require if given(&["sslrootcert", "ssl-root-cert", "ssl-ca"]) => {
-            PgSslMode::VerifyCa
-        }
+        PgSslMode::Require if authority_given => PgSslMode::VerifyCa,
         // The driver would never encrypt.
         PgSslMode::Allow => PgSslMode::Prefer,
         mode => mode,

@@ -191,19 +191,45 @@ fn a_backup_verifies_the_server_as_the_service_does() {
     };
     let (right, wrong) = (parameters(&own, "own"), parameters(&other, "other"));
     assert_outcome(&server.url(REMOTE, &right), None);
-    let backup = |parameters: &str| {
+    let backup = |parameters: &str, trusted: Option<&str>| {
         command(&["backup", "--directory"])
+            .envs(trusted.map(|file| ("PGSSLROOTCERT", file)))
             .arg(folder.path())
             .env("DATABASE_URL", server.url(REMOTE, parameters))
             .env("PG_BIN", tls_server::bin())
+            // As in PostgreSQL's image, which has no certificates.
+            .env("SSL_CERT_FILE", "/nonexistent")
+            .env("SSL_CERT_DIR", "/nonexistent")
             .output()
             .unwrap()
     };
-    let output = backup(&right);
+    let output = backup(&right, None);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
-    let output = backup(&wrong);
+    // Without a word of whom to believe it is the public authorities, of which ours is none.
+    for stranger in [&wrong, ""] {
+        let output = backup(stranger, None);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("certificate verify failed"), "{error}");
+    }
+    // The operator names the file by the variable that PostgreSQL's programs read.
+    let file = write(folder.path(), "trusted", &own.pem());
+    let (url, trusted) = (server.url(REMOTE, ""), Some(file.as_str()));
+    let output = backup("", trusted);
     let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.contains("certificate verify failed"), "{error}");
+    assert!(output.status.success(), "{error}");
+    let migrate = command(&["migrate"])
+        .env("DATABASE_URL", url)
+        .env("PGSSLROOTCERT", &file)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&migrate.stderr);
+    assert!(migrate.status.success(), "{error}");
+    let left = std::fs::read_dir(folder.path()).unwrap();
+    let hidden = left.filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().ends_with(".partial")
+    });
+    assert_eq!(hidden.count(), 0);
 }

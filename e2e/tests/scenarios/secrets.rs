@@ -26,6 +26,8 @@ async fn certificates_and_passwords_are_replaced_without_a_failed_request() -> R
 
         let load = Load::start(&hello.url().await?, 2, Duration::from_millis(50));
         tokio::try_join!(certificate(s, &hello), passwords(s, &hello))?;
+        // The helper's own session verifies the one by the other, as every client of ours does.
+        psql(s, &hello, "SELECT 1").await?;
         let report = load.stop().await?;
         s.figure(format!("while secrets changed: {}", report.summary()));
         report.ensure_none_failed()?;
@@ -55,7 +57,7 @@ async fn only_with_tls(s: &Scenario, hello: &Hello) -> Result<()> {
 /// The server reads a new certificate, and new sessions verify it.
 async fn certificate(s: &Scenario, hello: &Hello) -> Result<()> {
     let secrets: Api<Secret> = s.api();
-    let begun = psql(s, hello, "SELECT clock_timestamp()").await?;
+    let begun = as_owner(s, hello, "SELECT clock_timestamp()").await?;
     let began = Instant::now();
     secrets
         .delete("hello-db-tls", &DeleteParams::default())
@@ -64,7 +66,8 @@ async fn certificate(s: &Scenario, hello: &Hello) -> Result<()> {
         "the server to read its new certificate",
         NEW_FILES,
         async || {
-            let read = psql(s, hello, &format!("SELECT pg_conf_load_time() > '{begun}'")).await?;
+            let asked = format!("SELECT pg_conf_load_time() > '{begun}'");
+            let read = as_owner(s, hello, &asked).await?;
             Ok(if read == "t" {
                 Seen::Done(())
             } else {
@@ -77,8 +80,7 @@ async fn certificate(s: &Scenario, hello: &Hello) -> Result<()> {
         "new certificate in use after {:.1} s",
         began.elapsed().as_secs_f64()
     ));
-    // The helper's own session verifies it, as every client of ours does.
-    psql(s, hello, "SELECT 1").await.map(drop)
+    Ok(())
 }
 
 /// The roles get new passwords.
@@ -112,8 +114,14 @@ async fn passwords(s: &Scenario, hello: &Hello) -> Result<()> {
 
 /// What the server knows of the app's password.
 async fn role(s: &Scenario, hello: &Hello) -> Result<String> {
-    let ask = "psql -qXAt -U hello_owner -d hello -c \"SELECT md5(rolpassword) FROM pg_authid WHERE rolname = 'hello_app'\"";
-    in_database(s, hello, ask).await
+    let ask = "SELECT md5(rolpassword) FROM pg_authid WHERE rolname = 'hello_app'";
+    as_owner(s, hello, ask).await
+}
+
+/// SQL through the server's own socket, which asks for no password.
+async fn as_owner(s: &Scenario, hello: &Hello, sql: &str) -> Result<String> {
+    let script = format!("psql -qXAt -U hello_owner -d hello -c \"{sql}\"");
+    Ok(in_database(s, hello, &script).await?.trim().to_owned())
 }
 
 async fn in_database(s: &Scenario, hello: &Hello, script: &str) -> Result<String> {

@@ -69,10 +69,10 @@ pub fn deployment(service: &Validated, inputs: &Inputs) -> Deployment {
 
 fn template(service: &Validated, inputs: &Inputs) -> PodTemplateSpec {
     let instance = &service.identity.name;
-    let (volume, mount, address) = pod::database_address(service, Component::App);
+    let (volume, mount, variables) = pod::database_address(service, Component::App);
     let settings = settings::of(service);
     let container = Container {
-        env: Some([vec![address], settings.env].concat()),
+        env: Some([variables, settings.env].concat()),
         ports: Some(vec![port("http", HTTP_PORT), port("admin", ADMIN_PORT)]),
         resources: Some(pod::resources(&service.resources)),
         volume_mounts: Some([vec![mount], settings.mounts].concat()),

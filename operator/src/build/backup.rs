@@ -66,7 +66,7 @@ pub fn cron_job(service: &Validated, backup: &Backup) -> CronJob {
 
 fn template(service: &Validated, backup: &Backup) -> PodTemplateSpec {
     let instance = &service.identity.name;
-    let (address_volume, address_mount, address) =
+    let (address_volume, address_mount, variables) =
         pod::database_address(service, Component::Backup);
     let mut arguments = vec!["backup".to_owned(), "--directory".into(), "/backups".into()];
     for format in &backup.formats {
@@ -84,7 +84,7 @@ fn template(service: &Validated, backup: &Backup) -> PodTemplateSpec {
     let dump = Container {
         command: Some(vec!["/tools/hello-app".into()]),
         args: Some(arguments),
-        env: Some(vec![address]),
+        env: Some(variables),
         resources: Some(pod::small_resources()),
         volume_mounts: Some(vec![
             pod::mount("tools", "/tools", true),

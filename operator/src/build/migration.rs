@@ -28,8 +28,7 @@ pub fn job(service: &Validated, inputs: &Inputs, database: &str) -> Job {
         String::new()
     };
     let hash = child::hash(&format!("{}\n{database}\n{roles}", service.image.as_str()));
-    let (volume, mount, address) = pod::database_address(service, Component::Migration);
-    let mut env = vec![address];
+    let (volume, mount, mut env) = pod::database_address(service, Component::Migration);
     if has_roles {
         env.push(pod::env(
             "HELLO_APP_ROLE_PASSWORD_FILE",

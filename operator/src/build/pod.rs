@@ -26,6 +26,8 @@ pub const APP_USER: i64 = 65532;
 pub const POSTGRES_USER: i64 = 999;
 /// Where the database's address is mounted.
 pub const DATABASE_DIRECTORY: &str = "/etc/hello/database";
+/// There, the certificates by which an external server is trusted.
+const EXTERNAL_AUTHORITY: &str = "ca.crt";
 /// Files from Secrets can be read by the pod's group and by nobody else.
 const SECRET_MODE: i32 = 0o440;
 
@@ -202,8 +204,11 @@ fn paths(items: &[(&str, &str)]) -> Vec<KeyToPath> {
         .collect()
 }
 
-/// Address of the database for one role: the volume, its mount and the variable that names the file.
-pub fn database_address(service: &Validated, role: Component) -> (Volume, VolumeMount, EnvVar) {
+/// Address of the database for one role: the volume, its mount and the variables that name its files.
+pub fn database_address(
+    service: &Validated,
+    role: Component,
+) -> (Volume, VolumeMount, Vec<EnvVar>) {
     let instance = &service.identity.name;
     let owner: &[(&str, &str)] = &[
         (key::OWNER_URI, "uri"),
@@ -220,9 +225,22 @@ pub fn database_address(service: &Validated, role: Component) -> (Volume, Volume
         ],
     };
     let credentials = names::credentials(instance);
+    let mut variables = vec![env("DATABASE_URL_FILE", database_file("uri"))];
     let volume = match (&service.database, role) {
-        (Database::External { secret, key }, _) => {
-            secret_volume("database", secret, &[(key, "uri")])
+        (
+            Database::External {
+                secret,
+                key,
+                ca_key,
+            },
+            _,
+        ) => {
+            let mut items = vec![(key.as_str(), "uri")];
+            if let Some(ca_key) = ca_key {
+                items.push((ca_key, EXTERNAL_AUTHORITY));
+                variables.push(env("PGSSLROOTCERT", database_file(EXTERNAL_AUTHORITY)));
+            }
+            secret_volume("database", secret, &items)
         }
         (Database::Managed { .. }, _) => secrets_volume(
             "database",
@@ -242,7 +260,7 @@ pub fn database_address(service: &Validated, role: Component) -> (Volume, Volume
     (
         volume,
         mount("database", DATABASE_DIRECTORY, true),
-        env("DATABASE_URL_FILE", database_file("uri")),
+        variables,
     )
 }
 

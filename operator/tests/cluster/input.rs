@@ -235,6 +235,10 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
             "spec.database.external.secretRef",
         ),
         (
+            json!({"database": {"external": {"secretRef": {"name": "cloud", "caKey": "a/b"}}}}),
+            "spec.database.external.secretRef.caKey",
+        ),
+        (
             managed("storage", json!({"size": "big"})),
             "spec.database.managed.storage.size",
         ),

@@ -89,14 +89,14 @@ async fn a_failed_migration_shows_the_end_of_its_log() {
 async fn an_external_database_waits_for_its_secret() {
     let world = World::new("external").await;
     let operator = world.operator();
-    let spec = json!({"database": {"external": {"secretRef": {"name": "cloud"}}}, "backup": {"schedule": "@daily"}});
+    let spec = json!({"database": {"external": {"secretRef": {"name": "cloud", "caKey": "ca.pem"}}}, "backup": {"schedule": "@daily"}});
     world.apply("demo", spec).await;
     let message = reported(&world, "Ready", "ReferenceMissing").await;
     assert!(
         message.contains("spec.database.external.secretRef") && message.contains("cloud"),
         "{message}"
     );
-    let secret = |uri: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cloud"}, "stringData": {"uri": uri}});
+    let secret = |uri: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cloud"}, "stringData": {"uri": uri, "ca.pem": "certificates"}});
     let api = world.api(Kind::Secret);
     let put = |body: Value| {
         let api = api.clone();
@@ -107,6 +107,14 @@ async fn an_external_database_waits_for_its_secret() {
                 .unwrap();
         }
     };
+    let mut half = secret("postgres://owner:pw@db.example.com/hello");
+    half["stringData"].as_object_mut().unwrap().remove("ca.pem");
+    put(half).await;
+    eventually("the missing authority is named", || async {
+        let message = reported(&world, "Ready", "ReferenceMissing").await;
+        message.contains("has no key ca.pem").then_some(())
+    })
+    .await;
     put(secret("mysql://x")).await;
     eventually("the wrong address is named", || async {
         let message = reported(&world, "Ready", "ReferenceMissing").await;
