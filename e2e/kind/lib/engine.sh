@@ -44,7 +44,7 @@ own_containerd() { processes_with_argument containerd "--root=$ENGINE_DIR/contai
 no_engine_runs() { ! runs dockerd; }
 
 # runs NAME: a process of this name lives. One that has ended may stay in the list for as long as nobody asks for its status.
-runs() { ps -C "$1" -o stat= | grep -v '^Z' >/dev/null; }
+runs() { ps -C "$1" -o stat= | awk '!/^Z/ { lives = 1 } END { exit !lives }'; }
 
 # engine_is_ours: whether the engine that answers is the one that was started here.
 engine_is_ours() { [[ -n $(own_dockerd) ]]; }
