@@ -248,6 +248,26 @@ impl Hello {
         Ok(pods.items)
     }
 
+    /// Every container of the app and the database, with how often it was started again.
+    ///
+    /// # Errors
+    /// When the pods cannot be listed.
+    pub async fn starts(&self) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for component in ["app", "database"] {
+            for pod in self.pods(component).await? {
+                let pod_id = pod.metadata.uid.unwrap_or_default();
+                let containers = pod.status.and_then(|status| status.container_statuses);
+                for container in containers.unwrap_or_default() {
+                    let (name, count) = (container.name, container.restart_count);
+                    all.push(format!("{pod_id} {name} {count}"));
+                }
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+
     /// The migration Jobs, oldest first.
     ///
     /// # Errors

@@ -7,13 +7,16 @@ use hello_e2e::cluster::{OPERATOR, OPERATOR_NAMESPACE};
 use hello_e2e::hello::READY_LIMIT;
 use hello_e2e::scenario::{LABEL, not_applicable};
 use hello_e2e::wait::poll;
-use hello_e2e::{Cluster, Context, Hello, Result, Scenario, Seen, alone, ensure};
+use hello_e2e::{Cluster, Context, Hello, Result, Scenario, Seen, alone, command, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde_json::json;
+use tokio::time::sleep;
 
 const NAME: &str = "rest";
+/// Time for the new operator to have looked at everything: it does so as soon as it leads.
+const AFTER_UPGRADE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn the_operator_writes_nothing_at_rest() -> Result<()> {
@@ -32,32 +35,82 @@ async fn the_operator_writes_nothing_at_rest() -> Result<()> {
         others_gone(s).await?;
         hello.ready(READY_LIMIT).await?;
 
-        let node = s.cluster.control_plane().await?;
-        let from = size(s, &node).await?;
-        s.note(&format!("watching for {seconds} s"));
-        // The one true sleep: that nothing happens can only be seen by waiting.
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let before = hello.starts().await?;
+        nothing_written(s, &format!("in {seconds} s at rest"), async || {
+            s.note(&format!("watching for {seconds} s"));
+            // That nothing happens can only be seen by waiting.
+            sleep(Duration::from_secs(seconds)).await;
+            Ok(())
+        })
+        .await?;
+        nothing_written(s, "through an upgrade to the same code", async || {
+            upgrade(s).await?;
+            sleep(AFTER_UPGRADE).await;
+            Ok(())
+        })
+        .await?;
+        let after = hello.starts().await?;
         ensure!(
-            size(s, &node).await? >= from,
-            "the audit log was rotated meanwhile"
+            before == after,
+            "containers and their starts were {before:?} and are {after:?}"
         );
-        let user = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR}");
-        let script = format!("tail -c +{} {LOG} | grep -F {user} || true", from + 1);
-        let log = s.cluster.in_node(&node, &["sh", "-c", &script]).await?;
-        ensure!(
-            !log.is_empty(),
-            "the operator does not show in the audit log at all, not even by reads"
-        );
-        let writes = audit::writes(&log, &user)?;
-        s.figure(format!(
-            "{} writes by the operator in {seconds} s at rest ({} renewals of its lease)",
-            writes.total(),
-            writes.leases
-        ));
-        ensure!(writes.total() == 0, "writes at rest: {:#?}", writes.objects);
         Ok(())
     })
     .await
+}
+
+/// Counts what the operator writes meanwhile, by the API server's audit log.
+async fn nothing_written(
+    s: &Scenario,
+    when: &str,
+    meanwhile: impl AsyncFnOnce() -> Result<()>,
+) -> Result<()> {
+    let node = s.cluster.control_plane().await?;
+    let from = size(s, &node).await?;
+    meanwhile().await?;
+    ensure!(
+        size(s, &node).await? >= from,
+        "the audit log was rotated meanwhile"
+    );
+    let user = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR}");
+    let script = format!("tail -c +{} {LOG} | grep -F {user} || true", from + 1);
+    let log = s.cluster.in_node(&node, &["sh", "-c", &script]).await?;
+    ensure!(
+        !log.is_empty(),
+        "the operator does not show in the audit log at all, not even by reads"
+    );
+    let writes = audit::writes(&log, &user)?;
+    s.figure(format!(
+        "{} writes by the operator {when} ({} of its lease)",
+        writes.total(),
+        writes.leases
+    ));
+    ensure!(writes.total() == 0, "writes {when}: {:#?}", writes.objects);
+    Ok(())
+}
+
+/// Another image of the same program takes the operator's place.
+async fn upgrade(s: &Scenario) -> Result<()> {
+    let next = std::env::var("HELLO_NEXT_OPERATOR_IMAGE")
+        .context("HELLO_NEXT_OPERATOR_IMAGE is not set; run the scenarios by e2e/run")?;
+    let path = "--output=jsonpath={.spec.template.spec.containers[0].image}";
+    let old = operator(&["get", "deployment", OPERATOR, path]).await?;
+    s.defer("put the operator's image back", async move {
+        roll_out(&old).await
+    });
+    roll_out(&next).await
+}
+
+async fn roll_out(image: &str) -> Result<()> {
+    let deployment = format!("deployment/{OPERATOR}");
+    let image = format!("operator={image}");
+    operator(&["set", "image", &deployment, &image]).await?;
+    operator(&["rollout", "status", &deployment, "--timeout=25s"]).await?;
+    Ok(())
+}
+
+async fn operator(arguments: &[&str]) -> Result<String> {
+    command::kubectl(&[&["--namespace", OPERATOR_NAMESPACE][..], arguments].concat()).await
 }
 
 /// Waits until the namespaces of earlier scenarios are gone: their deletion is work for the operator.

@@ -22,7 +22,7 @@ async fn certificates_and_passwords_are_replaced_without_a_failed_request() -> R
         let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
         hello.serving().await?;
         only_with_tls(s, &hello).await?;
-        let before = restarts(&hello).await?;
+        let before = hello.starts().await?;
 
         let load = Load::start(&hello.url().await?, 2, Duration::from_millis(50));
         tokio::try_join!(certificate(s, &hello), passwords(s, &hello))?;
@@ -31,7 +31,7 @@ async fn certificates_and_passwords_are_replaced_without_a_failed_request() -> R
         let report = load.stop().await?;
         s.figure(format!("while secrets changed: {}", report.summary()));
         report.ensure_none_failed()?;
-        let after = restarts(&hello).await?;
+        let after = hello.starts().await?;
         ensure!(
             before == after,
             "containers and their starts were {before:?} and are {after:?}"
@@ -139,21 +139,4 @@ async fn in_database(s: &Scenario, hello: &Hello, script: &str) -> Result<String
     hello_e2e::command::kubectl(&args)
         .await
         .context("a command in the database's pod")
-}
-
-/// Every container of the app and the database, with how often it was started again.
-async fn restarts(hello: &Hello) -> Result<Vec<String>> {
-    let mut all = Vec::new();
-    for component in ["app", "database"] {
-        for pod in hello.pods(component).await? {
-            let name = pod.metadata.uid.unwrap_or_default();
-            let containers = pod.status.and_then(|status| status.container_statuses);
-            let started = |c: k8s_openapi::api::core::v1::ContainerStatus| {
-                format!("{name} {} {}", c.name, c.restart_count)
-            };
-            all.extend(containers.unwrap_or_default().into_iter().map(started));
-        }
-    }
-    all.sort();
-    Ok(all)
 }
