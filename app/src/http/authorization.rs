@@ -21,7 +21,10 @@ pub async fn check(api: &Api, head: &RequestHead, route: &Route<'_>) -> Result<(
     else {
         return Ok(());
     };
-    let writer = authenticator.writer(&head.headers).await.map_err(refused)?;
+    // In a box: it is large, and most requests need none.
+    let writer = Box::pin(authenticator.writer(&head.headers))
+        .await
+        .map_err(refused)?;
     let Ok(username) = Username::from_path_segment(segment, api.usernames) else {
         // Nobody's, so nothing is written: the handler says what is wrong with it.
         return Ok(());

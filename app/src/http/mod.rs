@@ -285,3 +285,19 @@ impl Drop for InFlight<'_> {
         self.0.in_flight.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request's future is moved on its way into the connection's task, whatever of it is used.
+    #[test]
+    fn a_request_takes_little_room() {
+        type Body = futures::stream::Empty<Result<Bytes, warp::Error>>;
+        fn size<A>(_: impl Fn(&'static Api, &'static RequestHead, Body) -> A) -> usize {
+            size_of::<A>()
+        }
+        let size = size(|api, head, body| api.handle(head, body));
+        assert!(size <= 640, "{size} bytes");
+    }
+}
