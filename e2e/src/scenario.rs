@@ -45,8 +45,9 @@ struct Shared {
     undo: Mutex<Vec<(String, BoxFuture<'static, Result<()>>)>>,
 }
 
-/// How many scenarios run beside one another; most of their time is waiting.
-const BESIDE: u32 = 8;
+/// How many scenarios run beside one another: most of their time is waiting, but each begins with a new database, and
+/// more of them would make one another's writes late.
+const BESIDE: u32 = 4;
 /// Who has the cluster: some scenarios that stay in their namespaces, or one that takes nodes or the operator away, or
 /// measures. First come, first served.
 static CLUSTER: Semaphore = Semaphore::const_new(BESIDE as usize);

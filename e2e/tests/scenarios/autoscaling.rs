@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use hello_e2e::hello::{READY_LIMIT, describe_pods, ready_pods};
 use hello_e2e::load::Load;
 use hello_e2e::wait::{poll, watch};
-use hello_e2e::{Hello, Result, Seen, with_namespace};
+use hello_e2e::{Hello, Result, Seen, alone};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use serde_json::json;
 
 #[tokio::test]
 async fn the_service_scales_out_under_load_and_in_again() -> Result<()> {
-    with_namespace("autoscaling", async |s| {
+    alone("autoscaling", async |s| {
         let spec = json!({
             "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 50},
             "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}},

@@ -5,6 +5,7 @@ mod ansible;
 mod apply;
 mod autoscaling;
 mod backup;
+mod certificates;
 mod cloudnative_pg;
 mod deletion;
 mod documentation;
@@ -18,7 +19,6 @@ mod read_only_volume;
 mod refusal;
 mod rest;
 mod rollout;
-mod secrets;
 mod small_volume;
 
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use hello_e2e::hello::{READY_LIMIT, conditions};
 use hello_e2e::load::Load;
 use hello_e2e::psql::psql;
 use hello_e2e::wait::poll;
-use hello_e2e::{Context, Hello, Result, Scenario, Seen, ensure, with_namespace};
+use hello_e2e::{Context, Hello, Result, Scenario, Seen, alone, ensure};
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use serde_json::json;
@@ -25,7 +25,7 @@ const REPAIR: &str = "update _sqlx_migrations m set checksum = k.checksum from e
 
 #[tokio::test]
 async fn a_failing_migration_leaves_the_old_version_serving() -> Result<()> {
-    with_namespace("failing_migration", async |s| {
+    alone("failing_migration", async |s| {
         let next = next_image()?;
         let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
         hello.serving().await?;

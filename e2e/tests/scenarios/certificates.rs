@@ -18,7 +18,7 @@ const NEW_PASSWORDS: Duration = Duration::from_secs(300);
 
 #[tokio::test]
 async fn certificates_and_passwords_are_replaced_without_a_failed_request() -> Result<()> {
-    with_namespace("secrets", async |s| {
+    with_namespace("certificates", async |s| {
         let hello = Hello::apply(s, "hello", json!({"replicas": 2})).await?;
         hello.serving().await?;
         only_with_tls(s, &hello).await?;
