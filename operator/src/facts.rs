@@ -44,9 +44,7 @@ pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> F
             continue;
         };
         if id.kind == Kind::Job && presence != Presence::Foreign {
-            facts
-                .jobs
-                .insert(id.clone(), job_phase(live, &observed.pods));
+            facts.jobs.insert(id.clone(), job_phase(&live.data));
         }
         if id.kind == Kind::Deployment && desired.is_some() {
             facts.live_replicas = live.data["spec"]["replicas"]
@@ -157,39 +155,25 @@ fn settled(live: &DynamicObject, desired: &Desired) -> bool {
         })
 }
 
-/// Phase of a Job: by its status, and by its pod, whose success the Job's controller tells only a second later.
-fn job_phase(job: &DynamicObject, pods: &[Pod]) -> JobPhase {
-    let status = &job.data["status"];
+/// Phase of a Job from its status.
+#[must_use]
+pub fn job_phase(job: &Value) -> JobPhase {
     let has = |wanted: &str| {
-        status["conditions"].as_array().is_some_and(|conditions| {
-            conditions
-                .iter()
-                .any(|c| c["type"] == wanted && c["status"] == "True")
-        })
+        job["status"]["conditions"]
+            .as_array()
+            .is_some_and(|conditions| {
+                conditions
+                    .iter()
+                    .any(|c| c["type"] == wanted && c["status"] == "True")
+            })
     };
     if has("Failed") {
         JobPhase::Failed
-    } else if has("Complete")
-        || status["succeeded"].as_i64().unwrap_or_default() > 0
-        || pods.iter().any(|pod| has_succeeded(pod, job))
-    {
+    } else if has("Complete") || job["status"]["succeeded"].as_i64().unwrap_or_default() > 0 {
         JobPhase::Succeeded
     } else {
         JobPhase::Active
     }
-}
-
-/// Whether a pod is this Job's and has done its work.
-fn has_succeeded(pod: &Pod, job: &DynamicObject) -> bool {
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    let owner = pod
-        .owner_references()
-        .iter()
-        .find(|owner| owner.controller == Some(true));
-    phase == Some("Succeeded") && owner.map(|owner| &owner.uid) == job.metadata.uid.as_ref()
 }
 
 /// Whether the only pod of a StatefulSet runs the current template and its server is ready. A status
@@ -260,34 +244,6 @@ mod tests {
             "status": {"containerStatuses": [container("postgres", server), container("watch", false)]},
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn a_migration_has_succeeded_when_its_pod_has() {
-        let job: DynamicObject = serde_json::from_value(
-            json!({"metadata": {"name": "demo-migrate", "uid": "7"}, "status": {"active": 1}}),
-        )
-        .unwrap();
-        let pod = |phase: &str, owner: &str| -> Pod {
-            let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "demo-migrate", "uid": owner, "controller": true});
-            serde_json::from_value(
-                json!({"metadata": {"ownerReferences": [owner]}, "status": {"phase": phase}}),
-            )
-            .unwrap()
-        };
-        assert_eq!(job_phase(&job, &[]), JobPhase::Active);
-        assert_eq!(
-            job_phase(&job, &[pod("Running", "7"), pod("Failed", "7")]),
-            JobPhase::Active
-        );
-        assert_eq!(
-            job_phase(&job, &[pod("Succeeded", "an earlier one's")]),
-            JobPhase::Active
-        );
-        assert_eq!(
-            job_phase(&job, &[pod("Succeeded", "7")]),
-            JobPhase::Succeeded
-        );
     }
 
     #[test]
