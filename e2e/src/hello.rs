@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use hello_crds::HelloService;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -266,6 +266,19 @@ impl Hello {
         }
         all.sort();
         Ok(all)
+    }
+
+    /// No container came, went or was started again since [`Hello::starts`] told `before`.
+    ///
+    /// # Errors
+    /// When one did.
+    pub async fn ensure_not_started_again(&self, before: &[String]) -> Result<()> {
+        let after = self.starts().await?;
+        ensure!(
+            before == after,
+            "containers and their starts were {before:?} and are {after:?}"
+        );
+        Ok(())
     }
 
     /// The migration Jobs, oldest first.

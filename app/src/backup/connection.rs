@@ -21,7 +21,7 @@ pub struct Connection {
     password: Option<Secret>,
     /// Whether the server must prove who it is.
     verified: bool,
-    /// Public authorities that vouch for it, where the system has none.
+    /// Who vouches for it: a file or `system`, unless the environment or nobody has to say so.
     authorities: Option<String>,
 }
 
@@ -56,21 +56,25 @@ impl Connection {
         if url.query() == Some("") {
             url.set_query(None);
         }
+        let verified = matches!(options.get_ssl_mode(), PgSslMode::VerifyFull);
+        let authorities =
+            (verified && std::env::var_os("PGSSLROOTCERT").is_none()).then(|| "system".to_owned());
         Ok(Self {
             url: url.into(),
             password,
-            verified: matches!(options.get_ssl_mode(), PgSslMode::VerifyFull),
-            authorities: None,
+            verified,
+            authorities,
         })
     }
 
-    /// Writes the authorities that this program carries into `directory`, when the server must prove
-    /// who it is and the system knows nobody: PostgreSQL's image has no certificates.
+    /// Writes the authorities that this program carries into `directory`, when they are the
+    /// system's to name and it has none: PostgreSQL's image has no certificates.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn provide_authorities(&mut self, directory: &Path) -> Result<(), BackupError> {
-        if !self.verified || !rustls_native_certs::load_native_certs().certs.is_empty() {
+        if self.authorities.is_none() || !rustls_native_certs::load_native_certs().certs.is_empty()
+        {
             return Ok(());
         }
         let path = directory.join(AUTHORITIES);
@@ -88,10 +92,9 @@ impl Connection {
         }
         if self.verified {
             variables.push(("PGSSLMODE", "verify-full"));
-            if std::env::var_os("PGSSLROOTCERT").is_none() {
-                let authorities = self.authorities.as_deref().unwrap_or("system");
-                variables.push(("PGSSLROOTCERT", authorities));
-            }
+        }
+        if let Some(authorities) = &self.authorities {
+            variables.push(("PGSSLROOTCERT", authorities));
         }
         variables
     }

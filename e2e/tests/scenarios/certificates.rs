@@ -31,12 +31,7 @@ async fn certificates_and_passwords_are_replaced_without_a_failed_request() -> R
         let report = load.stop().await?;
         s.figure(format!("while secrets changed: {}", report.summary()));
         report.ensure_none_failed()?;
-        let after = hello.starts().await?;
-        ensure!(
-            before == after,
-            "containers and their starts were {before:?} and are {after:?}"
-        );
-        Ok(())
+        hello.ensure_not_started_again(&before).await
     })
     .await
 }

@@ -49,12 +49,7 @@ async fn the_operator_writes_nothing_at_rest() -> Result<()> {
             Ok(())
         })
         .await?;
-        let after = hello.starts().await?;
-        ensure!(
-            before == after,
-            "containers and their starts were {before:?} and are {after:?}"
-        );
-        Ok(())
+        hello.ensure_not_started_again(&before).await
     })
     .await
 }
