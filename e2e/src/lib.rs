@@ -19,10 +19,11 @@ pub mod psql;
 pub mod report;
 pub mod scenario;
 pub mod timeline;
+pub mod visitor;
 pub mod wait;
 
 pub use anyhow::{Context, Result, bail, ensure};
 pub use cluster::Cluster;
 pub use hello::Hello;
-pub use scenario::{Scenario, alone, with_namespace};
+pub use scenario::{Scenario, alone, last, with_namespace};
 pub use wait::Seen;

@@ -82,6 +82,18 @@ pub async fn alone(
     run(name, body).await
 }
 
+/// As [`alone`], after all the others: for what looks back at the whole run.
+///
+/// # Errors
+/// As [`with_namespace`].
+pub async fn last(
+    name: &'static str,
+    body: impl AsyncFnOnce(&Scenario) -> Result<()>,
+) -> Result<()> {
+    sleep(ALL_HAVE_ASKED).await;
+    alone(name, body).await
+}
+
 async fn run(name: &'static str, body: impl AsyncFnOnce(&Scenario) -> Result<()>) -> Result<()> {
     let scenario = Scenario::start(name).await?;
     scenario.note("start");

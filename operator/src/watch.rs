@@ -42,8 +42,8 @@ const SHORTEST_DELAY: Duration = Duration::from_millis(200);
 /// Below the idle time of common load balancers, which cut silent connections after four minutes.
 const WATCH_SECONDS: u32 = 200;
 
-/// Objects per page of a list: bounds the memory that a list needs.
-const PAGE: u32 = 250;
+/// Objects per page of a list: all kinds are listed at once when the operator starts, which is when it needs most memory.
+const PAGE: u32 = 50;
 
 /// Starts every watch; they end when the receiver is dropped.
 #[must_use]

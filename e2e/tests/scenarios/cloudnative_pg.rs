@@ -19,7 +19,7 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, List
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::{expect_greeting, repository};
+use crate::{engine, expect_greeting};
 
 const NAME: &str = "cloudnative_pg";
 /// A condition about something missing: it is looked for every few seconds.
@@ -102,20 +102,15 @@ async fn asked_for_too_early(s: &Scenario) -> Result<Hello> {
 }
 
 async fn install(s: &Scenario) -> Result<()> {
-    s.defer("remove CloudNativePG", async { engine("remove").await });
+    s.defer("remove CloudNativePG", async {
+        engine(NAME, "remove").await
+    });
     let began = Instant::now();
-    engine("install").await?;
+    engine(NAME, "install").await?;
     s.note(&format!(
         "CloudNativePG installed in {:.1} s",
         began.elapsed().as_secs_f64()
     ));
-    Ok(())
-}
-
-async fn engine(what: &str) -> Result<()> {
-    let script = repository().join("e2e/cloudnative-pg/engine");
-    let script = script.to_str().context("the checkout's path is no text")?;
-    command::output(script, &[what], "", Duration::from_secs(120)).await?;
     Ok(())
 }
 

@@ -7,25 +7,31 @@ mod autoscaling;
 mod backup;
 mod certificates;
 mod cloudnative_pg;
+mod database_changes;
 mod deletion;
 mod documentation;
 mod drain;
+mod external;
 mod faults;
 mod full_volume;
 mod kill;
 mod migration;
+mod network_policy;
 mod operator_cut;
+mod optional_apis;
 mod read_only_volume;
 mod refusal;
 mod rest;
+mod rights;
 mod rollout;
 mod small_volume;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hello_e2e::greeting::{text, utc_today};
 use hello_e2e::http::Http;
-use hello_e2e::{Context, Result, ensure};
+use hello_e2e::{Context, Result, command, ensure};
 use jiff::civil::Date;
 
 /// The top of the checkout.
@@ -37,6 +43,14 @@ fn repository() -> PathBuf {
 fn next_image() -> Result<String> {
     std::env::var("HELLO_NEXT_IMAGE")
         .context("HELLO_NEXT_IMAGE is not set; run the scenarios by e2e/run")
+}
+
+/// Calls the script of what only the scenario `name` needs: `install` or `remove`. `e2e/run` has prepared it.
+async fn engine(name: &str, what: &str) -> Result<()> {
+    let script = repository().join(format!("e2e/{}/engine", name.replace('_', "-")));
+    let script = script.to_str().context("the checkout's path is no text")?;
+    command::output(script, &[what], "", Duration::from_secs(150)).await?;
+    Ok(())
 }
 
 /// The greeting of `user` is exactly the text for this date of birth.
