@@ -65,7 +65,7 @@ pub async fn with_namespace(
     body: impl AsyncFnOnce(&Scenario) -> Result<()>,
 ) -> Result<()> {
     let _shared = CLUSTER.acquire().await?;
-    run(name, body).await
+    run(name, Duration::ZERO, body).await
 }
 
 /// As [`with_namespace`], with the cluster to itself: for scenarios that disturb others, or that measure. They come after
@@ -77,9 +77,21 @@ pub async fn alone(
     name: &'static str,
     body: impl AsyncFnOnce(&Scenario) -> Result<()>,
 ) -> Result<()> {
+    alone_longer(name, Duration::ZERO, body).await
+}
+
+/// As [`alone`], for a scenario that may take `more` than others.
+///
+/// # Errors
+/// As [`with_namespace`].
+pub async fn alone_longer(
+    name: &'static str,
+    more: Duration,
+    body: impl AsyncFnOnce(&Scenario) -> Result<()>,
+) -> Result<()> {
     sleep(ALL_HAVE_ASKED).await;
     let _exclusive = CLUSTER.acquire_many(BESIDE).await?;
-    run(name, body).await
+    run(name, more, body).await
 }
 
 /// As [`alone`], after all the others: for what looks back at the whole run.
@@ -94,14 +106,18 @@ pub async fn last(
     alone(name, body).await
 }
 
-async fn run(name: &'static str, body: impl AsyncFnOnce(&Scenario) -> Result<()>) -> Result<()> {
+async fn run(
+    name: &'static str,
+    more: Duration,
+    body: impl AsyncFnOnce(&Scenario) -> Result<()>,
+) -> Result<()> {
     let scenario = Scenario::start(name).await?;
     scenario.note("start");
     let limit = if scenario.cluster.is_existing() {
         EXISTING_LIMIT
     } else {
         SCENARIO_LIMIT
-    };
+    } + more;
     let result = match AssertUnwindSafe(timeout(limit, body(&scenario)))
         .catch_unwind()
         .await

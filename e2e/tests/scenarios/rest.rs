@@ -5,9 +5,9 @@ use std::time::Duration;
 use hello_e2e::audit::{self, LOG};
 use hello_e2e::cluster::{OPERATOR, OPERATOR_NAMESPACE};
 use hello_e2e::hello::READY_LIMIT;
-use hello_e2e::scenario::{LABEL, not_applicable};
+use hello_e2e::scenario::{LABEL, alone_longer, not_applicable};
 use hello_e2e::wait::poll;
-use hello_e2e::{Cluster, Context, Hello, Result, Scenario, Seen, alone, command, ensure};
+use hello_e2e::{Cluster, Context, Hello, Result, Scenario, Seen, command, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -23,9 +23,9 @@ async fn the_operator_writes_nothing_at_rest() -> Result<()> {
     if Cluster::connect().await?.is_existing() {
         return not_applicable(NAME, "the audit log lies on kind's control-plane node");
     }
-    alone(NAME, async |s| {
-        let seconds = std::env::var("REST_SECONDS").unwrap_or_else(|_| "60".to_owned());
-        let seconds: u64 = seconds.parse().context("REST_SECONDS is not a number")?;
+    let seconds = std::env::var("REST_SECONDS").unwrap_or_else(|_| "60".to_owned());
+    let seconds: u64 = seconds.parse().context("REST_SECONDS is not a number")?;
+    alone_longer(NAME, Duration::from_secs(seconds), async |s| {
         let spec = json!({
             "autoscaling": {"minReplicas": 2, "maxReplicas": 3},
             "backup": {"schedule": "0 2 * * *"},
