@@ -77,7 +77,7 @@ pub struct Volume {
     /// Size as a Kubernetes quantity, such as `10Gi`.
     #[schemars(
         length(min = 1, max = 32),
-        regex(pattern = r"^[1-9][0-9]*([KMGT]i|[kMGT])?$")
+        regex(pattern = r"^[1-9]([0-9]{0,14}|[0-9]{0,11}([KM]i|[kM])|[0-9]{0,5}([GT]i|[GT]))$")
     )]
     pub size: String,
     /// StorageClass; the cluster's default when not given.

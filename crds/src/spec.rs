@@ -178,13 +178,15 @@ pub struct Resources {
 pub struct ResourceList {
     /// CPU, such as `250m` or `2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32), regex(pattern = r"^[0-9]+(\.[0-9]{1,3})?m?$"))]
+    #[schemars(length(max = 32), regex(pattern = r"^[0-9]{1,9}(\.[0-9]{1,3})?m?$"))]
     pub cpu: Option<String>,
     /// Memory, such as `128Mi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 32),
-        regex(pattern = r"^[0-9]+(\.[0-9]+)?([KMGT]i|[kMGT])?$")
+        regex(
+            pattern = r"^([0-9]{1,15}(\.[0-9]{1,9})?|[0-9]{1,12}(\.[0-9]{1,9})?([KM]i|[kM])|[0-9]{1,6}(\.[0-9]{1,9})?([GT]i|[GT]))$"
+        )
     )]
     pub memory: Option<String>,
 }

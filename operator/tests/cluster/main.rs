@@ -22,6 +22,7 @@ mod namespace;
 mod outage;
 #[allow(dead_code)] // The benchmark uses more of it.
 mod process;
+mod quantity;
 mod reference;
 mod rights;
 mod scaling;
