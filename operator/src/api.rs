@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{
         DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
         PropagationPolicy,
@@ -17,6 +17,7 @@ use crate::{
     census::Census,
     child::{ChildId, Desired, Kind},
     error::{Error, Result},
+    facts,
     lease::Fence,
     metrics::Metrics,
     names,
@@ -250,6 +251,29 @@ impl Cluster {
         .await
     }
 
+    /// Gives up our hold of the replicas of the object with this UID. Were the field left out of an
+    /// apply instead, the API server would take its value away too.
+    ///
+    /// # Errors
+    /// When the API server refuses it or does not answer, or when the object is another one by now.
+    pub async fn release_replicas(
+        &self,
+        id: &ChildId,
+        namespace: &str,
+        uid: &str,
+    ) -> Result<DynamicObject> {
+        let api = self.api(id.kind, namespace);
+        let what = || id.to_string();
+        let live = self.call("get", what, api.get(&id.name)).await?;
+        let patch = serde_json::from_value(without_replicas(&live, uid)).map_err(|source| {
+            let what = id.to_string();
+            Error::Json { what, source }
+        })?;
+        let (parameters, patch) = (PatchParams::default(), Patch::Json::<()>(patch));
+        self.call("release", what, api.patch(&id.name, &parameters, &patch))
+            .await
+    }
+
     /// Deletes the object with this UID. A Job stays until its pods are gone, so that its absence
     /// means that nothing of it runs any more.
     ///
@@ -311,4 +335,27 @@ impl Cluster {
         .await
         .map(|_| ())
     }
+}
+
+/// A JSON patch that takes the replicas out of the fields that are ours, and leaves their value.
+fn without_replicas(live: &DynamicObject, uid: &str) -> Value {
+    let mut patch = vec![json!({"op": "test", "path": "/metadata/uid", "value": uid})];
+    let entries = live.managed_fields().iter().enumerate();
+    // From the last one on: what is removed moves only those behind it.
+    for (index, entry) in entries
+        .rev()
+        .filter(|(_, entry)| facts::holds_replicas(entry))
+    {
+        let path = format!("/metadata/managedFields/{index}");
+        let field = match entry.manager.as_deref() {
+            Some(names::MANAGER) => format!("{path}/fieldsV1/f:spec/f:replicas"),
+            // It holds nothing else.
+            Some(names::SCALE_MANAGER) => path.clone(),
+            _ => continue,
+        };
+        patch
+            .push(json!({"op": "test", "path": format!("{path}/manager"), "value": entry.manager}));
+        patch.push(json!({"op": "remove", "path": field}));
+    }
+    patch.into()
 }

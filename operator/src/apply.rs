@@ -12,7 +12,7 @@ use crate::{
     dereference::Observed,
     error::{Class, Error, Result},
     facts,
-    plan::{Action, Facts, Plan, plan},
+    plan::{Action, Facts, Migration, Plan, plan},
     validate::Validated,
 };
 
@@ -80,8 +80,8 @@ impl Applied {
     }
 }
 
-/// Plans and carries out. A child that the API server refuses for its content does not keep the
-/// others from being applied, unless it is a Secret.
+/// Plans and carries out. A child that the API server refuses does not keep the others from being
+/// applied, unless it is a Secret; what waits for the child goes on waiting for it.
 ///
 /// # Errors
 /// A transient error ends the pass: the next one starts from what is there then.
@@ -108,9 +108,12 @@ pub async fn apply(
         writes: 0,
     };
     for action in &plan.actions {
+        let id = action.child();
+        // It could not be created.
+        if matches!(action, Action::Release(_)) && !applied.live.contains_key(id) {
+            continue;
+        }
         let outcome = carry_out(cluster, service, &prepared.children, &mut applied, action).await;
-        let (Action::Create(id) | Action::Update(id) | Action::Delete(id) | Action::Scale(id, _)) =
-            action;
         match outcome {
             Ok(()) => {
                 applied.writes += 1;
@@ -123,6 +126,9 @@ pub async fn apply(
             }
             Err(error) if error.class() == Class::Transient => return Err(error),
             Err(error) => {
+                if id.kind == Kind::Job {
+                    applied.plan.migration = Migration::Pending;
+                }
                 applied.refused.push((id.clone(), error));
                 // What follows uses it: the server's certificate must not be by an authority that is not kept.
                 if id.kind == Kind::Secret {
@@ -152,7 +158,13 @@ async fn carry_out(
     match action {
         Action::Create(id) => {
             if let Some(desired) = children.iter().find(|child| child.id == *id) {
-                let live = cluster.create(desired, namespace).await?;
+                let live = match id.kind {
+                    Kind::Deployment => {
+                        let first = starting_with(desired, applied.facts.initial_replicas);
+                        cluster.create(&first, namespace).await?
+                    }
+                    _ => cluster.create(desired, namespace).await?,
+                };
                 applied.live.insert(id.clone(), live);
             }
         }
@@ -170,10 +182,25 @@ async fn carry_out(
                 .await?;
             applied.live.insert(id.clone(), live);
         }
+        Action::Release(id) => {
+            let live = cluster
+                .release_replicas(id, namespace, &uid(applied, id))
+                .await?;
+            applied.live.insert(id.clone(), live);
+        }
         Action::Delete(id) => {
             cluster.delete(id, namespace, &uid(applied, id)).await?;
             applied.live.remove(id);
         }
     }
     Ok(())
+}
+
+/// The Deployment with its number of pods: without one the API server starts it with one pod.
+fn starting_with(deployment: &Desired, replicas: i32) -> Desired {
+    let mut first = deployment.clone();
+    if replicas != 1 {
+        first.body["spec"]["replicas"] = replicas.into();
+    }
+    first
 }

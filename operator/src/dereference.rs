@@ -69,7 +69,7 @@ pub async fn observe(cluster: &Cluster, namespace: &str, name: &str) -> Result<O
         };
         let items = items
             .into_iter()
-            .map(|item| (ChildId::new(kind, item.name_any()), trim(item)));
+            .map(|item| (ChildId::new(kind, item.name_any()), trim(kind, item)));
         observed.children.extend(items);
     }
     Ok(observed)
@@ -119,7 +119,7 @@ pub async fn find_unlabelled(
             && !observed.missing.contains(&id.kind)
             && let Some(object) = cluster.get(id, namespace).await?
         {
-            observed.children.insert(id.clone(), trim(object));
+            observed.children.insert(id.clone(), trim(id.kind, object));
         }
     }
     Ok(())
@@ -143,8 +143,11 @@ pub async fn resolve(
     Ok(())
 }
 
-fn trim(mut object: DynamicObject) -> DynamicObject {
-    object.metadata.managed_fields = None;
+fn trim(kind: Kind, mut object: DynamicObject) -> DynamicObject {
+    // Who holds the number of pods matters there.
+    if kind != Kind::Deployment {
+        object.metadata.managed_fields = None;
+    }
     object
 }
 
@@ -152,7 +155,7 @@ fn trim(mut object: DynamicObject) -> DynamicObject {
 ///
 /// # Errors
 /// [`Error::Missing`] or [`Error::Invalid`] when the Secret with an external address is not usable,
-/// [`Error::Foreign`] when the authority's name is taken.
+/// [`Error::Foreign`] when the name of a Secret that is kept is taken.
 pub async fn inputs(
     cluster: &Cluster,
     service: &Validated,
@@ -211,9 +214,18 @@ fn kept_credentials(
     service: &Validated,
     now: Timestamp,
 ) -> Result<Credentials> {
-    let id = ChildId::new(Kind::Secret, names::credentials(&service.identity.name));
-    let secret = observed.children.get(&id).map(to_secret).transpose()?;
+    let name = names::credentials(&service.identity.name);
+    let secret = kept_secret(observed, service, name)?;
     Credentials::keep_or_generate(secret.as_ref(), service.rotate.as_deref(), now)
+}
+
+/// A Secret whose content is kept. Somebody else's would not be, so each pass would draw another one.
+fn kept_secret(observed: &Observed, service: &Validated, name: String) -> Result<Option<Secret>> {
+    let id = ChildId::new(Kind::Secret, name);
+    match observed.children.get(&id) {
+        Some(live) if !facts::belongs(&service.identity, live) => Err(Error::Foreign { child: id }),
+        found => found.map(to_secret).transpose(),
+    }
 }
 
 fn kept_certificates(
@@ -222,18 +234,8 @@ fn kept_certificates(
     now: Timestamp,
 ) -> Result<Certificates> {
     let (instance, namespace) = (&service.identity.name, &service.identity.namespace);
-    let find = |name: String| {
-        let id = ChildId::new(Kind::Secret, name);
-        match observed.children.get(&id) {
-            // Somebody else's would not be kept, so each pass would issue another one.
-            Some(live) if !facts::belongs(&service.identity, live) => {
-                Err(Error::Foreign { child: id })
-            }
-            found => found.map(to_secret).transpose(),
-        }
-    };
-    let authority = find(names::authority(instance))?;
-    let server = find(names::server_tls(instance))?;
+    let authority = kept_secret(observed, service, names::authority(instance))?;
+    let server = kept_secret(observed, service, names::server_tls(instance))?;
     let hosts = names::database_hosts(instance, namespace);
     Certificates::keep_or_issue(authority.as_ref(), server.as_ref(), &hosts, now)
 }

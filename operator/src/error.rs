@@ -15,6 +15,8 @@ pub enum Class {
     Invalid,
     /// An object belongs to somebody else; a person must decide.
     Conflict,
+    /// The API server does not allow it: a quota, a policy, a missing right. It may change its mind.
+    Refused,
 }
 
 impl Class {
@@ -26,6 +28,7 @@ impl Class {
             Self::Waiting => "waiting",
             Self::Invalid => "invalid",
             Self::Conflict => "conflict",
+            Self::Refused => "refused",
         }
     }
 
@@ -38,6 +41,8 @@ impl Class {
             Self::Waiting => (Duration::from_secs(2), Duration::from_secs(30)),
             Self::Invalid => (Duration::from_secs(300), Duration::from_secs(900)),
             Self::Conflict => (Duration::from_secs(5), Duration::from_secs(60)),
+            // No watch tells that a quota was raised or a right granted.
+            Self::Refused => (Duration::from_secs(2), Duration::from_secs(20)),
         }
     }
 }
@@ -110,9 +115,12 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
+            // Over with the namespace, and then there is nobody to tell.
+            Self::Api { .. } if self.is_terminating_namespace() => Class::Transient,
             Self::Api { source, .. } => match source.as_ref() {
                 // 400 and 422: the API server refuses the content, so only an edit helps.
                 kube::Error::Api(status) if matches!(status.code, 400 | 422) => Class::Invalid,
+                kube::Error::Api(status) if status.code == 403 => Class::Refused,
                 _ => Class::Transient,
             },
             Self::Deadline { .. }

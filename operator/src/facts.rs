@@ -1,6 +1,9 @@
 //! What the live objects mean for the decision: pure functions from objects to [`Facts`].
 
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use k8s_openapi::{
+    api::core::v1::Pod,
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference},
+};
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
@@ -12,7 +15,7 @@ use crate::{
     engine,
     names::{self, Component},
     plan::{Facts, JobPhase, Presence, Wanted},
-    validate::{Database, Identity, Validated},
+    validate::{Database, Identity, Scaling, Validated},
 };
 
 /// The wanted children in the planner's terms.
@@ -33,7 +36,7 @@ pub fn wanted(prepared: &Prepared) -> Vec<Wanted> {
 pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> Facts {
     let mut facts = Facts {
         wanted_replicas: prepared.replicas,
-        initial_replicas: prepared.initial_replicas,
+        initial_replicas: initial_replicas(service, prepared, observed),
         missing: observed.missing.clone(),
         paused: service.paused,
         ..Facts::default()
@@ -50,6 +53,15 @@ pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> F
             facts.live_replicas = live.data["spec"]["replicas"]
                 .as_i64()
                 .and_then(|n| n.try_into().ok());
+            facts.holds_replicas = live
+                .managed_fields()
+                .iter()
+                .filter(|entry| holds_replicas(entry))
+                .filter_map(|entry| entry.manager.as_deref())
+                .any(|manager| {
+                    let autoscaled = prepared.replicas.is_none();
+                    manager == names::MANAGER || (autoscaled && manager == names::SCALE_MANAGER)
+                });
         }
         facts.present.insert(id.clone(), presence);
     }
@@ -68,6 +80,28 @@ pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> F
         }
     };
     facts
+}
+
+/// Application pods to start with: a Deployment that somebody deleted comes back with the number that
+/// the autoscaler chose last.
+fn initial_replicas(service: &Validated, prepared: &Prepared, observed: &Observed) -> i32 {
+    let name = names::app(&service.identity.name);
+    let id = ChildId::new(Kind::HorizontalPodAutoscaler, name);
+    let (Scaling::Auto { min, max, .. }, Some(live)) =
+        (service.scaling, observed.children.get(&id))
+    else {
+        return prepared.initial_replicas;
+    };
+    let chosen = live.data["status"]["desiredReplicas"].as_i64();
+    let chosen = chosen.and_then(|n| n.try_into().ok()).unwrap_or(min);
+    chosen.max(min).min(max)
+}
+
+/// Whether the number of replicas is among the fields of this manager.
+#[must_use]
+pub fn holds_replicas(entry: &ManagedFieldsEntry) -> bool {
+    let fields = entry.fields_v1.as_ref();
+    fields.is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some())
 }
 
 /// What a live object is to us; `None` when it is neither wanted nor ours to remove.

@@ -184,7 +184,13 @@ pub const ENGINE_LABEL: &str = "cnpg.io/cluster";
 /// Claim that the StatefulSet makes for its only pod.
 #[must_use]
 pub fn data_claim(instance: &str) -> String {
-    format!("{DATA_VOLUME}-{instance}-db-0")
+    claim_of(&database(instance))
+}
+
+/// Claim that a StatefulSet of ours makes for its only pod.
+#[must_use]
+pub fn claim_of(stateful_set: &str) -> String {
+    format!("{DATA_VOLUME}-{stateful_set}-0")
 }
 
 /// Name of the claim template in the StatefulSet.

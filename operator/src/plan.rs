@@ -9,7 +9,10 @@ use std::{
     fmt,
 };
 
-use crate::child::{ChildId, Gate, Kind};
+use crate::{
+    child::{ChildId, Gate, Kind},
+    names,
+};
 
 /// What is wanted of one child.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +64,9 @@ pub struct Facts {
     pub wanted_replicas: Option<i32>,
     /// Replicas of a Deployment that is created now.
     pub initial_replicas: i32,
+    /// Whether we hold the number of replicas although it is not ours to keep: the next update would
+    /// take it away.
+    pub holds_replicas: bool,
     /// Kinds that the cluster does not serve.
     pub missing: BTreeSet<Kind>,
     /// Whether children may be changed at all.
@@ -78,6 +84,22 @@ pub enum Action {
     Delete(ChildId),
     /// Give the Deployment this number of replicas.
     Scale(ChildId, i32),
+    /// Give up the Deployment's number of replicas, which stays what it is.
+    Release(ChildId),
+}
+
+impl Action {
+    /// The child it concerns.
+    #[must_use]
+    pub const fn child(&self) -> &ChildId {
+        match self {
+            Self::Create(id)
+            | Self::Update(id)
+            | Self::Delete(id)
+            | Self::Scale(id, _)
+            | Self::Release(id) => id,
+        }
+    }
 }
 
 impl fmt::Display for Action {
@@ -87,6 +109,7 @@ impl fmt::Display for Action {
             Self::Update(id) => write!(f, "update {id}"),
             Self::Delete(id) => write!(f, "delete {id}"),
             Self::Scale(id, replicas) => write!(f, "scale {id} to {replicas}"),
+            Self::Release(id) => write!(f, "release the replicas of {id}"),
         }
     }
 }
@@ -144,6 +167,10 @@ pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
         }
     }
     plan.remove_unwanted(wanted, facts);
+    // An autoscaler that is still there would take the number of pods back.
+    plan.actions.sort_by_key(
+        |action| !matches!(action, Action::Delete(id) if id.kind == Kind::HorizontalPodAutoscaler),
+    );
     if facts.paused {
         plan.actions.clear();
     }
@@ -166,6 +193,17 @@ fn migration_phase(wanted: &[Wanted], facts: &Facts) -> Migration {
     }
 }
 
+/// Whether the claim that the pods of this child write to is somebody else's.
+fn volume_is_foreign(id: &ChildId, facts: &Facts) -> bool {
+    let claim = match id.kind {
+        Kind::StatefulSet => names::claim_of(&id.name),
+        Kind::CronJob => id.name.clone(),
+        _ => return false,
+    };
+    let claim = ChildId::new(Kind::PersistentVolumeClaim, claim);
+    facts.present.get(&claim) == Some(&Presence::Foreign)
+}
+
 impl Plan {
     fn child(&mut self, child: &Wanted, presence: Option<&Presence>, facts: &Facts) {
         let id = &child.id;
@@ -174,6 +212,8 @@ impl Plan {
             Gate::Always | Gate::IfPresent if drifted => {
                 self.actions.push(Action::Update(id.clone()));
             }
+            // Its pods would write to somebody else's volume.
+            Gate::Always if presence.is_none() && volume_is_foreign(id, facts) => {}
             Gate::Always if presence.is_none() => self.actions.push(Action::Create(id.clone())),
             Gate::Always | Gate::IfPresent => {}
             Gate::Migration => self.migrate(id, presence, facts),
@@ -202,14 +242,16 @@ impl Plan {
     }
 
     fn roll_out(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
+        if facts.holds_replicas {
+            self.actions.push(Action::Release(id.clone()));
+        }
         if self.migration == Migration::Succeeded {
             match presence {
                 None => {
                     self.actions.push(Action::Create(id.clone()));
-                    // The API server starts a Deployment with one replica when nobody says how many.
+                    // With one, nobody has said a number: it is the API server's own.
                     if facts.initial_replicas != 1 {
-                        self.actions
-                            .push(Action::Scale(id.clone(), facts.initial_replicas));
+                        self.actions.push(Action::Release(id.clone()));
                     }
                     return;
                 }

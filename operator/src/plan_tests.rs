@@ -33,6 +33,7 @@ fn converged() -> Facts {
         live_replicas: Some(2),
         wanted_replicas: Some(2),
         initial_replicas: 2,
+        holds_replicas: false,
         missing: BTreeSet::new(),
         paused: false,
     }
@@ -70,7 +71,7 @@ fn a_first_start_waits_for_the_database_then_migrates_then_rolls_out() {
     let last = plan(&wanted("new"), &facts);
     assert_eq!(
         last.actions,
-        [Action::Create(deployment()), Action::Scale(deployment(), 3)]
+        [Action::Create(deployment()), Action::Release(deployment())]
     );
 }
 
@@ -136,6 +137,47 @@ fn the_autoscaler_owns_the_number_of_pods() {
         plan(&wanted("new"), &facts).actions,
         [Action::Update(deployment())]
     );
+}
+
+#[test]
+fn a_number_that_is_held_is_released_before_an_update_takes_it_away() {
+    let mut facts = converged();
+    facts.holds_replicas = true;
+    facts.present.insert(deployment(), Presence::Drifted);
+    assert_eq!(
+        plan(&wanted("new"), &facts).actions,
+        [Action::Release(deployment()), Action::Update(deployment())]
+    );
+}
+
+#[test]
+fn an_autoscaler_is_gone_before_the_number_changes() {
+    let mut facts = converged();
+    let autoscaler = ChildId::new(Kind::HorizontalPodAutoscaler, "demo");
+    facts.live_replicas = Some(7);
+    facts.present.insert(autoscaler.clone(), Presence::Settled);
+    assert_eq!(
+        plan(&wanted("new"), &facts).actions,
+        [Action::Delete(autoscaler), Action::Scale(deployment(), 2)]
+    );
+}
+
+#[test]
+fn no_pod_is_made_for_the_volume_of_somebody_else() {
+    for (kind, name, claim) in [
+        (Kind::StatefulSet, "demo-db", "data-demo-db-0"),
+        (Kind::CronJob, "demo-backup", "demo-backup"),
+    ] {
+        let id = ChildId::new(kind, name);
+        let claim = ChildId::new(Kind::PersistentVolumeClaim, claim);
+        let wanted = [(claim.clone(), Gate::IfPresent), (id.clone(), Gate::Always)]
+            .map(|(id, gate)| Wanted { id, gate });
+        let mut facts = Facts::default();
+        facts.present.insert(claim.clone(), Presence::Foreign);
+        assert_eq!(plan(&wanted, &facts).actions, []);
+        facts.present.insert(claim, Presence::Settled);
+        assert_eq!(plan(&wanted, &facts).actions, [Action::Create(id)]);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use crate::{
     api::Cluster,
     apply, build, dereference,
-    error::{Error, Result},
+    error::{Class, Error, Result},
     events::Events,
     optional, pace,
     queue::{Key, Next},
@@ -159,6 +159,14 @@ fn outcome(
     change: Option<Duration>,
 ) -> Outcome {
     let ready = status::is_ready(new);
+    if !applied.refused().is_empty() {
+        let (shortest, longest) = Class::Refused.delays();
+        return Outcome {
+            next: Next::Failed(shortest, longest),
+            label: Class::Refused.as_str(),
+            ready: Some(ready),
+        };
+    }
     let next = match &service.database {
         // No watch tells that an API is there now.
         _ if !applied.plan().unavailable.is_empty() => optional::LOOK_AGAIN,

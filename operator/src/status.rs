@@ -145,6 +145,7 @@ pub fn failed(
         Class::Invalid => Reason::InvalidSpec,
         Class::Waiting => Reason::ReferenceMissing,
         Class::Conflict => Reason::Conflict,
+        Class::Refused => Reason::Refused,
     };
     let finding = no(reason, error.to_string());
     let findings = [
@@ -290,6 +291,10 @@ fn nearly_full(
 
 fn migrated(service: &Validated, applied: &Applied) -> Finding {
     let image = service.image.as_str();
+    let mut refused = applied.refused().iter();
+    if let Some((id, error)) = refused.find(|(id, _)| id.kind == Kind::Job) {
+        return no(Reason::Refused, format!("{id}: {error}"));
+    }
     match applied.plan().migration {
         Migration::Succeeded => yes(
             Reason::MigrationSucceeded,

@@ -28,12 +28,16 @@ struct Cluster {
     /// Version that the pods run.
     deployment: Option<u8>,
     replicas: Option<i32>,
+    /// Whether the operator holds the number, so that an update takes it away.
+    held: bool,
     /// The claim with the data; its loss is what may never happen.
     data: bool,
     /// Version that was migrated last, as the database knows it.
     schema: Option<u8>,
     /// Set when the pods got a version that the schema was not migrated for.
     too_early: bool,
+    /// Set when an update took the number of pods away.
+    dipped: bool,
     /// Writes that a planned pass still has to do; a crash forgets them.
     pass: Vec<Action>,
     /// Version of the spec that the pass was planned for.
@@ -113,6 +117,7 @@ impl Cluster {
             wanted_replicas: Some(REPLICAS),
             initial_replicas: REPLICAS,
             live_replicas: self.deployment.and(self.replicas),
+            holds_replicas: self.deployment.is_some() && self.held,
             ..Facts::default()
         };
         if self.data {
@@ -174,6 +179,10 @@ impl Cluster {
             }
             Action::Create(id) | Action::Update(id) if *id == deployment_id() => {
                 if self.deployment.is_none() {
+                    self.replicas = Some(REPLICAS);
+                    self.held = true;
+                } else if std::mem::take(&mut self.held) {
+                    self.dipped = true;
                     self.replicas = Some(1);
                 }
                 self.deployment = Some(version);
@@ -184,6 +193,7 @@ impl Cluster {
                     self.replicas = Some(*replicas);
                 }
             }
+            Action::Release(_) => self.held = false,
             Action::Delete(id) if *id == claim_id() => self.data = false,
             other => unreachable!("{other:?}"),
         }
@@ -223,6 +233,8 @@ impl Model for World {
             jobs: BTreeMap::new(),
             deployment: None,
             replicas: None,
+            held: false,
+            dipped: false,
             data: false,
             schema: None,
             too_early: false,
@@ -310,6 +322,7 @@ impl Model for World {
                 fault(&mut next);
                 next.deployment = None;
                 next.replicas = None;
+                next.held = false;
             }
             Step::DeleteJob(version) => {
                 fault(&mut next);
@@ -335,6 +348,10 @@ impl Model for World {
             Property::always(
                 "never rolled out before its migration",
                 |_, state: &Cluster| !state.too_early,
+            ),
+            Property::always(
+                "an update never changes the number of pods",
+                |_, state: &Cluster| !state.dipped,
             ),
             Property::always("data is never deleted", |_, state: &Cluster| {
                 state.data || state.database.is_none()

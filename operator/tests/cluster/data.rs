@@ -94,7 +94,7 @@ async fn a_volume_grows_in_place() {
 }
 
 /// Only a bound claim may grow.
-async fn bind(world: &World, claim: &ChildId) {
+pub async fn bind(world: &World, claim: &ChildId) {
     use kube::api::{Patch, PatchParams};
     let api = world.api(claim.kind);
     let volume = json!({"spec": {"volumeName": "pv"}});

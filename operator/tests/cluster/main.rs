@@ -24,6 +24,7 @@ mod outage;
 mod process;
 mod quantity;
 mod reference;
+mod refused;
 mod rights;
 mod scaling;
 mod server;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use hello_operator::child::{ChildId, Kind};
 use kube::{
-    api::{DynamicObject, Patch, PatchParams},
+    ResourceExt,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
     runtime::watcher::{self, Event},
 };
 use serde_json::{Value, json};
@@ -34,63 +35,106 @@ async fn scale(world: &World, replicas: i32) {
         .unwrap();
 }
 
-/// Every number of replicas that was ever seen, from now on.
-fn record(world: &World) -> Arc<Mutex<Vec<i64>>> {
+/// Every number of replicas that the Deployment ever has from now on, each change once.
+async fn record(world: &World) -> Arc<Mutex<Vec<i64>>> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (api, sink) = (world.api(Kind::Deployment), Arc::clone(&seen));
+    let (started, start) = tokio::sync::oneshot::channel();
+    let mut started = Some(started);
     tokio::spawn(async move {
         let mut events = std::pin::pin!(watcher::watcher(api, watcher::Config::default()));
         while let Some(event) = events.next().await {
-            if let Ok(Event::Apply(live) | Event::InitApply(live)) = event {
-                sink.lock()
-                    .unwrap()
-                    .push(live.data["spec"]["replicas"].as_i64().unwrap());
+            match event.unwrap() {
+                Event::Apply(live) | Event::InitApply(live) => {
+                    let mut seen = sink.lock().unwrap();
+                    seen.push(live.data["spec"]["replicas"].as_i64().unwrap());
+                    seen.dedup();
+                }
+                Event::InitDone => {
+                    if let Some(started) = started.take() {
+                        started.send(()).unwrap();
+                    }
+                }
+                Event::Init | Event::Delete(_) => {}
             }
         }
     });
+    start.await.unwrap();
     seen
 }
 
+/// Waits until the record has reached the last of these numbers, and holds exactly them.
+async fn recorded(seen: &Mutex<Vec<i64>>, numbers: &[i64]) {
+    eventually(&format!("{numbers:?}"), || async {
+        let seen = seen.lock().unwrap();
+        assert!(numbers.starts_with(&seen), "{seen:?}, not {numbers:?}");
+        (*seen == numbers).then_some(())
+    })
+    .await;
+}
+
+/// The fixed number differs from those of the autoscaler.
 fn spec(auto: bool, edit: i32) -> Value {
     let mut spec =
-        json!({"replicas": 7, "resources": {"requests": {"memory": format!("{}Mi", 64 + edit)}}});
+        json!({"replicas": 4, "resources": {"requests": {"memory": format!("{}Mi", 64 + edit)}}});
     if auto {
         spec["autoscaling"] = json!({"minReplicas": 3, "maxReplicas": 9});
     }
     spec
 }
 
+/// Waits until the number of replicas belongs to none of our field managers.
+async fn not_ours(world: &World) {
+    eventually("the number is nobody's of ours", || async {
+        let owners = owners_of_replicas(&world.get(&app()).await.unwrap());
+        let ours = owners
+            .iter()
+            .any(|owner| owner.starts_with("hello-operator"));
+        (!ours).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_autoscaler_is_never_fought() {
     let world = World::new("autoscaler").await;
     let operator = world.operator();
+    let seen = record(&world).await;
     world.apply("demo", spec(true, 0)).await;
     world.ready("demo").await;
-    assert_eq!(replicas(&world).await, 3, "starts with minReplicas");
+    not_ours(&world).await;
+    // It starts with minReplicas, and never with the one that the API server would give it.
+    recorded(&seen, &[3]).await;
+    world.apply("demo", spec(true, 100)).await;
+    world.ready("demo").await;
+    recorded(&seen, &[3]).await;
     scale(&world, 7).await;
-    let seen = record(&world);
-    eventually("the record has started", || async {
-        (!seen.lock().unwrap().is_empty()).then_some(())
-    })
-    .await;
     for edit in 1..=20 {
         world.apply("demo", spec(true, edit)).await;
         world.ready("demo").await;
     }
-    for auto in [false, true, false, true] {
-        world.apply("demo", spec(auto, 0)).await;
+    recorded(&seen, &[3, 7]).await;
+    // Off: the spec's number at once, by way of no other. On: what runs, until the autoscaler says more.
+    let mut numbers = vec![3, 7];
+    for round in 0..2 {
+        world.apply("demo", spec(false, round)).await;
         world.ready("demo").await;
-        world.apply("demo", spec(auto, 50)).await;
+        numbers.push(4);
+        recorded(&seen, &numbers).await;
+        world.apply("demo", spec(false, 50)).await;
         world.ready("demo").await;
+        world.apply("demo", spec(true, 50)).await;
+        world.ready("demo").await;
+        not_ours(&world).await;
+        world.apply("demo", spec(true, round)).await;
+        world.ready("demo").await;
+        recorded(&seen, &numbers).await;
+        scale(&world, 7).await;
+        numbers.push(7);
+        recorded(&seen, &numbers).await;
     }
     world.settle(&operator).await;
-    let seen = seen.lock().unwrap().clone();
-    assert!(seen.len() > 20, "{seen:?}");
-    assert!(seen.iter().all(|replicas| *replicas == 7), "{seen:?}");
-    assert!(
-        !owners_of_replicas(&world.get(&app()).await.unwrap())
-            .contains(&"hello-operator".to_owned())
-    );
+    recorded(&seen, &numbers).await;
     operator.stop().await;
 }
 
@@ -103,6 +147,39 @@ fn owners_of_replicas(live: &DynamicObject) -> Vec<String> {
         })
         .filter_map(|entry| entry.manager.clone())
         .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_deployment_comes_back_with_the_number_of_the_autoscaler() {
+    let world = World::new("comes-back").await;
+    let operator = world.operator();
+    let seen = record(&world).await;
+    world.apply("demo", spec(true, 0)).await;
+    world.ready("demo").await;
+    scale(&world, 7).await;
+    let status = json!({"status": {"desiredReplicas": 7, "currentReplicas": 7}});
+    world
+        .api(Kind::HorizontalPodAutoscaler)
+        .patch_status("demo", &PatchParams::default(), &Patch::Merge(&status))
+        .await
+        .unwrap();
+    recorded(&seen, &[3, 7]).await;
+    let before = world.get(&app()).await.unwrap().uid();
+    world
+        .api(Kind::Deployment)
+        .delete("demo", &DeleteParams::background())
+        .await
+        .unwrap();
+    eventually("another Deployment", || async {
+        let live = world.get(&app()).await?;
+        (live.uid() != before).then_some(())
+    })
+    .await;
+    not_ours(&world).await;
+    world.apply("demo", spec(true, 1)).await;
+    world.ready("demo").await;
+    recorded(&seen, &[3, 7]).await;
+    operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,12 +61,12 @@ impl Operator {
 
     /// Writes to the API server so far, events excepted.
     pub fn writes(&self) -> u64 {
-        self.calls(&["create", "update", "scale", "delete", "status"])
+        self.calls(&["create", "update", "scale", "release", "delete", "status"])
     }
 
     /// The same without the status of the resource, which also tells what others cause.
     pub fn writes_to_children(&self) -> u64 {
-        self.calls(&["create", "update", "scale", "delete"])
+        self.calls(&["create", "update", "scale", "release", "delete"])
     }
 
     /// Calls with one of these verbs, refused ones included.
