@@ -73,6 +73,29 @@ impl Applied {
         &self.unresolved
     }
 
+    /// Whether this action makes use of what was refused just now.
+    fn lacks_what_it_needs(&self, action: &Action) -> bool {
+        match action {
+            // The server's certificate must not be by an authority that is not kept, nor may pods start on
+            // passwords that are not.
+            Action::Create(id) | Action::Update(id) => {
+                let uses_secrets = matches!(
+                    id.kind,
+                    Kind::Secret
+                        | Kind::StatefulSet
+                        | Kind::Cluster
+                        | Kind::Job
+                        | Kind::Deployment
+                        | Kind::CronJob
+                );
+                let mut refused = self.refused.iter();
+                uses_secrets && refused.any(|(id, _)| id.kind == Kind::Secret)
+            }
+            Action::Release(id) => !self.live.contains_key(id),
+            Action::Scale(..) | Action::Delete(_) => false,
+        }
+    }
+
     /// Number of writes made.
     #[must_use]
     pub fn writes(&self) -> usize {
@@ -81,7 +104,7 @@ impl Applied {
 }
 
 /// Plans and carries out. A child that the API server refuses does not keep the others from being
-/// applied, unless it is a Secret; what waits for the child goes on waiting for it.
+/// applied, unless they need it.
 ///
 /// # Errors
 /// A transient error ends the pass: the next one starts from what is there then.
@@ -109,8 +132,7 @@ pub async fn apply(
     };
     for action in &plan.actions {
         let id = action.child();
-        // It could not be created.
-        if matches!(action, Action::Release(_)) && !applied.live.contains_key(id) {
+        if applied.lacks_what_it_needs(action) {
             continue;
         }
         let outcome = carry_out(cluster, service, &prepared.children, &mut applied, action).await;
@@ -130,10 +152,6 @@ pub async fn apply(
                     applied.plan.migration = Migration::Pending;
                 }
                 applied.refused.push((id.clone(), error));
-                // What follows uses it: the server's certificate must not be by an authority that is not kept.
-                if id.kind == Kind::Secret {
-                    break;
-                }
             }
         }
     }

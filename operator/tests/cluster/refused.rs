@@ -1,10 +1,10 @@
 //! What the API server does not allow: told, tried again with back-off, and in nobody else's way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hello_operator::child::{ChildId, Kind};
 use k8s_openapi::api::{
-    core::v1::{ResourceQuota, Service},
+    core::v1::ResourceQuota,
     rbac::v1::{Role, RoleBinding},
     storage::v1::StorageClass,
 };
@@ -32,37 +32,40 @@ async fn refusal(world: &World, type_: &str) -> String {
     .await
 }
 
-/// Allows so many Services, Jobs and CronJobs. The status is what the quota's controller writes.
-async fn allow(world: &World, count: &str) {
+/// Allows so many objects of each of these kinds. The status is what the quota's controller writes.
+async fn allow(world: &World, kinds: &[Kind], count: &str) {
     let quotas: Api<ResourceQuota> = Api::namespaced(world.client.clone(), &world.namespace);
-    let hard =
-        json!({"count/services": count, "count/jobs.batch": count, "count/cronjobs.batch": count});
+    let of_each = |count: &str| -> BTreeMap<String, String> {
+        let resources = kinds.iter().map(|kind| kind.resource());
+        let names = resources.map(|r| match r.group.as_str() {
+            "" => format!("count/{}", r.plural),
+            group => format!("count/{}.{group}", r.plural),
+        });
+        names.map(|name| (name, count.to_owned())).collect()
+    };
     let body = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"},
-        "spec": {"hard": hard}, "status": {"hard": hard,
-        "used": {"count/services": "0", "count/jobs.batch": "0", "count/cronjobs.batch": "0"}}});
-    let parameters = PatchParams::apply("test").force();
-    for subresource in [false, true] {
-        let patch = Patch::Apply(&body);
-        if subresource {
-            quotas.patch_status("few", &parameters, &patch).await
-        } else {
-            quotas.patch("few", &parameters, &patch).await
-        }
+        "spec": {"hard": of_each(count)},
+        "status": {"hard": of_each(count), "used": of_each("0")}});
+    let (parameters, patch) = (PatchParams::apply("test").force(), Patch::Apply(&body));
+    quotas.patch("few", &parameters, &patch).await.unwrap();
+    quotas
+        .patch_status("few", &parameters, &patch)
+        .await
         .unwrap();
-    }
 }
 
 /// The API server enforces a quota as soon as its own watch has seen it.
-async fn until_enforced(world: &World) {
-    let services: Api<Service> = Api::namespaced(world.client.clone(), &world.namespace);
-    let service = json!({"metadata": {"name": "probe"}, "spec": {"ports": [{"port": 1}]}});
-    let service = serde_json::from_value(service).unwrap();
+async fn until_enforced(world: &World, kind: Kind) {
+    let object = json!({"metadata": {"name": "probe"}, "spec": {"ports": [{"port": 1}]}});
+    let object = serde_json::from_value(object).unwrap();
     let parameters = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
+    let api = world.api(kind);
     eventually("the quota is enforced", || async {
-        services.create(&parameters, &service).await.err()
+        let answer = api.create(&parameters, &object).await;
+        matches!(answer, Err(kube::Error::Api(status)) if status.code == 403).then_some(())
     })
     .await;
 }
@@ -75,8 +78,9 @@ async fn kinds(world: &World) -> BTreeSet<Kind> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_is_told_holds_up_nothing_else_and_can_be_raised() {
     let world = World::new("quota").await;
-    allow(&world, "0").await;
-    until_enforced(&world).await;
+    let refused = [Kind::Service, Kind::Job, Kind::CronJob];
+    allow(&world, &refused, "0").await;
+    until_enforced(&world, Kind::Service).await;
     let operator = world.operator();
     world.apply("demo", everything()).await;
     let message = refusal(&world, "Ready").await;
@@ -89,13 +93,8 @@ async fn a_quota_is_told_holds_up_nothing_else_and_can_be_raised() {
     world.condition("demo", "Degraded", "True").await;
     let without: BTreeSet<Kind> = Kind::ALL
         .into_iter()
-        // The first three are refused, the Deployment waits for the Job, and this is no Cluster.
-        .filter(|kind| {
-            !matches!(
-                kind,
-                Kind::Service | Kind::Job | Kind::CronJob | Kind::Deployment | Kind::Cluster
-            )
-        })
+        // The Deployment waits for the Job, and this is no Cluster.
+        .filter(|kind| !refused.contains(kind) && !matches!(kind, Kind::Deployment | Kind::Cluster))
         .collect();
     eventually("everything else is there", || async {
         (kinds(&world).await == without).then_some(())
@@ -106,7 +105,36 @@ async fn a_quota_is_told_holds_up_nothing_else_and_can_be_raised() {
     let tries = operator.reconciles() - before;
     assert!(tries <= 3, "{tries} tries in 3 s");
 
-    allow(&world, "100").await;
+    allow(&world, &refused, "100").await;
+    world.ready("demo").await;
+    operator.stop().await;
+}
+
+/// Pods would start with what nobody keeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_runs_is_made_without_its_secrets() {
+    let world = World::new("quota-secrets").await;
+    allow(&world, &[Kind::Secret], "0").await;
+    until_enforced(&world, Kind::Secret).await;
+    let operator = world.operator();
+    world.apply("demo", everything()).await;
+    let message = refusal(&world, "Ready").await;
+    assert!(message.contains("Secret demo-ca"), "{message}");
+    let running = [
+        Kind::StatefulSet,
+        Kind::Job,
+        Kind::Deployment,
+        Kind::CronJob,
+    ];
+    let without: BTreeSet<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| !running.contains(kind) && !matches!(kind, Kind::Secret | Kind::Cluster))
+        .collect();
+    eventually("the rest is there", || async {
+        (kinds(&world).await == without).then_some(())
+    })
+    .await;
+    allow(&world, &[Kind::Secret], "100").await;
     world.ready("demo").await;
     operator.stop().await;
 }
