@@ -65,8 +65,11 @@ async fn cases(world: &World) -> Vec<Case> {
         let external = !spec["database"]["external"].is_null();
         for child in children(world, "demo", &spec) {
             let (kind, name) = (child.id.kind, format!("c{}", cases.len()));
-            // Of the other Jobs the names are not known; what is left out by one is in another.
-            if (kind == Kind::Job) != external || !seen.insert(child.id.clone()) {
+            // Of the other Jobs the names are not known; what is left out by one is in another. One of a
+            // kind is enough, except of what holds data.
+            let data = matches!(kind, Kind::Secret | Kind::PersistentVolumeClaim);
+            let like = (kind, data.then(|| child.id.name.clone()));
+            if (kind == Kind::Job) != external || !seen.insert(like) {
                 continue;
             }
             let id = ChildId::new(kind, child.id.name.replace("demo", &name));
