@@ -34,14 +34,14 @@ struct Pass {
     took: Duration,
 }
 
-/// Runs until `stop` turns true or the watches end. Passes that run then are given time to end.
+/// Runs until `stop` turns true or the watches end. Passes that run then are given time to end; says whether all did.
 pub async fn run(
     context: Context,
     mut signals: mpsc::Receiver<Signal>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     mut stop: state::Receiver<bool>,
-) {
+) -> bool {
     let mut queue = Queue::default();
     let mut workers: JoinSet<Pass> = JoinSet::new();
     let mut ready = std::collections::HashSet::new();
@@ -78,9 +78,11 @@ pub async fn run(
     let drained = tokio::time::timeout(STOP_GRACE, async {
         while workers.join_next().await.is_some() {}
     });
-    if drained.await.is_err() {
+    let drained = drained.await.is_ok();
+    if !drained {
         tracing::warn!("reconciles were cut short by the stop");
     }
+    drained
 }
 
 /// At most a second away, so that the heartbeat never stops.
