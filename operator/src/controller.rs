@@ -34,14 +34,14 @@ struct Pass {
     took: Duration,
 }
 
-/// Runs until `stop` turns true or the watches end. Passes that run then are given time to end; says whether all did.
+/// Runs until `stop` turns true or the watches end. Passes that run then are given time to end.
 pub async fn run(
     context: Context,
     mut signals: mpsc::Receiver<Signal>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     mut stop: state::Receiver<bool>,
-) -> bool {
+) {
     let mut queue = Queue::default();
     let mut workers: JoinSet<Pass> = JoinSet::new();
     let mut ready = std::collections::HashSet::new();
@@ -78,11 +78,9 @@ pub async fn run(
     let drained = tokio::time::timeout(STOP_GRACE, async {
         while workers.join_next().await.is_some() {}
     });
-    let drained = drained.await.is_ok();
-    if !drained {
+    if drained.await.is_err() {
         tracing::warn!("reconciles were cut short by the stop");
     }
-    drained
 }
 
 /// At most a second away, so that the heartbeat never stops.

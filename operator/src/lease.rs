@@ -179,7 +179,8 @@ impl Elector {
         }
     }
 
-    /// Gives the Lease up, so that another one need not wait for its end. Not when a write may still be under way.
+    /// Ends all writes and gives the Lease up, so that another one need not wait for its end; not when a write stays
+    /// without an answer, which may still be carried out.
     pub async fn release(&mut self) {
         if timeout(CALL, self.close()).await.is_err() {
             tracing::warn!("lease kept: a write is under way");
@@ -189,20 +190,25 @@ impl Elector {
         tracing::info!(released = matches!(released, Ok(Ok(()))), "lease given up");
     }
 
-    /// A renewal that was cut short may arrive in between: then it is tried again.
     async fn give_up(&self) -> kube::Result<()> {
-        while let Some(live) = self.api.get_opt(NAME).await?.as_ref().map(record)
-            && live.holder == self.judge.identity
-        {
+        let mut held = self.judge.seen.as_ref().map(|(record, _)| record.clone());
+        while let Some(record) = held.filter(|record| record.holder == self.judge.identity) {
             match self
-                .replace(&lease(String::new(), Some(live.version)))
+                .replace(&lease(String::new(), Some(record.version)))
                 .await
             {
-                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                // By a renewal that was cut short and has arrived.
+                Err(kube::Error::Api(status)) if status.code == 409 => {
+                    held = self.look().await?;
+                }
                 other => return other.map(drop),
             }
         }
         Ok(())
+    }
+
+    async fn look(&self) -> kube::Result<Option<Record>> {
+        Ok(self.api.get_opt(NAME).await?.as_ref().map(record))
     }
 
     /// Ends all writes. Only then is there nothing to be killed for.
@@ -248,7 +254,7 @@ impl Elector {
 
     /// Whether the Lease is held now. `mine`: only when it was before, and nobody else's in between.
     async fn attempt(&mut self, mine: bool) -> kube::Result<bool> {
-        let live = self.api.get_opt(NAME).await?.as_ref().map(record);
+        let live = self.look().await?;
         let holder = live.as_ref().map(|record| &record.holder);
         if mine && holder != Some(&self.judge.identity) {
             return Ok(false);

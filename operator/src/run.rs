@@ -130,15 +130,12 @@ async fn operate(options: Options) -> Outcome<()> {
     }
     tracing::info!("stopping");
     stop.send(true)?;
-    let drained = tokio::select! {
-        drained = &mut controller => drained?,
-        () = &mut hold => return Err(REPLACED.into()),
-    };
     drop(hold);
-    // A write that was cut short may still be on its way: then the next leader must wait for the lease to end.
-    if let Some(elector) = elector.as_mut().filter(|_| drained) {
+    // Before the passes end, which write nothing from here on: the next leader takes up what they leave.
+    if let Some(elector) = &mut elector {
         elector.release().await;
     }
+    controller.await?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -90,19 +90,26 @@ async fn works(world: &World, user: &str, since: Timestamp) {
     }
 }
 
-/// Sees to it that there is always something to write: a new image is a migration, a rollout and their events.
+/// Sees to it that there is always something to write: a new image is a migration, a rollout and their events, and when
+/// they are done comes the next.
 fn keep_editing(world: &World) {
-    let services = world.services();
-    tokio::spawn(async move {
-        for version in 1.. {
-            for name in ["demo-0", "demo-1", "demo-2"] {
+    for name in ["demo-0", "demo-1", "demo-2"] {
+        let services = world.services();
+        tokio::spawn(async move {
+            for version in 2.. {
                 let spec = json!({"spec": {"image": format!("hello-app:{version}")}});
                 let (parameters, patch) = (PatchParams::default(), Patch::Merge(&spec));
-                let _ = services.patch(name, &parameters, &patch).await;
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                services.patch(name, &parameters, &patch).await.unwrap();
+                let done = || async {
+                    let live = services.get(name).await.ok()?;
+                    (live.data["status"]["image"] == spec["spec"]["image"]).then_some(())
+                };
+                while done().await.is_none() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
             }
-        }
-    });
+        });
+    }
 }
 
 /// Two processes, of which the first leads and works and the second waits.
@@ -120,7 +127,7 @@ impl Contest {
         leads(&world, FIRST).await;
         let second = Operator::start_replica(&server().url, server(), SECOND, name);
         for name in ["demo-0", "demo-1", "demo-2"] {
-            world.apply(name, json!({})).await;
+            world.apply(name, json!({"image": "hello-app:1"})).await;
         }
         keep_editing(&world);
         eventually("the second one waits", || async {
@@ -156,6 +163,7 @@ impl Contest {
             "the lease was taken after {lasted} s"
         );
         let began = work.iter().filter(by(SECOND)).map(|write| write.received);
+        { use std::io::Write; let _ = writeln!(std::io::stderr(), "FIG {} renewed/released {:.3} taken {:.3} began {:.3} lastwork {:.3}", self.world.namespace, seconds(fault, renewed.received), seconds(fault, taken), seconds(fault, work.iter().filter(by(SECOND)).map(|w| w.received).min().unwrap()), late); }
         (seconds(fault, taken), seconds(fault, began.min().unwrap()))
     }
 
