@@ -7,7 +7,7 @@
 //! the send. So four things bound when a write can reach the API server, for a lease of 15 s, counted from the moment
 //! before its renewal was sent:
 //!
-//! 1. At 12 s the fence closes. At every wake-up the clock is asked before the request is let go on.
+//! 1. At 11 s the fence closes. At every wake-up the clock is asked before the request is let go on.
 //! 2. At 13 s the kernel kills a process that has not said that no write is under way any more, also while it is stopped
 //!    ([`crate::watchdog`]). No write can begin, and no byte leave the process, after that.
 //! 3. At 15 s at the latest the kernel has given up a connection on which bytes wait for their acknowledgement

@@ -23,7 +23,7 @@ use crate::{
 /// For how long nobody else takes over after a renewal.
 pub const DURATION: Duration = Duration::from_secs(15);
 /// How long the holder writes after a renewal.
-pub const WRITES: Duration = Duration::from_secs(12);
+pub const WRITES: Duration = Duration::from_secs(11);
 /// When the kernel kills a holder that has not stopped by itself.
 const KILL: Duration = Duration::from_secs(13);
 /// What left the process before its end has arrived, or never will, before somebody else writes.
@@ -155,11 +155,16 @@ impl Elector {
 
     /// Renews until that was not possible for so long that the fence has closed, or somebody else holds the Lease.
     pub async fn keep(&mut self) {
-        while !self.fence.remaining(Instant::now()).is_zero() {
-            let pause = match self.round(true).await {
-                Round::Held => RENEW,
-                Round::Failed => RETRY,
-                Round::Taken => break,
+        loop {
+            let left = self.fence.remaining(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            // Not longer than that: there is little time until the watchdog.
+            let pause = match timeout(left, self.round(true)).await {
+                Ok(Round::Held) => RENEW,
+                Ok(Round::Failed) => RETRY,
+                Ok(Round::Taken) | Err(_) => break,
             };
             tokio::time::sleep(pause.min(self.fence.remaining(Instant::now()))).await;
         }
