@@ -145,9 +145,11 @@ impl Elector {
     /// Waits until the Lease is held.
     pub async fn acquire(&mut self) {
         while self.round(false).await != Round::Held {
-            // Not a whole pause late when the holder is gone.
-            let free = self.judge.patience(Instant::now()) + Duration::from_millis(1);
-            let pause = if free < LOOK { free } else { LOOK };
+            let pause = match self.judge.patience(Instant::now()) {
+                // Not a whole pause late when the holder is gone.
+                left if !left.is_zero() && left < LOOK => left + Duration::from_millis(1),
+                _ => LOOK,
+            };
             tokio::time::sleep(pause).await;
         }
         tracing::info!(identity = self.judge.identity, "leading");
