@@ -18,7 +18,7 @@ use crate::{
     child::{ChildId, Desired, Kind},
     error::{Error, Result},
     facts,
-    lease::Fence,
+    fence::{Closed, Fence},
     metrics::Metrics,
     names,
     optional::{self, Absent},
@@ -33,7 +33,6 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Cluster {
     client: Client,
     metrics: Arc<Metrics>,
-    fence: Fence,
     absent: Absent,
     census: Census,
 }
@@ -43,12 +42,17 @@ impl Cluster {
     #[must_use]
     pub fn new(client: Client, metrics: Arc<Metrics>, fence: Fence) -> Self {
         Self {
-            client,
+            client: fence.around(client),
             metrics,
-            fence,
             absent: Absent::default(),
             census: Census::default(),
         }
+    }
+
+    /// The client behind the fence, for what has calls of its own.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// What the watches are to keep up to date.
@@ -73,16 +77,11 @@ impl Cluster {
         what: impl FnOnce() -> String,
         future: impl Future<Output = kube::Result<T>>,
     ) -> Result<T> {
-        let reads = matches!(verb, "get" | "list");
-        let deadline = match self.fence.remaining(Instant::now()) {
-            _ if reads => DEADLINE,
-            Duration::ZERO => {
-                let action = format!("{verb} {}", what());
-                return Err(Error::NotLeader { action });
-            }
-            left => left.min(DEADLINE),
-        };
-        let answer = tokio::time::timeout(deadline, future).await;
+        let answer = tokio::time::timeout(DEADLINE, future).await;
+        if matches!(&answer, Ok(Err(error)) if Closed::refused(error)) {
+            let action = format!("{verb} {}", what());
+            return Err(Error::NotLeader { action });
+        }
         self.metrics.called(verb, matches!(answer, Ok(Ok(_))));
         match answer {
             Ok(Ok(value)) => Ok(value),
@@ -92,7 +91,7 @@ impl Cluster {
             }),
             Err(_) => Err(Error::Deadline {
                 action: format!("{verb} {}", what()),
-                deadline,
+                deadline: DEADLINE,
             }),
         }
     }

@@ -28,6 +28,9 @@ const CONNECTING: usize = 2;
 const PING: Duration = Duration::from_secs(5);
 /// And given up when none comes for this long.
 const PONG: Duration = Duration::from_secs(5);
+/// A connection on which bytes stay unacknowledged for so long is given up by the kernel, also after this process has
+/// ended. A write that the network holds back is thus not delivered after the lease; see [`crate::fence`].
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(2);
 /// Bytes of one answer that may wait to be read: bounds the memory of a list.
 const STREAM_WINDOW: u32 = 256 << 10;
 /// The same for all answers together.
@@ -78,6 +81,7 @@ fn transport(config: &Config) -> Result<legacy::Client<Connector, Body>, BoxErro
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
+    tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     let mut tls = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config()?)
         .https_or_http();

@@ -3,11 +3,16 @@
 use hello_crds::{HelloService, HelloServiceStatus};
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
-    Client, Resource,
+    Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use crate::{api::DEADLINE, names, reason::Reason, status::condition};
+use crate::{
+    api::{Cluster, DEADLINE},
+    names,
+    reason::Reason,
+    status::condition,
+};
 
 /// Publishes transitions.
 #[derive(Clone)]
@@ -16,15 +21,15 @@ pub struct Events {
 }
 
 impl Events {
-    /// Publishes in the name of this process.
+    /// Publishes in the name of this process, while it may write.
     #[must_use]
-    pub fn new(client: Client, instance: Option<String>) -> Self {
+    pub fn new(cluster: &Cluster, instance: Option<String>) -> Self {
         let reporter = Reporter {
             controller: names::MANAGER.into(),
             instance,
         };
         Self {
-            recorder: Recorder::new(client, reporter),
+            recorder: Recorder::new(cluster.client().clone(), reporter),
         }
     }
 

@@ -1,63 +1,43 @@
 //! One writer at a time: a Lease in the operator's namespace.
 //!
-//! A holder may write for [`DURATION`] from the moment *before* it sent its last successful
-//! renewal. Another one takes over only when it has itself watched the record stay the same for
-//! that long, by its own monotonic clock. The second interval starts later than the first, so the
-//! two never overlap, whatever the clocks of the nodes say. Every write carries what is left of
-//! the interval as its deadline.
+//! A holder may write for [`WRITES`] from the moment *before* it sent its last successful renewal. Another one takes over
+//! only when it has itself watched the record stay the same for [`DURATION`], by its own monotonic clock. The second
+//! interval starts later than the first, so the two never overlap, whatever the clocks of the nodes say. The
+//! [`crate::fence`] holds back what a holder would write later than that.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{Api, Client, api::PostParams};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-/// How long a renewal lasts.
+use crate::{
+    client::UNACKNOWLEDGED,
+    fence::Fence,
+    watchdog::{Moment, Watchdog},
+};
+
+/// For how long nobody else takes over after a renewal.
 pub const DURATION: Duration = Duration::from_secs(15);
+/// How long the holder writes after a renewal.
+pub const WRITES: Duration = Duration::from_secs(11);
+/// When the kernel kills a holder that has not stopped by itself.
+const KILL: Duration = Duration::from_secs(13);
+/// What left the process before its end has arrived, or never will, before somebody else writes.
+const _: () = assert!(KILL.as_secs() + UNACKNOWLEDGED.as_secs() <= DURATION.as_secs());
 /// How often the holder renews.
 const RENEW: Duration = Duration::from_secs(5);
-/// How often a candidate, or a holder whose renewal failed, tries.
+/// How often a holder whose renewal failed tries.
 const RETRY: Duration = Duration::from_millis(500);
+/// How often a candidate looks whether the lease was given up.
+const LOOK: Duration = Duration::from_millis(250);
 /// Longest time one call may take; several fit into the lease.
 const CALL: Duration = Duration::from_secs(3);
 /// Name of the Lease.
 const NAME: &str = "hello-operator";
-
-/// Until when this process may write.
-#[derive(Clone, Debug)]
-pub struct Fence(Arc<Mutex<Option<Instant>>>);
-
-impl Fence {
-    /// Closed until a lease is held.
-    #[must_use]
-    pub fn closed() -> Self {
-        Self(Arc::new(Mutex::new(None)))
-    }
-
-    /// Open for a century: for a process that knows that it is alone.
-    #[must_use]
-    pub fn open() -> Self {
-        let century = Duration::from_secs(100 * 365 * 86_400);
-        Self(Arc::new(Mutex::new(Some(Instant::now() + century))))
-    }
-
-    /// Time for which writes are allowed; zero when they are not.
-    #[must_use]
-    pub fn remaining(&self, now: Instant) -> Duration {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
-    }
-
-    fn set(&self, until: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
-    }
-}
 
 /// What a Lease says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +65,13 @@ struct Judge {
 }
 
 impl Judge {
+    /// Time until the record that was last seen is free, should it stay as it is.
+    fn patience(&self, now: Instant) -> Duration {
+        self.seen.as_ref().map_or(Duration::ZERO, |(_, since)| {
+            (*since + DURATION).saturating_duration_since(now)
+        })
+    }
+
     fn judge(&mut self, record: Option<Record>, now: Instant) -> Verdict {
         let Some(record) = record else {
             self.seen = None;
@@ -107,11 +94,22 @@ impl Judge {
     }
 }
 
+/// What came of one try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    Held,
+    /// Somebody else holds it.
+    Taken,
+    /// Not known; nothing has changed for this process.
+    Failed,
+}
+
 /// A candidate for, or the holder of, the Lease.
 pub struct Elector {
     api: Api<Lease>,
     judge: Judge,
     fence: Fence,
+    watchdog: Option<Watchdog>,
 }
 
 impl Elector {
@@ -125,6 +123,16 @@ impl Elector {
                 seen: None,
             },
             fence: Fence::closed(),
+            watchdog: None,
+        }
+    }
+
+    /// The same, whose process is killed should it not stop writing in time.
+    #[must_use]
+    pub fn with(self, watchdog: Watchdog) -> Self {
+        Self {
+            watchdog: Some(watchdog),
+            ..self
         }
     }
 
@@ -136,57 +144,129 @@ impl Elector {
 
     /// Waits until the Lease is held.
     pub async fn acquire(&mut self) {
-        while !self.round().await {
-            tokio::time::sleep(RETRY).await;
+        while self.round(false).await != Round::Held {
+            let pause = match self.judge.patience(Instant::now()) {
+                // Not a whole pause late when the holder is gone.
+                left if !left.is_zero() && left < LOOK => left + Duration::from_millis(1),
+                _ => LOOK,
+            };
+            tokio::time::sleep(pause).await;
         }
         tracing::info!(identity = self.judge.identity, "leading");
     }
 
-    /// Renews until the lease has run out; the process must end then.
+    /// Renews until that was not possible for so long that the fence has closed, or somebody else holds the Lease.
     pub async fn keep(&mut self) {
-        while !self.fence.remaining(Instant::now()).is_zero() {
-            let pause = if self.round().await { RENEW } else { RETRY };
+        loop {
+            let left = self.fence.remaining(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            // Not longer than that: there is little time until the watchdog.
+            let pause = match timeout(left, self.round(true)).await {
+                Ok(Round::Held) => RENEW,
+                Ok(Round::Failed) => RETRY,
+                Ok(Round::Taken) | Err(_) => break,
+            };
             tokio::time::sleep(pause.min(self.fence.remaining(Instant::now()))).await;
         }
-        tracing::error!("the lease ran out");
+        tracing::warn!("the lease ran out");
     }
 
-    /// Gives the Lease up, so that another one need not wait for its end.
-    pub async fn release(&mut self) {
-        self.fence.set(None);
-        let record = self.judge.seen.as_ref().map(|(record, _)| record.clone());
-        if let Some(record) = record.filter(|record| record.holder == self.judge.identity) {
-            let lease = lease(String::new(), Some(record.version));
-            let released = tokio::time::timeout(CALL, self.replace(&lease)).await;
-            tracing::info!(released = matches!(released, Ok(Ok(_))), "lease given up");
+    /// After [`Elector::keep`]: tries until the Lease is held again, which needs that nobody else has touched it; false
+    /// when somebody has. Whoever is alone goes on where it was, as soon as the API server answers.
+    pub async fn regain(&mut self) -> bool {
+        self.close().await;
+        loop {
+            match self.round(true).await {
+                Round::Held => return true,
+                Round::Taken => return false,
+                Round::Failed => tokio::time::sleep(RETRY).await,
+            }
         }
     }
 
-    /// One look at the Lease, and a try to hold it. Every error counts as "not held".
-    async fn round(&mut self) -> bool {
-        // Before the first byte is sent: another one's interval can only start later.
-        let start = Instant::now();
-        match tokio::time::timeout(CALL, self.attempt()).await {
-            Ok(Ok(held)) => {
-                if held {
-                    self.fence.set(Some(start + DURATION));
+    /// Ends all writes and gives the Lease up, so that another one need not wait for its end; not when a write stays
+    /// without an answer, which may still be carried out.
+    pub async fn release(&mut self) {
+        if timeout(CALL, self.close()).await.is_err() {
+            tracing::warn!("lease kept: a write is under way");
+            return;
+        }
+        let released = timeout(CALL, self.give_up()).await;
+        tracing::info!(released = matches!(released, Ok(Ok(()))), "lease given up");
+    }
+
+    async fn give_up(&self) -> kube::Result<()> {
+        let mut held = self.judge.seen.as_ref().map(|(record, _)| record.clone());
+        while let Some(record) = held.filter(|record| record.holder == self.judge.identity) {
+            match self
+                .replace(&lease(String::new(), Some(record.version)))
+                .await
+            {
+                // By a renewal that was cut short and has arrived.
+                Err(kube::Error::Api(status)) if status.code == 409 => {
+                    held = self.look().await?;
                 }
-                held
+                other => return other.map(drop),
             }
+        }
+        Ok(())
+    }
+
+    async fn look(&self) -> kube::Result<Option<Record>> {
+        Ok(self.api.get_opt(NAME).await?.as_ref().map(record))
+    }
+
+    /// Ends all writes. Only then is there nothing to be killed for.
+    async fn close(&mut self) {
+        self.fence.set(None);
+        self.fence.quiet().await;
+        if let Some(Err(error)) = self.watchdog.as_mut().map(Watchdog::disarm) {
+            tracing::error!(%error, "the watchdog cannot be disarmed");
+        }
+    }
+
+    /// One look at the Lease, and a try to hold it.
+    async fn round(&mut self, mine: bool) -> Round {
+        // Before the first byte is sent: another one's interval can only start later.
+        let (start, moment) = (Instant::now(), Watchdog::now());
+        match timeout(CALL, self.attempt(mine)).await {
+            Ok(Ok(false)) => return Round::Taken,
+            Ok(Ok(true)) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "lease not renewed");
-                false
+                return Round::Failed;
             }
             Err(_) => {
                 tracing::warn!("lease not renewed in time");
-                false
+                return Round::Failed;
             }
         }
+        // The watchdog first: the fence is never open longer than it.
+        let armed = moment.and_then(|moment| self.arm(moment));
+        if let Err(error) = armed {
+            tracing::error!(%error, "the watchdog cannot be armed");
+            return Round::Failed;
+        }
+        self.fence.set(Some(start + WRITES));
+        Round::Held
     }
 
-    async fn attempt(&mut self) -> kube::Result<bool> {
-        let live = self.api.get_opt(NAME).await?;
-        let version = match self.judge.judge(live.as_ref().map(record), Instant::now()) {
+    fn arm(&mut self, from: Moment) -> io::Result<()> {
+        self.watchdog
+            .as_mut()
+            .map_or(Ok(()), |watchdog| watchdog.arm(from, KILL))
+    }
+
+    /// Whether the Lease is held now. `mine`: only when it was before, and nobody else's in between.
+    async fn attempt(&mut self, mine: bool) -> kube::Result<bool> {
+        let live = self.look().await?;
+        let holder = live.as_ref().map(|record| &record.holder);
+        if mine && holder != Some(&self.judge.identity) {
+            return Ok(false);
+        }
+        let version = match self.judge.judge(live, Instant::now()) {
             Verdict::Wait => return Ok(false),
             Verdict::Create => None,
             Verdict::Replace(version) => Some(version),

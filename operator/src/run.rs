@@ -14,14 +14,16 @@ use crate::{
     client, controller, dereference,
     events::Events,
     facts,
+    fence::Fence,
     health::{self, Health},
-    lease::{Elector, Fence},
+    lease::Elector,
     metrics::Metrics,
     offline,
     plan::{Presence, plan},
     reconcile::Context,
     validate::{self, DefaultImages},
     watch,
+    watchdog::Watchdog,
 };
 
 /// Settings of the long-running operator.
@@ -81,13 +83,14 @@ async fn operate(options: Options) -> Outcome<()> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let client = client().await?;
-    let mut elector = options.pod_namespace.as_deref().map(|namespace| {
-        Elector::new(
-            client.clone(),
-            namespace,
-            identity(options.pod_name.as_deref()),
-        )
-    });
+    let mut elector = match options.pod_namespace.as_deref() {
+        None => None,
+        Some(namespace) => {
+            let identity = identity(options.pod_name.as_deref());
+            let elector = Elector::new(client.clone(), namespace, identity);
+            Some(elector.with(Watchdog::new()?))
+        }
+    };
     if let Some(elector) = &mut elector {
         health.standby(true);
         tokio::select! {
@@ -98,9 +101,10 @@ async fn operate(options: Options) -> Outcome<()> {
     }
     metrics.leader.set(1);
     let fence = elector.as_ref().map_or_else(Fence::open, Elector::fence);
+    let cluster = Cluster::new(client.clone(), Arc::clone(&metrics), fence);
     let context = Context {
-        cluster: Cluster::new(client.clone(), Arc::clone(&metrics), fence),
-        events: Events::new(client.clone(), options.pod_name.clone()),
+        events: Events::new(&cluster, options.pod_name.clone()),
+        cluster,
         images: options.images,
         clock: Arc::new(jiff::Timestamp::now),
     };
@@ -115,28 +119,44 @@ async fn operate(options: Options) -> Outcome<()> {
         &metrics,
         &context.cluster,
     );
-    let mut controller = tokio::spawn(controller::run(context, signals, metrics, health, stopped));
-    let hold = async {
-        match &mut elector {
-            Some(elector) => elector.keep().await,
-            None => std::future::pending().await,
-        }
-    };
+    let run = controller::run(context, signals, Arc::clone(&metrics), health, stopped);
+    let mut controller = tokio::spawn(run);
+    let mut hold = Box::pin(hold(elector.as_mut(), &metrics));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        // Another process may lead by now: end, and start again as a candidate.
-        () = hold => return Err("another process may be the leader".into()),
+        () = &mut hold => return Err(REPLACED.into()),
         _ = &mut controller => return Err("the controller ended by itself".into()),
     }
     tracing::info!("stopping");
     stop.send(true)?;
-    controller.await?;
+    drop(hold);
+    // Before the passes end, which write nothing from here on: the next leader takes up what they leave.
     if let Some(elector) = &mut elector {
         elector.release().await;
     }
+    controller.await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Why a process ends that was the leader; it starts again as a candidate.
+const REPLACED: &str = "another process is the leader";
+
+/// Holds the lease, and gets it back after an outage, until another process has it.
+async fn hold(elector: Option<&mut Elector>, metrics: &Metrics) {
+    let Some(elector) = elector else {
+        return std::future::pending().await;
+    };
+    loop {
+        elector.keep().await;
+        metrics.leader.set(0);
+        if !elector.regain().await {
+            return;
+        }
+        metrics.leader.set(1);
+        tracing::info!("leading again");
+    }
 }
 
 /// A name that no other process has, also not an earlier one of the same pod.

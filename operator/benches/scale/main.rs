@@ -29,6 +29,7 @@ use crate::{
 #[allow(dead_code)] // The tests use it.
 #[path = "../../tests/cluster/definitions.rs"]
 mod definitions;
+#[allow(dead_code)] // The tests use more of it.
 #[path = "../../tests/cluster/process.rs"]
 mod process;
 #[allow(dead_code)] // The tests use more of it.

@@ -17,6 +17,7 @@ mod entry;
 mod faults;
 mod input;
 mod leader;
+mod link;
 mod migration;
 mod namespace;
 mod outage;

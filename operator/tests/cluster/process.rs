@@ -4,10 +4,11 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal};
 use serde_json::json;
 
 use crate::server::Server;
@@ -26,13 +27,28 @@ pub struct Metrics(String);
 impl Operator {
     /// Starts the operator for the whole cluster.
     pub fn start(server: &Server) -> Self {
+        Self::launch(&server.url, server, &server.token, &[])
+    }
+
+    /// Starts one of several for the namespace in which they elect their leader, as a user of its own who reaches the
+    /// API server at this address.
+    pub fn start_replica(url: &str, server: &Server, user: &str, namespace: &str) -> Self {
+        let variables = [
+            ("POD_NAME", user),
+            ("POD_NAMESPACE", namespace),
+            ("WATCH_NAMESPACE", namespace),
+        ];
+        Self::launch(url, server, &server.token_of(user), &variables)
+    }
+
+    fn launch(url: &str, server: &Server, token: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         let content = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "bench",
             "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
-            "clusters": [{"name": "bench", "cluster": {"server": server.url, "certificate-authority": server.certificate()}}],
-            "users": [{"name": "bench", "user": {"token": server.token}}],
+            "clusters": [{"name": "bench", "cluster": {"server": url, "certificate-authority": server.certificate()}}],
+            "users": [{"name": "bench", "user": {"token": token}}],
         });
         fs::write(&kubeconfig, content.to_string()).unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -45,15 +61,26 @@ impl Operator {
             .env("HELLO_OPERATOR_LISTEN", listen.to_string())
             .env("HELLO_LOG_LEVEL", "error")
             .env("HELLO_LOG_FORMAT", "json")
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
         Self {
             child,
             listen,
-            api_port: server.url.rsplit(':').next().unwrap().parse().unwrap(),
+            api_port: url.rsplit(':').next().unwrap().parse().unwrap(),
             _folder: folder,
         }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// How it ended, when it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     fn get(&self, path: &str) -> std::io::Result<String> {

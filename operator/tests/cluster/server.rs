@@ -55,7 +55,10 @@ fn assets() -> PathBuf {
     String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
-/// Only the test of rights reads the log, so only its namespace is written to it.
+/// Users like the administrator, but for the name: operators that the audit log is to tell apart.
+pub const REPLICAS: [&str; 2] = ["first", "second"];
+
+/// Only the test of rights and those of the leader read the log, so only what concerns them is written to it.
 const AUDIT_POLICY: &str = "
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -63,6 +66,9 @@ omitStages: [RequestReceived]
 rules:
   - level: Metadata
     namespaces: [rights]
+  - level: Metadata
+    users: [first, second]
+    verbs: [create, update, patch, delete]
   - level: None
 ";
 
@@ -90,11 +96,11 @@ fn start() -> Server {
     fs::write(folder.join("account.pub"), key.public_key_pem()).unwrap();
     fs::write(folder.join("audit.yaml"), AUDIT_POLICY).unwrap();
     let token = key.serialize_pem().lines().nth(1).unwrap()[..32].replace(['+', '/'], "x");
-    fs::write(
-        folder.join("tokens"),
-        format!("{token},admin,admin,system:masters\n"),
-    )
-    .unwrap();
+    let mut tokens = format!("{token},admin,admin,system:masters\n");
+    for user in REPLICAS {
+        tokens += &format!("{token}-{user},{user},{user},system:masters\n");
+    }
+    fs::write(folder.join("tokens"), tokens).unwrap();
     let (etcd, peer, api) = (free_port(), free_port(), free_port());
     let at = |name: &str| folder.join(name).display().to_string();
     let programs = vec![
@@ -221,6 +227,11 @@ impl Server {
         config
     }
 
+    /// Bearer token of one of [`REPLICAS`].
+    pub fn token_of(&self, user: &str) -> String {
+        format!("{}-{user}", self.token)
+    }
+
     /// File with the certificates that the API server made for itself.
     pub fn certificate(&self) -> PathBuf {
         self.folder.join("certificates/apiserver.crt")
@@ -240,7 +251,7 @@ impl Server {
         rustix::process::kill_process(self.process, signal).unwrap();
     }
 
-    /// What the API server was asked to do in the namespace `rights`, one JSON document a line.
+    /// What the API server was asked to do in the namespace `rights` and by [`REPLICAS`], one JSON document a line.
     pub fn audit_log(&self) -> String {
         fs::read_to_string(self.folder.join("audit.log")).unwrap()
     }

@@ -13,8 +13,8 @@ use hello_operator::{
     child::{ChildId, Kind},
     controller,
     events::Events,
+    fence::Fence,
     health::Health,
-    lease::Fence,
     metrics::Metrics,
     optional::is_absence,
     reconcile::{Clock, Context},
@@ -285,9 +285,10 @@ async fn live(stand_in: StandIn, namespace: String, alive: Arc<AtomicBool>) {
 fn start(client: Client, fence: Fence, namespace: Option<&str>, clock: Clock) -> Operator {
     let metrics = Arc::new(Metrics::default());
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let cluster = Cluster::new(client.clone(), Arc::clone(&metrics), fence);
     let context = Context {
-        cluster: Cluster::new(client.clone(), Arc::clone(&metrics), fence),
-        events: Events::new(client.clone(), None),
+        events: Events::new(&cluster, None),
+        cluster,
         images: DefaultImages {
             app: "hello-app:1".into(),
             postgres: "postgres:18".into(),
