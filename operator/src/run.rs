@@ -19,7 +19,7 @@ use crate::{
     metrics::Metrics,
     offline,
     plan::{Presence, plan},
-    reconcile::Context,
+    reconcile::{Context, RESYNC},
     validate::{self, DefaultImages},
     watch,
 };
@@ -103,6 +103,7 @@ async fn operate(options: Options) -> Outcome<()> {
         events: Events::new(client.clone(), options.pod_name.clone()),
         images: options.images,
         clock: Arc::new(jiff::Timestamp::now),
+        resync: RESYNC,
     };
     let (stop, stopped) = tokio::sync::watch::channel(false);
     tracing::info!(

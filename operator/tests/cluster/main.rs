@@ -7,6 +7,7 @@
 mod certificates;
 mod conflict;
 mod converge;
+mod crash;
 mod credentials;
 mod data;
 mod definitions;
@@ -15,10 +16,12 @@ mod edits;
 mod engine;
 mod entry;
 mod faults;
+mod injector;
 mod input;
 mod leader;
 mod migration;
 mod namespace;
+mod neighbours;
 mod outage;
 #[allow(dead_code)] // The benchmark uses more of it.
 mod process;
@@ -29,5 +32,6 @@ mod rights;
 mod scaling;
 mod server;
 mod stand_in;
+mod state;
 mod waiting;
 mod world;

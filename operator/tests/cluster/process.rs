@@ -26,12 +26,18 @@ pub struct Metrics(String);
 impl Operator {
     /// Starts the operator for the whole cluster.
     pub fn start(server: &Server) -> Self {
+        Self::start_at(server, &server.url)
+    }
+
+    /// Starts one that reaches the server under another address.
+    pub fn start_at(server: &Server, url: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         let content = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "bench",
             "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
-            "clusters": [{"name": "bench", "cluster": {"server": server.url, "certificate-authority": server.certificate()}}],
+            "clusters": [{"name": "bench", "cluster": {"server": url, "tls-server-name": "127.0.0.1",
+                "certificate-authority": server.certificate()}}],
             "users": [{"name": "bench", "user": {"token": server.token}}],
         });
         fs::write(&kubeconfig, content.to_string()).unwrap();
@@ -51,7 +57,7 @@ impl Operator {
         Self {
             child,
             listen,
-            api_port: server.url.rsplit(':').next().unwrap().parse().unwrap(),
+            api_port: url.rsplit(':').next().unwrap().parse().unwrap(),
             _folder: folder,
         }
     }
