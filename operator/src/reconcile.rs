@@ -240,6 +240,6 @@ async fn report_unparsed(
         source,
     })?;
     cluster
-        .patch_status(&identity.namespace, &identity.name, &identity.uid, &value)
+        .merge_status(&identity.namespace, &identity.name, &identity.uid, &value)
         .await
 }

@@ -36,7 +36,7 @@ pub enum Signal {
 }
 
 /// Longest delay before a broken watch is opened again.
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
+const LONGEST_DELAY: Duration = Duration::from_secs(3);
 const SHORTEST_DELAY: Duration = Duration::from_millis(200);
 
 /// Below the idle time of common load balancers, which cut silent connections after four minutes.

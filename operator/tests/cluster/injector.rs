@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tower::{BoxError, Layer, Service};
 
-use crate::server::server;
+use crate::server::{Server, server};
 
 type Answer = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -63,6 +63,8 @@ pub struct Faults {
     seen: Arc<Mutex<BTreeMap<&'static str, u32>>>,
     lists: Arc<Mutex<HashMap<String, Bytes>>>,
     keeping: Arc<AtomicBool>,
+    /// Whether it is a write, and the address.
+    asked: Arc<Mutex<Vec<(bool, String)>>>,
 }
 
 #[derive(Clone)]
@@ -136,6 +138,7 @@ impl Faults {
             seen: Arc::default(),
             lists: Arc::default(),
             keeping: Arc::default(),
+            asked: Arc::default(),
         }
     }
 
@@ -174,8 +177,21 @@ impl Faults {
         self.expiry.send_modify(|count| *count += 1);
     }
 
+    /// Number of requests, or only writes, whose address has this in it; events do not count.
+    pub fn about(&self, text: &str, only_writes: bool) -> usize {
+        let asked = self.asked.lock().unwrap();
+        let wanted =
+            |(write, address): &&(bool, String)| (*write || !only_writes) && address.contains(text);
+        asked.iter().filter(wanted).count()
+    }
+
     pub fn client(&self) -> Client {
-        let config = server().config(&server().url);
+        self.client_of(server())
+    }
+
+    /// A client of a server that others do not use.
+    pub fn client_of(&self, server: &Server) -> Client {
+        let config = server.config(&server.url);
         hello_operator::client::builder(config)
             .unwrap()
             .with_layer(self)
@@ -346,6 +362,10 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (faults, ask) = (self.faults.clone(), Ask::of(&request));
         let (fate, key) = (faults.fate(ask), request.uri().to_string());
+        if ask != Ask::Event {
+            let mut asked = faults.asked.lock().unwrap();
+            asked.push((ask == Ask::Write, key.clone()));
+        }
         if let Some(name) = name(fate) {
             faults.note(name);
         }

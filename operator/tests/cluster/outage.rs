@@ -61,9 +61,6 @@ impl Before {
     async fn of(operator: &Operator, world: &World) -> Self {
         apply_all(world, &json!({})).await;
         all_ready(world).await;
-        // Once more: what a change of everything at once takes is no leak.
-        apply_all(world, &json!({"image": "hello-app:2"})).await;
-        all_ready(world).await;
         let before = Self {
             memory: operator.memory("VmHWM"),
             connections: operator.connections(),
