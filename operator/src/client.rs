@@ -17,7 +17,7 @@ use kube::{
     Client, Config,
     client::{Body, ClientBuilder, ConfigExt},
 };
-use tower::{BoxError, Service, ServiceBuilder, limit::ConcurrencyLimit};
+use tower::{BoxError, Service, ServiceBuilder, limit::ConcurrencyLimit, timeout::TimeoutLayer};
 
 /// Longest time until a connection stands, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -31,6 +31,10 @@ const PONG: Duration = Duration::from_secs(5);
 /// A connection on which bytes stay unacknowledged for so long is given up by the kernel, also after this process has
 /// ended. A write that the network holds back is thus not delivered after the lease; see [`crate::fence`].
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(2);
+/// Longest time until an answer begins, also that of a watch: without it a watch whose request was
+/// lost on its way would wait for ever. Calls have a shorter deadline of their own.
+const ANSWER: Duration = Duration::from_secs(15);
+
 /// Bytes of one answer that may wait to be read: bounds the memory of a list.
 const STREAM_WINDOW: u32 = 256 << 10;
 /// The same for all answers together.
@@ -45,10 +49,16 @@ pub fn connect(config: Config) -> Result<Client, BoxError> {
         // kube says what is missing for it.
         return Ok(Client::try_from(config)?);
     }
-    Ok(builder(config)?.build())
+    Ok(builder(config)?.with_layer(&patience()).build())
 }
 
-/// The layers below the client, for a test to put its own on top.
+/// The topmost layer: gives a request up whose answer does not begin.
+#[must_use]
+pub fn patience() -> TimeoutLayer {
+    TimeoutLayer::new(ANSWER)
+}
+
+/// The layers below [`patience`], for a test to put its own in between.
 ///
 /// # Errors
 /// When the settings name certificates or credentials that cannot be used.

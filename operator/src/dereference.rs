@@ -38,7 +38,7 @@ pub struct Observed {
 /// Turns the raw object into a resource.
 ///
 /// # Errors
-/// [`Error::Invalid`] when it does not parse, which an API server with our schema never lets happen.
+/// [`Error::Invalid`] when it does not parse: it was stored under another schema.
 pub fn parse(object: DynamicObject) -> Result<HelloService> {
     let value = serde_json::to_value(object).map_err(|source| Error::Json {
         what: "HelloService".into(),

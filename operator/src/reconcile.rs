@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A settled resource is looked at again after this time, in case every watch missed something.
-const RESYNC: Duration = Duration::from_secs(600);
+pub const RESYNC: Duration = Duration::from_secs(600);
 /// A resource on its way: watches say when something happens, this is the safety net.
 const IN_PROGRESS: Duration = Duration::from_secs(15);
 /// The Secret with an external address is not ours, so no watch tells about it.
@@ -38,6 +38,8 @@ pub struct Context {
     pub images: DefaultImages,
     /// The time.
     pub clock: Clock,
+    /// When a settled resource is looked at again; see [`RESYNC`].
+    pub resync: Duration,
 }
 
 /// What came of a pass.
@@ -97,7 +99,7 @@ async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Outcome>
     match advance(context, &service, now).await {
         Ok((validated, applied, change)) => {
             let new = status::status(&validated, &applied, service.status.as_ref());
-            let mut outcome = outcome(&validated, &applied, &new, change);
+            let mut outcome = outcome(&validated, &applied, &new, change, context.resync);
             match pace::hold_back(service.status.as_ref(), &new, Timestamp::now()) {
                 Some(time) => outcome.next = Next::After(time),
                 None => report(context, &service, &uid, &new).await?,
@@ -157,6 +159,7 @@ fn outcome(
     applied: &apply::Applied,
     new: &HelloServiceStatus,
     change: Option<Duration>,
+    resync: Duration,
 ) -> Outcome {
     let ready = status::is_ready(new);
     if !applied.refused().is_empty() {
@@ -173,7 +176,7 @@ fn outcome(
         // Nor that somebody else's Secret or ConfigMap is.
         _ if !applied.unresolved().is_empty() => IN_PROGRESS,
         Database::External { .. } => EXTERNAL_POLL,
-        _ if ready => RESYNC,
+        _ if ready => resync,
         Database::Managed { .. } | Database::CloudNativePg { .. } => IN_PROGRESS,
     };
     Outcome {
@@ -237,6 +240,6 @@ async fn report_unparsed(
         source,
     })?;
     cluster
-        .patch_status(&identity.namespace, &identity.name, &identity.uid, &value)
+        .merge_status(&identity.namespace, &identity.name, &identity.uid, &value)
         .await
 }

@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     offline,
     plan::{Presence, plan},
-    reconcile::Context,
+    reconcile::{Context, RESYNC},
     validate::{self, DefaultImages},
     watch,
     watchdog::Watchdog,
@@ -107,6 +107,7 @@ async fn operate(options: Options) -> Outcome<()> {
         cluster,
         images: options.images,
         clock: Arc::new(jiff::Timestamp::now),
+        resync: RESYNC,
     };
     let (stop, stopped) = tokio::sync::watch::channel(false);
     tracing::info!(

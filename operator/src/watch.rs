@@ -36,7 +36,7 @@ pub enum Signal {
 }
 
 /// Longest delay before a broken watch is opened again.
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
+const LONGEST_DELAY: Duration = Duration::from_secs(3);
 const SHORTEST_DELAY: Duration = Duration::from_millis(200);
 
 /// Below the idle time of common load balancers, which cut silent connections after four minutes.
@@ -166,7 +166,11 @@ async fn run(
     let mut delay = SHORTEST_DELAY;
     let mut listed = false;
     let mut empty = false;
-    while let Some(event) = events.next().await {
+    // Also one that has nothing to tell ends with the receiver: its stream is one of the connection's few.
+    while let Some(event) = tokio::select! {
+        event = events.next() => event,
+        () = sender.closed() => None,
+    } {
         empty = match &event {
             Ok(Event::Init) => true,
             Ok(Event::InitDone | Event::Delete(_)) => empty,

@@ -1,7 +1,10 @@
 //! Data and credentials outlive the resource, when that is wanted.
 
 use hello_operator::child::{ChildId, Kind};
-use kube::{ResourceExt, api::DeleteParams};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
 use serde_json::json;
 
 use crate::world::{World, eventually};
@@ -65,18 +68,7 @@ async fn the_deletion_policy_can_change_at_any_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_grows_in_place() {
     let world = World::new("grow").await;
-    // Growing needs a class that allows it; its provisioner plays no part here.
-    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "elastic"},
-        "provisioner": "example.com/none", "allowVolumeExpansion": true});
-    let classes: kube::Api<k8s_openapi::api::storage::v1::StorageClass> =
-        kube::Api::all(world.client.clone());
-    classes
-        .create(
-            &kube::api::PostParams::default(),
-            &serde_json::from_value(class).unwrap(),
-        )
-        .await
-        .unwrap();
+    make_class(&world, "elastic").await;
     let operator = world.operator();
     let spec = |size: &str| json!({"database": {"managed": {"storage": {"size": size, "storageClassName": "elastic"}}}});
     world.apply("demo", spec("1Gi")).await;
@@ -93,9 +85,21 @@ async fn a_volume_grows_in_place() {
     operator.stop().await;
 }
 
+/// Makes a class whose volumes may grow; its provisioner plays no part here.
+pub async fn make_class(world: &World, name: &str) {
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+        "provisioner": "example.com/none", "allowVolumeExpansion": true});
+    let classes: kube::Api<k8s_openapi::api::storage::v1::StorageClass> =
+        kube::Api::all(world.client.clone());
+    let apply = Patch::Apply(class);
+    classes
+        .patch(name, &PatchParams::apply("test"), &apply)
+        .await
+        .unwrap();
+}
+
 /// Only a bound claim may grow.
 pub async fn bind(world: &World, claim: &ChildId) {
-    use kube::api::{Patch, PatchParams};
     let api = world.api(claim.kind);
     let volume = json!({"spec": {"volumeName": "pv"}});
     api.patch(&claim.name, &PatchParams::default(), &Patch::Merge(&volume))

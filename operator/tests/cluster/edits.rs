@@ -1,13 +1,22 @@
 //! Every field of the spec: changed, and changed back.
 
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use hello_crds::definitions;
 use hello_operator::child::Kind;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::{engine::Engine, reference::make, world::World};
+use crate::{
+    data::{bind, make_class},
+    engine::Engine,
+    reference::make,
+    state::{State, assert_same, likeness, state},
+    world::World,
+};
 
-/// The smallest valid spec in which every part exists.
-fn base() -> Value {
+/// The smallest valid spec in which every part exists. Node ports belong to the whole cluster.
+fn base(port: u16) -> Value {
     json!({
         "image": "hello-app:1", "imagePullPolicy": "IfNotPresent", "imagePullSecrets": [{"name": "a"}], "replicas": 2,
         "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 50},
@@ -15,7 +24,7 @@ fn base() -> Value {
         "config": {"timeZone": "UTC", "leapDay": "feb28", "usernames": "unicode", "logLevel": "info", "logFormat": "json",
             "rateLimit": {"requests": 10, "per": "second", "burst": 20, "trustedProxies": ["10.0.0.0/8"],
                 "forwardedHeader": "forwarded"}},
-        "expose": {"service": {"type": "LoadBalancer", "port": 80, "nodePort": 30500},
+        "expose": {"service": {"type": "LoadBalancer", "port": 80, "nodePort": port},
             "ingress": {"className": "a", "host": "a.example.com", "tlsSecretName": "a", "annotations": {"a": "1"}},
             "httpRoute": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example.com"]}},
         "tls": {"secretName": "a"},
@@ -32,10 +41,8 @@ fn base() -> Value {
 }
 
 /// The same with the other choice, wherever exactly one can be made.
-fn other_base() -> Value {
-    let mut spec = base();
-    // Belongs to the whole cluster, and the other test has the first one.
-    spec["expose"]["service"]["nodePort"] = json!(30502);
+fn other_base(port: u16) -> Value {
+    let mut spec = base(port);
     let oidc = spec["auth"]["oidc"].as_object_mut().unwrap();
     let certificates = oidc.remove("caSecretRef").unwrap();
     oidc.insert("caConfigMapRef".into(), certificates);
@@ -45,9 +52,28 @@ fn other_base() -> Value {
     spec
 }
 
-/// Another valid value for the field at this path; `None` when it may never change.
-fn other(path: &str) -> Option<Value> {
-    Some(match path {
+/// The third choice there is.
+fn external_base(port: u16) -> Value {
+    let mut spec = base(port);
+    spec["database"] =
+        json!({"external": {"secretRef": {"name": "a", "key": "uri", "caKey": "ca.crt"}}});
+    spec
+}
+
+/// What can be done to a field.
+enum Change {
+    /// Another valid value.
+    To(Value),
+    /// A valid value that it may never be changed to.
+    Never(Value),
+    /// A value it may be changed to, but not back.
+    Forth(Value),
+    /// It has a test of its own.
+    Elsewhere,
+}
+
+fn change(path: &str) -> Change {
+    Change::To(match path {
         "/image" | "/database/managed/image" | "/database/cloudNativePG/image" => {
             json!("registry.example.com/other:2")
         }
@@ -83,7 +109,7 @@ fn other(path: &str) -> Option<Value> {
         "/monitoring/serviceMonitorLabels" => json!({"release": "b"}),
         "/expose/service/type" => json!("NodePort"),
         "/expose/service/port" => json!(8080),
-        "/expose/service/nodePort" => json!(30501),
+        "/expose/service/nodePort" => json!(free_port()),
         "/expose/ingress/className" | "/expose/ingress/tlsSecretName" => json!("b"),
         "/expose/ingress/host" => json!("b.example.com"),
         "/expose/ingress/annotations" => json!({"b": "2"}),
@@ -100,14 +126,13 @@ fn other(path: &str) -> Option<Value> {
         _ if path.ends_with("/requests/memory") => json!("70Mi"),
         _ if path.ends_with("/limits/cpu") => json!("2"),
         _ if path.ends_with("/limits/memory") => json!("2Gi"),
-        // For life, by a rule that is tested elsewhere.
-        _ if path.ends_with("/storageClassName") => return None,
-        // Grows and never comes back; has a test of its own.
-        _ if path.ends_with("/size") => return None,
-        // For life; the two kinds have tests of their own.
-        _ if path.starts_with("/database/external/") => return None,
-        // Stops every change, so there is nothing to converge to; has a test of its own.
-        "/paused" => return None,
+        "/database/external/secretRef/name" => json!("b"),
+        "/database/external/secretRef/key" => json!("other-uri"),
+        "/database/external/secretRef/caKey" => json!("tls.crt"),
+        _ if path.ends_with("/storageClassName") => return Change::Never(json!("b")),
+        _ if path.ends_with("/size") => return Change::Forth(json!("3Gi")),
+        // Stops every change, so there is nothing to converge to.
+        "/paused" => return Change::Elsewhere,
         _ => panic!("{path} is new: give it another valid value here"),
     })
 }
@@ -134,96 +159,263 @@ fn fields() -> Vec<String> {
     found
 }
 
-/// What a child is made of, without what the API server adds.
-async fn state(world: &World) -> Vec<(String, Value)> {
+/// A node port that nobody else asks for.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(31_000);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A spec of its own for each field: the base with that field changed.
+fn changed(base: fn(u16) -> Value, path: &str, value: Value) -> Value {
+    let mut spec = base(free_port());
+    *spec
+        .pointer_mut(path)
+        .unwrap_or_else(|| panic!("{path} is not in the base")) = value;
+    // The number of pods counts only without an autoscaler.
+    if path == "/replicas" {
+        spec.as_object_mut().unwrap().remove("autoscaling");
+    }
+    // Labels of what is not made would be refused.
+    if path == "/monitoring/serviceMonitor" {
+        spec["monitoring"] = json!({"serviceMonitor": false});
+    }
+    spec
+}
+
+/// What the children are like, except for what they may be like by chance or history.
+async fn outcome(world: &World, name: &str, spec: &Value) -> State {
+    let mut state = likeness(world, name).await;
+    for (id, content) in &mut state {
+        let content = &mut content["spec"];
+        match id.split(' ').next().unwrap() {
+            // The autoscaler's.
+            "Deployment" if spec.get("autoscaling").is_some() => {
+                content.as_object_mut().unwrap().remove("replicas");
+            }
+            "Service" => {
+                for port in content["ports"].as_array_mut().unwrap() {
+                    if port["nodePort"] == spec["expose"]["service"]["nodePort"] {
+                        port["nodePort"] = "as wanted".into();
+                    }
+                }
+            }
+            // A template cannot change; the claim made from it can.
+            "StatefulSet" => {
+                let claim = &mut content["volumeClaimTemplates"][0];
+                claim["spec"]["resources"]["requests"]["storage"].take();
+            }
+            "PersistentVolumeClaim" => {
+                content.as_object_mut().unwrap().remove("volumeName");
+            }
+            _ => {}
+        }
+    }
+    state
+}
+
+/// A namespace with what the specs name.
+async fn furnished(name: &str) -> World {
+    let world = World::new(name).await;
+    let uri = |host: &str| format!("postgres://owner:pw@{host}.example.com/hello");
+    let data =
+        json!({"tls.crt": "", "tls.key": "", "ca.crt": "", "uri": uri("a"), "other-uri": uri("b")});
+    for name in ["a", "b"] {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": data});
+        make(&world, name, secret).await;
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data});
+        make(&world, name, map).await;
+    }
     world
-        .children("demo")
-        .await
-        .into_iter()
-        .map(|(id, live)| {
-            let annotations = json!(live.metadata.annotations);
-            // Two Jobs of the same hash differ by the UIDs in their selectors.
-            let spec = live.data.get("spec").filter(|_| id.kind != Kind::Job);
-            (
-                id.to_string(),
-                json!([spec, live.data.get("data"), annotations]),
-            )
-        })
-        .collect()
+}
+
+/// What a fresh apply of each spec gives.
+async fn fresh(namespace: &str, specs: &[Value]) -> Vec<State> {
+    let world = furnished(namespace).await;
+    let _engine = Engine::start(&world);
+    let operator = world.operator();
+    let name = |index: usize| format!("fresh{index:02}");
+    let mut states = Vec::new();
+    let numbered: Vec<(usize, &Value)> = specs.iter().enumerate().collect();
+    // Some at a time: most of the time is spent waiting.
+    for some in numbered.chunks(6) {
+        for (index, spec) in some {
+            world.apply(&name(*index), (*spec).clone()).await;
+        }
+        for (index, spec) in some {
+            world.ready(&name(*index)).await;
+            states.push(outcome(&world, &name(*index), spec).await);
+        }
+    }
+    operator.stop().await;
+    states
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_can_be_changed_and_changed_back() {
-    let world = World::new("edits").await;
-    let fields = fields().into_iter();
-    let edited = edit_all(&world, base, fields.filter(|path| !is_other(path))).await;
-    assert!(edited > 50, "{edited} fields");
+    let fields: Vec<String> = fields().into_iter().filter(|path| is_first(path)).collect();
+    // Two at a time: most of the time is spent waiting.
+    let (left, right) = fields.split_at(fields.len() / 2);
+    let (left, right) = tokio::join!(
+        edit_all("edits-left", base, left),
+        edit_all("edits-right", base, right)
+    );
+    assert!(left + right > 50, "{left} and {right} fields");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_of_the_other_choices_too() {
-    let world = World::new("edits-other").await;
-    let _engine = Engine::start(&world);
-    let fields = fields().into_iter();
-    let edited = edit_all(&world, other_base, fields.filter(|path| is_other(path))).await;
-    assert_eq!(edited, 8);
+    let of = |beginning: &[&str]| -> Vec<String> {
+        let is = |path: &String| beginning.iter().any(|start| path.starts_with(start));
+        fields().into_iter().filter(is).collect()
+    };
+    let (other, external) = (of(&OTHER), of(&EXTERNAL));
+    let (other, external) = tokio::join!(
+        edit_all("edits-other", other_base, &other),
+        edit_all("edits-external", external_base, &external)
+    );
+    assert_eq!((other, external), (8, 3));
 }
 
-fn is_other(path: &str) -> bool {
-    path.starts_with("/database/cloudNativePG/") || path.starts_with("/auth/oidc/caConfigMapRef/")
+const OTHER: [&str; 2] = ["/database/cloudNativePG/", "/auth/oidc/caConfigMapRef/"];
+const EXTERNAL: [&str; 1] = ["/database/external/"];
+
+fn is_first(path: &str) -> bool {
+    let mut others = OTHER.iter().chain(&EXTERNAL);
+    !others.any(|start| path.starts_with(start))
 }
 
-/// Edits each of the fields that may change, and takes the edit back; says how many there were.
-async fn edit_all(world: &World, base: fn() -> Value, fields: impl Iterator<Item = String>) -> u32 {
-    let data = json!({"tls.crt": "", "tls.key": "", "ca.crt": ""});
-    for name in ["a", "b"] {
-        for kind in ["Secret", "ConfigMap"] {
-            let object = json!({"apiVersion": "v1", "kind": kind, "data": data});
-            make(world, name, object).await;
+/// Edits each of the fields that may change, and takes the edit back: both lead to what a fresh apply gives. Says how
+/// many there were.
+async fn edit_all(namespace: &str, base: fn(u16) -> Value, fields: &[String]) -> usize {
+    let plain = base(free_port());
+    let mut edits = Vec::new();
+    let mut never = Vec::new();
+    for path in fields {
+        match change(path) {
+            Change::To(value) => edits.push((path, value)),
+            Change::Never(value) => never.push((path, value)),
+            Change::Forth(_) | Change::Elsewhere => {}
         }
     }
+    let mut specs = vec![base(free_port())];
+    specs.extend(
+        edits
+            .iter()
+            .map(|(path, value)| changed(base, path, value.clone())),
+    );
+    let fresh = fresh(&format!("{namespace}-fresh"), &specs).await;
+
+    let world = furnished(namespace).await;
+    let _engine = Engine::start(&world);
     let operator = world.operator();
-    world.apply("demo", base()).await;
+    world.apply("demo", plain.clone()).await;
     world.ready("demo").await;
     world.settle(&operator).await;
-    let before = state(world).await;
-    let mut edited = 0;
-    for path in fields {
-        let Some(value) = other(&path) else { continue };
-        let mut spec = base();
-        *spec
-            .pointer_mut(&path)
-            .unwrap_or_else(|| panic!("{path} is not in the base")) = value;
-        // The number of pods counts only without an autoscaler.
-        if path == "/replicas" {
-            spec.as_object_mut().unwrap().remove("autoscaling");
-        }
-        // Labels of what is not made would be refused.
-        if path == "/monitoring/serviceMonitor" {
-            spec["monitoring"] = json!({"serviceMonitor": false});
-        }
-        world.apply("demo", spec).await;
+    let before = state(&world, "demo").await;
+    assert_same(&outcome(&world, "demo", &plain).await, &fresh[0], "fresh");
+    for ((path, value), fresh) in edits.iter().zip(&fresh[1..]) {
+        let mut spec = changed(base, path, value.clone());
+        spec["expose"]["service"]["nodePort"] = match path.as_str() {
+            "/expose/service/nodePort" => free_port().into(),
+            _ => plain["expose"]["service"]["nodePort"].clone(),
+        };
+        world.apply("demo", spec.clone()).await;
         world.ready("demo").await;
-        assert_ne!(state(world).await, before, "{path} changes nothing");
-        world.apply("demo", base()).await;
+        assert_ne!(
+            state(&world, "demo").await,
+            before,
+            "{path} changes nothing"
+        );
+        assert_same(&outcome(&world, "demo", &spec).await, fresh, path);
+        world.apply("demo", plain.clone()).await;
         world.ready("demo").await;
-        if path == "/replicas" {
+        if *path == "/replicas" {
             // The autoscaler takes over from the number it finds.
-            let scale = kube::api::Patch::Merge(json!({"spec": {"replicas": 2}}));
-            let deployments = world.api(Kind::Deployment);
-            deployments
-                .patch_scale("demo", &kube::api::PatchParams::default(), &scale)
-                .await
-                .unwrap();
-            world.ready("demo").await;
+            scale(&world, 2).await;
         }
-        let after = state(world).await;
-        for (before, after) in before.iter().zip(&after) {
-            assert_eq!(before, after, "{path} changed back");
-        }
-        assert_eq!(before.len(), after.len(), "{path}");
-        edited += 1;
+        let after = state(&world, "demo").await;
+        assert_same(&after, &before, &format!("{path} changed back"));
+    }
+    for (path, value) in never {
+        refused(&world, &changed(base, path, value), path).await;
     }
     operator.stop().await;
-    edited
+    edits.len()
+}
+
+async fn scale(world: &World, replicas: i32) {
+    let scale = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+    let deployments = world.api(Kind::Deployment);
+    deployments
+        .patch_scale("demo", &PatchParams::default(), &scale)
+        .await
+        .unwrap();
+    world.ready("demo").await;
+}
+
+/// The API server does not take the spec, and says which part of it.
+async fn refused(world: &World, spec: &Value, path: &str) {
+    let body = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+        "metadata": {"name": "demo"}, "spec": spec});
+    let parameters = PatchParams::apply("test").force();
+    let services = world.services();
+    let error = services
+        .patch("demo", &parameters, &Patch::Apply(&body))
+        .await
+        .unwrap_err()
+        .to_string();
+    let part = path.rsplit_once('/').unwrap().0.replace('/', ".");
+    assert!(
+        error.contains(&format!("spec{part}: Invalid value")),
+        "{path}: {error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_size_grows_to_what_a_fresh_apply_gives_and_never_shrinks() {
+    let fields = fields().into_iter();
+    let grows = fields.filter_map(|path| match change(&path) {
+        Change::Forth(value) => Some((path, value)),
+        _ => None,
+    });
+    let (first, other): (Vec<_>, Vec<_>) = grows.partition(|(path, _)| is_first(path));
+    assert_eq!((first.len(), other.len()), (2, 1));
+    tokio::join!(
+        grow_all("grow-first", base, &first),
+        grow_all("grow-other", other_base, &other)
+    );
+}
+
+async fn grow_all(namespace: &str, base: fn(u16) -> Value, fields: &[(String, Value)]) {
+    let mut specs = vec![base(free_port())];
+    for (path, value) in fields {
+        let mut spec = specs.last().unwrap().clone();
+        spec["expose"]["service"]["nodePort"] = free_port().into();
+        *spec.pointer_mut(path).unwrap() = value.clone();
+        specs.push(spec);
+    }
+    let fresh = fresh(&format!("{namespace}-fresh"), &specs[1..]).await;
+    let world = furnished(namespace).await;
+    make_class(&world, "a").await;
+    let _engine = Engine::start(&world);
+    let operator = world.operator();
+    let port = free_port();
+    for spec in &mut specs {
+        spec["expose"]["service"]["nodePort"] = port.into();
+    }
+    world.apply("demo", specs[0].clone()).await;
+    world.ready("demo").await;
+    for (id, _) in world.children("demo").await {
+        if id.kind == Kind::PersistentVolumeClaim {
+            bind(&world, &id).await;
+        }
+    }
+    for (index, (path, _)) in fields.iter().enumerate() {
+        world.apply("demo", specs[index + 1].clone()).await;
+        world.ready("demo").await;
+        let grown = outcome(&world, "demo", &specs[index + 1]).await;
+        assert_same(&grown, &fresh[index], path);
+        refused(&world, &specs[index], path).await;
+    }
+    operator.stop().await;
 }

@@ -7,6 +7,7 @@
 mod certificates;
 mod conflict;
 mod converge;
+mod crash;
 mod credentials;
 mod data;
 mod definitions;
@@ -15,11 +16,13 @@ mod edits;
 mod engine;
 mod entry;
 mod faults;
+mod injector;
 mod input;
 mod leader;
 mod link;
 mod migration;
 mod namespace;
+mod neighbours;
 mod outage;
 #[allow(dead_code)] // The benchmark uses more of it.
 mod process;
@@ -30,5 +33,6 @@ mod rights;
 mod scaling;
 mod server;
 mod stand_in;
+mod state;
 mod waiting;
 mod world;

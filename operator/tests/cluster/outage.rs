@@ -1,9 +1,17 @@
 //! The operator's process: while the API server is really away, and killed.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+};
 
 use crate::{
     converge::everything,
@@ -12,48 +20,108 @@ use crate::{
     world::{World, eventually},
 };
 
-/// Long enough for every connection to be given up and every back-off to reach its cap.
-const OUTAGE: Duration = Duration::from_secs(30);
+/// How long the API server stays away, in seconds. The default is long enough for every connection to be given up and
+/// every back-off to reach its cap.
+const LENGTH: &str = "OUTAGE_SECONDS";
+const DEFAULT_LENGTH: u64 = 25;
 
 /// One page of memory more a second would be seen; noise of the allocator is not.
 const GROWTH_MIB: f64 = 4.0;
+
+/// Longest time from the API server's return until everything is as wanted.
+const RECOVERY: Duration = Duration::from_secs(10);
+
+const RESOURCES: usize = 20;
+
+fn length() -> Duration {
+    let seconds = std::env::var(LENGTH).map_or(DEFAULT_LENGTH, |text| text.parse().unwrap());
+    Duration::from_secs(seconds)
+}
+
+async fn apply_all(world: &World, spec: &Value) {
+    for index in 0..RESOURCES {
+        world.apply(&format!("demo-{index}"), spec.clone()).await;
+    }
+}
+
+async fn all_ready(world: &World) {
+    for index in 0..RESOURCES {
+        world.ready(&format!("demo-{index}")).await;
+    }
+}
+
+/// What the process is like while everything is well.
+struct Before {
+    memory: f64,
+    connections: usize,
+    reconciles: u64,
+}
+
+impl Before {
+    async fn of(operator: &Operator, world: &World) -> Self {
+        apply_all(world, &json!({})).await;
+        all_ready(world).await;
+        let before = Self {
+            memory: operator.memory("VmHWM"),
+            connections: operator.connections(),
+            reconciles: operator.metrics().reconciles(),
+        };
+        let connections = before.connections;
+        assert!(connections <= 3, "{connections} connections at rest");
+        before
+    }
+
+    /// Lets the outage pass. Memory, connections and tries stay what they are.
+    async fn outlast(&self, operator: &Operator, kind: &str) {
+        let (length, start) = (length(), Instant::now());
+        let mut most = 0;
+        while start.elapsed() < length {
+            most = most.max(operator.connections());
+            assert!(most <= 5, "{most} connections, {} before", self.connections);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let (peak, now) = (operator.memory("VmHWM"), operator.memory("VmRSS"));
+        let tries = operator.metrics().reconciles() - self.reconciles;
+        report(&format!(
+            "{kind} for {length:?}: {:.1} MiB at most before, {peak:.1} at most after, {now:.1} at its end; \
+             {most} connections at most; {tries} reconciles of {RESOURCES} resources",
+            self.memory
+        ));
+        let grown = peak - self.memory;
+        assert!(grown < GROWTH_MIB, "{grown} MiB more");
+        // Some quick ones, and then one every four seconds.
+        let bound = RESOURCES as u64 * (8 + length.as_secs() / 4);
+        assert!(tries < bound, "{tries} reconciles, at most {bound}");
+    }
+}
+
+fn report(line: &str) {
+    use std::io::Write;
+    // Shown of tests that fail, or with --nocapture.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn assert_recovered(kind: &str, since: Instant) {
+    let took = since.elapsed();
+    report(&format!("{kind}: recovered after {took:.1?}"));
+    assert!(took < RECOVERY, "{took:?}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_hangs_costs_neither_memory_nor_connections_and_is_used_again_at_once() {
     let server = Server::start();
     let world = World::on(&server, "outage").await;
     let operator = Operator::start(&server);
-    for index in 0..20 {
-        world.apply(&format!("demo-{index}"), json!({})).await;
-    }
-    for index in 0..20 {
-        world.ready(&format!("demo-{index}")).await;
-    }
-    let (memory, connections) = (operator.memory("VmHWM"), operator.connections());
-    assert!(connections <= 3, "{connections} connections at rest");
+    let before = Before::of(&operator, &world).await;
     // It is in the middle of work on every resource when it happens.
-    for index in 0..20 {
-        world
-            .apply(&format!("demo-{index}"), json!({"replicas": 3}))
-            .await;
-    }
+    apply_all(&world, &json!({"replicas": 3})).await;
     server.freeze();
-    let start = Instant::now();
-    while start.elapsed() < OUTAGE {
-        let now = operator.connections();
-        assert!(now <= 5, "{now} connections, {connections} before");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let grown = operator.memory("VmHWM") - memory;
-    assert!(grown < GROWTH_MIB, "{grown} MiB more");
+    before.outlast(&operator, "frozen").await;
     server.thaw();
     let start = Instant::now();
     edit(&world, "demo-0").await;
-    for index in 0..20 {
-        world.ready(&format!("demo-{index}")).await;
-    }
-    let took = start.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    all_ready(&world).await;
+    assert_recovered("frozen", start);
 }
 
 /// Our own connection may still be one of those that died.
@@ -69,6 +137,67 @@ async fn edit(world: &World, name: &str) {
             .ok()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_refuses_costs_neither_and_is_used_again_at_once() {
+    let server = Server::start();
+    let world = World::on(&server, "refused").await;
+    let mut door = Door::new(&server).await;
+    let operator = Operator::start_at(&server, &format!("https://{}", door.address));
+    let before = Before::of(&operator, &world).await;
+    door.close().await;
+    apply_all(&world, &json!({"replicas": 3})).await;
+    before.outlast(&operator, "refused").await;
+    door.open().await;
+    let start = Instant::now();
+    all_ready(&world).await;
+    assert_recovered("refused", start);
+}
+
+/// The way to an API server. Closed, it refuses connections and has broken those that stood.
+struct Door {
+    address: SocketAddr,
+    server: String,
+    task: JoinHandle<()>,
+}
+
+impl Door {
+    /// On an address of its own: a client that asks for a closed port of its own address over and over may get it as
+    /// its own end, and then talks to itself.
+    async fn new(server: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = server.url.trim_start_matches("https://").to_owned();
+        let task = tokio::spawn(forward(listener, server.clone()));
+        Self {
+            address,
+            server,
+            task,
+        }
+    }
+
+    async fn close(&mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+
+    async fn open(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.task = tokio::spawn(forward(listener, self.server.clone()));
+    }
+}
+
+async fn forward(listener: TcpListener, server: String) {
+    let mut connections = JoinSet::new();
+    while let Ok((mut near, _)) = listener.accept().await {
+        let server = server.clone();
+        connections.spawn(async move {
+            if let Ok(mut far) = TcpStream::connect(server).await {
+                let _ = copy_bidirectional(&mut near, &mut far).await;
+            }
+        });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

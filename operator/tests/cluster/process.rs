@@ -27,7 +27,12 @@ pub struct Metrics(String);
 impl Operator {
     /// Starts the operator for the whole cluster.
     pub fn start(server: &Server) -> Self {
-        Self::launch(&server.url, server, &server.token, &[])
+        Self::start_at(server, &server.url)
+    }
+
+    /// Starts one that reaches the server under another address.
+    pub fn start_at(server: &Server, url: &str) -> Self {
+        Self::launch(url, server, &server.token, &[])
     }
 
     /// Starts one of several for the namespace in which they elect their leader, as a user of its own who reaches the
@@ -47,7 +52,8 @@ impl Operator {
         let content = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "bench",
             "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
-            "clusters": [{"name": "bench", "cluster": {"server": url, "certificate-authority": server.certificate()}}],
+            "clusters": [{"name": "bench", "cluster": {"server": url, "tls-server-name": "127.0.0.1",
+                "certificate-authority": server.certificate()}}],
             "users": [{"name": "bench", "user": {"token": token}}],
         });
         fs::write(&kubeconfig, content.to_string()).unwrap();

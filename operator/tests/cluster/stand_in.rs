@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures::{StreamExt, stream};
 use hello_operator::child::Kind;
 use kube::{
     Api, Client, ResourceExt,
@@ -14,6 +15,8 @@ use serde_json::{Value, json};
 pub enum Jobs {
     Succeed,
     Fail,
+    /// Those of this resource fail, and the others succeed.
+    FailFor(&'static str),
     Hang,
 }
 
@@ -38,12 +41,15 @@ impl StandIn {
 
     /// Does once what is to be done in a namespace.
     pub async fn round(&self, namespace: &str) {
+        let claims = items(&self.api(Kind::PersistentVolumeClaim, namespace)).await;
+        let claims: Vec<String> = claims.iter().map(ResourceExt::name_any).collect();
         for kind in Self::KINDS {
-            for item in items(&self.api(kind, namespace)).await {
-                self.act(kind, &item).await;
-            }
+            let items = items(&self.api(kind, namespace)).await.into_iter();
+            let busy = items.filter(|item| !runs(kind, item, &claims));
+            stream::iter(busy)
+                .for_each_concurrent(8, |item| async move { self.act(kind, &item).await })
+                .await;
         }
-        self.collect_garbage(namespace).await;
     }
 
     /// Does what the controller of this kind would do with an object.
@@ -64,7 +70,7 @@ impl StandIn {
     }
 
     /// Deletes what has an owner that is gone.
-    async fn collect_garbage(&self, namespace: &str) {
+    pub async fn collect_garbage(&self, namespace: &str) {
         let resource = ApiResource::erase::<hello_crds::HelloService>(&());
         let services: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), namespace, &resource);
@@ -110,8 +116,21 @@ async fn set_status(api: &Api<DynamicObject>, object: &DynamicObject, status: Va
     }
 }
 
+/// Whether this is a database that needs nothing any more; finding that out otherwise would cost a request.
+fn runs(kind: Kind, object: &DynamicObject, claims: &[String]) -> bool {
+    let status = &object.data["status"];
+    kind == Kind::StatefulSet
+        && status["readyReplicas"] == 1
+        && status["observedGeneration"].as_i64() == object.metadata.generation
+        && claims.contains(&data_claim(object))
+}
+
+fn data_claim(set: &DynamicObject) -> String {
+    format!("data-{}-0", set.name_any())
+}
+
 async fn run_database(sets: &Api<DynamicObject>, claims: &Api<DynamicObject>, set: &DynamicObject) {
-    let name = format!("data-{}-0", set.name_any());
+    let name = data_claim(set);
     if set.metadata.deletion_timestamp.is_none()
         && claims.get_opt(&name).await.unwrap_or_default().is_none()
     {
@@ -148,17 +167,23 @@ async fn run_job(jobs: &Api<DynamicObject>, job: &DynamicObject, ending: Jobs) {
     if !job.data["status"]["conditions"].is_null() {
         return;
     }
+    let fails = match ending {
+        Jobs::Hang => return,
+        Jobs::Succeed => false,
+        Jobs::Fail => true,
+        Jobs::FailFor(instance) => job.labels()["app.kubernetes.io/instance"] == instance,
+    };
     let now = "2026-01-01T00:00:00Z";
     let condition =
         |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
-    let status = match ending {
-        Jobs::Hang => return,
-        Jobs::Succeed => json!({"startTime": now, "completionTime": now, "succeeded": 1,
+    let status = if fails {
+        json!({"startTime": now, "failed": 2,
             "uncountedTerminatedPods": {}, "ready": 0, "terminating": 0,
-            "conditions": [condition("SuccessCriteriaMet"), condition("Complete")]}),
-        Jobs::Fail => json!({"startTime": now, "failed": 2,
+            "conditions": [condition("FailureTarget"), condition("Failed")]})
+    } else {
+        json!({"startTime": now, "completionTime": now, "succeeded": 1,
             "uncountedTerminatedPods": {}, "ready": 0, "terminating": 0,
-            "conditions": [condition("FailureTarget"), condition("Failed")]}),
+            "conditions": [condition("SuccessCriteriaMet"), condition("Complete")]})
     };
     set_status(jobs, job, status).await;
 }

@@ -17,7 +17,7 @@ use hello_operator::{
     health::Health,
     metrics::Metrics,
     optional::is_absence,
-    reconcile::{Clock, Context},
+    reconcile::{Clock, Context, RESYNC},
     validate::DefaultImages,
     watch,
 };
@@ -138,12 +138,24 @@ impl World {
 
     /// Starts an operator that writes only while this fence is open.
     pub fn fenced_operator(&self, client: Client, fence: Fence) -> Operator {
-        start(client, fence, Some(&self.namespace), self.clock())
+        start(client, fence, Some(&self.namespace), self.clock(), RESYNC)
+    }
+
+    /// Starts an operator that looks at settled resources again this often.
+    pub fn resyncing_operator(&self, resync: Duration) -> Operator {
+        let (client, namespace) = (self.client.clone(), Some(&*self.namespace));
+        start(client, Fence::open(), namespace, self.clock(), resync)
     }
 
     /// Starts an operator for all namespaces; only on a server that no other test uses.
     pub fn cluster_operator(&self) -> Operator {
-        start(self.client.clone(), Fence::open(), None, self.clock())
+        start(
+            self.client.clone(),
+            Fence::open(),
+            None,
+            self.clock(),
+            RESYNC,
+        )
     }
 
     fn clock(&self) -> Clock {
@@ -189,17 +201,25 @@ impl World {
 
     /// Waits until the condition of the resource has this status, for its current generation.
     pub async fn condition(&self, name: &str, type_: &str, status: &str) -> Value {
-        let api = self.services();
-        eventually(&format!("{name} {type_}={status}"), || async {
-            let live = api.get_opt(name).await.unwrap()?;
-            let conditions = live.data["status"]["conditions"].as_array()?;
-            conditions
-                .iter()
-                .find(|c| c["type"] == type_ && c["status"] == status)
-                .filter(|c| c["observedGeneration"].as_i64() == live.metadata.generation)
-                .cloned()
+        eventually(&format!("{name} {type_}={status}"), || {
+            self.find_condition(name, type_, status)
         })
         .await
+    }
+
+    async fn find_condition(&self, name: &str, type_: &str, status: &str) -> Option<Value> {
+        let live = self.services().get_opt(name).await.unwrap()?;
+        let conditions = live.data["status"]["conditions"].as_array()?;
+        conditions
+            .iter()
+            .find(|c| c["type"] == type_ && c["status"] == status)
+            .filter(|c| c["observedGeneration"].as_i64() == live.metadata.generation)
+            .cloned()
+    }
+
+    /// Whether the resource is ready now.
+    pub async fn is_ready(&self, name: &str) -> bool {
+        self.find_condition(name, "Ready", "True").await.is_some()
     }
 
     pub async fn ready(&self, name: &str) {
@@ -276,13 +296,26 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl 
 
 /// What the controllers would do in one namespace, over and over.
 async fn live(stand_in: StandIn, namespace: String, alive: Arc<AtomicBool>) {
-    while alive.load(Ordering::Relaxed) {
+    for round in 0_u32.. {
+        if !alive.load(Ordering::Relaxed) {
+            return;
+        }
         stand_in.round(&namespace).await;
+        // It asks for every object there is, so less often.
+        if round % 5 == 0 {
+            stand_in.collect_garbage(&namespace).await;
+        }
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
 }
 
-fn start(client: Client, fence: Fence, namespace: Option<&str>, clock: Clock) -> Operator {
+fn start(
+    client: Client,
+    fence: Fence,
+    namespace: Option<&str>,
+    clock: Clock,
+    resync: Duration,
+) -> Operator {
     let metrics = Arc::new(Metrics::default());
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let cluster = Cluster::new(client.clone(), Arc::clone(&metrics), fence);
@@ -294,6 +327,7 @@ fn start(client: Client, fence: Fence, namespace: Option<&str>, clock: Clock) ->
             postgres: "postgres:18".into(),
         },
         clock,
+        resync,
     };
     let signals = watch::start(&client, namespace, &metrics, &context.cluster);
     let health = Arc::new(Health::default());

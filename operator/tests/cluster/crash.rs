@@ -1,0 +1,115 @@
+//! An operator that dies in the middle of a rollout, and the next one.
+
+use hello_operator::child::{ChildId, Kind};
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::{
+    converge::everything,
+    injector::{Faults, Mode},
+    state::{assert_same, likeness, state},
+    world::{World, eventually},
+};
+
+/// A spec whose rollout creates, changes and deletes children, depending on where it starts.
+fn small() -> Value {
+    json!({"image": "hello-app:1", "replicas": 3, "networkPolicy": {"enabled": false}})
+}
+
+fn large() -> Value {
+    let mut spec = everything();
+    spec["image"] = "hello-app:2".into();
+    spec["database"] = json!({"managed": {"parameters": {"work_mem": "2MB"}}});
+    spec
+}
+
+/// Applies a spec while an operator runs that dies after so many writes, and lets another one finish. Says whether
+/// the first one got to its end.
+async fn roll_out(world: &World, name: &str, spec: Value, writes: u32) -> bool {
+    let faults = Faults::new(Mode::DieAfter(writes));
+    let doomed = world.operator_through(faults.client());
+    world.apply(name, spec).await;
+    eventually("it is dead, or done", || async {
+        let dead = faults.writes() > writes;
+        (dead || world.is_ready(name).await).then_some(())
+    })
+    .await;
+    doomed.stop().await;
+    let undisturbed = faults.writes() <= writes;
+    let successor = world.operator();
+    world.ready(name).await;
+    if undisturbed {
+        world.settle(&successor).await;
+        assert_eq!(successor.writes(), 0, "it was not at its end");
+    }
+    successor.stop().await;
+    undisturbed
+}
+
+/// More writes than any rollout has.
+const MANY: u32 = 60;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_after_any_single_write_of_a_rollout_ends_the_same() {
+    let world = World::new("crash").await;
+    // From the second time on only what the large one leaves behind is in the small one, too.
+    for spec in [large(), small()] {
+        assert!(roll_out(&world, "demo", spec, MANY).await);
+    }
+    let small_state = state(&world, "demo").await;
+    assert!(roll_out(&world, "demo", large(), MANY).await);
+    let large_state = state(&world, "demo").await;
+    let mut crashes = [0, 0];
+    for writes in 1..MANY {
+        let mut done = true;
+        let ways = [(small(), &small_state), (large(), &large_state)];
+        for ((spec, expected), crashes) in ways.into_iter().zip(&mut crashes) {
+            let undisturbed = roll_out(&world, "demo", spec, writes).await;
+            let now = state(&world, "demo").await;
+            assert_same(&now, expected, &format!("crash after {writes} writes"));
+            *crashes += u32::from(!undisturbed);
+            done &= undisturbed;
+        }
+        if done {
+            break;
+        }
+    }
+    // Two statuses, the migration, both sets, and what only one of them has.
+    let covered = crashes.iter().all(|count| (10..MANY - 1).contains(count));
+    assert!(covered, "{crashes:?} crashes");
+}
+
+/// What the autoscaler does with fewer pods than its minimum: the operator, which starts them with that many, may have
+/// died in between, and leaves the number alone after that.
+async fn start_enough(world: &World, name: &str) {
+    let id = ChildId::new(Kind::Deployment, name);
+    let replicas = world.get(&id).await.unwrap().data["spec"]["replicas"].clone();
+    if replicas == 1 {
+        let scale = Patch::Merge(json!({"spec": {"replicas": 2}}));
+        let deployments = world.api(Kind::Deployment);
+        deployments
+            .patch_scale(name, &PatchParams::default(), &scale)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_after_any_single_write_of_the_first_rollout_ends_the_same() {
+    let world = World::new("crash-first").await;
+    assert!(roll_out(&world, "demo-00", large(), MANY).await);
+    let expected = likeness(&world, "demo-00").await;
+    for writes in 1..MANY {
+        let name = format!("demo-{writes:02}");
+        let undisturbed = roll_out(&world, &name, large(), writes).await;
+        start_enough(&world, &name).await;
+        let now = likeness(&world, &name).await;
+        assert_same(&now, &expected, &format!("crash after {writes} writes"));
+        if undisturbed {
+            // Each child but the data's claim, and a status before.
+            assert!(writes as usize >= expected.len(), "{writes} writes");
+            return;
+        }
+    }
+    panic!("it never came to its end");
+}
