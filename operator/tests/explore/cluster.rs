@@ -171,8 +171,8 @@ pub enum Verb {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Pass {
     Idle,
-    /// It has read the resource, and nothing else yet.
-    Read(Resource),
+    /// It has read the resource, the Jobs and which of their pods have no Job, and nothing else yet.
+    Read(Resource, BTreeMap<Name, Object>, Vec<u8>),
     /// It has planned, and these writes are left.
     Writing(Resource, Vec<Write>),
 }

@@ -223,9 +223,19 @@ impl World {
 
     fn operate(&self, next: &mut State, step: Step) -> Option<()> {
         match (step, std::mem::replace(&mut next.pass, Pass::Idle)) {
-            (Step::Read, Pass::Idle) => next.pass = Pass::Read(next.resource),
-            (Step::Plan, Pass::Read(resource)) => {
-                let writes = self.operator.decide(resource, next).writes.clone();
+            (Step::Read, Pass::Idle) => {
+                let mut jobs = next.objects.clone();
+                jobs.retain(|name, _| name.is_job());
+                next.pass = Pass::Read(next.resource, jobs, next.strays.clone());
+            }
+            (Step::Plan, Pass::Read(resource, jobs, strays)) => {
+                let mut seen = State {
+                    strays,
+                    ..next.clone()
+                };
+                seen.objects.retain(|name, _| !name.is_job());
+                seen.objects.extend(jobs);
+                let writes = self.operator.decide(resource, &seen).writes.clone();
                 next.pass = writing(resource, writes);
             }
             (Step::Write, Pass::Writing(resource, mut writes)) => {
@@ -411,7 +421,7 @@ impl Model for World {
                     .writes
                     .is_empty() => {}
             Pass::Idle => steps.push(Step::Read),
-            Pass::Read(_) => steps.push(Step::Plan),
+            Pass::Read(..) => steps.push(Step::Plan),
             Pass::Writing(..) => steps.push(Step::Write),
         }
         self.kubernetes(state, steps);
