@@ -56,10 +56,10 @@ pub struct Facts {
     pub present: BTreeMap<ChildId, Presence>,
     /// Phases of the migration Jobs among them.
     pub jobs: BTreeMap<ChildId, JobPhase>,
-    /// Whether a pod of some migration may be at work, whatever became of its Job.
-    pub migrating: bool,
     /// Whether the database answers and runs what is wanted.
     pub database_ready: bool,
+    /// Whether a pod of some migration may be at work, whatever became of its Job.
+    pub migrating: bool,
     /// Replicas of the Deployment, when it exists.
     pub live_replicas: Option<i32>,
     /// Replicas wanted; `None` leaves them to the autoscaler.

@@ -29,8 +29,8 @@ fn converged() -> Facts {
             .map(|id| (id, Presence::Settled))
             .into(),
         jobs: [(job("new"), JobPhase::Succeeded)].into(),
-        migrating: false,
         database_ready: true,
+        migrating: false,
         live_replicas: Some(2),
         wanted_replicas: Some(2),
         initial_replicas: 2,
