@@ -108,9 +108,20 @@ pub enum Life {
     },
     App {
         replicas: u8,
+        holder: Holder,
     },
     /// It belongs to somebody else.
     Foreign,
+}
+
+/// As which field manager the operator holds the number of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    None,
+    /// The one of all other fields: an update without the number takes it away.
+    Main,
+    /// The one of the number alone.
+    Scale,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,14 +168,12 @@ pub struct Write {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
-    Create(Body),
+    /// With the number of pods to start with.
+    Create(Body, u8),
     Update(Body),
     Delete,
-    /// `first` when it follows the creation in the same pass.
-    Scale {
-        replicas: u8,
-        first: bool,
-    },
+    Scale(u8),
+    Release,
 }
 
 /// What the operator is doing.
@@ -184,7 +193,7 @@ pub enum Breach {
     DataLost,
     ForeignTouched,
     PausedWritten,
-    AutoscalerFought,
+    PodsMiscounted,
 }
 
 /// How often each kind of trouble may still come.
@@ -319,10 +328,10 @@ impl State {
         }
         let refused = match (write.verb, self.get(write.name)) {
             // Their fields differ from ours, and a creation is not forced.
-            (Verb::Create(_), there) => there.is_some(),
+            (Verb::Create(..), there) => there.is_some(),
             // That it is gone already is as good.
             (Verb::Delete, None) => return true,
-            (Verb::Update(_) | Verb::Scale { .. }, None) => true,
+            (Verb::Update(_) | Verb::Scale(_) | Verb::Release, None) => true,
             (_, Some(_)) => by_uid && !write.same,
         };
         if refused {
@@ -332,31 +341,42 @@ impl State {
             self.breach(Breach::ForeignTouched);
         }
         match write.verb {
-            Verb::Create(body) => self.created(resource, write.name, body),
+            Verb::Create(body, pods) => self.created(resource, write.name, body, pods),
             Verb::Update(body) => self.updated(write.name, body),
             Verb::Delete => self.deleted(write.name),
-            Verb::Scale { replicas, first } => {
-                if resource.spec.autoscaled && !first {
-                    self.breach(Breach::AutoscalerFought);
+            Verb::Scale(replicas) => {
+                if resource.spec.autoscaled {
+                    self.breach(Breach::PodsMiscounted);
                 }
-                if let Some(app) = self.objects.get_mut(&write.name) {
-                    app.life = Life::App { replicas };
-                }
+                self.count(write.name, Some(replicas), Holder::Scale);
             }
+            Verb::Release => self.count(write.name, None, Holder::None),
         }
         self.check_rollout(resource, write);
         true
     }
 
-    fn created(&mut self, resource: Resource, name: Name, body: Body) {
+    /// Sets the number of pods, or leaves it, and who holds it.
+    pub fn count(&mut self, name: Name, number: Option<u8>, by: Holder) {
+        if let Some(app) = self.objects.get_mut(&name)
+            && let Life::App { replicas, holder } = &mut app.life
+        {
+            *replicas = number.unwrap_or(*replicas);
+            *holder = by;
+        }
+    }
+
+    fn created(&mut self, resource: Resource, name: Name, body: Body, pods: u8) {
         let life = match name {
             Name::Server => Life::Server { ready: false },
             Name::Job(..) => Life::Job {
                 phase: JobPhase::Active,
                 running: true,
             },
-            // The API server's default.
-            Name::App => Life::App { replicas: 1 },
+            Name::App => Life::App {
+                replicas: pods,
+                holder: Holder::Main,
+            },
             _ => Life::Plain,
         };
         let mut object = Object::new(body, life);
@@ -370,6 +390,11 @@ impl State {
     }
 
     fn updated(&mut self, name: Name, body: Body) {
+        if let Some(Life::App { holder, .. }) = self.get(name).map(|app| app.life)
+            && holder == Holder::Main
+        {
+            self.breach(Breach::PodsMiscounted);
+        }
         if let Some(object) = self.objects.get_mut(&name) {
             object.drifted = false;
             if name != Name::Claim {
@@ -396,7 +421,7 @@ impl State {
     /// write for a resource that is gone makes garbage, which serves nobody; and a database that was
     /// taken away since the pass looked leaves nothing to be too early for.
     fn check_rollout(&mut self, resource: Resource, write: Write) {
-        let (Verb::Create(body) | Verb::Update(body)) = write.verb else {
+        let (Verb::Create(body, _) | Verb::Update(body)) = write.verb else {
             return;
         };
         let living = self.exists && self.resource.uid == resource.uid;

@@ -38,6 +38,7 @@ pub enum Flaw {
     IgnoresPause,
     FightsTheAutoscaler,
     WritesForEver,
+    NeverReleases,
     NeverRollsOut,
 }
 
@@ -115,6 +116,8 @@ impl Operator {
             }
         };
         let facts = facts::facts(&built.service, &built.prepared, &observed);
+        let pods = |count: i32| u8::try_from(count).unwrap();
+        let first = facts.initial_replicas;
         let plan = self.plan(&built.prepared, &observed, facts);
         let name = |id: &ChildId| memory.bodies.name(id);
         let children = built.prepared.children.iter();
@@ -122,14 +125,11 @@ impl Operator {
         let wanted: BTreeMap<Name, Body> = wanted.collect();
         let writes = plan.actions.iter().map(|action| {
             let (id, verb) = match action {
-                Action::Create(id) => (id, Verb::Create(wanted[&name(id)])),
+                Action::Create(id) => (id, Verb::Create(wanted[&name(id)], pods(first))),
                 Action::Update(id) => (id, Verb::Update(wanted[&name(id)])),
                 Action::Delete(id) => (id, Verb::Delete),
-                Action::Scale(id, replicas) => {
-                    let replicas = u8::try_from(*replicas).unwrap();
-                    let first = plan.actions.contains(&Action::Create(id.clone()));
-                    (id, Verb::Scale { replicas, first })
-                }
+                Action::Scale(id, replicas) => (id, Verb::Scale(pods(*replicas))),
+                Action::Release(id) => (id, Verb::Release),
             };
             Write {
                 name: name(id),
@@ -191,6 +191,9 @@ impl Operator {
             Some(Flaw::WritesForEver) if facts.present.contains_key(&app) => {
                 plan.actions.push(Action::Update(app));
             }
+            Some(Flaw::NeverReleases) => plan
+                .actions
+                .retain(|action| *action != Action::Release(app.clone())),
             Some(Flaw::NeverRollsOut) => plan.actions.retain(|a| *a != Action::Update(app.clone())),
             _ => {}
         }

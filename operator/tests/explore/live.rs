@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::cluster::{Body, ClaimOwner, Life, Name, Object, REPLICAS, Resource};
+use crate::cluster::{Body, ClaimOwner, Holder, Life, Name, Object, REPLICAS, Resource};
 
 /// Name of the resource.
 pub const INSTANCE: &str = "demo";
@@ -153,7 +153,16 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> DynamicObject {
                 JobPhase::Failed => condition("Failed"),
             };
         }
-        Life::App { replicas } => value["spec"]["replicas"] = replicas.into(),
+        Life::App { replicas, holder } => {
+            value["spec"]["replicas"] = replicas.into();
+            let manager = match holder {
+                Holder::None => "else",
+                Holder::Main => names::MANAGER,
+                Holder::Scale => names::SCALE_MANAGER,
+            };
+            value["metadata"]["managedFields"] = json!([{"manager": manager,
+                "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        }
         Life::Plain | Life::Claim { .. } | Life::Foreign => {}
     }
     serde_json::from_value(value).unwrap()

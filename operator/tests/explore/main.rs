@@ -21,7 +21,7 @@ use stateright::{Checker, Model};
 
 use cluster::{Budget, ClaimOwner, Life, Name, Pass, Spec};
 use decide::Flaw;
-use model::{AUTOSCALER, DATA, Edit, FOREIGN, PAUSED, REST, ROLLOUT, Scope, TWO, World};
+use model::{DATA, Edit, FOREIGN, PAUSED, PODS, REST, ROLLOUT, Scope, TWO, World};
 use steps::SCALED;
 
 const START: Spec = Spec {
@@ -163,8 +163,13 @@ const SCALING: Scope = Scope {
     strangers: &[],
     reached: &[
         ("the autoscaler's number stays", |world, state| {
-            let app = state.get(Name::App).map(|app| app.life);
-            app == Some(Life::App { replicas: SCALED }) && world.is_converged(state)
+            matches!(
+                state.get(Name::App).map(|app| app.life),
+                Some(Life::App {
+                    replicas: SCALED,
+                    ..
+                })
+            ) && world.is_converged(state)
         }),
         ("the spec's number is back", |world, state| {
             state.left.edits == 0 && !state.resource.spec.autoscaled && world.is_converged(state)
@@ -221,7 +226,8 @@ fn every_flaw_is_noticed() {
         (Flaw::TakesOver, STRANGERS, FOREIGN),
         (Flaw::WritesWithoutUid, STRANGERS, FOREIGN),
         (Flaw::IgnoresPause, STRANGERS, PAUSED),
-        (Flaw::FightsTheAutoscaler, SCALING, AUTOSCALER),
+        (Flaw::FightsTheAutoscaler, SCALING, PODS),
+        (Flaw::NeverReleases, MIGRATIONS, PODS),
         (Flaw::WritesForEver, MIGRATIONS, REST),
         (Flaw::NeverRollsOut, MIGRATIONS, REST),
     ] {

@@ -77,7 +77,7 @@ pub const ROLLOUT: &str = "never rolled out before its migration";
 pub const DATA: &str = "data is never lost";
 pub const FOREIGN: &str = "what belongs to somebody else is never touched";
 pub const PAUSED: &str = "nothing is written while paused";
-pub const AUTOSCALER: &str = "the autoscaler is never fought";
+pub const PODS: &str = "the number of pods changes only by whom it belongs to";
 pub const REST: &str = "once faults stop, every way ends in the wanted state";
 
 /// A part of what can happen, small enough to look at all of it.
@@ -344,7 +344,7 @@ impl World {
                 let good = match live.life {
                     Life::Server { ready } => ready,
                     Life::Job { phase, .. } => phase == JobPhase::Succeeded,
-                    Life::App { replicas } => spec.autoscaled || replicas == REPLICAS,
+                    Life::App { replicas, .. } => spec.autoscaled || replicas == REPLICAS,
                     Life::Claim { .. } | Life::Plain => true,
                     Life::Foreign => false,
                 };
@@ -467,7 +467,7 @@ fn promises() -> [Property<World>; 7] {
         Property::always(DATA, |_, state| kept(state, Breach::DataLost)),
         Property::always(FOREIGN, |_, state| kept(state, Breach::ForeignTouched)),
         Property::always(PAUSED, |_, state| kept(state, Breach::PausedWritten)),
-        Property::always(AUTOSCALER, |_, state| kept(state, Breach::AutoscalerFought)),
+        Property::always(PODS, |_, state| kept(state, Breach::PodsMiscounted)),
         Property::always(REST, |world: &World, state: &State| {
             let mut calm = state.clone();
             calm.left = Budget::default();

@@ -3,7 +3,7 @@
 use hello_operator::plan::JobPhase;
 
 use crate::{
-    cluster::{Body, Breach, ClaimOwner, Life, Name, Object, Pass, State},
+    cluster::{Body, Breach, ClaimOwner, Holder, Life, Name, Object, Pass, State},
     model::Step,
 };
 
@@ -153,7 +153,7 @@ impl State {
                     *ready = false;
                 }
             }
-            Step::Scale => self.objects.get_mut(&Name::App)?.life = Life::App { replicas: SCALED },
+            Step::Scale => self.count(Name::App, Some(SCALED), Holder::None),
             _ => return None,
         }
         Some(())
