@@ -241,7 +241,8 @@ fn kept_certificates(
 }
 
 /// UID of what holds the data, unless it is on its way out.
-fn living_uid(object: Option<&DynamicObject>) -> Option<String> {
+#[must_use]
+pub fn living_uid(object: Option<&DynamicObject>) -> Option<String> {
     object
         .filter(|object| object.metadata.deletion_timestamp.is_none())
         .and_then(ResourceExt::uid)

@@ -39,11 +39,14 @@ pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> F
         initial_replicas: initial_replicas(service, prepared, observed),
         missing: observed.missing.clone(),
         paused: service.paused,
+        migrating: observed.pods.iter().any(migrates),
         ..Facts::default()
     };
+    let server = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));
+    let server = observed.children.get(&server);
     for (id, live) in &observed.children {
         let desired = prepared.children.iter().find(|child| child.id == *id);
-        let Some(presence) = presence(&service.identity, id, live, desired) else {
+        let Some(presence) = presence(&service.identity, id, live, desired, server) else {
             continue;
         };
         if id.kind == Kind::Job && presence != Presence::Foreign {
@@ -104,12 +107,14 @@ pub fn holds_replicas(entry: &ManagedFieldsEntry) -> bool {
     fields.is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some())
 }
 
-/// What a live object is to us; `None` when it is neither wanted nor ours to remove.
+/// What a live object is to us; `None` when it is neither wanted nor ours to remove. `server` is the
+/// StatefulSet under the name of ours.
 fn presence(
     identity: &Identity,
     id: &ChildId,
     live: &DynamicObject,
     desired: Option<&Desired>,
+    server: Option<&DynamicObject>,
 ) -> Option<Presence> {
     let owner = controller(live);
     let ours = match owner {
@@ -118,11 +123,23 @@ fn presence(
             // Also an unwanted Job: its pods may still be migrating.
             return (desired.is_some() || id.kind == Kind::Job).then_some(Presence::Predecessor);
         }
-        Some(owner) => {
-            // The claim that our StatefulSet made, and owns under `Delete`.
-            owner.kind == "StatefulSet"
-                && desired.is_some_and(|child| child.gate == Gate::IfPresent)
+        // The claim that a StatefulSet of ours made, and owns under `Delete`.
+        Some(owner)
+            if owner.kind == "StatefulSet"
+                && owner.name == names::database(&identity.name)
+                && desired.is_some_and(|child| child.gate == Gate::IfPresent) =>
+        {
+            let living = server.is_some_and(|server| {
+                server.metadata.uid.as_ref() == Some(&owner.uid)
+                    && controller(server).is_some_and(|owner| owner.uid == identity.uid)
+            });
+            if !living {
+                // The garbage collector takes it, also while another server uses it.
+                return Some(Presence::Predecessor);
+            }
+            true
         }
+        Some(_) => false,
         None => is_kept_for(identity, live, desired),
     };
     if !ours {
@@ -210,6 +227,17 @@ pub fn job_phase(job: &Value) -> JobPhase {
     }
 }
 
+/// Whether this is the pod of a migration that may be changing the schema. Its Job may be gone: only
+/// the operator waits for the pods when it deletes one.
+fn migrates(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    component(pod.labels()) == Some(Component::Migration)
+        && !matches!(phase, Some("Succeeded" | "Failed"))
+}
+
 /// Whether the only pod of a StatefulSet runs the current template and its server is ready. A status
 /// that trails behind the generation is not believed.
 fn server_ready(live: &DynamicObject, pods: &[Pod]) -> bool {
@@ -287,5 +315,65 @@ mod tests {
         assert!(!server_ready(&set(0), &[pod("r", false)]));
         assert!(!server_ready(&set(0), &[pod("earlier", true)]));
         assert!(!server_ready(&set(0), &[]));
+    }
+
+    #[test]
+    fn only_a_pod_that_has_not_ended_migrates() {
+        let at_work = |part: &str, status: Value| {
+            let pod = json!({"metadata": {"labels": {"app.kubernetes.io/component": part}}, "status": status});
+            migrates(&serde_json::from_value(pod).unwrap())
+        };
+        for phase in ["Pending", "Running", "Unknown"] {
+            assert!(at_work("migration", json!({"phase": phase})), "{phase}");
+            assert!(!at_work("app", json!({"phase": phase})), "{phase}");
+        }
+        assert!(at_work("migration", json!({})));
+        for phase in ["Succeeded", "Failed"] {
+            assert!(!at_work("migration", json!({"phase": phase})), "{phase}");
+        }
+    }
+
+    #[test]
+    fn a_claim_goes_with_the_server_that_owns_it() {
+        let identity = Identity {
+            namespace: "ns".into(),
+            name: "demo".into(),
+            uid: "new".into(),
+            generation: 1,
+        };
+        let object = |kind: &str, name: &str, uid: &str, owner: &str| -> DynamicObject {
+            serde_json::from_value(json!({"metadata": {"name": name, "uid": uid, "ownerReferences": [{
+                "apiVersion": "v1", "kind": kind, "name": name_of(kind), "uid": owner, "controller": true}]}}))
+            .unwrap()
+        };
+        fn name_of(kind: &str) -> &'static str {
+            match kind {
+                "StatefulSet" => "demo-db",
+                _ => "demo",
+            }
+        }
+        let body = json!({"metadata": {"name": "data-demo-db-0"}});
+        let desired = Desired::from_body(Kind::PersistentVolumeClaim, Gate::IfPresent, body);
+        let claim = object("StatefulSet", "data-demo-db-0", "claim", "server");
+        let seen = |server: Option<&DynamicObject>| {
+            presence(&identity, &desired.id, &claim, Some(&desired), server)
+        };
+        let server = |uid: &str, owner: &str| object("HelloService", "demo-db", uid, owner);
+        assert_ne!(
+            seen(Some(&server("server", "new"))),
+            Some(Presence::Predecessor)
+        );
+        assert_ne!(
+            seen(Some(&server("server", "new"))),
+            Some(Presence::Foreign)
+        );
+        // It is gone, another one, or an earlier resource's.
+        for server in [
+            None,
+            Some(server("other", "new")),
+            Some(server("server", "old")),
+        ] {
+            assert_eq!(seen(server.as_ref()), Some(Presence::Predecessor));
+        }
     }
 }

@@ -58,6 +58,8 @@ pub struct Facts {
     pub jobs: BTreeMap<ChildId, JobPhase>,
     /// Whether the database answers and runs what is wanted.
     pub database_ready: bool,
+    /// Whether a pod of some migration may be at work, whatever became of its Job.
+    pub migrating: bool,
     /// Replicas of the Deployment, when it exists.
     pub live_replicas: Option<i32>,
     /// Replicas wanted; `None` leaves them to the autoscaler.
@@ -193,15 +195,18 @@ fn migration_phase(wanted: &[Wanted], facts: &Facts) -> Migration {
     }
 }
 
-/// Whether the claim that the pods of this child write to is somebody else's.
-fn volume_is_foreign(id: &ChildId, facts: &Facts) -> bool {
+/// Whether the claim that the pods of this child write to is somebody else's, or on its way out.
+fn volume_is_taken(id: &ChildId, facts: &Facts) -> bool {
     let claim = match id.kind {
         Kind::StatefulSet => names::claim_of(&id.name),
         Kind::CronJob => id.name.clone(),
         _ => return false,
     };
     let claim = ChildId::new(Kind::PersistentVolumeClaim, claim);
-    facts.present.get(&claim) == Some(&Presence::Foreign)
+    matches!(
+        facts.present.get(&claim),
+        Some(Presence::Deleting | Presence::Predecessor | Presence::Foreign)
+    )
 }
 
 impl Plan {
@@ -212,8 +217,8 @@ impl Plan {
             Gate::Always | Gate::IfPresent if drifted => {
                 self.actions.push(Action::Update(id.clone()));
             }
-            // Its pods would write to somebody else's volume.
-            Gate::Always if presence.is_none() && volume_is_foreign(id, facts) => {}
+            // What its pods wrote there would be lost, or in the way of somebody else.
+            Gate::Always if presence.is_none() && volume_is_taken(id, facts) => {}
             Gate::Always if presence.is_none() => self.actions.push(Action::Create(id.clone())),
             Gate::Always | Gate::IfPresent => {}
             Gate::Migration => self.migrate(id, presence, facts),
@@ -222,7 +227,8 @@ impl Plan {
     }
 
     /// A Job is created only where no other one is left, not even a finished one: were an old
-    /// success kept, going back to its inputs would roll out without a migration.
+    /// success kept, going back to its inputs would roll out without a migration. Nor may a pod of one
+    /// be left: those of a Job that others deleted outlive it.
     fn migrate(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
         let mut alone = true;
         for other in facts.jobs.keys().filter(|other| *other != id) {
@@ -235,7 +241,7 @@ impl Plan {
                 self.actions.push(Action::Delete(other.clone()));
             }
         }
-        if presence.is_none() && alone && facts.database_ready {
+        if presence.is_none() && alone && !facts.migrating && facts.database_ready {
             self.actions.push(Action::Create(id.clone()));
             self.migration = Migration::Running;
         }

@@ -30,6 +30,7 @@ fn converged() -> Facts {
             .into(),
         jobs: [(job("new"), JobPhase::Succeeded)].into(),
         database_ready: true,
+        migrating: false,
         live_replicas: Some(2),
         wanted_replicas: Some(2),
         initial_replicas: 2,
@@ -110,6 +111,42 @@ fn another_migration_must_be_gone_before_the_next_starts() {
         let second = plan(&wanted("new"), &facts);
         assert_eq!(second.actions, [], "{phase:?}");
         assert_eq!(second.migration, Migration::Pending);
+    }
+}
+
+#[test]
+fn a_pod_whose_job_is_gone_must_end_before_the_next_migration() {
+    let mut facts = converged();
+    facts.present.remove(&job("new"));
+    facts.jobs.clear();
+    facts.migrating = true;
+    assert_eq!(plan(&wanted("new"), &facts).actions, []);
+    facts.migrating = false;
+    let actions = plan(&wanted("new"), &facts).actions;
+    assert_eq!(actions, [Action::Create(job("new"))]);
+}
+
+#[test]
+fn a_server_is_not_made_on_a_volume_that_is_not_its_own() {
+    let claim = ChildId::new(Kind::PersistentVolumeClaim, "data-demo-db-0");
+    let server = ChildId::new(Kind::StatefulSet, "demo-db");
+    let wanted = [
+        (claim.clone(), Gate::IfPresent),
+        (server.clone(), Gate::Always),
+    ]
+    .map(|(id, gate)| Wanted { id, gate });
+    let actions = |volume: Option<Presence>| {
+        let mut facts = Facts::default();
+        facts
+            .present
+            .extend(volume.map(|presence| (claim.clone(), presence)));
+        plan(&wanted, &facts).actions
+    };
+    for taken in [Presence::Deleting, Presence::Predecessor, Presence::Foreign] {
+        assert_eq!(actions(Some(taken)), [], "{taken:?}");
+    }
+    for free in [None, Some(Presence::Settled)] {
+        assert_eq!(actions(free), [Action::Create(server.clone())], "{free:?}");
     }
 }
 

@@ -229,7 +229,7 @@ fn engine(service: &Validated, applied: &Applied) -> Finding {
 fn leaving() -> Finding {
     no(
         Reason::DatabaseLeaving,
-        "an earlier server of this name is still being removed",
+        "an earlier server of this name, or its volume, is still being removed",
     )
 }
 
@@ -256,11 +256,17 @@ fn server(service: &Validated, applied: &Applied) -> Finding {
         }
         return no(trouble.reason, trouble.message);
     }
-    let server = ChildId::new(Kind::StatefulSet, names::database(instance));
-    match applied.facts().present.get(&server) {
-        Some(Presence::Predecessor | Presence::Deleting) => leaving(),
-        _ => no(Reason::DatabaseStarting, "the server is not ready yet"),
+    let parts = [
+        ChildId::new(Kind::StatefulSet, names::database(instance)),
+        ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance)),
+    ];
+    if parts
+        .iter()
+        .any(|part| applied.plan().leaving.contains(part))
+    {
+        return leaving();
     }
+    no(Reason::DatabaseStarting, "the server is not ready yet")
 }
 
 /// What is said while the database still serves, in time to do something about it.
@@ -314,13 +320,13 @@ fn migrated(service: &Validated, applied: &Applied) -> Finding {
                 format!("the migration of {image} runs"),
             ),
         },
-        Migration::Pending if applied.facts().jobs.is_empty() => no(
+        Migration::Pending if applied.facts().jobs.is_empty() && !applied.facts().migrating => no(
             Reason::MigrationWaiting,
             "the migration waits for the database",
         ),
         Migration::Pending => no(
             Reason::MigrationReplacing,
-            "the migration waits until the earlier Job is gone",
+            "the migration waits until the earlier Job and its pods are gone",
         ),
     }
 }

@@ -1,0 +1,434 @@
+//! The cluster of the model: what it holds, and what one write of the operator does to it.
+//!
+//! Only what the operator does not decide is described here: the API server's preconditions, the
+//! garbage collector and the controllers of Kubernetes.
+
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+};
+
+use hello_operator::plan::JobPhase;
+
+/// Replicas that the spec asks for, at least.
+pub const REPLICAS: u8 = 2;
+
+/// An object. Jobs are named by what they migrate: a version and a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Name {
+    Credentials,
+    Claim,
+    Server,
+    Job(u8, u8),
+    App,
+    Autoscaler,
+    BackupClaim,
+    BackupJob,
+    Route,
+}
+
+impl Name {
+    pub fn is_job(self) -> bool {
+        matches!(self, Self::Job(..))
+    }
+
+    /// What holds data, or takes data with it.
+    pub fn is_data(self) -> bool {
+        matches!(
+            self,
+            Self::Credentials | Self::Claim | Self::Server | Self::BackupClaim
+        )
+    }
+}
+
+/// The fields of the spec that the model edits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Spec {
+    pub version: u8,
+    pub retain: bool,
+    pub paused: bool,
+    pub autoscaled: bool,
+    pub backup: bool,
+    pub route: bool,
+}
+
+/// A `HelloService`; another one of the name has another UID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Resource {
+    pub uid: u8,
+    pub spec: Spec,
+}
+
+/// What the operator wrote: the hash of the body, and what Kubernetes reads in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Body {
+    pub hash: u64,
+    /// UID of the resource that owns it; 0: none.
+    pub owner: u8,
+    /// Version that its pods run; 0: it has none.
+    pub version: u8,
+    /// Whether a StatefulSet takes its claims with it.
+    pub takes_claims: bool,
+}
+
+impl Hash for Body {
+    /// The rest follows from it, and hashing is most of the work.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Which StatefulSet owns a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClaimOwner {
+    None,
+    /// The one that is there.
+    Living,
+    /// One that is gone.
+    Gone,
+}
+
+/// What an object has beside what the operator wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Life {
+    Plain,
+    /// A volume, and the version that its database was migrated to last; 0: never.
+    Claim {
+        uid: u8,
+        owner: ClaimOwner,
+        schema: u8,
+    },
+    Server {
+        ready: bool,
+    },
+    /// Whether its pod is at work.
+    Job {
+        phase: JobPhase,
+        running: bool,
+    },
+    App {
+        replicas: u8,
+        holder: Holder,
+    },
+    /// It belongs to somebody else.
+    Foreign,
+}
+
+/// As which field manager the operator holds the number of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    None,
+    /// The one of all other fields: an update without the number takes it away.
+    Main,
+    /// The one of the number alone.
+    Scale,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Object {
+    pub body: Body,
+    pub life: Life,
+    /// Somebody changed a field that is ours.
+    pub drifted: bool,
+    pub deleting: bool,
+    /// Data that a person gave up together with its resource.
+    pub given_up: bool,
+}
+
+impl Object {
+    pub fn new(body: Body, life: Life) -> Self {
+        Self {
+            body,
+            life,
+            drifted: false,
+            deleting: false,
+            given_up: false,
+        }
+    }
+
+    pub fn is_foreign(&self) -> bool {
+        self.life == Life::Foreign
+    }
+
+    fn running(&self) -> bool {
+        matches!(self.life, Life::Job { running: true, .. })
+    }
+}
+
+/// One write of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Write {
+    pub name: Name,
+    pub verb: Verb,
+    /// Whether the object is still the one that the pass saw, as its UID would tell.
+    pub same: bool,
+    /// UID of the claim that the pass saw; 0: none.
+    pub claim: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// With the number of pods to start with.
+    Create(Body, u8),
+    Update(Body),
+    Delete,
+    Scale(u8),
+    Release,
+}
+
+/// What the operator is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pass {
+    Idle,
+    /// It has read the resource, the Jobs and which of their pods have no Job, and nothing else yet.
+    Read(Resource, BTreeMap<Name, Object>, Vec<u8>),
+    /// It has planned, and these writes are left.
+    Writing(Resource, Vec<Write>),
+}
+
+/// How a promise was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Breach {
+    RolledOutUnmigrated,
+    DataLost,
+    ForeignTouched,
+    PausedWritten,
+    PodsMiscounted,
+}
+
+/// How often each kind of trouble may still come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Budget {
+    pub edits: u8,
+    pub faults: u8,
+    pub deletions: u8,
+    pub strangers: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub left: Budget,
+    /// The resource, or the last one.
+    pub resource: Resource,
+    pub exists: bool,
+    pub objects: BTreeMap<Name, Object>,
+    /// Versions of migration pods whose Job is gone.
+    pub strays: Vec<u8>,
+    /// Whether the cluster serves the kind of [`Name::Route`].
+    pub routes_served: bool,
+    pub pass: Pass,
+    /// UID of the newest claim.
+    pub last_claim: u8,
+    /// Whether the spec said `Delete` since everything was last as `Retain` wants it.
+    pub deletable: bool,
+    pub breach: Option<Breach>,
+}
+
+impl State {
+    pub fn get(&self, name: Name) -> Option<&Object> {
+        self.objects.get(&name)
+    }
+
+    /// The objects without what no API server would show.
+    pub fn visible(&self) -> BTreeMap<Name, Object> {
+        let mut objects = self.objects.clone();
+        for object in objects.values_mut() {
+            object.given_up = false;
+            match &mut object.life {
+                Life::Claim { schema, .. } => *schema = 0,
+                Life::Job { running, .. } => *running = false,
+                _ => {}
+            }
+        }
+        objects
+    }
+
+    /// UID of the database's claim, and the version that it was migrated to last.
+    pub fn database(&self) -> (u8, u8) {
+        match self.get(Name::Claim).map(|claim| claim.life) {
+            Some(Life::Claim { uid, schema, .. }) => (uid, schema),
+            _ => (0, 0),
+        }
+    }
+
+    /// A migration has done its work.
+    pub fn migrated(&mut self, version: u8) {
+        if let Some(claim) = self.objects.get_mut(&Name::Claim)
+            && let Life::Claim { schema, .. } = &mut claim.life
+        {
+            *schema = version;
+        }
+    }
+
+    pub fn server_ready(&self) -> bool {
+        self.get(Name::Server)
+            .is_some_and(|server| server.life == Life::Server { ready: true })
+    }
+
+    /// Migrations at work.
+    pub fn migrations(&self) -> usize {
+        let jobs = self.objects.values().filter(|object| object.running());
+        jobs.count() + self.strays.len()
+    }
+
+    pub fn breach(&mut self, breach: Breach) {
+        self.breach.get_or_insert(breach);
+    }
+
+    /// Whether the garbage collector takes the object: its owner is gone.
+    pub fn is_garbage(&self, object: &Object) -> bool {
+        if let Life::Claim { owner, .. } = object.life {
+            return owner == ClaimOwner::Gone;
+        }
+        object.body.owner != 0 && !(self.exists && object.body.owner == self.resource.uid)
+    }
+
+    /// An object is gone: its pods, and its claims, follow in their own time.
+    pub fn remove(&mut self, name: Name) {
+        let Some(object) = self.objects.remove(&name) else {
+            return;
+        };
+        if let (Name::Job(version, _), true) = (name, object.running()) {
+            self.strays.push(version);
+            self.strays.sort_unstable();
+        }
+        if name == Name::Server
+            && let Some(claim) = self.objects.get_mut(&Name::Claim)
+            && let Life::Claim { owner, .. } = &mut claim.life
+            && *owner == ClaimOwner::Living
+        {
+            *owner = ClaimOwner::Gone;
+        }
+        if let Pass::Writing(_, writes) = &mut self.pass {
+            for write in writes.iter_mut().filter(|write| write.name == name) {
+                write.same = false;
+            }
+        }
+    }
+
+    /// The garbage collector's step on one object. What a server uses is only marked.
+    pub fn collect(&mut self, name: Name) {
+        let Some(object) = self.objects.get_mut(&name) else {
+            return;
+        };
+        if name.is_data() && name != Name::Server && !object.given_up {
+            self.breach(Breach::DataLost);
+        } else if name == Name::Claim && !object.deleting {
+            object.deleting = true;
+            return;
+        }
+        self.remove(name);
+    }
+
+    /// The API server's side of one write; `false` when it is refused, which ends the pass.
+    /// `by_uid` is how it should be: a write that names an object is for that very object.
+    pub fn write(&mut self, resource: Resource, write: Write, by_uid: bool) -> bool {
+        if resource.spec.paused {
+            self.breach(Breach::PausedWritten);
+        }
+        let refused = match (write.verb, self.get(write.name)) {
+            // Their fields differ from ours, and a creation is not forced.
+            (Verb::Create(..), there) => there.is_some(),
+            // That it is gone already is as good.
+            (Verb::Delete, None) => return true,
+            (Verb::Update(_) | Verb::Scale(_) | Verb::Release, None) => true,
+            (_, Some(_)) => by_uid && !write.same,
+        };
+        if refused {
+            return false;
+        }
+        if self.get(write.name).is_some_and(Object::is_foreign) {
+            self.breach(Breach::ForeignTouched);
+        }
+        match write.verb {
+            Verb::Create(body, pods) => self.created(resource, write.name, body, pods),
+            Verb::Update(body) => self.updated(write.name, body),
+            Verb::Delete => self.deleted(write.name),
+            Verb::Scale(replicas) => {
+                if resource.spec.autoscaled {
+                    self.breach(Breach::PodsMiscounted);
+                }
+                self.count(write.name, Some(replicas), Holder::Scale);
+            }
+            Verb::Release => self.count(write.name, None, Holder::None),
+        }
+        self.check_rollout(resource, write);
+        true
+    }
+
+    /// Sets the number of pods, or leaves it, and who holds it.
+    pub fn count(&mut self, name: Name, number: Option<u8>, by: Holder) {
+        if let Some(app) = self.objects.get_mut(&name)
+            && let Life::App { replicas, holder } = &mut app.life
+        {
+            *replicas = number.unwrap_or(*replicas);
+            *holder = by;
+        }
+    }
+
+    fn created(&mut self, resource: Resource, name: Name, body: Body, pods: u8) {
+        let life = match name {
+            Name::Server => Life::Server { ready: false },
+            Name::Job(..) => Life::Job {
+                phase: JobPhase::Active,
+                running: true,
+            },
+            Name::App => Life::App {
+                replicas: pods,
+                holder: Holder::Main,
+            },
+            _ => Life::Plain,
+        };
+        let mut object = Object::new(body, life);
+        object.given_up = !(self.exists && self.resource.uid == resource.uid);
+        self.objects.insert(name, object);
+        if let Pass::Writing(_, writes) = &mut self.pass {
+            for write in writes.iter_mut().filter(|write| write.name == name) {
+                write.same = true;
+            }
+        }
+    }
+
+    fn updated(&mut self, name: Name, body: Body) {
+        if let Some(Life::App { holder, .. }) = self.get(name).map(|app| app.life)
+            && holder == Holder::Main
+        {
+            self.breach(Breach::PodsMiscounted);
+        }
+        if let Some(object) = self.objects.get_mut(&name) {
+            object.drifted = false;
+            if name != Name::Claim {
+                object.body = body;
+            }
+            if let Life::Server { ready } = &mut object.life {
+                *ready = false;
+            }
+        }
+    }
+
+    /// A Job is deleted in the foreground: it stays until its pods are gone.
+    fn deleted(&mut self, name: Name) {
+        if name.is_data() {
+            self.breach(Breach::DataLost);
+        }
+        match self.objects.get_mut(&name) {
+            Some(job) if name.is_job() => job.deleting = true,
+            _ => self.remove(name),
+        }
+    }
+
+    /// Pods must find the very schema of their version, also where the other one is the newer. A late
+    /// write for a resource that is gone makes garbage, which serves nobody; and a database that was
+    /// taken away since the pass looked leaves nothing to be too early for.
+    fn check_rollout(&mut self, resource: Resource, write: Write) {
+        let (Verb::Create(body, _) | Verb::Update(body)) = write.verb else {
+            return;
+        };
+        let living = self.exists && self.resource.uid == resource.uid;
+        let (claim, schema) = self.database();
+        let replaced = write.claim != 0 && write.claim != claim;
+        if write.name == Name::App && living && !replaced && schema != body.version {
+            self.breach(Breach::RolledOutUnmigrated);
+        }
+    }
+}

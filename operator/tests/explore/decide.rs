@@ -1,0 +1,266 @@
+//! What the operator does in a cluster of the model: its own `validate`, `build`, `facts` and `plan`,
+//! over the objects as the API server would show them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use hello_operator::{
+    build::{DATABASE_PORT, Inputs, Prepared, build},
+    child::{ChildId, Desired, Gate, Kind},
+    credentials::Credentials,
+    dereference::{Observed, living_uid},
+    facts, names,
+    plan::{Action, Facts, JobPhase, Plan, Presence, plan},
+    validate::{DefaultImages, Validated, validate},
+};
+
+use kube::api::DynamicObject;
+
+use crate::{
+    cluster::{Body, Name, Object, Resource, State, Verb, Write},
+    live::{Bodies, INSTANCE, fixed_id, live, migration_pod, service},
+};
+
+/// A wrong operator, to prove that the properties notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    RollsOutAtOnce,
+    BelievesAnyMigration,
+    ForgetsOtherJobs,
+    ForgetsPodsWithoutJob,
+    DeletesWhatTheSpecDropped,
+    ForgetsRetain,
+    UsesAnyVolume,
+    TakesOver,
+    WritesWithoutUid,
+    IgnoresPause,
+    FightsTheAutoscaler,
+    WritesForEver,
+    NeverReleases,
+    NeverRollsOut,
+}
+
+/// What the operator would do now.
+#[derive(Debug)]
+pub struct Decision {
+    pub writes: Vec<Write>,
+    /// Wanted objects as they should be.
+    pub wanted: BTreeMap<Name, Body>,
+    /// Something wanted has the name of somebody else's object.
+    pub conflicts: bool,
+}
+
+/// Everything that a decision depends on.
+type View = (Resource, BTreeMap<Name, Object>, bool, bool);
+
+/// The operator. It remembers what it decided, which is a function of the view alone.
+pub struct Operator {
+    pub flaw: Option<Flaw>,
+    /// The objects that are looked at: fewer make a smaller world.
+    names: &'static [Name],
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    decisions: HashMap<View, Arc<Decision>>,
+    builds: HashMap<(Resource, Option<String>), Arc<Built>>,
+    bodies: Bodies,
+    lives: HashMap<(Name, Object), DynamicObject>,
+}
+
+struct Built {
+    service: Validated,
+    prepared: Prepared,
+}
+
+impl Operator {
+    pub fn new(names: &'static [Name], flaw: Option<Flaw>) -> Self {
+        Self {
+            flaw,
+            names,
+            memory: Mutex::default(),
+        }
+    }
+
+    /// What a pass that has read `resource` would do when it looks at the rest now.
+    pub fn decide(&self, resource: Resource, state: &State) -> Arc<Decision> {
+        let view = (
+            resource,
+            state.visible(),
+            state.migrations() > 0,
+            state.routes_served,
+        );
+        let mut memory = self.memory.lock().unwrap();
+        if let Some(decision) = memory.decisions.get(&view) {
+            return Arc::clone(decision);
+        }
+        let decision = Arc::new(self.look(resource, state, &mut memory));
+        memory.decisions.insert(view, Arc::clone(&decision));
+        decision
+    }
+
+    fn look(&self, resource: Resource, state: &State, memory: &mut Memory) -> Decision {
+        let observed = observe(state, memory);
+        let claim = ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(INSTANCE));
+        let identity = living_uid(observed.children.get(&claim));
+        let key = (resource, identity.clone());
+        let built = match memory.builds.get(&key) {
+            Some(built) => Arc::clone(built),
+            None => {
+                let built = Arc::new(self.build(resource, identity.as_deref(), &mut memory.bodies));
+                memory.builds.insert(key, Arc::clone(&built));
+                built
+            }
+        };
+        let facts = facts::facts(&built.service, &built.prepared, &observed);
+        let pods = |count: i32| u8::try_from(count).unwrap();
+        let first = facts.initial_replicas;
+        let plan = self.plan(&built.prepared, &observed, facts);
+        let name = |id: &ChildId| memory.bodies.name(id);
+        let children = built.prepared.children.iter();
+        let wanted = children.map(|child| (name(&child.id), Bodies::body(child)));
+        let wanted: BTreeMap<Name, Body> = wanted.collect();
+        let writes = plan.actions.iter().map(|action| {
+            let (id, verb) = match action {
+                Action::Create(id) => (id, Verb::Create(wanted[&name(id)], pods(first))),
+                Action::Update(id) => (id, Verb::Update(wanted[&name(id)])),
+                Action::Delete(id) => (id, Verb::Delete),
+                Action::Scale(id, replicas) => (id, Verb::Scale(pods(*replicas))),
+                Action::Release(id) => (id, Verb::Release),
+            };
+            Write {
+                name: name(id),
+                verb,
+                same: true,
+                claim: state.database().0,
+            }
+        });
+        Decision {
+            writes: writes.collect(),
+            conflicts: !plan.conflicts.is_empty(),
+            wanted,
+        }
+    }
+
+    fn build(&self, resource: Resource, identity: Option<&str>, bodies: &mut Bodies) -> Built {
+        let images = DefaultImages {
+            app: "unused".into(),
+            postgres: "postgres:18".into(),
+        };
+        let mut service = validate(&service(resource), &images).unwrap();
+        if self.flaw == Some(Flaw::ForgetsRetain) {
+            service.retain = false;
+        }
+        let inputs = Inputs {
+            credentials: Credentials::placeholder(),
+            certificates: None,
+            database_identity: identity.map(str::to_owned),
+            database_port: DATABASE_PORT,
+            claim_template_size: None,
+        };
+        let mut prepared = build(&service, &inputs).prepare().unwrap();
+        let tracked = |child: &Desired| {
+            child.id.kind == Kind::Job || self.names.iter().any(|name| fixed_id(*name) == child.id)
+        };
+        prepared.children.retain(tracked);
+        for child in &prepared.children {
+            bodies.learn(child, resource.spec.version, identity);
+        }
+        Built { service, prepared }
+    }
+
+    fn plan(&self, prepared: &Prepared, observed: &Observed, mut facts: Facts) -> Plan {
+        let mut wanted = facts::wanted(prepared);
+        let rollout = wanted.iter_mut().find(|child| child.gate == Gate::Migrated);
+        match (self.flaw, rollout) {
+            (Some(Flaw::RollsOutAtOnce), Some(app)) => app.gate = Gate::Always,
+            (Some(Flaw::DeletesWhatTheSpecDropped), _) => {
+                for id in observed.children.keys() {
+                    facts.present.entry(id.clone()).or_insert(Presence::Settled);
+                }
+            }
+            (Some(flaw), _) => mislead(flaw, prepared, &mut facts),
+            (None, _) => {}
+        }
+        let mut plan = plan(&wanted, &facts);
+        let app = fixed_id(Name::App);
+        match self.flaw {
+            Some(Flaw::WritesForEver) if facts.present.contains_key(&app) => {
+                plan.actions.push(Action::Update(app));
+            }
+            Some(Flaw::NeverReleases) => plan
+                .actions
+                .retain(|action| *action != Action::Release(app.clone())),
+            Some(Flaw::NeverRollsOut) => plan.actions.retain(|a| *a != Action::Update(app.clone())),
+            _ => {}
+        }
+        plan
+    }
+}
+
+/// Makes the planner see something else than there is.
+fn mislead(flaw: Flaw, prepared: &Prepared, facts: &mut Facts) {
+    let jobs = prepared
+        .children
+        .iter()
+        .filter(|child| child.id.kind == Kind::Job);
+    let job = jobs.map(|child| child.id.clone()).next();
+    let instead = |facts: &mut Facts, was: &[Presence], seen: Presence| {
+        for presence in facts
+            .present
+            .values_mut()
+            .filter(|presence| was.contains(presence))
+        {
+            *presence = seen;
+        }
+    };
+    match flaw {
+        Flaw::BelievesAnyMigration => {
+            let any = facts
+                .jobs
+                .values()
+                .any(|phase| *phase == JobPhase::Succeeded);
+            if let (true, Some(job)) = (any, job) {
+                facts.present.insert(job.clone(), Presence::Settled);
+                facts.jobs = [(job, JobPhase::Succeeded)].into();
+            }
+        }
+        Flaw::ForgetsOtherJobs => {
+            facts.jobs.retain(|id, _| Some(id) == job.as_ref());
+            facts.migrating = false;
+        }
+        Flaw::ForgetsPodsWithoutJob => facts.migrating = false,
+        Flaw::UsesAnyVolume => {
+            if let Some(claim) = facts.present.get_mut(&fixed_id(Name::Claim)) {
+                *claim = Presence::Settled;
+            }
+        }
+        Flaw::TakesOver => instead(facts, &[Presence::Foreign], Presence::Drifted),
+        Flaw::IgnoresPause => facts.paused = false,
+        Flaw::FightsTheAutoscaler => facts.wanted_replicas = Some(prepared.initial_replicas),
+        _ => {}
+    }
+}
+
+/// Everything with our labels, and what has a wanted name.
+fn observe(state: &State, memory: &mut Memory) -> Observed {
+    let mut observed = Observed::default();
+    if !state.routes_served {
+        observed.missing.insert(Kind::HTTPRoute);
+    }
+    for (name, object) in state.visible() {
+        let live = memory
+            .lives
+            .entry((name, object))
+            .or_insert_with(|| live(name, &object, &memory.bodies));
+        let id = memory.bodies.id(name);
+        observed.children.insert(id, live.clone());
+    }
+    if state.migrations() > 0 {
+        observed.pods = vec![migration_pod()];
+    }
+    observed
+}

@@ -1,0 +1,200 @@
+//! Objects of the model as the API server would show them.
+
+use std::collections::HashMap;
+
+use hello_crds::HelloService;
+use hello_operator::{
+    child::{ChildId, Desired, Kind},
+    names,
+    plan::JobPhase,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::cluster::{Body, ClaimOwner, Holder, Life, Name, Object, REPLICAS, Resource};
+
+/// Name of the resource.
+pub const INSTANCE: &str = "demo";
+
+const NAMESPACE: &str = "ns";
+
+/// The resource as a person would write it.
+pub fn service(resource: Resource) -> HelloService {
+    let Resource { uid, spec } = resource;
+    let mut text = json!({
+        "image": format!("hello-app:{}", spec.version),
+        "deletionPolicy": if spec.retain { "Retain" } else { "Delete" },
+        "paused": spec.paused,
+    });
+    if spec.autoscaled {
+        text["autoscaling"] = json!({"minReplicas": REPLICAS, "maxReplicas": 9});
+    } else {
+        text["replicas"] = REPLICAS.into();
+    }
+    if spec.backup {
+        text["backup"] = json!({"schedule": "@daily"});
+    }
+    if spec.route {
+        text["expose"] = json!({"httpRoute": {"parentRefs": [{"name": "public"}]}});
+    }
+    serde_json::from_value(json!({
+        "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+        "metadata": {"name": INSTANCE, "namespace": NAMESPACE, "uid": uid.to_string(), "generation": 1},
+        "spec": text,
+    }))
+    .unwrap()
+}
+
+/// Identity of what has a fixed name.
+pub fn fixed_id(name: Name) -> ChildId {
+    match name {
+        Name::Credentials => ChildId::new(Kind::Secret, names::credentials(INSTANCE)),
+        Name::Claim => ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(INSTANCE)),
+        Name::Server => ChildId::new(Kind::StatefulSet, names::database(INSTANCE)),
+        Name::App => ChildId::new(Kind::Deployment, names::app(INSTANCE)),
+        Name::Autoscaler => ChildId::new(Kind::HorizontalPodAutoscaler, names::app(INSTANCE)),
+        Name::BackupClaim => ChildId::new(Kind::PersistentVolumeClaim, names::backup(INSTANCE)),
+        Name::BackupJob => ChildId::new(Kind::CronJob, names::backup(INSTANCE)),
+        Name::Route => ChildId::new(Kind::HTTPRoute, names::app(INSTANCE)),
+        Name::Job(..) => unreachable!("a Job is named by its inputs"),
+    }
+}
+
+/// What the operator ever wanted to write, and how its Jobs are called.
+#[derive(Default)]
+pub struct Bodies {
+    values: HashMap<u64, Value>,
+    jobs: HashMap<Name, ChildId>,
+}
+
+impl Bodies {
+    pub fn learn(&mut self, child: &Desired, version: u8, claim: Option<&str>) {
+        self.values.insert(number(child), child.body.clone());
+        if child.id.kind == Kind::Job {
+            let claim = claim.unwrap().parse().unwrap();
+            self.jobs
+                .insert(Name::Job(version, claim), child.id.clone());
+        }
+    }
+
+    pub fn id(&self, name: Name) -> ChildId {
+        self.jobs
+            .get(&name)
+            .cloned()
+            .unwrap_or_else(|| fixed_id(name))
+    }
+
+    pub fn name(&self, id: &ChildId) -> Name {
+        let fixed = [
+            Name::Credentials,
+            Name::Claim,
+            Name::Server,
+            Name::App,
+            Name::Autoscaler,
+            Name::BackupClaim,
+            Name::BackupJob,
+            Name::Route,
+        ];
+        let mut jobs = self.jobs.iter().filter(|(_, job)| *job == id);
+        let job = jobs.next().map(|(name, _)| *name);
+        job.or_else(|| fixed.into_iter().find(|name| fixed_id(*name) == *id))
+            .unwrap()
+    }
+
+    /// What Kubernetes reads in a body.
+    pub fn body(child: &Desired) -> Body {
+        let spec = &child.body["spec"];
+        let owner = &child.body["metadata"]["ownerReferences"][0]["uid"];
+        let image = spec["template"]["spec"]["containers"][0]["image"].as_str();
+        let version = image.and_then(|image| image.strip_prefix("hello-app:"));
+        let when_deleted = &spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"];
+        Body {
+            hash: number(child),
+            owner: owner.as_str().map_or(0, |uid| uid.parse().unwrap()),
+            version: version.map_or(0, |version| version.parse().unwrap()),
+            takes_claims: when_deleted == "Delete",
+        }
+    }
+}
+
+fn number(child: &Desired) -> u64 {
+    u64::from_str_radix(&child.hash, 16).unwrap()
+}
+
+/// One object.
+pub fn live(name: Name, object: &Object, bodies: &Bodies) -> DynamicObject {
+    let mut value = match object.life {
+        Life::Foreign => theirs(),
+        Life::Claim { uid, owner, .. } => claim(uid, owner, bodies),
+        _ => bodies.values[&object.body.hash].clone(),
+    };
+    value["metadata"]["name"] = bodies.id(name).name.into();
+    value["metadata"]["namespace"] = NAMESPACE.into();
+    if object.drifted {
+        value["metadata"]["labels"]["app.kubernetes.io/part-of"] = "drifted".into();
+    }
+    if object.deleting {
+        value["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    }
+    match object.life {
+        Life::Server { ready } => {
+            value["metadata"]["uid"] = "server".into();
+            value["metadata"]["generation"] = 2.into();
+            value["status"] = json!({"observedGeneration": if ready { 2 } else { 1 },
+                "updatedReplicas": 1, "readyReplicas": 1, "currentRevision": "r", "updateRevision": "r"});
+        }
+        Life::Job { phase, .. } => {
+            let condition =
+                |type_: &str| json!({"conditions": [{"type": type_, "status": "True"}]});
+            value["status"] = match phase {
+                JobPhase::Active => json!({}),
+                JobPhase::Succeeded => condition("Complete"),
+                JobPhase::Failed => condition("Failed"),
+            };
+        }
+        Life::App { replicas, holder } => {
+            value["spec"]["replicas"] = replicas.into();
+            let manager = match holder {
+                Holder::None => "else",
+                Holder::Main => names::MANAGER,
+                Holder::Scale => names::SCALE_MANAGER,
+            };
+            value["metadata"]["managedFields"] = json!([{"manager": manager,
+                "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        }
+        Life::Plain | Life::Claim { .. } | Life::Foreign => {}
+    }
+    serde_json::from_value(value).unwrap()
+}
+
+/// An object of a Helm release of the same name.
+fn theirs() -> Value {
+    json!({"metadata": {"uid": "9", "labels": {
+        names::INSTANCE_LABEL: INSTANCE, names::MANAGED_BY_LABEL: "Helm"}}})
+}
+
+/// The claim as the StatefulSet controller makes it, by the template in what the operator wrote.
+fn claim(uid: u8, owner: ClaimOwner, bodies: &Bodies) -> Value {
+    let mut templates = bodies.values.values();
+    let template = templates.find_map(|body| body["spec"]["volumeClaimTemplates"].get(0));
+    let mut value = template.unwrap().clone();
+    value["metadata"]["uid"] = uid.to_string().into();
+    let owner = match owner {
+        ClaimOwner::None => return value,
+        ClaimOwner::Living => "server",
+        ClaimOwner::Gone => "an earlier server",
+    };
+    value["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet",
+        "name": names::database(INSTANCE), "uid": owner, "controller": true}]);
+    value
+}
+
+/// The pod of a migration that is at work.
+pub fn migration_pod() -> Pod {
+    serde_json::from_value(json!({
+        "metadata": {"name": "demo-migrate-pod", "labels": {names::COMPONENT_LABEL: "migration"}},
+        "status": {"phase": "Running"},
+    }))
+    .unwrap()
+}

@@ -1,0 +1,242 @@
+//! Every interleaving of small worlds, explored with the operator's real decision.
+//!
+//! `validate`, `build`, `facts` and `plan` are the operator's own, over the objects as an API server
+//! would show them. What is described here is the rest: an API server with preconditions, the
+//! garbage collector, the controllers of Kubernetes, people who edit, delete and make things, and an
+//! operator that may crash after any single write and may write what it planned long ago. Each
+//! promise is broken on purpose, too: a wrong operator must be noticed.
+
+// A panic is how a test fails, and figures are worth a line.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+mod cluster;
+mod decide;
+mod live;
+mod model;
+mod steps;
+
+use std::time::Instant;
+
+use stateright::{Checker, Model};
+
+use cluster::{Budget, ClaimOwner, Life, Name, Pass, Spec};
+use decide::Flaw;
+use model::{DATA, Edit, FOREIGN, PAUSED, PODS, REST, ROLLOUT, Scope, TWO, World};
+use steps::SCALED;
+
+const START: Spec = Spec {
+    version: 1,
+    retain: true,
+    paused: false,
+    autoscaled: false,
+    backup: false,
+    route: false,
+};
+
+const QUIET: Budget = Budget {
+    edits: 0,
+    faults: 0,
+    deletions: 0,
+    strangers: 0,
+};
+
+/// Two versions, edited back and forth; migrations fail and are deleted, children are changed.
+const MIGRATIONS: Scope = Scope {
+    objects: &[Name::Claim, Name::Server, Name::App],
+    start: START,
+    budget: Budget {
+        edits: 3,
+        faults: 3,
+        ..QUIET
+    },
+    edits: &[Edit::Version],
+    disturbed: &[Name::Server, Name::App],
+    strangers: &[],
+    reached: &[
+        ("a migration fails", World::is_failed),
+        ("the second version serves", |world, state| {
+            state.resource.spec.version == 2 && world.is_converged(state)
+        }),
+        ("the first version is back", |world, state| {
+            let spec = state.resource.spec;
+            state.left.edits == 1 && spec.version == 1 && world.is_converged(state)
+        }),
+        ("a pod outlives its Job", |_, state| {
+            !state.strays.is_empty()
+        }),
+        ("every fault is recovered from", |world, state| {
+            state.left.faults == 0 && world.is_converged(state)
+        }),
+    ],
+};
+
+/// The resource is deleted under both policies, and made again.
+const DELETION: Scope = Scope {
+    objects: &[Name::Credentials, Name::Claim, Name::Server, Name::App],
+    start: START,
+    budget: Budget {
+        edits: 1,
+        faults: 1,
+        deletions: 2,
+        ..QUIET
+    },
+    edits: &[Edit::Policy, Edit::Version],
+    disturbed: &[Name::Server, Name::App],
+    strangers: &[],
+    reached: &[
+        ("data is adopted by a new resource", |world, state| {
+            state.resource.uid == 2 && state.database().0 == 1 && world.is_converged(state)
+        }),
+        ("data goes with its resource", |world, state| {
+            state.resource.uid == 2 && state.database().0 == 2 && world.is_converged(state)
+        }),
+        ("a claim outlives its server", |_, state| {
+            matches!(
+                state.get(Name::Claim).map(|claim| claim.life),
+                Some(Life::Claim {
+                    owner: ClaimOwner::Gone,
+                    ..
+                })
+            )
+        }),
+        (
+            "a pass writes for a resource that is gone",
+            |_, state| matches!(&state.pass, Pass::Writing(resource, _) if resource.uid < state.resource.uid),
+        ),
+    ],
+};
+
+/// Somebody else makes objects under wanted names, an API comes and goes, and the resource is paused.
+const STRANGERS: Scope = Scope {
+    objects: &[
+        Name::Credentials,
+        Name::Claim,
+        Name::Server,
+        Name::App,
+        Name::BackupClaim,
+        Name::BackupJob,
+        Name::Route,
+    ],
+    start: Spec {
+        backup: true,
+        route: true,
+        ..START
+    },
+    budget: Budget {
+        edits: 1,
+        faults: 1,
+        strangers: 2,
+        ..QUIET
+    },
+    edits: &[Edit::Backup, Edit::Pause, Edit::Version, Edit::Route],
+    disturbed: &[Name::BackupJob],
+    strangers: &[Name::Claim, Name::Server, Name::App, Name::BackupJob],
+    reached: &[
+        ("a name is taken", |world, state| {
+            world.operator.decide(state.resource, state).conflicts
+        }),
+        ("a name is free again", |world, state| {
+            state.left.strangers == 0 && state.routes_served && world.is_converged(state)
+        }),
+        ("an API is missing", |world, state| {
+            !state.routes_served && world.is_converged(state)
+        }),
+        ("a backup volume is kept", |world, state| {
+            !state.resource.spec.backup
+                && state.get(Name::BackupClaim).is_some()
+                && world.is_converged(state)
+        }),
+    ],
+};
+
+/// The number of pods goes from the spec to the autoscaler and back.
+const SCALING: Scope = Scope {
+    objects: &[Name::Claim, Name::Server, Name::App, Name::Autoscaler],
+    start: START,
+    budget: Budget {
+        edits: 2,
+        faults: 2,
+        ..QUIET
+    },
+    edits: &[Edit::Autoscaling],
+    disturbed: &[Name::App, Name::Autoscaler],
+    strangers: &[],
+    reached: &[
+        ("the autoscaler's number stays", |world, state| {
+            matches!(
+                state.get(Name::App).map(|app| app.life),
+                Some(Life::App {
+                    replicas: SCALED,
+                    ..
+                })
+            ) && world.is_converged(state)
+        }),
+        ("the spec's number is back", |world, state| {
+            state.left.edits == 0 && !state.resource.spec.autoscaled && world.is_converged(state)
+        }),
+    ],
+};
+
+/// Looks at all of a world; `least` states, or it has become smaller than it was meant to be.
+fn explore(scope: Scope, least: usize) {
+    let start = Instant::now();
+    let checker = World::new(scope, None).checker().spawn_bfs().join();
+    checker.assert_properties();
+    assert!(checker.is_done());
+    let (states, calm) = (checker.unique_state_count(), checker.model().calm_states());
+    eprintln!(
+        "{states} states and {calm} calm ones in {:?}",
+        start.elapsed()
+    );
+    assert!(states >= least, "{states} states");
+}
+
+#[test]
+fn migrations_come_one_by_one_and_before_their_rollout() {
+    explore(MIGRATIONS, 20_000);
+}
+
+#[test]
+fn data_outlives_its_resource_as_the_policy_says() {
+    explore(DELETION, 30_000);
+}
+
+#[test]
+fn strangers_and_missing_apis_are_lived_with() {
+    explore(STRANGERS, 6_000);
+}
+
+#[test]
+fn the_number_of_pods_changes_hands() {
+    explore(SCALING, 1_500);
+}
+
+/// Each promise is broken by an operator that is wrong in one place, so none is kept by accident.
+#[test]
+fn every_flaw_is_noticed() {
+    for (flaw, scope, promise) in [
+        (Flaw::RollsOutAtOnce, MIGRATIONS, ROLLOUT),
+        (Flaw::BelievesAnyMigration, MIGRATIONS, ROLLOUT),
+        (Flaw::ForgetsOtherJobs, MIGRATIONS, TWO),
+        (Flaw::ForgetsPodsWithoutJob, MIGRATIONS, TWO),
+        (Flaw::DeletesWhatTheSpecDropped, STRANGERS, DATA),
+        (Flaw::ForgetsRetain, DELETION, DATA),
+        (Flaw::UsesAnyVolume, DELETION, DATA),
+        (Flaw::UsesAnyVolume, STRANGERS, FOREIGN),
+        (Flaw::TakesOver, STRANGERS, FOREIGN),
+        (Flaw::WritesWithoutUid, STRANGERS, FOREIGN),
+        (Flaw::IgnoresPause, STRANGERS, PAUSED),
+        (Flaw::FightsTheAutoscaler, SCALING, PODS),
+        (Flaw::NeverReleases, MIGRATIONS, PODS),
+        (Flaw::WritesForEver, MIGRATIONS, REST),
+        (Flaw::NeverRollsOut, MIGRATIONS, REST),
+    ] {
+        let mut world = World::new(scope, Some(flaw));
+        world.only = Some(promise);
+        let checker = world.checker().spawn_bfs().join();
+        assert!(
+            checker.discovery(promise).is_some(),
+            "{flaw:?} goes unnoticed: {promise}"
+        );
+    }
+}

@@ -1,0 +1,477 @@
+//! The world around the operator: everything that can happen next, and what must hold throughout.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Mutex,
+};
+
+use hello_operator::plan::JobPhase;
+use stateright::{Model, Property};
+
+use crate::{
+    cluster::{
+        Body, Breach, Budget, ClaimOwner, Life, Name, Object, Pass, REPLICAS, Resource, Spec,
+        State, Write,
+    },
+    decide::{Flaw, Operator},
+};
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    // The operator.
+    Read,
+    Plan,
+    Write,
+    // Kubernetes.
+    MakeClaim,
+    OwnClaim,
+    StartServer,
+    EndJob(Name, bool),
+    /// The pod of a Job that is being deleted stops where it is.
+    StopJob(Name),
+    /// A pod whose Job is gone stops, or has done its work before.
+    EndStray(u8, bool),
+    Vanish(Name),
+    Collect(Name),
+    // People and faults.
+    Crash,
+    Edit(Edit),
+    DeleteResource,
+    RecreateResource,
+    Delete(Name),
+    DeleteJobInForeground(Name),
+    Change(Name),
+    Scale,
+    ServeRoutes(bool),
+    StrangerMakes(Name),
+    StrangerDeletes(Name),
+}
+
+/// An edit of the spec: each there and back again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Edit {
+    Version,
+    Policy,
+    Pause,
+    Autoscaling,
+    Backup,
+    Route,
+}
+
+impl Edit {
+    pub fn apply(self, spec: &mut Spec) {
+        match self {
+            Self::Version => spec.version = 3 - spec.version,
+            Self::Policy => spec.retain = !spec.retain,
+            Self::Pause => spec.paused = !spec.paused,
+            Self::Autoscaling => spec.autoscaled = !spec.autoscaled,
+            Self::Backup => spec.backup = !spec.backup,
+            Self::Route => spec.route = !spec.route,
+        }
+    }
+}
+
+pub const TWO: &str = "never two migrations";
+pub const ROLLOUT: &str = "never rolled out before its migration";
+pub const DATA: &str = "data is never lost";
+pub const FOREIGN: &str = "what belongs to somebody else is never touched";
+pub const PAUSED: &str = "nothing is written while paused";
+pub const PODS: &str = "the number of pods changes only by whom it belongs to";
+pub const REST: &str = "once faults stop, every way ends in the wanted state";
+
+/// A part of what can happen, small enough to look at all of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// The objects beside the Job that there are.
+    pub objects: &'static [Name],
+    pub start: Spec,
+    pub budget: Budget,
+    pub edits: &'static [Edit],
+    /// What others delete and change.
+    pub disturbed: &'static [Name],
+    /// Names under which somebody else makes objects.
+    pub strangers: &'static [Name],
+    /// What must happen somewhere, or the world would be smaller than it looks.
+    pub reached: &'static [(&'static str, Condition)],
+}
+
+/// Something that holds of a state or not.
+pub type Condition = fn(&World, &State) -> bool;
+
+pub struct World {
+    pub scope: Scope,
+    pub operator: Operator,
+    /// The one promise to look at, instead of all.
+    pub only: Option<&'static str>,
+    /// States without further trouble, and whether every way on from them ends well; `None` while
+    /// that is being found out.
+    calm: Mutex<HashMap<State, Option<bool>>>,
+}
+
+impl World {
+    pub fn new(scope: Scope, flaw: Option<Flaw>) -> Self {
+        Self {
+            scope,
+            operator: Operator::new(scope.objects, flaw),
+            only: None,
+            calm: Mutex::default(),
+        }
+    }
+
+    /// Number of states without further trouble that were followed to their ends.
+    pub fn calm_states(&self) -> usize {
+        self.calm.lock().unwrap().len()
+    }
+
+    fn kubernetes(&self, state: &State, steps: &mut Vec<Step>) {
+        let claim = state.get(Name::Claim);
+        if let Some(server) = state.get(Name::Server).filter(|server| !server.deleting) {
+            match claim {
+                None => steps.push(Step::MakeClaim),
+                Some(claim) => {
+                    if wrongly_owned(claim, server) {
+                        steps.push(Step::OwnClaim);
+                    }
+                    if server.life == (Life::Server { ready: false }) && !claim.deleting {
+                        steps.push(Step::StartServer);
+                    }
+                }
+            }
+        }
+        for (name, object) in &state.objects {
+            if let Life::Job { running: true, .. } = object.life {
+                if state.server_ready() {
+                    steps.push(Step::EndJob(*name, true));
+                }
+                if state.left.faults > 0 {
+                    steps.push(Step::EndJob(*name, false));
+                }
+                if object.deleting {
+                    steps.push(Step::StopJob(*name));
+                }
+            } else if object.deleting && !(*name == Name::Claim && state.server_ready()) {
+                steps.push(Step::Vanish(*name));
+            }
+            if state.is_garbage(object) && !object.deleting {
+                steps.push(Step::Collect(*name));
+            }
+        }
+        for version in &state.strays {
+            steps.push(Step::EndStray(*version, false));
+            if state.server_ready() {
+                steps.push(Step::EndStray(*version, true));
+            }
+        }
+    }
+
+    fn people(&self, state: &State, steps: &mut Vec<Step>) {
+        let left = state.left;
+        if state.exists && left.edits > 0 {
+            steps.extend(self.scope.edits.iter().map(|edit| Step::Edit(*edit)));
+        }
+        if left.deletions > 0 {
+            steps.push(match state.exists {
+                true => Step::DeleteResource,
+                false => Step::RecreateResource,
+            });
+        }
+        if left.strangers > 0 {
+            self.strange(state, steps);
+        }
+        if left.faults == 0 {
+            return;
+        }
+        if state.pass != Pass::Idle {
+            steps.push(Step::Crash);
+        }
+        for (name, object) in &state.objects {
+            let ours = !object.is_foreign() && !object.deleting;
+            if ours && name.is_job() {
+                steps.extend([Step::Delete(*name), Step::DeleteJobInForeground(*name)]);
+            } else if ours && self.scope.disturbed.contains(name) {
+                // Whoever deletes the data itself means it.
+                if *name == Name::Server || !name.is_data() {
+                    steps.push(Step::Delete(*name));
+                }
+                if !object.drifted {
+                    steps.push(Step::Change(*name));
+                }
+            }
+            if ours && *name == Name::App && self.scope.edits.contains(&Edit::Autoscaling) {
+                steps.push(Step::Scale);
+            }
+        }
+    }
+
+    fn strange(&self, state: &State, steps: &mut Vec<Step>) {
+        for name in self.scope.strangers {
+            match state.get(*name) {
+                Some(object) if object.is_foreign() => steps.push(Step::StrangerDeletes(*name)),
+                Some(_) => {}
+                // The StatefulSet controller takes any claim of the name, so a stranger's that comes
+                // later than the decision to make the server cannot be saved.
+                None if *name == Name::Claim
+                    && (state.pass != Pass::Idle || state.get(Name::Server).is_some()) => {}
+                None => steps.push(Step::StrangerMakes(*name)),
+            }
+        }
+        if self.scope.objects.contains(&Name::Route) {
+            steps.push(Step::ServeRoutes(!state.routes_served));
+        }
+    }
+
+    fn operate(&self, next: &mut State, step: Step) -> Option<()> {
+        match (step, std::mem::replace(&mut next.pass, Pass::Idle)) {
+            (Step::Read, Pass::Idle) => {
+                let mut jobs = next.objects.clone();
+                jobs.retain(|name, _| name.is_job());
+                next.pass = Pass::Read(next.resource, jobs, next.strays.clone());
+            }
+            (Step::Plan, Pass::Read(resource, jobs, strays)) => {
+                let mut seen = State {
+                    strays,
+                    ..next.clone()
+                };
+                seen.objects.retain(|name, _| !name.is_job());
+                seen.objects.extend(jobs);
+                let writes = self.operator.decide(resource, &seen).writes.clone();
+                next.pass = writing(resource, writes);
+            }
+            (Step::Write, Pass::Writing(resource, mut writes)) => {
+                let write = writes.remove(0);
+                next.pass = Pass::Writing(resource, writes);
+                let by_uid = self.operator.flaw != Some(Flaw::WritesWithoutUid);
+                let done = next.write(resource, write, by_uid);
+                if let Pass::Writing(resource, writes) = &mut next.pass {
+                    let left = if done { std::mem::take(writes) } else { vec![] };
+                    next.pass = writing(*resource, left);
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Everything is as `Retain` wants it: from here on no data may go.
+    fn protect(&self, state: &mut State) {
+        let spec = state.resource.spec;
+        let open = state.deletable || state.objects.values().any(|object| object.given_up);
+        if !open || !state.exists || !spec.retain || spec.paused || state.pass != Pass::Idle {
+            return;
+        }
+        let owned = state.objects.iter().any(|(name, object)| {
+            let by_server =
+                matches!(object.life, Life::Claim { owner, .. } if owner != ClaimOwner::None);
+            name.is_data() && *name != Name::Server && (by_server || object.body.owner != 0)
+        });
+        let server_keeps = state
+            .get(Name::Server)
+            .is_none_or(|server| !server.body.takes_claims);
+        if !owned
+            && server_keeps
+            && self
+                .operator
+                .decide(state.resource, state)
+                .writes
+                .is_empty()
+        {
+            state.deletable = false;
+            for object in state.objects.values_mut() {
+                object.given_up = false;
+            }
+        }
+    }
+
+    /// Follows every way on from a state, without further trouble, to its end.
+    fn ends_well(&self, state: &State, calm: &mut HashMap<State, Option<bool>>) -> bool {
+        match calm.get(state) {
+            Some(Some(well)) => return *well,
+            // A way in a circle.
+            Some(None) => return false,
+            None => {}
+        }
+        calm.insert(state.clone(), None);
+        let mut steps = Vec::new();
+        self.actions(state, &mut steps);
+        let well = match steps.is_empty() {
+            true => self.is_good_end(state),
+            false => steps
+                .into_iter()
+                .filter_map(|step| self.next_state(state, step))
+                .all(|next| self.ends_well(&next, calm)),
+        };
+        calm.insert(state.clone(), Some(well));
+        well
+    }
+
+    fn is_good_end(&self, state: &State) -> bool {
+        if !state.exists {
+            // What is left is kept for a resource to come, or somebody else's.
+            let kept = |(name, object): (&Name, &Object)| name.is_data() || object.is_foreign();
+            return state.objects.iter().all(kept) && state.strays.is_empty();
+        }
+        let decision = self.operator.decide(state.resource, state);
+        state.resource.spec.paused
+            || decision.conflicts
+            || self.is_failed(state)
+            || self.is_converged(state)
+    }
+
+    /// The migration failed: the one state that waits for a person.
+    pub fn is_failed(&self, state: &State) -> bool {
+        let failed = |object: &Object| {
+            matches!(
+                object.life,
+                Life::Job {
+                    phase: JobPhase::Failed,
+                    ..
+                }
+            )
+        };
+        let decision = self.operator.decide(state.resource, state);
+        let mut wanted = decision.wanted.keys().filter(|name| name.is_job());
+        state.exists && wanted.any(|job| state.get(*job).is_some_and(failed))
+    }
+
+    /// Everything wanted is there as wanted, nothing else is but data, and the schema fits.
+    pub fn is_converged(&self, state: &State) -> bool {
+        let spec = state.resource.spec;
+        let decision = self.operator.decide(state.resource, state);
+        let as_wanted = |(name, body): (&Name, &Body)| match state.get(*name) {
+            Some(live) => {
+                let same = live.body.hash == body.hash || *name == Name::Claim;
+                let good = match live.life {
+                    Life::Server { ready } => ready,
+                    Life::Job { phase, .. } => phase == JobPhase::Succeeded,
+                    Life::App { replicas, .. } => spec.autoscaled || replicas == REPLICAS,
+                    Life::Claim { .. } | Life::Plain => true,
+                    Life::Foreign => false,
+                };
+                same && good && !live.drifted && !live.deleting
+            }
+            None => *name == Name::Route && !state.routes_served,
+        };
+        let expected = |name: &Name| decision.wanted.contains_key(name) || name.is_data();
+        state.exists
+            && !spec.paused
+            && decision.wanted.keys().any(|name| name.is_job())
+            && decision.wanted.iter().all(as_wanted)
+            && state
+                .objects
+                .iter()
+                .all(|(name, live)| expected(name) || live.is_foreign())
+            && state
+                .get(Name::App)
+                .is_some_and(|app| app.body.version == spec.version)
+            && state.database().1 == spec.version
+            && state.migrations() == 0
+    }
+}
+
+fn writing(resource: Resource, writes: Vec<Write>) -> Pass {
+    match writes.is_empty() {
+        true => Pass::Idle,
+        false => Pass::Writing(resource, writes),
+    }
+}
+
+/// Whether the StatefulSet controller has to change the owner of a claim. It leaves one alone that
+/// an earlier StatefulSet owns.
+fn wrongly_owned(claim: &Object, server: &Object) -> bool {
+    match claim.life {
+        Life::Claim { owner, .. } => match owner {
+            ClaimOwner::None => server.body.takes_claims,
+            ClaimOwner::Living => !server.body.takes_claims,
+            ClaimOwner::Gone => false,
+        },
+        _ => false,
+    }
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State {
+            left: self.scope.budget,
+            resource: Resource {
+                uid: 1,
+                spec: self.scope.start,
+            },
+            exists: true,
+            objects: BTreeMap::new(),
+            strays: Vec::new(),
+            routes_served: true,
+            pass: Pass::Idle,
+            last_claim: 0,
+            deletable: !self.scope.start.retain,
+            breach: None,
+        }]
+    }
+
+    fn actions(&self, state: &State, steps: &mut Vec<Step>) {
+        match &state.pass {
+            Pass::Idle if !state.exists => {}
+            Pass::Idle
+                if self
+                    .operator
+                    .decide(state.resource, state)
+                    .writes
+                    .is_empty() => {}
+            Pass::Idle => steps.push(Step::Read),
+            Pass::Read(..) => steps.push(Step::Plan),
+            Pass::Writing(..) => steps.push(Step::Write),
+        }
+        self.kubernetes(state, steps);
+        self.people(state, steps);
+    }
+
+    fn next_state(&self, last: &State, step: Step) -> Option<State> {
+        let mut next = last.clone();
+        match step {
+            Step::Read | Step::Plan | Step::Write => self.operate(&mut next, step)?,
+            Step::MakeClaim
+            | Step::OwnClaim
+            | Step::StartServer
+            | Step::EndJob(..)
+            | Step::StopJob(_)
+            | Step::EndStray(..)
+            | Step::Vanish(_)
+            | Step::Collect(_) => next.kubernetes_acts(step)?,
+            _ => next.people_act(step)?,
+        }
+        self.protect(&mut next);
+        (next != *last).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let reached = self.scope.reached.iter();
+        let reached = reached.map(|(name, condition)| Property::sometimes(name, *condition));
+        promises()
+            .into_iter()
+            .chain(reached)
+            .filter(|property| self.only.is_none_or(|only| only == property.name))
+            .collect()
+    }
+}
+
+fn promises() -> [Property<World>; 7] {
+    fn kept(state: &State, breach: Breach) -> bool {
+        state.breach != Some(breach)
+    }
+    [
+        Property::always(TWO, |_, state: &State| state.migrations() <= 1),
+        Property::always(ROLLOUT, |_, state| kept(state, Breach::RolledOutUnmigrated)),
+        Property::always(DATA, |_, state| kept(state, Breach::DataLost)),
+        Property::always(FOREIGN, |_, state| kept(state, Breach::ForeignTouched)),
+        Property::always(PAUSED, |_, state| kept(state, Breach::PausedWritten)),
+        Property::always(PODS, |_, state| kept(state, Breach::PodsMiscounted)),
+        Property::always(REST, |world: &World, state: &State| {
+            let mut calm = state.clone();
+            calm.left = Budget::default();
+            world.ends_well(&calm, &mut world.calm.lock().unwrap())
+        }),
+    ]
+}
