@@ -19,7 +19,7 @@ pub use spec::*;
 pub use status::*;
 
 use kube::CustomResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The API group of all resources.
 pub const GROUP: &str = "hello.internal";
@@ -31,7 +31,18 @@ pub const GROUP: &str = "hello.internal";
 pub fn definitions() -> Result<Vec<Value>, serde_json::Error> {
     let mut definition = serde_json::to_value(HelloService::crd())?;
     tidy(&mut definition);
+    begin_unobserved(&mut definition);
     Ok(vec![definition])
+}
+
+/// Gives a new resource a status that says that nobody has looked at it yet. Without any status, tools that follow
+/// kstatus take a resource for current before the operator has seen it.
+fn begin_unobserved(definition: &mut Value) {
+    let versions = definition["spec"]["versions"].as_array_mut();
+    for version in versions.into_iter().flatten() {
+        version["schema"]["openAPIV3Schema"]["properties"]["status"]["default"] =
+            json!({"observedGeneration": -1});
+    }
 }
 
 /// Prints whole numbers without a fraction: the schema generator writes bounds as `1000.0`.

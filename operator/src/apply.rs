@@ -8,12 +8,13 @@ use kube::{ResourceExt, api::DynamicObject};
 use crate::{
     api::Cluster,
     build::Prepared,
+    cause::Cause,
     child::{ChildId, Desired, Kind},
     dereference::Observed,
     error::{Class, Error, Result},
     facts,
     plan::{Action, Facts, Migration, Plan, plan},
-    validate::Validated,
+    validate::{Identity, Validated},
 };
 
 /// What is there after the plan was carried out. Only `apply` makes one, so a status can only
@@ -27,7 +28,7 @@ pub struct Applied {
     plan: Plan,
     refused: Vec<(ChildId, Error)>,
     unresolved: Vec<String>,
-    writes: usize,
+    writes: Vec<(Action, Cause)>,
 }
 
 impl Applied {
@@ -96,10 +97,10 @@ impl Applied {
         }
     }
 
-    /// Number of writes made.
+    /// Writes made, and why.
     #[must_use]
-    pub fn writes(&self) -> usize {
-        self.writes
+    pub fn writes(&self) -> &[(Action, Cause)] {
+        &self.writes
     }
 }
 
@@ -128,7 +129,7 @@ pub async fn apply(
         plan: plan.clone(),
         refused: Vec::new(),
         unresolved: observed.unresolved,
-        writes: 0,
+        writes: Vec::new(),
     };
     for action in &plan.actions {
         let id = action.child();
@@ -138,13 +139,9 @@ pub async fn apply(
         let outcome = carry_out(cluster, service, &prepared.children, &mut applied, action).await;
         match outcome {
             Ok(()) => {
-                applied.writes += 1;
-                tracing::info!(
-                    namespace = service.identity.namespace,
-                    name = service.identity.name,
-                    write = %action,
-                    "applied"
-                );
+                let cause = Cause::of(action, &applied.facts);
+                log(&service.identity, action, cause);
+                applied.writes.push((action.clone(), cause));
             }
             Err(error) if error.class() == Class::Transient => return Err(error),
             Err(error) => {
@@ -156,6 +153,24 @@ pub async fn apply(
         }
     }
     Ok(applied)
+}
+
+fn log(service: &Identity, action: &Action, cause: Cause) {
+    let id = action.child();
+    let replicas = match action {
+        Action::Scale(_, replicas) => Some(replicas),
+        Action::Create(_) | Action::Update(_) | Action::Delete(_) | Action::Release(_) => None,
+    };
+    tracing::info!(
+        namespace = service.namespace,
+        name = service.name,
+        write = action.verb(),
+        kind = %id.kind,
+        object = id.name,
+        replicas,
+        reason = %cause,
+        "applied"
+    );
 }
 
 async fn carry_out(

@@ -8,7 +8,13 @@ use crate::{offline, run, validate::DefaultImages};
 
 /// Runs HelloServices on Kubernetes: the API, its database, migrations, scaling and backups.
 #[derive(Debug, Parser)]
-#[command(name = "hello-operator", version, max_term_width = 100)]
+#[command(
+    name = "hello-operator",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Each command has more: hello-operator COMMAND --help"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -19,16 +25,57 @@ enum Command {
     /// Watch HelloServices and keep their objects as they should be
     ///
     /// Needs a cluster: the one this pod runs in, or the current context of the kubeconfig.
+    /// Ends on SIGTERM or SIGINT, after what it is doing, and hands over to another replica.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "\
+Exit codes:
+  0  stopped by a signal
+  2  a setting is wrong, there is no cluster, or another replica may lead
+
+Examples:
+  hello-operator run                                       # outside the cluster, no election
+  hello-operator run --namespace team-a --log-level debug  # one namespace only"
+    )]
     Run(Run),
     /// Print the CustomResourceDefinitions as YAML
+    #[command(after_help = "\
+Exit codes:
+  0  printed
+  2  standard output cannot be written to
+
+Examples:
+  hello-operator crds | kubectl apply --server-side -f -")]
     Crds,
     /// Print every object that a HelloService leads to, without a cluster
     ///
     /// Passwords, and the identity of a database that does not exist yet, are placeholders.
+    #[command(after_help = "\
+Exit codes:
+  0  printed
+  2  the file cannot be read, or holds something that is not a valid HelloService
+
+Examples:
+  hello-operator render -f my.yaml
+  kubectl get helloservice hello -o yaml | hello-operator render -f -")]
     Render(Render),
     /// Show how the objects in the cluster differ from what a HelloService leads to
     ///
-    /// Changes nothing. Exits with 1 when something differs.
+    /// Changes nothing, and needs no right to. A line for each object, without its content, which may be secret:
+    /// it is missing, it differs, it is leaving, or it is foreign (somebody else's).
+    /// Then the writes that the operator would make next. Fields that others set do not count.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "\
+Exit codes:
+  0  nothing differs, and nothing is printed
+  1  something differs
+  2  the file is not usable, or the cluster does not answer
+
+Examples:
+  hello-operator diff -f my.yaml
+  kubectl get helloservice hello -o yaml | hello-operator diff -f -"
+    )]
     Diff(Render),
 }
 

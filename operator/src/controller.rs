@@ -44,7 +44,6 @@ pub async fn run(
 ) {
     let mut queue = Queue::default();
     let mut workers: JoinSet<Pass> = JoinSet::new();
-    let mut ready = std::collections::HashSet::new();
     loop {
         let now = Instant::now();
         while workers.len() < CONCURRENCY
@@ -53,7 +52,7 @@ pub async fn run(
             workers.spawn(pass(context.clone(), key));
         }
         health.beat(workers.is_empty(), now);
-        observe(&metrics, &queue, workers.len(), ready.len(), now);
+        observe(&metrics, &queue, workers.len(), now);
         let wake = wake_time(&queue, workers.len(), now);
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
@@ -68,7 +67,7 @@ pub async fn run(
                 let Ok(done) = done else { break };
                 health.progress(Instant::now());
                 metrics.reconciled(done.outcome.label, done.took);
-                note_ready(&mut ready, &done);
+                note_conditions(&metrics, &done);
                 queue.done(&done.key, Instant::now(), done.outcome.next, jitter());
             }
             () = tokio::time::sleep_until(wake) => {}
@@ -99,7 +98,7 @@ async fn pass(context: Context, key: Key) -> Pass {
         .unwrap_or(Outcome {
             next: Next::Failed(Duration::from_secs(1), Duration::from_secs(60)),
             label: "timeout",
-            ready: None,
+            conditions: None,
         });
     Pass {
         key,
@@ -108,25 +107,21 @@ async fn pass(context: Context, key: Key) -> Pass {
     }
 }
 
-fn note_ready(ready: &mut std::collections::HashSet<Key>, done: &Pass) {
-    match (done.outcome.ready, done.outcome.next) {
-        (Some(true), _) => {
-            ready.insert(done.key.clone());
-        }
-        (Some(false), _) | (None, Next::Forget) => {
-            ready.remove(&done.key);
-        }
+fn note_conditions(metrics: &Metrics, done: &Pass) {
+    match (done.outcome.conditions, done.outcome.next) {
+        (Some(conditions), _) => metrics.conditions.set(&done.key, conditions),
+        (None, Next::Forget) => metrics.conditions.forget(&done.key),
+        // What was known stays.
         (None, _) => {}
     }
 }
 
-fn observe(metrics: &Metrics, queue: &Queue, running: usize, ready: usize, now: Instant) {
+fn observe(metrics: &Metrics, queue: &Queue, running: usize, now: Instant) {
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     metrics.running.set(count(running));
     metrics.queued.set(count(queue.waiting(now)));
     metrics.backing_off.set(count(queue.failing()));
     metrics.resources.set(count(queue.len()));
-    metrics.ready.set(count(ready));
 }
 
 /// A number in 0..1 to spread retries; without random numbers they are simply not spread.

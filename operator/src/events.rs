@@ -1,17 +1,19 @@
-//! Kubernetes events: one for each transition of a condition.
+//! Kubernetes events: one for each transition of a condition, and for each child that was put right.
 
 use hello_crds::{HelloService, HelloServiceStatus};
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
-    Resource,
+    Resource, ResourceExt,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
 use crate::{
     api::{Cluster, DEADLINE},
+    cause::Cause,
     names,
+    plan::Action,
     reason::Reason,
-    status::condition,
+    status::{self, condition},
 };
 
 /// Publishes transitions.
@@ -46,6 +48,15 @@ impl Events {
         }
     }
 
+    /// Publishes which children somebody else had changed or deleted. One that goes on being changed is one event
+    /// whose count rises.
+    pub async fn put_right(&self, service: &HelloService, writes: &[(Action, Cause)]) {
+        let reference = service.object_ref(&());
+        for event in undone(service, writes) {
+            self.send(&event, &reference).await;
+        }
+    }
+
     async fn send(&self, event: &Event, reference: &ObjectReference) {
         let sent = tokio::time::timeout(DEADLINE, self.recorder.publish(event, reference)).await;
         match sent {
@@ -72,6 +83,39 @@ fn event(condition: &Condition) -> Event {
         action: condition.type_.clone(),
         secondary: None,
     }
+}
+
+/// Children that somebody else changed or deleted. While the service is on its way, a missing child is one that it
+/// is about to get; once it was ready, it is one that was taken away.
+fn undone(service: &HelloService, writes: &[(Action, Cause)]) -> impl Iterator<Item = Event> {
+    let arrived = service.status.as_ref().is_some_and(|status| {
+        status::is_ready(status) && status.observed_generation == service.metadata.generation
+    });
+    writes.iter().filter_map(move |(action, cause)| {
+        let what = match (action, cause) {
+            (Action::Update(_), Cause::Drift) => "was changed by somebody else: put back",
+            (Action::Create(_), Cause::Missing) if arrived => "was missing: made again",
+            (Action::Scale(..), Cause::Replicas) if arrived => {
+                "was scaled by somebody else: put back"
+            }
+            _ => return None,
+        };
+        let id = action.child();
+        let resource = id.kind.resource();
+        Some(Event {
+            type_: EventType::Normal,
+            reason: Reason::DriftUndone.to_string(),
+            note: Some(format!("{id} {what}")),
+            action: action.verb().into(),
+            secondary: Some(ObjectReference {
+                api_version: Some(resource.api_version),
+                kind: Some(resource.kind),
+                name: Some(id.name.clone()),
+                namespace: service.namespace(),
+                ..ObjectReference::default()
+            }),
+        })
+    })
 }
 
 /// Conditions whose status or reason changed; Progressing only repeats what others say, and Degraded
@@ -109,6 +153,7 @@ fn transitions<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::child::{ChildId, Kind};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     fn status(conditions: &[(&str, &str, &str)]) -> HelloServiceStatus {
@@ -160,5 +205,42 @@ mod tests {
             reasons(Some(&nearly_full), &nearly_full),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn what_others_did_to_children_is_told_and_the_way_to_the_wanted_state_is_not() {
+        let id = |kind| ChildId::new(kind, "demo");
+        let writes = [
+            (Action::Create(id(Kind::Ingress)), Cause::Missing),
+            (Action::Update(id(Kind::Service)), Cause::Drift),
+            (Action::Update(id(Kind::CronJob)), Cause::WantedChanged),
+            (Action::Delete(id(Kind::NetworkPolicy)), Cause::Unwanted),
+            (Action::Scale(id(Kind::Deployment), 2), Cause::Replicas),
+            // What belongs to its creation, a hand-over, and the course of a migration.
+            (Action::Release(id(Kind::Deployment)), Cause::Missing),
+            (Action::Release(id(Kind::Deployment)), Cause::Replicas),
+            (Action::Create(id(Kind::Job)), Cause::MigrationDue),
+        ];
+        let mut service = HelloService::new("demo", serde_json::from_str("{}").unwrap());
+        service.metadata.generation = Some(2);
+        let mut told = |ready: &str, generation: i64| -> Vec<String> {
+            let mut status = status(&[("Ready", ready, "")]);
+            status.observed_generation = Some(generation);
+            service.status = Some(status);
+            undone(&service, &writes)
+                .map(|event| event.note.unwrap())
+                .collect()
+        };
+        let changed = "Service demo was changed by somebody else: put back";
+        assert_eq!(
+            told("True", 2),
+            [
+                "Ingress demo was missing: made again",
+                changed,
+                "Deployment demo was scaled by somebody else: put back"
+            ]
+        );
+        assert_eq!(told("False", 2), [changed]);
+        assert_eq!(told("True", 1), [changed]);
     }
 }

@@ -66,6 +66,9 @@ pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> F
                     manager == names::MANAGER || (autoscaled && manager == names::SCALE_MANAGER)
                 });
         }
+        if presence == Presence::Drifted && desired.is_some_and(|child| outdated(live, child)) {
+            facts.outdated.insert(id.clone());
+        }
         facts.present.insert(id.clone(), presence);
     }
     let settled_and = |kind: Kind, ready: &dyn Fn(&DynamicObject) -> bool| {
@@ -189,6 +192,15 @@ fn is_kept_for(identity: &Identity, live: &DynamicObject, desired: Option<&Desir
     let applied_by_us = live.annotations().contains_key(names::HASH_ANNOTATION);
     let claim = desired.is_some_and(|child| child.gate == Gate::IfPresent);
     labelled && (applied_by_us || claim)
+}
+
+/// Whether something else was wanted when the object was written last. What somebody else makes carries no mark of
+/// that, and what it lacks is rather our wish that changed than a label that was taken away.
+fn outdated(live: &DynamicObject, desired: &Desired) -> bool {
+    match live.annotations().get(names::HASH_ANNOTATION) {
+        Some(written) => *written != desired.hash,
+        None => desired.gate == Gate::IfPresent,
+    }
 }
 
 /// Whether there is nothing to write. A Job cannot be changed, so it is always as it should be.

@@ -7,11 +7,13 @@
 pub mod api;
 pub mod apply;
 pub mod build;
+pub mod cause;
 pub mod census;
 pub mod child;
 pub mod cli;
 pub mod client;
 pub mod compare;
+pub mod conditions;
 pub mod controller;
 pub mod credentials;
 pub mod dereference;
@@ -40,3 +42,19 @@ pub mod validate;
 pub mod volume;
 pub mod watch;
 pub mod watchdog;
+
+/// The names in the first column of the table below `heading` on a page of the documentation.
+#[cfg(test)]
+fn documented(page: &str, heading: &str) -> std::collections::BTreeSet<String> {
+    let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, below) = text.split_once(&format!("{heading}\n")).unwrap();
+    let section = below
+        .split_once("\n#")
+        .map_or(below, |(section, _)| section);
+    section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}

@@ -1,12 +1,14 @@
 //! Prometheus metrics of the operator.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+
+use crate::conditions::Gauges;
 
 /// Label of a reconcile's outcome.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -36,8 +38,8 @@ pub struct Metrics {
     pub backing_off: Gauge,
     /// Resources known.
     pub resources: Gauge,
-    /// Resources that are ready.
-    pub ready: Gauge,
+    /// Conditions of the resources.
+    pub conditions: Arc<Gauges>,
     /// Watches that broke and were opened again.
     pub watch_errors: Counter,
     /// 1 while this process may write.
@@ -58,7 +60,7 @@ impl Default for Metrics {
             queued: Gauge::default(),
             backing_off: Gauge::default(),
             resources: Gauge::default(),
-            ready: Gauge::default(),
+            conditions: Arc::default(),
             watch_errors: Counter::default(),
             leader: Gauge::default(),
         };
@@ -95,11 +97,6 @@ impl Metrics {
         );
         registry.register("resources", "Resources known", self.resources.clone());
         registry.register(
-            "resources_ready",
-            "Resources that are ready",
-            self.ready.clone(),
-        );
-        registry.register(
             "watch_errors",
             "Watches that broke",
             self.watch_errors.clone(),
@@ -109,6 +106,7 @@ impl Metrics {
             "1 while this process may write",
             self.leader.clone(),
         );
+        registry.register_collector(Box::new(Arc::clone(&self.conditions)));
     }
 
     /// Records one reconcile.
@@ -130,5 +128,110 @@ impl Metrics {
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use hello_crds::HelloServiceStatus;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{conditions::Conditions, queue::Key, status::condition};
+
+    fn conditions(status: &str, types: &[&str]) -> Conditions {
+        let condition = |type_: &&str| json!({"type": type_, "status": status, "reason": "", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let conditions: Vec<_> = types.iter().map(condition).collect();
+        let status = json!({"conditions": conditions});
+        Conditions::of(&serde_json::from_value::<HelloServiceStatus>(status).unwrap())
+    }
+
+    /// The names of all series, without what a histogram adds to its name.
+    fn exposed(metrics: &Metrics) -> BTreeSet<String> {
+        let text = metrics.render();
+        let series = text.lines().filter(|line| !line.starts_with('#'));
+        series
+            .map(|line| line.split(['{', ' ']).next().unwrap())
+            .map(|name| {
+                let ends = ["_bucket", "_sum", "_count"];
+                let base = ends.iter().find_map(|end| name.strip_suffix(end));
+                base.unwrap_or(name).to_owned()
+            })
+            .collect()
+    }
+
+    fn full() -> Metrics {
+        let metrics = Metrics::default();
+        metrics.reconciled("changed", Duration::ZERO);
+        metrics.called("get", true);
+        let every = conditions("True", &condition::ALL);
+        metrics.conditions.set(&Key::new("default", "hello"), every);
+        metrics
+    }
+
+    #[test]
+    fn the_documentation_explains_exactly_these_metrics() {
+        let documented = crate::documented("operate.md", "### The operator's metrics");
+        assert_eq!(documented, exposed(&full()));
+    }
+
+    #[test]
+    fn each_condition_is_a_gauge_that_goes_with_its_resource() {
+        let metrics = full();
+        let series = |name: &str, type_: &str| {
+            let labels = format!(r#"namespace="default",name="{name}",condition="{type_}""#);
+            let start = format!("hello_operator_helloservice_status_condition{{{labels}}} ");
+            let text = metrics.render();
+            let mut found = text.lines().filter_map(|line| line.strip_prefix(&start));
+            found.next().map(str::to_owned)
+        };
+        let ready = || {
+            let text = metrics.render();
+            let mut lines = text.lines();
+            lines.any(|line| line == "hello_operator_resources_ready 1")
+        };
+        for type_ in condition::ALL {
+            assert_eq!(series("hello", type_).as_deref(), Some("1"), "{type_}");
+        }
+        assert!(ready());
+        // A type that nobody documented is no series, and neither is one that is not known yet.
+        let key = Key::new("default", "other");
+        let some = conditions("False", &["Ready", "Surprise"]);
+        metrics.conditions.set(&key, some);
+        assert_eq!(series("other", "Ready").as_deref(), Some("0"));
+        assert_eq!(series("other", "Surprise"), None);
+        assert_eq!(series("other", "Migrated"), None);
+        assert!(ready());
+        metrics.conditions.forget(&Key::new("default", "hello"));
+        assert_eq!(series("hello", "Ready"), None);
+        assert!(!ready());
+    }
+
+    /// An alert on a series that does not exist never fires.
+    #[test]
+    fn the_alerts_ask_for_metrics_that_exist() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../manifests/components/alerts/alerts.yaml"
+        );
+        let rules: serde_json::Value =
+            serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let exposed = exposed(&full());
+        let mut asked = 0;
+        for rule in rules["spec"]["groups"][0]["rules"].as_array().unwrap() {
+            let expression = rule["expr"].as_str().unwrap();
+            let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            for name in words.filter(|word| word.starts_with("hello_")) {
+                assert!(exposed.contains(name), "{name}");
+                asked += 1;
+            }
+            let types = expression.split("condition=\"").skip(1);
+            for type_ in types.map(|rest| rest.split('"').next().unwrap()) {
+                assert!(condition::ALL.contains(&type_), "{type_}");
+            }
+        }
+        assert!(asked > 0);
     }
 }

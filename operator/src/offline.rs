@@ -3,6 +3,7 @@
 use std::{error::Error, io::Read, path::Path};
 
 use hello_crds::HelloService;
+use kube::Resource;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -31,7 +32,8 @@ pub fn crds() -> Result<String, Box<dyn Error>> {
 pub fn render(file: &Path, images: &DefaultImages) -> Result<String, Box<dyn Error>> {
     let mut text = String::new();
     for service in read(file)? {
-        let validated = validate::validate(&service, images)?;
+        let validated = validate::validate(&service, images)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
         let prepared = build::build(&validated, &Inputs::offline()).prepare()?;
         for mut child in prepared.children {
             if child.id.kind == crate::child::Kind::Deployment {
@@ -56,20 +58,51 @@ pub fn read(file: &Path) -> Result<Vec<HelloService>, Box<dyn Error>> {
         text = std::fs::read_to_string(file)
             .map_err(|error| format!("{}: {error}", file.display()))?;
     }
+    parse(&text).map_err(|error| format!("{}: {error}", file.display()).into())
+}
+
+fn parse(text: &str) -> Result<Vec<HelloService>, Box<dyn Error>> {
+    let definition = hello_crds::definitions()?.remove(0);
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     let mut services = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(&text) {
+    for document in serde_yaml::Deserializer::from_str(text) {
         let value = Value::deserialize(document)?;
         if value.is_null() {
             continue;
         }
-        let kind = value["kind"].as_str().unwrap_or_default();
-        if kind != "HelloService" {
-            return Err(format!("{}: kind {kind:?} is not HelloService", file.display()).into());
+        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        let (kind, version) = (text("kind"), text("apiVersion"));
+        if kind != HelloService::kind(&()) {
+            return Err(format!("kind {kind:?} is not HelloService").into());
+        }
+        if version != HelloService::api_version(&()) {
+            let known = HelloService::api_version(&());
+            return Err(format!("apiVersion {version:?} is not {known}").into());
+        }
+        if let Some(path) = unknown(&value["spec"], &schema["properties"]["spec"], "spec") {
+            return Err(format!("{path} is not a field of HelloService").into());
         }
         services.push(serde_json::from_value(value)?);
     }
     if services.is_empty() {
-        return Err(format!("{}: no HelloService found", file.display()).into());
+        return Err("no HelloService found".into());
     }
     Ok(services)
+}
+
+/// A field that the schema does not know: what is misspelt would be ignored.
+fn unknown(value: &Value, schema: &Value, path: &str) -> Option<String> {
+    match (value, schema["properties"].as_object()) {
+        (Value::Object(fields), Some(known)) => fields.iter().find_map(|(name, value)| {
+            let path = format!("{path}.{name}");
+            match known.get(name) {
+                Some(schema) => unknown(value, schema, &path),
+                None => Some(path),
+            }
+        }),
+        (Value::Array(items), _) => items
+            .iter()
+            .find_map(|item| unknown(item, &schema["items"], path)),
+        _ => None,
+    }
 }

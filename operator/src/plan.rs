@@ -56,6 +56,9 @@ pub struct Facts {
     pub present: BTreeMap<ChildId, Presence>,
     /// Phases of the migration Jobs among them.
     pub jobs: BTreeMap<ChildId, JobPhase>,
+    /// Drifted children of which something else was wanted when they were written: nobody meddled with them. The
+    /// decision is the same; it is told apart for those who read about it.
+    pub outdated: BTreeSet<ChildId>,
     /// Whether the database answers and runs what is wanted.
     pub database_ready: bool,
     /// Whether a pod of some migration may be at work, whatever became of its Job.
@@ -102,16 +105,27 @@ impl Action {
             | Self::Release(id) => id,
         }
     }
+
+    /// What is done to it.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Update(_) => "update",
+            Self::Delete(_) => "delete",
+            Self::Scale(..) => "scale",
+            Self::Release(_) => "release",
+        }
+    }
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = self.verb();
         match self {
-            Self::Create(id) => write!(f, "create {id}"),
-            Self::Update(id) => write!(f, "update {id}"),
-            Self::Delete(id) => write!(f, "delete {id}"),
-            Self::Scale(id, replicas) => write!(f, "scale {id} to {replicas}"),
-            Self::Release(id) => write!(f, "release the replicas of {id}"),
+            Self::Create(id) | Self::Update(id) | Self::Delete(id) => write!(f, "{verb} {id}"),
+            Self::Scale(id, replicas) => write!(f, "{verb} {id} to {replicas}"),
+            Self::Release(id) => write!(f, "{verb} the replicas of {id}"),
         }
     }
 }

@@ -29,6 +29,7 @@ fn converged() -> Facts {
             .map(|id| (id, Presence::Settled))
             .into(),
         jobs: [(job("new"), JobPhase::Succeeded)].into(),
+        outdated: BTreeSet::new(),
         database_ready: true,
         migrating: false,
         live_replicas: Some(2),

@@ -37,11 +37,12 @@ pub enum Reason {
     RolledOut,
     NoFault,
     Active,
+    DriftUndone,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Serving,
         Self::Paused,
         Self::InvalidSpec,
@@ -73,6 +74,7 @@ impl Reason {
         Self::RolledOut,
         Self::NoFault,
         Self::Active,
+        Self::DriftUndone,
     ];
 
     /// Whether waiting alone does not help.
@@ -109,7 +111,8 @@ impl Reason {
             | Self::RollingOut
             | Self::RolledOut
             | Self::NoFault
-            | Self::Active => false,
+            | Self::Active
+            | Self::DriftUndone => false,
         }
     }
 }
@@ -128,14 +131,7 @@ mod tests {
 
     #[test]
     fn the_documentation_explains_exactly_these_reasons() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conditions.md");
-        let text = std::fs::read_to_string(path).unwrap();
-        let (_, table) = text.split_once("## Reasons").unwrap();
-        let documented: BTreeSet<String> = table
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-            .map(|(reason, _)| reason.to_owned())
-            .collect();
+        let documented = crate::documented("conditions.md", "## Reasons");
         let known: BTreeSet<String> = Reason::ALL.iter().map(ToString::to_string).collect();
         assert_eq!(documented, known);
         assert_eq!(known.len(), Reason::ALL.len());

@@ -8,7 +8,10 @@ use kube::ResourceExt;
 
 use crate::{
     api::Cluster,
-    apply, build, dereference,
+    apply, build,
+    cause::Cause,
+    conditions::Conditions,
+    dereference,
     error::{Class, Error, Result},
     events::Events,
     optional, pace,
@@ -49,14 +52,15 @@ pub struct Outcome {
     pub next: Next,
     /// Value of the metric's label.
     pub label: &'static str,
-    /// Whether the service serves; `None` when that is not known.
-    pub ready: Option<bool>,
+    /// The conditions now; `None` when they are not known.
+    pub conditions: Option<Conditions>,
 }
 
 /// Looks at a resource and does what is to be done. Every error ends in an outcome.
 pub async fn reconcile(context: &Context, key: &Key) -> Outcome {
     let (namespace, name) = (&*key.namespace, &*key.name);
-    let error = match pass(context, namespace, name).await {
+    let mut told = None;
+    let error = match pass(context, namespace, name, &mut told).await {
         Ok(outcome) => return outcome,
         Err(error) => error,
     };
@@ -66,7 +70,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Outcome {
         return Outcome {
             next: Next::After(IN_PROGRESS),
             label: "leaving",
-            ready: None,
+            conditions: None,
         };
     }
     tracing::warn!(namespace, name, class = class.as_str(), %error, "reconcile failed");
@@ -74,11 +78,17 @@ pub async fn reconcile(context: &Context, key: &Key) -> Outcome {
     Outcome {
         next: Next::Failed(shortest, longest),
         label: class.as_str(),
-        ready: None,
+        conditions: told,
     }
 }
 
-async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Outcome> {
+/// A pass that fails may have `told` the conditions all the same.
+async fn pass(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    told: &mut Option<Conditions>,
+) -> Result<Outcome> {
     let cluster = &context.cluster;
     let Some(raw) = cluster.service(namespace, name).await? else {
         return Ok(gone());
@@ -91,13 +101,14 @@ async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Outcome>
     let service = match dereference::parse(raw.clone()) {
         Ok(service) => service,
         Err(error) => {
-            report_unparsed(cluster, &raw, &error).await?;
+            *told = report_unparsed(cluster, &raw, &error).await?;
             return Err(error);
         }
     };
     let now = (context.clock)();
     match advance(context, &service, now).await {
         Ok((validated, applied, change)) => {
+            context.events.put_right(&service, applied.writes()).await;
             let new = status::status(&validated, &applied, service.status.as_ref());
             let mut outcome = outcome(&validated, &applied, &new, change, context.resync);
             match pace::hold_back(service.status.as_ref(), &new, Timestamp::now()) {
@@ -109,6 +120,7 @@ async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Outcome>
         Err(error) => {
             let identity = validate::identity(&service)?;
             if let Some(new) = status::failed(&identity, &error, service.status.as_ref()) {
+                *told = Some(Conditions::of(&new));
                 report(context, &service, &uid, &new).await?;
             }
             Err(error)
@@ -150,7 +162,7 @@ fn gone() -> Outcome {
     Outcome {
         next: Next::Forget,
         label: "gone",
-        ready: None,
+        conditions: None,
     }
 }
 
@@ -167,7 +179,7 @@ fn outcome(
         return Outcome {
             next: Next::Failed(shortest, longest),
             label: Class::Refused.as_str(),
-            ready: Some(ready),
+            conditions: Some(Conditions::of(new)),
         };
     }
     let next = match &service.database {
@@ -181,12 +193,12 @@ fn outcome(
     };
     Outcome {
         next: Next::After(change.map_or(next, |change| next.min(change))),
-        label: if applied.writes() > 0 {
-            "changed"
-        } else {
+        label: if applied.writes().is_empty() {
             "unchanged"
+        } else {
+            "changed"
         },
-        ready: Some(ready),
+        conditions: Some(Conditions::of(new)),
     }
 }
 
@@ -200,15 +212,13 @@ async fn report(
     if service.status.as_ref() == Some(new) {
         return Ok(());
     }
-    let value = serde_json::to_value(new).map_err(|source| Error::Json {
-        what: "status".into(),
-        source,
-    })?;
-    let namespace = service.namespace().unwrap_or_default();
+    let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
+    let value = json(new)?;
     context
         .cluster
-        .patch_status(&namespace, &service.name_any(), uid, &value)
+        .patch_status(&namespace, &name, uid, &value)
         .await?;
+    log(&namespace, &name, new);
     context
         .events
         .publish(service, service.status.as_ref(), new)
@@ -221,7 +231,7 @@ async fn report_unparsed(
     cluster: &Cluster,
     raw: &kube::api::DynamicObject,
     error: &Error,
-) -> Result<()> {
+) -> Result<Option<Conditions>> {
     let old: Option<HelloServiceStatus> = serde_json::from_value(raw.data["status"].clone()).ok();
     let identity = validate::Identity {
         namespace: raw.namespace().unwrap_or_default(),
@@ -230,16 +240,35 @@ async fn report_unparsed(
         generation: raw.metadata.generation.unwrap_or_default(),
     };
     let Some(new) = status::failed(&identity, error, old.as_ref()) else {
-        return Ok(());
+        return Ok(None);
     };
-    if old.as_ref() == Some(&new) {
-        return Ok(());
+    if old.as_ref() != Some(&new) {
+        let (namespace, name) = (&identity.namespace, &identity.name);
+        cluster
+            .merge_status(namespace, name, &identity.uid, &json(&new)?)
+            .await?;
+        log(namespace, name, &new);
     }
-    let value = serde_json::to_value(&new).map_err(|source| Error::Json {
+    Ok(Some(Conditions::of(&new)))
+}
+
+fn json(status: &HelloServiceStatus) -> Result<serde_json::Value> {
+    serde_json::to_value(status).map_err(|source| Error::Json {
         what: "status".into(),
         source,
-    })?;
-    cluster
-        .merge_status(&identity.namespace, &identity.name, &identity.uid, &value)
-        .await
+    })
+}
+
+/// Tells of a status that was written.
+fn log(namespace: &str, name: &str, new: &HelloServiceStatus) {
+    tracing::info!(
+        namespace,
+        name,
+        write = "status",
+        kind = "HelloService",
+        object = name,
+        ready = status::is_ready(new),
+        reason = %Cause::StatusChanged,
+        "applied"
+    );
 }

@@ -1,6 +1,6 @@
 //! What needs a cluster: the long-running operator, and the difference to a cluster.
 
-use std::{error::Error, net::SocketAddr, path::Path, sync::Arc};
+use std::{error::Error, io::IsTerminal, net::SocketAddr, path::Path, sync::Arc};
 
 use kube::{Client, Config, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,6 +66,8 @@ fn log(options: &Options) -> Outcome<()> {
         .map_err(|error| format!("--log-level {:?}: {error}", options.log_level))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Colours are for people, not for files.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match options.log_format {
         LogFormat::Text => log.init(),

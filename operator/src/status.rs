@@ -33,6 +33,16 @@ pub mod condition {
     pub const MIGRATED: &str = "Migrated";
     /// Children are not changed because spec.paused is set.
     pub const PAUSED: &str = "Paused";
+
+    /// Every type, in the order of the status.
+    pub const ALL: [&str; 6] = [
+        READY,
+        PROGRESSING,
+        DEGRADED,
+        DATABASE_READY,
+        MIGRATED,
+        PAUSED,
+    ];
 }
 
 /// A finding about one part: true or not, why, and in words.

@@ -29,6 +29,14 @@ pub fn service_monitor() -> CustomResourceDefinition {
     )
 }
 
+/// The Prometheus Operator's `PrometheusRule`.
+pub fn prometheus_rule() -> CustomResourceDefinition {
+    definition(
+        "github.com/prometheus-operator/prometheus-operator",
+        "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+    )
+}
+
 fn definition(module: &str, path: &str) -> CustomResourceDefinition {
     let text = std::fs::read_to_string(folder(module).join(path)).unwrap();
     serde_yaml::from_str(&text).unwrap()

@@ -189,3 +189,31 @@ async fn the_operators_own_monitor_is_valid_and_selects_its_service() {
         .await
         .unwrap();
 }
+
+/// Likewise its alerts; that they ask for metrics that exist is a unit test.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_own_alerts_are_valid() {
+    let world = World::new("entry-alerts").await;
+    let definition = definitions::prometheus_rule();
+    crate::server::server().define(&definition).await;
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../manifests/components/alerts/alerts.yaml"
+    );
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut alerts: Value = serde_yaml::from_str(&text).unwrap();
+    alerts["metadata"]["namespace"] = world.namespace.as_str().into();
+    let resource = kube::api::ApiResource {
+        group: "monitoring.coreos.com".into(),
+        version: "v1".into(),
+        api_version: "monitoring.coreos.com/v1".into(),
+        kind: "PrometheusRule".into(),
+        plural: "prometheusrules".into(),
+    };
+    let api: kube::Api<DynamicObject> =
+        kube::Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
+    let parameters = PatchParams::apply("somebody");
+    api.patch("hello-operator", &parameters, &Patch::Apply(&alerts))
+        .await
+        .unwrap();
+}

@@ -37,7 +37,7 @@ pub fn server() -> &'static Server {
 }
 
 /// Folder with the programs etcd and kube-apiserver.
-fn assets() -> PathBuf {
+pub fn assets() -> PathBuf {
     if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS") {
         return folder.into();
     }

@@ -1,0 +1,79 @@
+//! Every version that a resource has had, as a watch tells them.
+
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt;
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, ListParams, WatchEvent, WatchParams},
+};
+use tokio::task::JoinHandle;
+
+use crate::world::{World, eventually};
+
+/// Asks again while the API server is busy with a definition that has just been installed.
+async fn answered<T, F: Future<Output = kube::Result<T>>>(ask: impl Fn() -> F) -> T {
+    eventually("an answer of the watch cache", || async {
+        match ask().await {
+            Err(kube::Error::Api(status)) if status.code == 429 => None,
+            answer => Some(answer.unwrap()),
+        }
+    })
+    .await
+}
+
+/// Versions of the resources of one namespace; collecting ends when this is dropped.
+pub struct History {
+    versions: Arc<Mutex<Vec<DynamicObject>>>,
+    task: JoinHandle<()>,
+}
+
+impl History {
+    /// Collects from now on.
+    pub async fn of(world: &World) -> Self {
+        let api = world.services();
+        let everything = ListParams::default();
+        let list = answered(|| api.list(&everything)).await;
+        let start = list.metadata.resource_version.unwrap();
+        let versions = Arc::new(Mutex::new(list.items));
+        let sink = Arc::clone(&versions);
+        let task = tokio::spawn(async move {
+            // No test takes as long as a watch may.
+            let parameters = WatchParams::default().timeout(290);
+            let mut events = std::pin::pin!(answered(|| api.watch(&parameters, &start)).await);
+            while let Some(event) = events.next().await {
+                match event.unwrap() {
+                    WatchEvent::Added(object)
+                    | WatchEvent::Modified(object)
+                    | WatchEvent::Deleted(object) => sink.lock().unwrap().push(object),
+                    WatchEvent::Bookmark(_) => {}
+                    WatchEvent::Error(status) => panic!("{status:?}"),
+                }
+            }
+        });
+        Self { versions, task }
+    }
+
+    /// All versions so far.
+    pub fn versions(&self) -> Vec<DynamicObject> {
+        self.versions.lock().unwrap().clone()
+    }
+
+    /// Takes the versions so far, once the one that is there now is among them.
+    pub async fn take(&self, world: &World, name: &str) -> Vec<DynamicObject> {
+        let now = world.services().get(name).await.unwrap().resource_version();
+        eventually("the watch has told of it", || async {
+            let versions = self.versions();
+            let caught_up = versions.iter().any(|one| one.resource_version() == now);
+            caught_up.then_some(())
+        })
+        .await;
+        std::mem::take(&mut self.versions.lock().unwrap())
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
