@@ -33,7 +33,7 @@ const PONG: Duration = Duration::from_secs(5);
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(2);
 /// Longest time until an answer begins, also that of a watch: without it a watch whose request was
 /// lost on its way would wait for ever. Calls have a shorter deadline of their own.
-const ANSWER: Duration = Duration::from_secs(15);
+pub const ANSWER: Duration = Duration::from_secs(15);
 
 /// Bytes of one answer that may wait to be read: bounds the memory of a list.
 const STREAM_WINDOW: u32 = 256 << 10;

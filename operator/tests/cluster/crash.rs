@@ -1,7 +1,5 @@
 //! An operator that dies in the middle of a rollout, and the next one.
 
-use hello_operator::child::{ChildId, Kind};
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::{
@@ -79,21 +77,6 @@ async fn a_crash_after_any_single_write_of_a_rollout_ends_the_same() {
     assert!(covered, "{crashes:?} crashes");
 }
 
-/// What the autoscaler does with fewer pods than its minimum: the operator, which starts them with that many, may have
-/// died in between, and leaves the number alone after that.
-async fn start_enough(world: &World, name: &str) {
-    let id = ChildId::new(Kind::Deployment, name);
-    let replicas = world.get(&id).await.unwrap().data["spec"]["replicas"].clone();
-    if replicas == 1 {
-        let scale = Patch::Merge(json!({"spec": {"replicas": 2}}));
-        let deployments = world.api(Kind::Deployment);
-        deployments
-            .patch_scale(name, &PatchParams::default(), &scale)
-            .await
-            .unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_after_any_single_write_of_the_first_rollout_ends_the_same() {
     let world = World::new("crash-first").await;
@@ -102,7 +85,6 @@ async fn a_crash_after_any_single_write_of_the_first_rollout_ends_the_same() {
     for writes in 1..MANY {
         let name = format!("demo-{writes:02}");
         let undisturbed = roll_out(&world, &name, large(), writes).await;
-        start_enough(&world, &name).await;
         let now = likeness(&world, &name).await;
         assert_same(&now, &expected, &format!("crash after {writes} writes"));
         if undisturbed {
