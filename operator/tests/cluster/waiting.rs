@@ -76,7 +76,7 @@ async fn a_failed_migration_shows_the_end_of_its_log() {
     world.set_jobs(Jobs::Hang);
     let operator = world.operator();
     world.apply("demo", json!({})).await;
-    let status = json!({"containerStatuses": [{"name": "migrate", "image": "x:1", "imageID": "", "ready": false,
+    let status = json!({"phase": "Failed", "containerStatuses": [{"name": "migrate", "image": "x:1", "imageID": "", "ready": false,
         "restartCount": 0, "state": {"terminated": {"exitCode": 1, "message": "migration 3 does not match\n"}}}]});
     pod(&world, "m", "migration", status).await;
     world.set_jobs(Jobs::Fail);
