@@ -280,10 +280,14 @@ impl std::fmt::Display for Memory {
     }
 }
 
+/// Longest time to wait for calm: of many resources some are always due for the look that each gets every ten minutes.
+const CALM: Duration = Duration::from_secs(30);
+
 /// Waits until nothing has happened for three seconds.
 async fn settle(operator: &Operator) {
+    let start = Instant::now();
     let mut before = operator.metrics().calls();
-    loop {
+    while start.elapsed() < CALM {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let now = operator.metrics().calls();
         if now == before {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use kube::{
-    ResourceExt,
+    Api, ResourceExt,
     api::{DynamicObject, ListParams, WatchEvent, WatchParams},
 };
 use tokio::task::JoinHandle;
@@ -22,6 +22,26 @@ async fn answered<T, F: Future<Output = kube::Result<T>>>(ask: impl Fn() -> F) -
     .await
 }
 
+/// Goes on where a watch has ended: the API server ends it when it reads a definition anew.
+async fn collect(api: Api<DynamicObject>, mut from: String, sink: Arc<Mutex<Vec<DynamicObject>>>) {
+    loop {
+        let parameters = WatchParams::default().timeout(290);
+        let mut events = std::pin::pin!(answered(|| api.watch(&parameters, &from)).await);
+        while let Some(event) = events.next().await {
+            match event.unwrap() {
+                WatchEvent::Added(object)
+                | WatchEvent::Modified(object)
+                | WatchEvent::Deleted(object) => {
+                    from = object.resource_version().unwrap();
+                    sink.lock().unwrap().push(object);
+                }
+                WatchEvent::Bookmark(_) => {}
+                WatchEvent::Error(status) => panic!("{status:?}"),
+            }
+        }
+    }
+}
+
 /// Versions of the resources of one namespace; collecting ends when this is dropped.
 pub struct History {
     versions: Arc<Mutex<Vec<DynamicObject>>>,
@@ -36,21 +56,7 @@ impl History {
         let list = answered(|| api.list(&everything)).await;
         let start = list.metadata.resource_version.unwrap();
         let versions = Arc::new(Mutex::new(list.items));
-        let sink = Arc::clone(&versions);
-        let task = tokio::spawn(async move {
-            // No test takes as long as a watch may.
-            let parameters = WatchParams::default().timeout(290);
-            let mut events = std::pin::pin!(answered(|| api.watch(&parameters, &start)).await);
-            while let Some(event) = events.next().await {
-                match event.unwrap() {
-                    WatchEvent::Added(object)
-                    | WatchEvent::Modified(object)
-                    | WatchEvent::Deleted(object) => sink.lock().unwrap().push(object),
-                    WatchEvent::Bookmark(_) => {}
-                    WatchEvent::Error(status) => panic!("{status:?}"),
-                }
-            }
-        });
+        let task = tokio::spawn(collect(api, start, Arc::clone(&versions)));
         Self { versions, task }
     }
 

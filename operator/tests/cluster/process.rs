@@ -60,7 +60,10 @@ impl Operator {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = free.local_addr().unwrap();
         drop(free);
-        let child = Command::new(env!("CARGO_BIN_EXE_hello-operator"))
+        // The benchmark names the program that ships.
+        let program = std::env::var_os("HELLO_OPERATOR_PROGRAM")
+            .unwrap_or_else(|| env!("CARGO_BIN_EXE_hello-operator").into());
+        let child = Command::new(program)
             .arg("run")
             .env_clear()
             .env("KUBECONFIG", &kubeconfig)

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use kube::api::PostParams;
+use hello_operator::child::Kind;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use kube::api::{Patch, PatchParams, PostParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -82,8 +83,7 @@ async fn grant(world: &World) -> BTreeSet<Right> {
             Some("ClusterRole") => {
                 let role: ClusterRole = serde_json::from_value(value).unwrap();
                 granted.extend(rights(&role));
-                let api: kube::Api<ClusterRole> = kube::Api::all(world.client.clone());
-                api.create(&PostParams::default(), &role).await.unwrap();
+                apply(world, &role).await;
             }
             Some("ClusterRoleBinding") => {
                 let binding: ClusterRoleBinding = serde_json::from_value(value).unwrap();
@@ -94,6 +94,51 @@ async fn grant(world: &World) -> BTreeSet<Right> {
         }
     }
     granted
+}
+
+/// Both tests need the same role.
+async fn apply(world: &World, role: &ClusterRole) {
+    let api: kube::Api<ClusterRole> = kube::Api::all(world.client.clone());
+    let (name, parameters) = (role.metadata.name.as_ref(), PatchParams::apply("test"));
+    api.patch(name.unwrap(), &parameters, &Patch::Apply(role))
+        .await
+        .unwrap();
+}
+
+/// Bound in one namespace, as the overlay does, the same role is enough for that namespace, and good for no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_in_one_namespace_are_enough_for_it() {
+    const OTHER: &str = "hello-operator-of-one-namespace";
+    let world = World::new("rights-of-one").await;
+    let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests");
+    let rules = std::fs::read_to_string(format!("{manifests}/base/rbac.yaml")).unwrap();
+    let role = serde_yaml::Deserializer::from_str(&rules)
+        .map(|document| Value::deserialize(document).unwrap())
+        .find(|value| value["kind"] == "ClusterRole")
+        .unwrap();
+    apply(&world, &serde_json::from_value(role).unwrap()).await;
+    let binding = format!("{manifests}/overlays/namespaced/binding.yaml");
+    let binding = std::fs::read_to_string(binding).unwrap();
+    let mut binding: RoleBinding = serde_yaml::from_str(&binding).unwrap();
+    binding.metadata.namespace = Some(world.namespace.clone());
+    binding.subjects.as_mut().unwrap()[0].name = OTHER.into();
+    let api: kube::Api<RoleBinding> = kube::Api::namespaced(world.client.clone(), &world.namespace);
+    api.create(&PostParams::default(), &binding).await.unwrap();
+
+    let mut config = server().config(&server().url);
+    config.auth_info.impersonate = Some(format!("system:serviceaccount:hello-system:{OTHER}"));
+    let client = hello_operator::client::connect(config).unwrap();
+    let operator = world.operator_through(client.clone());
+    world.apply("demo", crate::converge::everything()).await;
+    world.ready("demo").await;
+    let metrics = operator.metrics.render();
+    assert!(!metrics.contains("result=\"error\""), "{metrics}");
+    operator.stop().await;
+
+    let elsewhere: kube::Api<kube::api::DynamicObject> =
+        kube::Api::namespaced_with(client, "default", &Kind::Secret.resource());
+    let refused = elsewhere.list(&kube::api::ListParams::default()).await;
+    assert!(matches!(refused, Err(kube::Error::Api(status)) if status.code == 403));
 }
 
 fn rights(role: &ClusterRole) -> Vec<Right> {

@@ -26,7 +26,7 @@ use kube::{
     api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{sync::OwnedMutexGuard, task::JoinHandle, time::Instant};
 
 pub use crate::stand_in::Jobs;
 use crate::{
@@ -41,8 +41,16 @@ pub struct World {
     pub jobs: Arc<Mutex<Jobs>>,
     /// Seconds by which the operators' clock is ahead.
     ahead: Arc<AtomicI64>,
-    alive: Arc<AtomicBool>,
+    life: Arc<Life>,
     _stand_in: JoinHandle<()>,
+}
+
+/// Whether the stand-in for the controllers works.
+#[derive(Default)]
+struct Life {
+    over: AtomicBool,
+    /// Held while it does.
+    round: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// An operator in this process.
@@ -110,20 +118,25 @@ impl World {
             .await
             .unwrap();
         let jobs = Arc::new(Mutex::new(Jobs::Succeed));
-        let alive = Arc::new(AtomicBool::new(true));
+        let life = Arc::<Life>::default();
         let stand_in = tokio::spawn(live(
             StandIn::new(client.clone(), Arc::clone(&jobs)),
             name.to_owned(),
-            Arc::clone(&alive),
+            Arc::clone(&life),
         ));
         Self {
             client,
             namespace: name.to_owned(),
             jobs,
             ahead: Arc::default(),
-            alive,
+            life,
             _stand_in: stand_in,
         }
+    }
+
+    /// Lets nothing get ready until the result is dropped.
+    pub async fn stand_still(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.life.round).lock_owned().await
     }
 
     /// Starts an operator for this namespace.
@@ -272,7 +285,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.alive.store(false, Ordering::Relaxed);
+        self.life.over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -295,16 +308,18 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl 
 }
 
 /// What the controllers would do in one namespace, over and over.
-async fn live(stand_in: StandIn, namespace: String, alive: Arc<AtomicBool>) {
+async fn live(stand_in: StandIn, namespace: String, life: Arc<Life>) {
     for round in 0_u32.. {
-        if !alive.load(Ordering::Relaxed) {
+        if life.over.load(Ordering::Relaxed) {
             return;
         }
+        let working = life.round.lock().await;
         stand_in.round(&namespace).await;
         // It asks for every object there is, so less often.
         if round % 5 == 0 {
             stand_in.collect_garbage(&namespace).await;
         }
+        drop(working);
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
 }
