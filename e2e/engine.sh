@@ -68,3 +68,20 @@ ensure_image() {
 apply_labelled() {
   kubectl label --local --filename - --output json "$LABEL" | kubectl apply --server-side --filename -
 }
+
+# delete_all: delete what is in the manifest on standard input, and wait until it is gone.
+delete_all() { kubectl delete --ignore-not-found --wait --timeout 60s --filename -; }
+
+# engine_main COMMAND: what an engine's script does, by its functions prepare, install_engine, remove_engine and left_over.
+engine_main() {
+  case ${1:-} in
+    prepare) prepare ;;
+    install) install_engine ;;
+    remove) remove_engine ;;
+    leftover) left_over ;;
+    *)
+      sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
+      exit 2
+      ;;
+  esac
+}

@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{LogParams, ObjectMeta, PostParams};
 use kube::{Resource, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scenario::Scenario;
 use crate::wait::{self, Seen};
@@ -56,31 +56,38 @@ impl Script<'_> {
                 json!([{"name": "backups", "mountPath": "/backups", "readOnly": true}]),
             ),
         };
-        let pod = json!({
-            "metadata": {"name": self.name},
-            "spec": {
-                "restartPolicy": "Never",
-                "automountServiceAccountToken": false,
-                "terminationGracePeriodSeconds": 0,
-                "securityContext": {
-                    "runAsNonRoot": true, "runAsUser": 999, "runAsGroup": 999, "fsGroup": 999,
-                    "seccompProfile": {"type": "RuntimeDefault"},
-                },
-                "containers": [{
-                    "name": "script",
-                    "image": self.image,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": ["bash", "-ceu", self.script],
-                    "securityContext": {
-                        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
-                    },
-                    "volumeMounts": mounts,
-                }],
-                "volumes": volumes,
-            },
-        });
+        let mut pod = locked_down(
+            self.name,
+            json!({
+                "name": "script",
+                "image": self.image,
+                "command": ["bash", "-ceu", self.script],
+                "volumeMounts": mounts,
+            }),
+        );
+        pod["spec"]["restartPolicy"] = "Never".into();
+        pod["spec"]["volumes"] = volumes;
         Ok(serde_json::from_value(pod)?)
     }
+}
+
+/// A pod with this container, allowed under the restricted Pod Security standard.
+pub(crate) fn locked_down(name: &str, mut container: Value) -> Value {
+    container["imagePullPolicy"] = "IfNotPresent".into();
+    container["securityContext"] =
+        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    json!({
+        "metadata": {"name": name},
+        "spec": {
+            "automountServiceAccountToken": false,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 999, "runAsGroup": 999, "fsGroup": 999,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container],
+        },
+    })
 }
 
 /// Creates a Job from a CronJob, as `kubectl create job --from` does.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::command;
 use crate::hello::is_ready;
+use crate::manifests::locked_down;
 use crate::scenario::Scenario;
 use crate::wait::{self, Seen, poll};
 
@@ -39,7 +40,7 @@ impl<'a> Visitor<'a> {
     ) -> Result<Self> {
         let mut pod = locked_down(
             name,
-            json!({"image": image, "command": ["sleep", "infinity"]}),
+            json!({"name": name, "image": image, "command": ["sleep", "infinity"]}),
         );
         pod["metadata"]["labels"] = labels;
         pod["spec"]["nodeName"] = node.into();
@@ -142,6 +143,7 @@ pub async fn start_app(
     labels: Value,
 ) -> Result<String> {
     let container = json!({
+        "name": name,
         "image": image,
         "env": [{"name": "DATABASE_URL", "value": "sqlite:///data/hello.db"}],
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
@@ -151,26 +153,6 @@ pub async fn start_app(
     pod["metadata"]["labels"] = labels;
     pod["spec"]["volumes"] = json!([{"name": "data", "emptyDir": {}}]);
     start(&scenario.api(), name, pod).await
-}
-
-/// A pod that the restricted Pod Security standard allows.
-fn locked_down(name: &str, mut container: Value) -> Value {
-    container["name"] = name.into();
-    container["imagePullPolicy"] = "IfNotPresent".into();
-    container["securityContext"] =
-        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
-    json!({
-        "metadata": {"name": name},
-        "spec": {
-            "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": 0,
-            "securityContext": {
-                "runAsNonRoot": true, "runAsUser": 999, "runAsGroup": 999, "fsGroup": 999,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [container],
-        },
-    })
 }
 
 /// Creates the pod and waits until it is ready; returns its address.
