@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::child::ChildId;
+use crate::object::child::ChildId;
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -8,10 +8,12 @@ use std::path::Path;
 
 use hello_crds::HelloService;
 use hello_operator::{
-    build::{Inputs, build},
-    child::Kind,
-    offline,
-    validate::{DefaultImages, validate},
+    cli::manifest,
+    object::child::Kind,
+    service::{
+        children::{Inputs, build},
+        validate::{DefaultImages, validate},
+    },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -26,7 +28,7 @@ fn images() -> DefaultImages {
 fn golden(name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let rendered =
-        offline::render(&folder.join(format!("{name}.resource.yaml")), &images()).unwrap();
+        manifest::render(&folder.join(format!("{name}.resource.yaml")), &images()).unwrap();
     let path = folder.join(format!("{name}.objects.yaml"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &rendered).unwrap();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hello_operator::{
-    child::{ChildId, Kind},
-    tls::{SERVER_LIFE, SPREAD},
+    object::child::{ChildId, Kind},
+    service::secrets::certificates::{SERVER_LIFE, SPREAD},
 };
 use kube::{
     ResourceExt,

@@ -3,10 +3,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use hello_operator::{
-    build::{self, Inputs},
-    child::{self, ChildId, Desired, Kind},
-    credentials::Credentials,
-    validate::{DefaultImages, validate},
+    object::child::{self, ChildId, Desired, Kind},
+    service::{
+        children::{self, Inputs},
+        secrets::credentials::Credentials,
+        validate::{DefaultImages, validate},
+    },
 };
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use serde_json::{Value, json};
@@ -46,7 +48,10 @@ fn children(world: &World, name: &str, spec: &Value) -> Vec<Desired> {
         database_identity: Some(child::hash(ADDRESS)),
         ..Inputs::offline()
     };
-    build::build(&service, &inputs).prepare().unwrap().children
+    children::build(&service, &inputs)
+        .prepare()
+        .unwrap()
+        .children
 }
 
 /// One object of somebody else and the resource in whose way it is.

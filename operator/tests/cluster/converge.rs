@@ -6,8 +6,8 @@ use std::{
 };
 
 use hello_operator::{
-    child::{ChildId, Kind},
-    pace::QUIET,
+    object::child::{ChildId, Kind},
+    service::report::delay::QUIET,
 };
 use kube::{
     ResourceExt,

@@ -1,8 +1,8 @@
 //! Passwords of the database: drawn once, replaced when asked for or lost, and by nobody restarted.
 
 use hello_operator::{
-    child::{ChildId, Kind},
-    credentials::SPREAD,
+    object::child::{ChildId, Kind},
+    service::secrets::credentials::SPREAD,
 };
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};

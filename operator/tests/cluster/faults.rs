@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use hello_operator::{
-    api::DEADLINE,
-    child::{ChildId, Kind},
-    client::ANSWER,
+    kubernetes::{api::DEADLINE, connection::ANSWER},
+    object::child::{ChildId, Kind},
 };
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};

@@ -192,10 +192,10 @@ impl Faults {
     /// A client of a server that others do not use.
     pub fn client_of(&self, server: &Server) -> Client {
         let config = server.config(&server.url);
-        hello_operator::client::builder(config)
+        hello_operator::kubernetes::connection::builder(config)
             .unwrap()
             .with_layer(self)
-            .with_layer(&hello_operator::client::patience())
+            .with_layer(&hello_operator::kubernetes::connection::patience())
             .build()
     }
 

@@ -338,7 +338,10 @@ async fn a_wrong_schedule_is_explained_and_holds_up_nothing_else() {
         message.contains("CronJob demo-backup") && message.contains("61"),
         "{message}"
     );
-    let app = hello_operator::child::ChildId::new(hello_operator::child::Kind::Deployment, "demo");
+    let app = hello_operator::object::child::ChildId::new(
+        hello_operator::object::child::Kind::Deployment,
+        "demo",
+    );
     crate::world::eventually("the app runs", || async { world.get(&app).await }).await;
     world
         .apply("demo", json!({"backup": {"schedule": "1 2 * * *"}}))

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hello_operator::lease::{DURATION, Elector};
+use hello_operator::leadership::lease::{DURATION, Elector};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};

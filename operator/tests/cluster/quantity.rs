@@ -1,6 +1,6 @@
 //! Amounts of CPU, memory and storage: what the API server makes of them is still what was asked for.
 
-use hello_operator::compare::contains;
+use hello_operator::object::subset::contains;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::PostParams};
 use proptest::{

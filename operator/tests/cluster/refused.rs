@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hello_operator::child::{ChildId, Kind};
+use hello_operator::object::child::{ChildId, Kind};
 use k8s_openapi::api::{
     core::v1::ResourceQuota,
     rbac::v1::{Role, RoleBinding},
@@ -238,7 +238,7 @@ async fn limited(world: &World) -> Client {
         .unwrap();
     let mut config = server().config(&server().url);
     config.auth_info.impersonate = Some(ACCOUNT.into());
-    hello_operator::client::connect(config).unwrap()
+    hello_operator::kubernetes::connection::connect(config).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

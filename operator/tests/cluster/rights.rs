@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hello_operator::child::Kind;
+use hello_operator::object::child::Kind;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde::Deserialize;
@@ -23,7 +23,8 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
     let granted = grant(&world).await;
     let mut config = server().config(&server().url);
     config.auth_info.impersonate = Some(ACCOUNT.into());
-    let operator = world.operator_through(hello_operator::client::connect(config).unwrap());
+    let operator =
+        world.operator_through(hello_operator::kubernetes::connection::connect(config).unwrap());
     world.apply("demo", crate::converge::everything()).await;
     world.ready("demo").await;
     // Twice the same transitions: the second ones are counted in the first ones' events.
@@ -127,7 +128,7 @@ async fn the_rights_in_one_namespace_are_enough_for_it() {
 
     let mut config = server().config(&server().url);
     config.auth_info.impersonate = Some(format!("system:serviceaccount:hello-system:{OTHER}"));
-    let client = hello_operator::client::connect(config).unwrap();
+    let client = hello_operator::kubernetes::connection::connect(config).unwrap();
     let operator = world.operator_through(client.clone());
     world.apply("demo", crate::converge::everything()).await;
     world.ready("demo").await;

@@ -216,7 +216,7 @@ impl Server {
 
     /// A client with every right.
     pub fn client(&self) -> Client {
-        hello_operator::client::connect(self.config(&self.url)).unwrap()
+        hello_operator::kubernetes::connection::connect(self.config(&self.url)).unwrap()
     }
 
     /// Settings of a client that reaches the server under another address.

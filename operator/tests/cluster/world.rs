@@ -9,17 +9,11 @@ use std::{
 };
 
 use hello_operator::{
-    api::Cluster,
-    child::{ChildId, Kind},
-    controller,
-    events::Events,
-    fence::Fence,
-    health::Health,
-    metrics::Metrics,
-    optional::is_absence,
-    reconcile::{Clock, Context, RESYNC},
-    validate::DefaultImages,
-    watch,
+    controller::{self, watches},
+    kubernetes::{api::Cluster, fence::Fence, optional_apis::is_absence},
+    object::child::{ChildId, Kind},
+    service::{Clock, Context, RESYNC, report::events::Events, validate::DefaultImages},
+    telemetry::{metrics::Metrics, probes::Health},
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -344,7 +338,7 @@ fn start(
         clock,
         resync,
     };
-    let signals = watch::start(&client, namespace, &metrics, &context.cluster);
+    let signals = watches::start(&client, namespace, &metrics, &context.cluster);
     let health = Arc::new(Health::default());
     let task = tokio::spawn(controller::run(
         context,

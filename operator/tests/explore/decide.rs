@@ -7,13 +7,17 @@ use std::{
 };
 
 use hello_operator::{
-    build::{DATABASE_PORT, Inputs, Prepared, build},
-    child::{ChildId, Desired, Gate, Kind},
-    credentials::Credentials,
-    dereference::{Observed, living_uid},
-    facts, names,
-    plan::{Action, Facts, JobPhase, Plan, Presence, plan},
-    validate::{DefaultImages, Validated, validate},
+    object::{
+        child::{ChildId, Desired, Gate, Kind},
+        names,
+    },
+    service::{
+        children::{DATABASE_PORT, Inputs, Prepared, build},
+        dereference::{Observed, living_uid},
+        plan::{Action, Facts, JobPhase, Plan, Presence, facts, plan},
+        secrets::credentials::Credentials,
+        validate::{DefaultImages, Validated, validate},
+    },
 };
 
 use kube::api::DynamicObject;

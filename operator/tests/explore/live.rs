@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use hello_crds::HelloService;
 use hello_operator::{
-    child::{ChildId, Desired, Kind},
-    names,
-    plan::JobPhase,
+    object::{
+        child::{ChildId, Desired, Kind},
+        names,
+    },
+    service::plan::JobPhase,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;

@@ -1,0 +1,216 @@
+//! Watches: they carry metadata only and say no more than "look at this resource again".
+//!
+//! Each kind has a watch and a back-off of its own, so one that fails delays no other.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use hello_crds::HelloService;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ApiResource, DynamicObject, PartialObjectMeta},
+    runtime::watcher::{self, Event},
+};
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{
+    controller::queue::Key,
+    kubernetes::{
+        api::Cluster,
+        empty_kinds::Census,
+        optional_apis::{self, Absent},
+    },
+    object::{child::Kind, names},
+    telemetry::metrics::Metrics,
+};
+
+/// What a watch tells the controller.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Look at this resource.
+    Changed(Key),
+    /// The list of resources was read for the first time.
+    Listed,
+    /// A watch was interrupted: deletions may have been missed.
+    Interrupted,
+}
+
+/// Longest delay before a broken watch is opened again.
+const LONGEST_DELAY: Duration = Duration::from_secs(3);
+const SHORTEST_DELAY: Duration = Duration::from_millis(200);
+
+/// Below the idle time of common load balancers, which cut silent connections after four minutes.
+const WATCH_SECONDS: u32 = 200;
+
+/// Objects per page of a list: all kinds are listed at once when the operator starts, which is when it needs most memory.
+const PAGE: u32 = 50;
+
+/// Starts every watch; they end when the receiver is dropped.
+#[must_use]
+pub fn start(
+    client: &Client,
+    namespace: Option<&str>,
+    metrics: &Arc<Metrics>,
+    cluster: &Cluster,
+) -> mpsc::Receiver<Signal> {
+    let (sender, receiver) = mpsc::channel(256);
+    let config = watcher::Config::default()
+        .timeout(WATCH_SECONDS)
+        .page_size(PAGE);
+    let spawn = |resource: ApiResource, config: watcher::Config, source: Source| {
+        let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        tokio::spawn(run(
+            api,
+            config,
+            source,
+            sender.clone(),
+            Arc::clone(metrics),
+        ));
+    };
+    spawn(
+        ApiResource::erase::<HelloService>(&()),
+        config.clone(),
+        Source::Resource(HashMap::new()),
+    );
+    let config = config.labels(&names::managed_selector());
+    for kind in Kind::ALL {
+        let source = Source::Child(kind, cluster.census().clone(), cluster.absent().clone());
+        spawn(kind.resource(), config.clone(), source);
+    }
+    spawn(ApiResource::erase::<Pod>(&()), config, Source::Pod);
+    receiver
+}
+
+/// What a watched object is to us.
+enum Source {
+    /// The resource itself, with what was last seen of each: its own status is no news.
+    Resource(HashMap<Key, u64>),
+    /// A child of a resource; it is told whether there are any, and whether there can be.
+    Child(Kind, Census, Absent),
+    /// A pod of a resource.
+    Pod,
+}
+
+impl Source {
+    fn changed(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Key> {
+        let namespace = object.namespace()?;
+        match self {
+            Self::Child(..) | Self::Pod => {
+                let instance = object.labels().get(names::INSTANCE_LABEL)?;
+                Some(Key::new(&namespace, instance))
+            }
+            Self::Resource(seen) => {
+                let key = Key::new(&namespace, &object.name_any());
+                let version = version(object);
+                (seen.insert(key.clone(), version) != Some(version)).then_some(key)
+            }
+        }
+    }
+
+    fn deleted(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Key> {
+        if let Self::Resource(seen) = self {
+            seen.remove(&Key::new(&object.namespace()?, &object.name_any()));
+            return Some(Key::new(&object.namespace()?, &object.name_any()));
+        }
+        self.changed(object)
+    }
+
+    /// The kind, when the error says that the cluster does not serve it.
+    fn absence(&self, error: &watcher::Error) -> Option<(&Absent, Kind)> {
+        match self {
+            Self::Child(kind, _, absent) if optional_apis::is_absence_of_watched(error) => {
+                Some((absent, *kind))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells whether there is nothing of this kind.
+    fn count(&self, empty: bool) {
+        if let Self::Child(kind, census, _) = self {
+            if empty {
+                census.nothing(*kind);
+            } else {
+                census.maybe(*kind);
+            }
+        }
+    }
+}
+
+/// Everything about a resource that is worth a look when it changes.
+fn version(object: &PartialObjectMeta<DynamicObject>) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    object.metadata.generation.hash(&mut hasher);
+    object.metadata.uid.hash(&mut hasher);
+    object
+        .metadata
+        .deletion_timestamp
+        .is_some()
+        .hash(&mut hasher);
+    object.annotations().hash(&mut hasher);
+    hasher.finish()
+}
+
+async fn run(
+    api: Api<PartialObjectMeta<DynamicObject>>,
+    config: watcher::Config,
+    mut source: Source,
+    sender: mpsc::Sender<Signal>,
+    metrics: Arc<Metrics>,
+) {
+    let mut events = std::pin::pin!(watcher::watcher(api, config));
+    let mut delay = SHORTEST_DELAY;
+    let mut listed = false;
+    let mut empty = false;
+    // Also one that has nothing to tell ends with the receiver: its stream is one of the connection's few.
+    while let Some(event) = tokio::select! {
+        event = events.next() => event,
+        () = sender.closed() => None,
+    } {
+        empty = match &event {
+            Ok(Event::Init) => true,
+            Ok(Event::InitDone | Event::Delete(_)) => empty,
+            Ok(Event::InitApply(_) | Event::Apply(_)) | Err(_) => false,
+        };
+        source.count(empty && !matches!(event, Ok(Event::Init)));
+        let signal = match event {
+            Ok(Event::Apply(object) | Event::InitApply(object)) => {
+                delay = SHORTEST_DELAY;
+                source.changed(&object).map(Signal::Changed)
+            }
+            Ok(Event::Delete(object)) => source.deleted(&object).map(Signal::Changed),
+            Ok(Event::Init) => None,
+            Ok(Event::InitDone) => {
+                delay = SHORTEST_DELAY;
+                let first = !std::mem::replace(&mut listed, true);
+                match (&source, first) {
+                    (_, false) => Some(Signal::Interrupted),
+                    (Source::Resource(_), true) => Some(Signal::Listed),
+                    (Source::Child(..) | Source::Pod, true) => None,
+                }
+            }
+            Err(error) => {
+                if let Some((absent, kind)) = source.absence(&error) {
+                    absent.note(kind, Instant::now());
+                    absent.until_served(kind).await;
+                } else {
+                    metrics.watch_errors.inc();
+                    tracing::warn!(%error, "watch interrupted");
+                    tokio::time::sleep(delay).await;
+                    delay = (delay * 2).min(LONGEST_DELAY);
+                }
+                None
+            }
+        };
+        if let Some(signal) = signal
+            && sender.send(signal).await.is_err()
+        {
+            return;
+        }
+    }
+}

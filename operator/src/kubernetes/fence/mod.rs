@@ -1,0 +1,182 @@
+//! The fence around writes: what is sent to the API server by a process that may not lead any more.
+//!
+//! It is part of the client through which every write goes, events included, and not of the code that writes. A request
+//! that changes something is refused once the fence is closed, and given up when the fence closes before the answer.
+//!
+//! A check before sending is not enough: the process may be stopped (SIGSTOP, a frozen container) between the check and
+//! the send. So four things bound when a write can reach the API server, for a lease of 15 s, counted from the moment
+//! before its renewal was sent:
+//!
+//! 1. At 11 s the fence closes. At every wake-up the clock is asked before the request is let go on.
+//! 2. At 13 s the kernel kills a process that has not said that no write is under way any more, also while it is stopped
+//!    ([`crate::watchdog`]). No write can begin, and no byte leave the process, after that.
+//! 3. At 15 s at the latest the kernel has given up a connection on which bytes wait for their acknowledgement
+//!    ([`crate::client`]): bytes that left in time are not delivered late, by a network that was cut for example.
+//! 4. The API server is told how long it may work on a write (`timeout`, until the fence closes). One that waits for a
+//!    webhook ends there, also when nobody can tell it any more.
+//!
+//! Nobody else writes before 15 s. What is left is an API server that holds a write it has received for seconds before
+//! it begins with it, and clocks that run at different speeds by more than a tenth.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response, Uri};
+use kube::{Client, client::Body};
+use tokio::{
+    sync::RwLock,
+    time::{Instant, sleep_until},
+};
+use tower::{BoxError, Service};
+
+use crate::kubernetes::api::DEADLINE;
+
+/// Until when this process may write.
+#[derive(Clone, Debug)]
+pub struct Fence {
+    until: Arc<Mutex<Option<Instant>>>,
+    /// Every write holds it shared until its answer.
+    under_way: Arc<RwLock<()>>,
+}
+
+/// Why a write was not made, or not to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Closed {
+    /// Nothing was sent.
+    #[error("not the leader")]
+    Before,
+    /// Whether it was carried out is not known.
+    #[error("the lease ended before the answer")]
+    Meanwhile,
+}
+
+impl Closed {
+    /// Whether a call was not made at all because of a fence.
+    #[must_use]
+    pub fn refused(error: &kube::Error) -> bool {
+        matches!(error, kube::Error::Service(error)
+            if matches!(error.downcast_ref(), Some(Self::Before)))
+    }
+}
+
+impl Fence {
+    /// Closed until a lease is held.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self {
+            until: Arc::default(),
+            under_way: Arc::default(),
+        }
+    }
+
+    /// Open for a century: for a process that knows that it is alone.
+    #[must_use]
+    pub fn open() -> Self {
+        let fence = Self::closed();
+        let century = Duration::from_secs(100 * 365 * 86_400);
+        fence.set(Some(Instant::now() + century));
+        fence
+    }
+
+    /// Time for which writes are allowed; zero when they are not.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> Duration {
+        let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    pub(crate) fn set(&self, until: Option<Instant>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    /// Waits until no write is under way. Only of use once the fence is closed.
+    pub(crate) async fn quiet(&self) {
+        drop(self.under_way.write().await);
+    }
+
+    /// A client whose writes pass only while the fence is open.
+    #[must_use]
+    pub fn around(&self, client: Client) -> Client {
+        let namespace = client.default_namespace().to_owned();
+        let fence = self.clone();
+        Client::new(Fenced { client, fence }, namespace)
+    }
+
+    /// Lets a write go on for as long as the fence is open now.
+    async fn pass<T, E: Into<BoxError>>(
+        &self,
+        write: impl AsyncFnOnce(Duration) -> Result<T, E>,
+    ) -> Result<T, BoxError> {
+        let _under_way = self.under_way.read().await;
+        let start = Instant::now();
+        let left = self.remaining(start);
+        if left.is_zero() {
+            return Err(Closed::Before.into());
+        }
+        let end = start + left;
+        let (mut write, mut timer) = (pin!(write(left)), pin!(sleep_until(end)));
+        std::future::poll_fn(|context| {
+            // The clock and not the timer: after a stop of the process this may be polled before the timer has noticed.
+            if Instant::now() >= end {
+                return Poll::Ready(Err(Closed::Meanwhile.into()));
+            }
+            if let Poll::Ready(answer) = write.as_mut().poll(context) {
+                return Poll::Ready(answer.map_err(Into::into));
+            }
+            let late = timer.as_mut().poll(context);
+            late.map(|()| Err(Closed::Meanwhile.into()))
+        })
+        .await
+    }
+}
+
+/// A client behind a fence.
+struct Fenced {
+    client: Client,
+    fence: Fence,
+}
+
+impl Service<Request<Body>> for Fenced {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let (client, fence) = (self.client.clone(), self.fence.clone());
+        Box::pin(async move {
+            if request.method().is_safe() {
+                return Ok(client.send(request).await?);
+            }
+            let send = async move |left: Duration| {
+                *request.uri_mut() = bounded(request.uri(), left.min(DEADLINE))?;
+                client.send(request).await.map_err(BoxError::from)
+            };
+            fence.pass(send).await
+        })
+    }
+}
+
+/// The same request, on which the API server may work for so long.
+fn bounded(uri: &Uri, time: Duration) -> Result<Uri, http::Error> {
+    // None at all would mean the default, which is a minute.
+    let time = time.as_millis().max(1);
+    let query = match uri.query() {
+        None | Some("") => String::new(),
+        Some(query) => format!("{query}&"),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{}?{query}timeout={time}ms", uri.path()).parse()?);
+    Ok(Uri::from_parts(parts)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! The connection to the API server, and what goes over it.
+
+pub mod api;
+pub mod connection;
+pub mod empty_kinds;
+pub mod fence;
+pub mod optional_apis;

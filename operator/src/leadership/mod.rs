@@ -1,0 +1,4 @@
+//! One writer among several operators.
+
+pub mod lease;
+pub mod watchdog;

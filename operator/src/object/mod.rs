@@ -1,0 +1,5 @@
+//! The ground floor: kinds, names and the comparison of objects. Knows no other folder.
+
+pub mod child;
+pub mod names;
+pub mod subset;

@@ -1,0 +1,5 @@
+//! The objects that run the database.
+
+pub mod cnpg;
+pub mod server;
+pub mod transport;

@@ -1,0 +1,140 @@
+//! How the managed server is reached: its certificates, who may connect, and what makes it read new
+//! certificates without a restart.
+
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{Container, Secret, Volume, VolumeMount},
+};
+
+use super::{
+    super::{owned, pod},
+    server,
+};
+use crate::{
+    object::names::{self, Component},
+    service::{
+        report::volume_fullness,
+        secrets::certificates::{self, Certificates, key},
+        validate::Validated,
+    },
+};
+
+/// File with [`ACCESS`]. It lies in the Secret of the certificate, so that no server has one without the other.
+const ACCESS_FILE: &str = "pg_hba.conf";
+
+/// Who may connect. Over the network only with TLS; a client without it is refused, not answered in the clear.
+const ACCESS: &str = "\
+# Whoever is inside the pod runs as the user that owns the data.
+local   all all     trust
+hostssl all all all scram-sha-256
+";
+
+/// Tells the server what the kubelet has put into the volumes: certificates to read, and the owner's
+/// password. Ends when the data volume becomes nearly full or has room again, because what it says
+/// then is how the operator learns of it.
+///
+/// A container of its own: the server is process 1 of its container and takes the death of a child
+/// that it does not know for a crash; a probe would have to change something, which nobody expects
+/// of it.
+const WATCH: &str = "trap 'exit 0' TERM INT
+say() { echo \"$1\" >/tmp/volume; echo \"$1 $used\" >/dev/termination-log; exit 0; }
+seen=
+while :; do
+  now=$(readlink \"$FILES/..data\" \"$PASSWORDS/..data\")
+  if [ \"$now\" != \"$seen\" ] && pg_isready -q; then
+    { printf \"ALTER ROLE %s PASSWORD '%s';\" \"$PGUSER\" \"$(cat \"$PASSWORDS/owner-password\")\"; echo 'SELECT pg_reload_conf();'; } |
+      psql -qXAt -v ON_ERROR_STOP=1 >/dev/null && seen=$now
+  fi
+  used=$(df --output=pcent \"$DATA\" | tr -dc 0-9)
+  if [ \"$(cat /tmp/volume 2>/dev/null)\" = \"$SAYS_NEARLY_FULL\" ]; then
+    [ \"$used\" -ge \"$ROOM\" ] || say \"$SAYS_ROOM\"
+  else
+    [ \"$used\" -lt \"$NEARLY_FULL\" ] || say \"$SAYS_NEARLY_FULL\"
+  fi
+  sleep 10 & wait $!
+done";
+
+/// The authority, with its key; nothing mounts it.
+pub fn authority(service: &Validated, certificates: Option<&Certificates>) -> Secret {
+    let name = names::authority(&service.identity.name);
+    Secret {
+        metadata: owned(service, name, Component::Database),
+        data: Some(certificates.map_or_else(
+            || certificates::placeholders(&[key::TRUSTED, key::AUTHORITY_KEY]),
+            Certificates::authority_data,
+        )),
+        type_: Some("Opaque".into()),
+        ..Secret::default()
+    }
+}
+
+/// The server's certificate and key, who may connect, and what clients trust.
+pub fn server_tls(service: &Validated, certificates: Option<&Certificates>) -> Secret {
+    let name = names::server_tls(&service.identity.name);
+    let mut data = certificates.map_or_else(
+        || certificates::placeholders(&[key::TRUSTED, key::CERTIFICATE, key::KEY]),
+        Certificates::server_data,
+    );
+    data.insert(ACCESS_FILE.into(), ByteString(ACCESS.into()));
+    Secret {
+        metadata: owned(service, name, Component::Database),
+        data: Some(data),
+        type_: Some("kubernetes.io/tls".into()),
+        ..Secret::default()
+    }
+}
+
+/// The server's files. With what clients trust among them, the owner's address works in the pod too.
+pub fn files(instance: &str) -> Volume {
+    let files = [key::TRUSTED, key::CERTIFICATE, key::KEY, ACCESS_FILE].map(|file| (file, file));
+    pod::secret_volume("database", &names::server_tls(instance), &files)
+}
+
+/// Where the server's files are.
+pub fn mount() -> VolumeMount {
+    pod::mount("database", pod::DATABASE_DIRECTORY, true)
+}
+
+/// Settings of the server. Those of the spec come later on its command line, and win.
+pub fn settings() -> Vec<(String, String)> {
+    [
+        ("ssl_min_protocol_version", "TLSv1.2".to_owned()),
+        ("ssl", "on".to_owned()),
+        ("ssl_cert_file", pod::database_file(key::CERTIFICATE)),
+        ("ssl_key_file", pod::database_file(key::KEY)),
+        ("hba_file", pod::database_file(ACCESS_FILE)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// Carries news between the volumes, the server and the operator.
+pub fn watch(service: &Validated) -> Container {
+    Container {
+        command: Some(vec!["/bin/bash".into(), "-c".into(), WATCH.into()]),
+        env: Some(vec![
+            pod::env("FILES", pod::DATABASE_DIRECTORY),
+            pod::env("PASSWORDS", server::PASSWORD_DIRECTORY),
+            pod::env("DATA", server::DATA_ROOT),
+            pod::env("NEARLY_FULL", volume_fullness::NEARLY_FULL.to_string()),
+            pod::env("ROOM", volume_fullness::ROOM.to_string()),
+            pod::env("SAYS_NEARLY_FULL", volume_fullness::SAYS_NEARLY_FULL),
+            pod::env("SAYS_ROOM", volume_fullness::SAYS_ROOM),
+            pod::env("PGUSER", names::OWNER_ROLE),
+            pod::env("PGDATABASE", names::DATABASE),
+        ]),
+        resources: Some(pod::small_resources()),
+        volume_mounts: Some(vec![
+            pod::mount("run", server::SOCKET_DIRECTORY, false),
+            pod::mount("tmp", "/tmp", false),
+            pod::mount(names::DATA_VOLUME, server::DATA_ROOT, true),
+            pod::mount("credentials", server::PASSWORD_DIRECTORY, true),
+            mount(),
+        ]),
+        ..pod::container(
+            service,
+            volume_fullness::CONTAINER,
+            service.postgres_image.as_str(),
+        )
+    }
+}

@@ -1,0 +1,140 @@
+//! Who may talk to whom: each part's pods are closed except for the edges that exist.
+
+use k8s_openapi::{
+    api::networking::v1::{
+        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+        NetworkPolicyPort, NetworkPolicySpec,
+    },
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+};
+
+use super::{DATABASE_PORT, app, database::cnpg, owned};
+use crate::{
+    object::names::{self, Component},
+    service::validate::{Database, Validated},
+};
+
+/// Namespace whose pods may read metrics.
+const MONITORING_NAMESPACE: &str = "monitoring";
+
+/// One policy for each part that exists; none when isolation is off.
+pub fn policies(service: &Validated, database_port: u16) -> Vec<NetworkPolicy> {
+    if !service.isolate {
+        return Vec::new();
+    }
+    let managed = matches!(service.database, Database::Managed { .. });
+    let to_database = NetworkPolicyEgressRule {
+        to: match service.database {
+            Database::Managed { .. } => Some(vec![pods(service, Component::Database)]),
+            Database::CloudNativePg { .. } => Some(vec![cnpg::servers(service)]),
+            // Somebody else's server can be anywhere; its port is known.
+            Database::External { .. } => None,
+        },
+        ports: Some(vec![port("TCP", database_port)]),
+    };
+    let client_egress = vec![name_lookup(), to_database];
+    let mut app_egress = client_egress.clone();
+    app_egress.extend(service.oidc.as_ref().map(|issuer| to_issuer(issuer.port)));
+    let mut policies = vec![
+        policy(service, Component::App, app_ingress(), app_egress),
+        policy(service, Component::Migration, vec![], client_egress.clone()),
+    ];
+    if service.backup.is_some() {
+        policies.push(policy(service, Component::Backup, vec![], client_egress));
+    }
+    if managed {
+        let clients = [Component::App, Component::Migration, Component::Backup];
+        let ingress = NetworkPolicyIngressRule {
+            from: Some(clients.map(|part| pods(service, part)).into()),
+            ports: Some(vec![port("TCP", DATABASE_PORT)]),
+        };
+        policies.push(policy(service, Component::Database, vec![ingress], vec![]));
+    }
+    policies
+}
+
+fn app_ingress() -> Vec<NetworkPolicyIngressRule> {
+    vec![
+        NetworkPolicyIngressRule {
+            from: None,
+            ports: Some(vec![port("TCP", app::HTTP_PORT)]),
+        },
+        NetworkPolicyIngressRule {
+            from: Some(vec![monitoring()]),
+            ports: Some(vec![port("TCP", app::ADMIN_PORT)]),
+        },
+    ]
+}
+
+/// Every pod of the namespace whose pods may read metrics.
+pub fn monitoring() -> NetworkPolicyPeer {
+    let labels = [(
+        "kubernetes.io/metadata.name".into(),
+        MONITORING_NAMESPACE.into(),
+    )];
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector {
+            match_labels: Some(labels.into()),
+            match_expressions: None,
+        }),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+fn name_lookup() -> NetworkPolicyEgressRule {
+    NetworkPolicyEgressRule {
+        to: None,
+        ports: Some(vec![port("UDP", 53), port("TCP", 53)]),
+    }
+}
+
+/// The issuer and its keys can be anywhere; the port is known.
+fn to_issuer(number: u16) -> NetworkPolicyEgressRule {
+    NetworkPolicyEgressRule {
+        to: None,
+        ports: Some(vec![port("TCP", number)]),
+    }
+}
+
+/// The pods of one part.
+pub fn pods(service: &Validated, component: Component) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        pod_selector: Some(select(service, component)),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+fn select(service: &Validated, component: Component) -> LabelSelector {
+    LabelSelector {
+        match_labels: Some(names::selector(&service.identity.name, component)),
+        match_expressions: None,
+    }
+}
+
+/// One port.
+pub fn port(protocol: &str, number: u16) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        protocol: Some(protocol.into()),
+        port: Some(IntOrString::Int(number.into())),
+        end_port: None,
+    }
+}
+
+/// Both directions are always closed; an absent list of rules means that nothing passes.
+fn policy(
+    service: &Validated,
+    component: Component,
+    ingress: Vec<NetworkPolicyIngressRule>,
+    egress: Vec<NetworkPolicyEgressRule>,
+) -> NetworkPolicy {
+    let name = names::network_policy(&service.identity.name, component);
+    NetworkPolicy {
+        metadata: owned(service, name, component),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(select(service, component)),
+            policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+            ingress: Some(ingress).filter(|rules| !rules.is_empty()),
+            egress: Some(egress).filter(|rules| !rules.is_empty()),
+        }),
+    }
+}

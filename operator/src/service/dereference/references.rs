@@ -1,0 +1,147 @@
+//! What a spec names and somebody else makes: Secrets and ConfigMaps that the application's pods mount.
+//!
+//! The kubelet does not start a pod without them and tells it in an event only, so they are looked
+//! up here. They are read by name: no watch tells about them.
+
+use std::fmt;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::{ApiResource, DynamicObject};
+
+use crate::service::validate::Validated;
+
+/// Kind of an object that a spec may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The names are the API's own.
+pub enum Source {
+    Secret,
+    ConfigMap,
+}
+
+impl Source {
+    /// Where the API serves this kind.
+    #[must_use]
+    pub fn resource(self) -> ApiResource {
+        match self {
+            Self::Secret => ApiResource::erase::<Secret>(&()),
+            Self::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
+        }
+    }
+}
+
+/// One object that a spec names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The field that names it.
+    field: &'static str,
+    /// Its kind.
+    pub source: Source,
+    /// Its name; the namespace is the service's.
+    pub name: String,
+    /// Keys that it must have.
+    keys: Vec<String>,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.source, self.name)
+    }
+}
+
+impl Reference {
+    /// What keeps pods from mounting it, in words; `None` when nothing does.
+    #[must_use]
+    pub fn problem(&self, live: Option<&DynamicObject>) -> Option<String> {
+        let Some(live) = live else {
+            return Some(format!("{}: {self} does not exist", self.field));
+        };
+        let has = |key: &String| {
+            ["data", "binaryData"]
+                .iter()
+                .any(|part| live.data[part].get(key).is_some())
+        };
+        let missing = self.keys.iter().find(|key| !has(key))?;
+        Some(format!("{}: {self} has no key {missing}", self.field))
+    }
+}
+
+/// Everything that the application's pods mount and the operator does not make.
+#[must_use]
+pub fn of(service: &Validated) -> Vec<Reference> {
+    let mut references = Vec::new();
+    if let Some(secret) = &service.tls {
+        references.push(Reference {
+            field: "spec.tls.secretName",
+            source: Source::Secret,
+            name: secret.clone(),
+            keys: vec!["tls.crt".into(), "tls.key".into()],
+        });
+    }
+    let issuer = service.oidc.as_ref().map(|issuer| &issuer.spec);
+    let places = issuer.into_iter().flat_map(|oidc| {
+        [
+            (
+                "spec.auth.oidc.caSecretRef",
+                Source::Secret,
+                &oidc.ca_secret_ref,
+            ),
+            (
+                "spec.auth.oidc.caConfigMapRef",
+                Source::ConfigMap,
+                &oidc.ca_config_map_ref,
+            ),
+        ]
+    });
+    for (field, source, place) in places {
+        if let Some(place) = place {
+            references.push(Reference {
+                field,
+                source,
+                name: place.name.clone(),
+                keys: vec![place.key.clone()],
+            });
+        }
+    }
+    references
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn problem(data: Value) -> Option<String> {
+        let reference = Reference {
+            field: "spec.tls.secretName",
+            source: Source::Secret,
+            name: "own".into(),
+            keys: vec!["tls.crt".into(), "tls.key".into()],
+        };
+        let live = (!data.is_null()).then(|| serde_json::from_value(data).unwrap());
+        reference.problem(live.as_ref())
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let secret = |data: Value| json!({"metadata": {"name": "own"}, "data": data});
+        assert_eq!(
+            problem(Value::Null).unwrap(),
+            "spec.tls.secretName: Secret own does not exist"
+        );
+        for data in [json!(null), json!({}), json!({"tls.crt": "eA=="})] {
+            let said = problem(secret(data)).unwrap();
+            assert!(
+                said.starts_with("spec.tls.secretName: Secret own has no key tls."),
+                "{said}"
+            );
+        }
+        assert_eq!(
+            problem(secret(json!({"tls.crt": "eA==", "tls.key": "eA=="}))),
+            None
+        );
+        // A ConfigMap keeps what is not text elsewhere.
+        let binary =
+            json!({"metadata": {}, "data": {"tls.crt": "x"}, "binaryData": {"tls.key": "eA=="}});
+        assert_eq!(problem(binary), None);
+    }
+}

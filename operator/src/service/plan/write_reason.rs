@@ -1,0 +1,107 @@
+//! Why a write is made: the reason in its log line.
+
+use std::fmt;
+
+use crate::{
+    object::child::{ChildId, Kind},
+    service::plan::{Action, Facts},
+};
+
+/// Reason of a write. The names are in the log; `docs/operate.md` explains them.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Cause {
+    /// It is wanted and not there.
+    Missing,
+    /// It is as it was last written, and now something else is wanted.
+    WantedChanged,
+    /// Somebody else changed what was written.
+    Drift,
+    /// It is there and no longer wanted.
+    Unwanted,
+    /// No migration has run with these inputs.
+    MigrationDue,
+    /// A migration with other inputs is due.
+    MigrationSuperseded,
+    /// There are more or fewer pods than wanted, or their number is not the operator's to keep.
+    Replicas,
+    /// There is something new to report.
+    StatusChanged,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 8] = [
+        Self::Missing,
+        Self::WantedChanged,
+        Self::Drift,
+        Self::Unwanted,
+        Self::MigrationDue,
+        Self::MigrationSuperseded,
+        Self::Replicas,
+        Self::StatusChanged,
+    ];
+
+    /// Why `action` was decided on, given what it was decided on.
+    #[must_use]
+    pub fn of(action: &Action, facts: &Facts) -> Self {
+        let is_job = |id: &ChildId| id.kind == Kind::Job;
+        match action {
+            Action::Create(id) if is_job(id) => Self::MigrationDue,
+            Action::Create(_) => Self::Missing,
+            Action::Update(id) if facts.outdated.contains(id) => Self::WantedChanged,
+            Action::Update(_) => Self::Drift,
+            Action::Delete(id) if is_job(id) => Self::MigrationSuperseded,
+            Action::Delete(_) => Self::Unwanted,
+            // Part of its creation.
+            Action::Release(id) if !facts.present.contains_key(id) => Self::Missing,
+            Action::Scale(..) | Action::Release(_) => Self::Replicas,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::service::plan::Presence;
+
+    #[test]
+    fn every_write_has_its_cause() {
+        let id = |kind| ChildId::new(kind, "demo");
+        let (service, job) = (id(Kind::Service), id(Kind::Job));
+        let mut facts = Facts::default();
+        let cause = |action: &Action, facts: &Facts| Cause::of(action, facts);
+        for (action, expected) in [
+            (Action::Create(service.clone()), Cause::Missing),
+            (Action::Update(service.clone()), Cause::Drift),
+            (Action::Delete(service.clone()), Cause::Unwanted),
+            (Action::Create(job.clone()), Cause::MigrationDue),
+            (Action::Delete(job), Cause::MigrationSuperseded),
+            (Action::Scale(id(Kind::Deployment), 3), Cause::Replicas),
+            (Action::Release(id(Kind::Deployment)), Cause::Missing),
+        ] {
+            assert_eq!(cause(&action, &facts), expected, "{action}");
+        }
+        let deployment = id(Kind::Deployment);
+        facts.present.insert(deployment.clone(), Presence::Settled);
+        let release = Action::Release(deployment);
+        assert_eq!(cause(&release, &facts), Cause::Replicas);
+        facts.outdated.insert(service.clone());
+        let update = Action::Update(service);
+        assert_eq!(cause(&update, &facts), Cause::WantedChanged);
+    }
+
+    #[test]
+    fn the_documentation_explains_exactly_these_causes() {
+        let known: BTreeSet<String> = Cause::ALL.iter().map(ToString::to_string).collect();
+        let documented = crate::documented("operate.md", "## The operator's log");
+        assert_eq!(documented, known);
+    }
+}

@@ -1,0 +1,340 @@
+//! Passwords of the database roles, the URIs made from them, and their replacement.
+//!
+//! No moment of a replacement leaves a client without a password that works: first every pod gets
+//! the new ones beside the old ones; after [`SPREAD`] the roles change; the application, which
+//! holds both, never notices. The owner's is given to the server by its own pod at once, and only
+//! migrations, which wait, use it.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+
+use crate::{
+    error::{Error, Result},
+    object::{
+        child,
+        names::{self, key},
+    },
+};
+
+/// After this time every pod has the new content of a Secret: kubelets need two minutes at most.
+pub const SPREAD: Duration = Duration::from_secs(180);
+
+/// Passwords of the three roles; letters and digits only, so they need no escaping anywhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// `None` where an engine keeps the owner's password.
+    owner: Option<String>,
+    roles: Roles,
+    /// Before the last replacement.
+    previous: Option<Roles>,
+    /// When the last replacement began.
+    rotated: Option<Timestamp>,
+    /// The value of the annotation that was answered last.
+    answered: Option<String>,
+    /// Until when the roles keep their previous passwords.
+    spreading_until: Option<Timestamp>,
+}
+
+/// Passwords that migrations give to the roles.
+#[derive(Clone, PartialEq, Eq)]
+struct Roles {
+    app: String,
+    backup: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+impl Credentials {
+    /// Keeps the passwords that `existing` holds and draws the missing ones; draws all of them when
+    /// `asked`, the resource's annotation, is another one than was answered last.
+    ///
+    /// # Errors
+    /// When the operating system gives no random numbers.
+    pub fn keep_or_generate(
+        existing: Option<&Secret>,
+        asked: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let mut credentials = Self::kept(existing)?;
+        if existing.is_none() {
+            credentials.answered = asked.map(str::to_owned);
+        }
+        credentials.spread(now);
+        // One at a time: the roles still have the passwords that would be forgotten.
+        let free = credentials.spreading_until.is_none();
+        if free && asked.is_some() && asked != credentials.answered.as_deref() {
+            credentials.replace(now)?;
+            credentials.answered = asked.map(str::to_owned);
+        }
+        Ok(credentials)
+    }
+
+    fn kept(existing: Option<&Secret>) -> Result<Self> {
+        let data = existing.and_then(|secret| secret.data.as_ref());
+        let kept = |key: &str| data.and_then(|data| read(data, key));
+        let password = |key: &str| kept(key).map_or_else(generate, Ok);
+        let note = |key: &str| existing?.metadata.annotations.as_ref()?.get(key).cloned();
+        let previous = kept(key::PREVIOUS_APP_PASSWORD).zip(kept(key::PREVIOUS_BACKUP_PASSWORD));
+        Ok(Self {
+            owner: Some(password(key::OWNER_PASSWORD)?),
+            roles: Roles {
+                app: password(key::APP_PASSWORD)?,
+                backup: password(key::BACKUP_PASSWORD)?,
+            },
+            previous: previous.map(|(app, backup)| Roles { app, backup }),
+            rotated: note(names::ROTATED_ANNOTATION).and_then(|time| time.parse().ok()),
+            answered: note(names::ROTATE_ANNOTATION),
+            spreading_until: None,
+        })
+    }
+
+    fn replace(&mut self, now: Timestamp) -> Result<()> {
+        let roles = Roles {
+            app: generate()?,
+            backup: generate()?,
+        };
+        self.owner = Some(generate()?);
+        self.previous = Some(std::mem::replace(&mut self.roles, roles));
+        self.rotated = Timestamp::from_second(now.as_second()).ok();
+        self.spread(now);
+        Ok(())
+    }
+
+    fn spread(&mut self, now: Timestamp) {
+        let end = self.rotated.map(|time| time + SPREAD);
+        self.spreading_until = end.filter(|end| self.previous.is_some() && *end > now);
+    }
+
+    /// When a replacement goes on, if one is under way.
+    #[must_use]
+    pub fn next_change(&self) -> Option<Timestamp> {
+        self.spreading_until
+    }
+
+    /// What `render` shows in place of passwords, which exist only in a cluster.
+    #[must_use]
+    pub fn placeholder() -> Self {
+        let text = "generated-in-the-cluster".to_owned();
+        Self {
+            owner: Some(text.clone()),
+            roles: Roles {
+                app: text.clone(),
+                backup: text,
+            },
+            previous: None,
+            rotated: None,
+            answered: None,
+            spreading_until: None,
+        }
+    }
+
+    /// The same without the owner's password, which an engine keeps.
+    #[must_use]
+    pub fn without_owner(self) -> Self {
+        Self {
+            owner: None,
+            ..self
+        }
+    }
+
+    /// The passwords that the roles have, or are about to be given.
+    fn in_force(&self) -> &Roles {
+        match (&self.previous, self.spreading_until) {
+            (Some(previous), Some(_)) => previous,
+            _ => &self.roles,
+        }
+    }
+
+    /// Content of the Secret for the server at `host`. Clients verify the server by the authority in
+    /// the file `trusted`, when there is one.
+    #[must_use]
+    pub fn data(&self, host: &str, trusted: Option<&str>) -> BTreeMap<String, ByteString> {
+        let verify = trusted.map_or_else(String::new, |file| {
+            format!("?sslmode=verify-full&sslrootcert={file}")
+        });
+        let uri = |role: &str, password: &str| {
+            format!(
+                "postgres://{role}:{password}@{host}:5432/{}{verify}",
+                names::DATABASE
+            )
+        };
+        let owner = self.owner.as_ref().map(|password| {
+            [
+                (key::OWNER_PASSWORD, password.clone()),
+                (key::OWNER_URI, uri(names::OWNER_ROLE, password)),
+            ]
+        });
+        let previous = self.previous.as_ref().map(|roles| {
+            [
+                (key::PREVIOUS_APP_PASSWORD, roles.app.clone()),
+                (key::PREVIOUS_BACKUP_PASSWORD, roles.backup.clone()),
+            ]
+        });
+        let earlier = self.previous.as_ref().unwrap_or(&self.roles);
+        [
+            (key::APP_PASSWORD, self.roles.app.clone()),
+            (key::BACKUP_PASSWORD, self.roles.backup.clone()),
+            (key::APP_URI, uri(names::APP_ROLE, &self.roles.app)),
+            (key::PREVIOUS_APP_URI, uri(names::APP_ROLE, &earlier.app)),
+            // A backup reads it once, when it starts, and has no second one.
+            (
+                key::BACKUP_URI,
+                uri(names::BACKUP_ROLE, &self.in_force().backup),
+            ),
+        ]
+        .into_iter()
+        .chain(owner.into_iter().flatten())
+        .chain(previous.into_iter().flatten())
+        .map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())))
+        .collect()
+    }
+
+    /// Annotations of the Secret.
+    #[must_use]
+    pub fn notes(&self) -> BTreeMap<String, String> {
+        let rotated = self.rotated.map(|time| time.to_string());
+        [
+            (names::ROTATE_ANNOTATION, self.answered.clone()),
+            (names::ROTATED_ANNOTATION, rotated),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+        .collect()
+    }
+
+    /// Fingerprint of the passwords that the migration sets.
+    #[must_use]
+    pub fn roles_fingerprint(&self) -> String {
+        let roles = self.in_force();
+        child::hash(&format!("roles:{}:{}", roles.app, roles.backup))
+    }
+}
+
+/// A password that is safe to use: one of the operator's own making, or a person's of the same alphabet.
+fn read(data: &BTreeMap<String, ByteString>, key: &str) -> Option<String> {
+    let text = std::str::from_utf8(&data.get(key)?.0).ok()?;
+    let usable = text.len() >= 8 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    usable.then(|| text.to_owned())
+}
+
+/// 192 random bits from the operating system, in hexadecimal.
+fn generate() -> Result<String> {
+    let mut bytes = [0_u8; 24];
+    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+    fn stored(credentials: &Credentials) -> Secret {
+        Secret {
+            metadata: ObjectMeta {
+                annotations: Some(credentials.notes()),
+                ..ObjectMeta::default()
+            },
+            data: Some(credentials.data("host", None)),
+            ..Secret::default()
+        }
+    }
+
+    fn next(before: &Credentials, asked: Option<&str>, now: Timestamp) -> Credentials {
+        Credentials::keep_or_generate(Some(&stored(before)), asked, now).unwrap()
+    }
+
+    fn first() -> Credentials {
+        Credentials::keep_or_generate(None, None, NOW).unwrap()
+    }
+
+    #[test]
+    fn passwords_are_kept_and_only_missing_ones_are_drawn() {
+        let first = first();
+        assert_eq!(next(&first, None, NOW), first);
+        let mut secret = stored(&first);
+        secret.data.as_mut().unwrap().remove(key::APP_PASSWORD);
+        let second = Credentials::keep_or_generate(Some(&secret), None, NOW).unwrap();
+        assert_eq!(second.owner, first.owner);
+        assert_eq!(second.roles.backup, first.roles.backup);
+        assert_ne!(second.roles.app, first.roles.app);
+        assert_ne!(second.roles_fingerprint(), first.roles_fingerprint());
+    }
+
+    /// Else each pass would draw another one, and another migration would follow from it.
+    #[test]
+    fn without_the_owner_nothing_depends_on_its_password() {
+        let first = first().without_owner();
+        let data = first.data("host", None);
+        assert!(!data.keys().any(|key| key.starts_with("owner")));
+        let second = next(&first, None, NOW).without_owner();
+        assert_eq!(second, first);
+        assert_eq!(second.roles_fingerprint(), first.roles_fingerprint());
+    }
+
+    #[test]
+    fn asked_for_they_are_all_replaced_but_the_roles_change_only_when_every_pod_knows() {
+        let before = first();
+        let new = next(&before, Some("1"), NOW);
+        assert_ne!(new.owner, before.owner);
+        assert_ne!(new.roles.app, before.roles.app);
+        assert_ne!(new.roles.backup, before.roles.backup);
+        assert_eq!(new.next_change(), Some(NOW + SPREAD));
+        assert_eq!(new.roles_fingerprint(), before.roles_fingerprint());
+        let (old_data, data) = (before.data("h", None), new.data("h", None));
+        assert_ne!(data[key::APP_URI], old_data[key::APP_URI]);
+        assert_eq!(data[key::PREVIOUS_APP_URI], old_data[key::APP_URI]);
+        assert_eq!(data[key::BACKUP_URI], old_data[key::BACKUP_URI]);
+
+        // Nothing moves before the time, and a second wish waits.
+        let almost = NOW + SPREAD - Duration::from_secs(1);
+        assert_eq!(next(&new, Some("1"), almost), new);
+        assert_eq!(next(&new, Some("2"), almost), new);
+
+        let done = next(&new, Some("1"), NOW + SPREAD);
+        assert!(done.roles == new.roles);
+        assert_eq!(done.next_change(), None);
+        assert_ne!(done.roles_fingerprint(), before.roles_fingerprint());
+        assert_ne!(done.data("h", None)[key::BACKUP_URI], data[key::BACKUP_URI]);
+        // The roles are still being changed: the application keeps both.
+        assert_eq!(
+            done.data("h", None)[key::PREVIOUS_APP_URI],
+            data[key::PREVIOUS_APP_URI]
+        );
+        assert_eq!(next(&done, Some("1"), NOW + SPREAD * 99), done);
+        assert_eq!(next(&done, None, NOW + SPREAD * 99), done);
+        assert_ne!(
+            next(&done, Some("2"), NOW + SPREAD).roles.app,
+            done.roles.app
+        );
+    }
+
+    #[test]
+    fn a_new_service_that_already_asks_has_new_passwords_anyway() {
+        let first = Credentials::keep_or_generate(None, Some("1"), NOW).unwrap();
+        assert_eq!(first.next_change(), None);
+        assert_eq!(next(&first, Some("1"), NOW), first);
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        assert_eq!(format!("{:?}", first()), "Credentials(..)");
+    }
+
+    #[test]
+    fn a_password_that_would_break_a_uri_is_replaced() {
+        let data = BTreeMap::from([(
+            key::OWNER_PASSWORD.to_owned(),
+            ByteString(b"p@ss/word#1".to_vec()),
+        )]);
+        assert_eq!(read(&data, key::OWNER_PASSWORD), None);
+    }
+}

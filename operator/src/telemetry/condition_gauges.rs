@@ -1,0 +1,111 @@
+//! The conditions of every resource as gauges, collected when they are asked for.
+//!
+//! One series for each resource and documented type: 1 while the condition is true, 0 while it is
+//! false. They go with the resource.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use hello_crds::HelloServiceStatus;
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
+
+use crate::{controller::queue::Key, service::report::condition};
+
+/// Which conditions of a resource are true; those that it does not have yet are unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conditions([Option<bool>; condition::ALL.len()]);
+
+impl Conditions {
+    /// Those of a status.
+    #[must_use]
+    pub fn of(status: &HelloServiceStatus) -> Self {
+        Self(condition::ALL.map(|type_| {
+            let mut all = status.conditions.iter();
+            all.find(|c| c.type_ == type_).map(|c| c.status == "True")
+        }))
+    }
+
+    fn each(self) -> impl Iterator<Item = (&'static str, bool)> {
+        let known = condition::ALL.into_iter().zip(self.0);
+        known.filter_map(|(type_, holds)| Some((type_, holds?)))
+    }
+
+    fn holds(self, type_: &str) -> bool {
+        self.each().any(|(known, holds)| known == type_ && holds)
+    }
+}
+
+/// The conditions of all resources.
+#[derive(Debug, Default)]
+pub struct Gauges(Mutex<HashMap<Key, Conditions>>);
+
+impl Gauges {
+    fn resources(&self) -> MutexGuard<'_, HashMap<Key, Conditions>> {
+        // A thread that panicked can only have left a complete map behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The conditions of a resource are these now.
+    pub fn set(&self, key: &Key, conditions: Conditions) {
+        self.resources().insert(key.clone(), conditions);
+    }
+
+    /// The resource is gone.
+    pub fn forget(&self, key: &Key) {
+        self.resources().remove(key);
+    }
+}
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let resources = self.resources();
+        let ready = resources
+            .values()
+            .filter(|conditions| conditions.holds(condition::READY))
+            .count();
+        encoder
+            .encode_descriptor(
+                "resources_ready",
+                "Resources that are ready",
+                None,
+                MetricType::Gauge,
+            )?
+            .encode_gauge(&ready)?;
+        let mut family = encoder.encode_descriptor(
+            "helloservice_status_condition",
+            "1 while the condition of the resource is true",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (key, conditions) in &*resources {
+            for (type_, holds) in conditions.each() {
+                let labels = [
+                    ("namespace", &*key.namespace),
+                    ("name", &*key.name),
+                    ("condition", type_),
+                ];
+                family
+                    .encode_family(&labels)?
+                    .encode_gauge(&u32::from(holds))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_explains_exactly_these_conditions() {
+        let documented = crate::documented("conditions.md", "# Conditions and their reasons");
+        let known: BTreeSet<String> = condition::ALL.map(str::to_owned).into();
+        assert_eq!(documented, known);
+    }
+}
