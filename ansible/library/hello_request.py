@@ -5,28 +5,28 @@ DOCUMENTATION = r"""
 module: hello_request
 short_description: Send one HTTP request to a Service and check the answer
 description:
-  - Sends a request to the port C(http) of a Service through the API server's proxy, with the rights of the kubeconfig
-    (C(get) and C(update) on C(services/proxy)). No network path to the cluster's pods or nodes is needed.
-  - With O(url), sends it there instead.
-  - The same request can be sent any number of times with the same result, so it never reports a change.
+  - Sends a request to the port C(http) of a Service through the API server's proxy. It needs the rights C(get) and
+    C(update) on C(services/proxy), and no network path to pods or nodes.
+  - With O(url), sends the request to that URL instead.
+  - Repeating the request has no further effect, so the module never reports a change.
 options:
-  url: {description: Base URL instead of the Service., type: str}
+  url: {description: Base URL to use instead of the Service., type: str}
   namespace: {description: Namespace of the Service., type: str, required: true}
   service: {description: Name of the Service., type: str, required: true}
   kubeconfig: {description: Path of the kubeconfig., type: path}
   context: {description: Context of the kubeconfig., type: str}
   method: {description: HTTP method., type: str, choices: [GET, PUT], required: true}
   path: {description: Path of the request., type: str, required: true}
-  body: {description: Sent as JSON., type: dict}
-  status: {description: The status that the answer must have., type: int, required: true}
-  timeout: {description: Seconds until the request counts as failed., type: int, default: 10}
-  retries: {description: Further tries when no answer comes or the proxy finds no pod., type: int, default: 5}
+  body: {description: Body of the request; it is sent as JSON., type: dict}
+  status: {description: Expected status of the answer., type: int, required: true}
+  timeout: {description: Time limit of one try in seconds., type: int, default: 10}
+  retries: {description: Number of further tries when there is no answer or the proxy finds no pod., type: int, default: 5}
 """
 
 RETURN = r"""
 status: {description: Status of the answer., type: int, returned: always}
 content: {description: Body of the answer as text., type: str, returned: always}
-json: {description: Body of the answer, when it is JSON., type: dict, returned: when it is JSON}
+json: {description: Body of the answer, if it is JSON., type: dict, returned: when it is JSON}
 """
 
 import json
@@ -36,12 +36,12 @@ import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
 
-# What a gateway answers for a pod that is just going away.
+# Answers of a proxy for a pod that is stopping.
 TRANSIENT = (502, 503, 504)
 
 
 class NoAnswer(Exception):
-    """The request got no answer at all."""
+    """The request got no answer."""
 
 
 def through_url(params, body):
@@ -61,7 +61,7 @@ def through_url(params, body):
 
 def through_api_server(params, body):
     """Sends the request through the API server's proxy; returns status and text."""
-    # Only here: a request to a URL needs neither.
+    # Imported here, because a request to a URL needs neither.
     import kubernetes
     import urllib3
 
@@ -85,7 +85,7 @@ def through_api_server(params, body):
 
 
 def send(params):
-    """Sends the request until an answer comes; returns status and text."""
+    """Sends the request until there is an answer; returns status and text."""
     body = None if params["body"] is None else json.dumps(params["body"]).encode()
     via = through_url if params["url"] else through_api_server
     for left in range(params["retries"], -1, -1):

@@ -1,67 +1,44 @@
-//! The Rust types of the `hello.internal` custom resources, and the YAML generated from them.
+//! The Rust types of the `hello.internal` custom resources, and the definitions generated from them.
 //!
 //! A field exists here only when the operator acts on it: an accepted field is never ignored.
+//!
+//! Data flows downwards: `definition` uses the resource, the resource (`spec`) uses `status`, and the status uses
+//! `conditions`. The doc comment of a field is what `kubectl explain` prints: it states the effect, the default and
+//! the unit.
 
-mod auth;
-mod config;
-mod data;
-mod expose;
-mod monitoring;
+mod conditions;
+mod definition;
 mod spec;
 mod status;
 
-pub use auth::*;
-pub use config::*;
-pub use data::*;
-pub use expose::*;
-pub use monitoring::*;
+pub use conditions::ConditionType;
+pub use definition::definitions;
 pub use spec::*;
 pub use status::*;
 
-use kube::CustomResourceExt;
-use serde_json::{Value, json};
-
-/// The API group of all resources.
+/// API group of all resources.
 pub const GROUP: &str = "hello.internal";
 
-/// Every CustomResourceDefinition, as JSON documents ready to be printed as YAML.
-///
-/// # Errors
-/// When a definition cannot be represented as JSON, which would be a defect in the types.
-pub fn definitions() -> Result<Vec<Value>, serde_json::Error> {
-    let mut definition = serde_json::to_value(HelloService::crd())?;
-    tidy(&mut definition);
-    begin_unobserved(&mut definition);
-    Ok(vec![definition])
-}
+/// Version of the API in which all resources are served.
+pub const VERSION: &str = "v1alpha1";
 
-/// Gives a new resource a status that says that nobody has looked at it yet. Without any status, tools that follow
-/// kstatus take a resource for current before the operator has seen it.
-fn begin_unobserved(definition: &mut Value) {
-    let versions = definition["spec"]["versions"].as_array_mut();
-    for version in versions.into_iter().flatten() {
-        version["schema"]["openAPIV3Schema"]["properties"]["status"]["default"] =
-            json!({"observedGeneration": -1});
-    }
-}
+/// `apiVersion` of all resources: group and version.
+pub const API_VERSION: &str = "hello.internal/v1alpha1";
 
-/// Prints whole numbers without a fraction: the schema generator writes bounds as `1000.0`.
-fn tidy(value: &mut Value) {
-    match value {
-        Value::Object(map) => map.values_mut().for_each(tidy),
-        Value::Array(items) => items.iter_mut().for_each(tidy),
-        Value::Number(number) => {
-            if let Some(float) = number.as_f64()
-                && number.is_f64()
-                && float.fract() == 0.0
-                && float.abs() < 9e15
-            {
-                // Exact: the value is whole and far below 2^53.
-                #[allow(clippy::cast_possible_truncation)]
-                let whole = float as i64;
-                *value = Value::from(whole);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::String(_) => {}
+/// `kind` of a [`HelloService`].
+pub const KIND: &str = "HelloService";
+
+#[cfg(test)]
+mod tests {
+    use kube::Resource;
+
+    use super::*;
+
+    #[test]
+    fn the_constants_are_those_of_the_resource() {
+        assert_eq!(HelloService::group(&()), GROUP);
+        assert_eq!(HelloService::version(&()), VERSION);
+        assert_eq!(HelloService::api_version(&()), API_VERSION);
+        assert_eq!(HelloService::kind(&()), KIND);
     }
 }

@@ -4,81 +4,86 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Observed state of a `HelloService`; written by the operator only.
+use crate::conditions::ConditionType;
+
+/// Observed state of a `HelloService`. Only the operator writes it.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HelloServiceStatus {
-    /// Generation of the spec that this status describes.
+    /// Generation of the spec that this status describes. -1: the operator has not read the resource yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Progressing, Degraded, DatabaseReady, Migrated, Paused.
+    // The description is made from the table of types.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(description = ConditionType::describe_all())]
+    #[allow(missing_docs)]
     pub conditions: Vec<Condition>,
-    /// Replicas of the application that exist.
+    /// Number of application pods that exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
-    /// Replicas of the application that are ready to serve.
+    /// Number of application pods that are ready to serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_replicas: Option<i32>,
-    /// Label selector of the application's pods, for the scale subresource.
+    /// Label selector of the application pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// Address of the service inside the cluster.
+    /// URL of the service inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Image that the application's pods were told to run; trails spec.image until its migration succeeded.
+    /// Image in the pod template of the application. It differs from spec.image until the migration for that image has
+    /// succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Tag or digest part of that image.
+    /// Tag or digest of `image`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The database in use.
+    /// State of the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseStatus>,
-    /// The migration wanted for the current spec.
+    /// State of the migration that the current spec needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<MigrationStatus>,
-    /// The backups.
+    /// State of the backups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
 }
 
-/// Observed state of the database.
+/// State of the database.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseStatus {
-    /// `managed`, `external` or `cloudNativePG`.
+    /// Kind of the database: `managed`, `external` or `cloudNativePG`.
     pub kind: String,
-    /// Claim that holds the data (managed only).
+    /// PersistentVolumeClaim with the data (`managed` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_claim: Option<String>,
-    /// Servers that are ready (cloudNativePG only).
+    /// Number of servers that are ready (`cloudNativePG` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_instances: Option<i32>,
-    /// Pod that takes the writes (cloudNativePG only).
+    /// Pod of the primary, which accepts the writes (`cloudNativePG` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<String>,
 }
 
-/// Observed state of the migration Job.
+/// State of the migration.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationStatus {
-    /// Name of the Job; it is derived from the migration's inputs.
+    /// Name of the Job. It contains a hash of the migration's inputs.
     pub job: String,
-    /// Pending, Running, Succeeded or Failed.
+    /// Phase of the migration: `Pending`, `Running`, `Succeeded` or `Failed`.
     pub phase: String,
 }
 
-/// Observed state of the backups.
+/// State of the backups.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupStatus {
-    /// When a backup job last started, as the cluster's schedule reports it.
+    /// Time (RFC 3339) at which the schedule last started a backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_schedule_time: Option<String>,
-    /// When a backup job last succeeded.
+    /// Time (RFC 3339) at which a backup last succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success_time: Option<String>,
 }

@@ -1,7 +1,8 @@
-//! The YAML beside this crate is what the types generate.
+//! The committed YAML is the one that the types generate.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
+use hello_crds::ConditionType;
 use serde_json::Value;
 
 fn committed() -> Value {
@@ -15,7 +16,7 @@ fn the_committed_definition_is_the_generated_one() {
     assert_eq!(committed(), generated, "run: make generate");
 }
 
-/// Server-side apply must merge conditions by their type, and every field explains itself.
+/// Server-side apply merges conditions by their type, and every field has a description.
 #[test]
 fn the_schema_is_structural_and_documented() {
     let definition = committed();
@@ -28,13 +29,24 @@ fn the_schema_is_structural_and_documented() {
         version["subresources"]["scale"]["specReplicasPath"],
         ".spec.replicas"
     );
-    undocumented(&schema["spec"], "spec");
+    for part in ["spec", "status"] {
+        check_descriptions(&schema[part], part);
+    }
+    let described = conditions["description"].as_str().unwrap();
+    for type_ in ConditionType::ALL {
+        assert!(described.contains(type_.description()), "{type_}");
+    }
 }
 
-fn undocumented(schema: &Value, path: &str) {
+fn check_descriptions(schema: &Value, path: &str) {
+    let description = schema["description"].as_str();
     assert!(
-        schema["description"].is_string() || path.ends_with(".*"),
+        description.is_some() || path.ends_with(".*"),
         "{path} has no description"
+    );
+    assert!(
+        description.is_none_or(|text| text.ends_with('.') && !text.contains('\n')),
+        "{path}: the description is not made of sentences on one line"
     );
     assert!(
         schema.get("x-kubernetes-preserve-unknown-fields").is_none(),
@@ -42,10 +54,10 @@ fn undocumented(schema: &Value, path: &str) {
     );
     if let Some(properties) = schema["properties"].as_object() {
         for (name, schema) in properties {
-            undocumented(schema, &format!("{path}.{name}"));
+            check_descriptions(schema, &format!("{path}.{name}"));
         }
     }
     if let Some(items) = schema.get("items") {
-        undocumented(items, &format!("{path}.*"));
+        check_descriptions(items, &format!("{path}.*"));
     }
 }

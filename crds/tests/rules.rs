@@ -1,6 +1,5 @@
-//! Every CEL rule accepts what it should and refuses what it should, evaluated from the generated
-//! schema itself. Bounds and patterns of single fields are tested against a real API server, in
-//! the operator's integration tests.
+//! Every CEL rule accepts valid values and refuses invalid ones, evaluated from the generated schema. Bounds and patterns
+//! of single fields are tested on a real API server, in the operator's integration tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
@@ -22,7 +21,7 @@ fn named(name: &str, spec: Value) -> HelloService {
     .unwrap()
 }
 
-/// Messages of the rules that refuse a new resource; empty when it is accepted.
+/// Messages of the rules that refuse a new resource. Empty: it is accepted.
 fn refusals(service: &HelloService) -> String {
     validate_cel(service).map_or_else(|errors| errors.to_string(), |()| String::new())
 }
@@ -61,7 +60,7 @@ fn names_leave_room_for_the_names_of_children() {
 }
 
 #[test]
-fn an_empty_spec_is_a_whole_one() {
+fn an_empty_spec_is_accepted() {
     accepted(json!({}));
 }
 
@@ -122,7 +121,7 @@ fn there_is_exactly_one_database() {
 }
 
 #[test]
-fn parameters_are_settings_that_the_operator_does_not_own() {
+fn parameters_exclude_the_operators_own_settings() {
     let with = |name: &str| json!({"database": {"managed": {"parameters": {name: "1"}}}});
     accepted(with("max_connections"));
     accepted(with("auto_explain.log_min_duration"));
@@ -141,7 +140,7 @@ fn parameters_are_settings_that_the_operator_does_not_own() {
 }
 
 #[test]
-fn the_kind_of_database_is_for_life() {
+fn the_kind_of_database_cannot_change() {
     let kinds = [
         json!({"database": {"managed": {}}}),
         json!({"database": {"external": {"secretRef": {"name": "db"}}}}),
@@ -154,16 +153,16 @@ fn the_kind_of_database_is_for_life() {
         }
     }
     // A resource that names no database has a managed one.
-    let engine = json!({"database": {"cloudNativePG": {}}});
-    assert!(change(json!({}), engine).contains("spec.database"));
+    let cnpg = json!({"database": {"cloudNativePG": {}}});
+    assert!(change(json!({}), cnpg).contains("spec.database"));
 }
 
 #[test]
 fn volumes_grow_and_never_shrink() {
-    for at in ["database", "engine", "backup"] {
+    for at in ["managed", "cnpg", "backup"] {
         let sized = |size: &str| match at {
-            "engine" => json!({"database": {"cloudNativePG": {"storage": {"size": size}}}}),
-            "database" => json!({"database": {"managed": {"storage": {"size": size}}}}),
+            "cnpg" => json!({"database": {"cloudNativePG": {"storage": {"size": size}}}}),
+            "managed" => json!({"database": {"managed": {"storage": {"size": size}}}}),
             _ => {
                 json!({"backup": {"schedule": "@daily", "destination": {"volume": {"size": size}}}})
             }
@@ -174,13 +173,13 @@ fn volumes_grow_and_never_shrink() {
         assert!(change(sized("2Gi"), sized("1Gi")).contains("size"), "{at}");
         assert!(change(sized("1Gi"), sized("1G")).contains("size"), "{at}");
     }
-    // The default size takes part.
+    // The rule also compares with the default size.
     let small = json!({"database": {"managed": {"storage": {"size": "500Mi"}}}});
     assert!(change(json!({}), small).contains("size"));
 }
 
 #[test]
-fn the_storage_class_is_for_life() {
+fn the_storage_class_cannot_change() {
     let with = |class: Option<&str>| {
         let mut storage = json!({"size": "1Gi"});
         if let Some(class) = class {
@@ -202,7 +201,7 @@ fn the_storage_class_is_for_life() {
 }
 
 #[test]
-fn an_issuer_is_an_address() {
+fn an_issuer_is_a_url() {
     let with = |issuer: &str| json!({"auth": {"oidc": {"issuer": issuer, "audience": ["hello"]}}});
     for issuer in [
         "https://id.example.com",
@@ -237,7 +236,7 @@ fn the_issuers_certificates_come_from_one_place() {
 }
 
 #[test]
-fn trusted_proxies_are_addresses_and_blocks() {
+fn trusted_proxies_are_addresses_and_networks() {
     let with = |proxies: &[&str]| json!({"config": {"rateLimit": {"requests": 1, "trustedProxies": proxies}}});
     accepted(with(&[]));
     accepted(with(&[
@@ -262,7 +261,7 @@ fn trusted_proxies_are_addresses_and_blocks() {
 }
 
 #[test]
-fn labels_for_prometheus_need_a_service_monitor_and_are_not_ours() {
+fn labels_need_a_service_monitor_and_exclude_the_operators_own() {
     accepted(json!({"monitoring": {"serviceMonitor": true}}));
     accepted(
         json!({"monitoring": {"serviceMonitor": true, "serviceMonitorLabels": {"release": "prometheus"}}}),

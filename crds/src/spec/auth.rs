@@ -1,59 +1,63 @@
-//! Who may write.
+//! Who may write users.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who may write.
+use super::patterns::{DATA_KEY, NO_WHITE_SPACE};
+
+/// Who may write users. Reading needs no token.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Auth {
-    /// Holders of a token of an OpenID Connect issuer.
+    /// Accepts writes only with a bearer token of this OpenID Connect issuer. A token may write the user that it names.
     pub oidc: Oidc,
 }
 
-/// An OpenID Connect issuer and what its tokens must be like.
+/// An OpenID Connect issuer and the requirements on its tokens.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
 #[x_kube(validation = Rule::new("!(has(self.caSecretRef) && has(self.caConfigMapRef))")
-    .message("spec.auth.oidc takes one of caSecretRef and caConfigMapRef"))]
+    .message("spec.auth.oidc: set caSecretRef or caConfigMapRef, not both"))]
 #[serde(rename_all = "camelCase")]
 pub struct Oidc {
-    /// The issuer's `https://` address, letter by letter as `iss` in its tokens has it.
+    /// `https://` URL of the issuer. It must equal the claim `iss` of the tokens exactly.
     #[x_kube(validation = Rule::new("isURL(self) && (url(self).getPort() == '' || (int(url(self).getPort()) > 0 && int(url(self).getPort()) < 65536))")
-        .message("spec.auth.oidc.issuer must be an address with a possible port"))]
+        .message("spec.auth.oidc.issuer: use a valid URL with a port from 1 to 65535 or none"))]
     #[schemars(
         length(min = 1, max = 512),
         regex(pattern = r"^https://[^\s/?#@]+(/[^\s?#@]*)?$")
     )]
     pub issuer: String,
-    /// Whom tokens are made for (`aud`): any one of these.
+    /// Accepted audiences. The claim `aud` of a token must contain at least one of them.
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
         length(min = 1, max = 16),
         inner(length(min = 1, max = 512), regex(pattern = r"^[^\s,]+$"))
     )]
     pub audience: Vec<String>,
-    /// The claim that holds the user name.
+    /// Claim that contains the user name. Default: `sub`.
     #[serde(default = "default_username_claim")]
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^\S+$"))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = NO_WHITE_SPACE))]
     pub username_claim: String,
-    /// The scope that allows to write every user; none does when not given.
+    /// Scope that may modify any user. Unset: nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^\S+$"))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = NO_WHITE_SPACE))]
     pub admin_scope: Option<String>,
-    /// What tokens may be signed with; a shorter list is stricter.
+    /// Accepted signature algorithms of tokens. Default: `RS256`, `ES256` and `EdDSA`.
     #[serde(default = "SigningAlgorithm::all")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(length(min = 1, max = 3))]
     pub algorithms: Vec<SigningAlgorithm>,
-    /// How far the issuer's clock may be off, in seconds.
+    /// Accepted difference between the clocks of the issuer and of the service, in seconds. Default: 60.
     #[serde(default = "default_leeway")]
     #[schemars(range(min = 0, max = 300))]
     pub leeway_seconds: i32,
-    /// Secret with the certificates that the issuer is trusted by, in place of all others.
+    /// Secret with the only certificate authorities that are trusted for connections to the issuer. Default: the public
+    /// authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<CertificatesRef>,
-    /// ConfigMap with the certificates that the issuer is trusted by, in place of all others.
+    /// ConfigMap with the only certificate authorities that are trusted for connections to the issuer. Default: the
+    /// public authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_config_map_ref: Option<CertificatesRef>,
 }
@@ -66,7 +70,7 @@ const fn default_leeway() -> i32 {
     60
 }
 
-/// How a token is signed.
+/// Signature algorithm of a token.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub enum SigningAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -82,7 +86,7 @@ impl SigningAlgorithm {
         vec![Self::RS256, Self::ES256, Self::EdDSA]
     }
 
-    /// The word the application takes.
+    /// The value of the application's option.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -93,16 +97,16 @@ impl SigningAlgorithm {
     }
 }
 
-/// Certificates under one key of an object in the same namespace.
+/// One key of an object in the same namespace. It contains certificates in PEM.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificatesRef {
-    /// Name of the object.
+    /// Name of the object. It must be in the namespace of the HelloService.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key that holds certificates in PEM.
+    /// Key that contains the certificates in PEM. Default: `ca.crt`.
     #[serde(default = "default_ca_key")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DATA_KEY))]
     pub key: String,
 }
 

@@ -1,33 +1,32 @@
-//! How the API behaves.
+//! Settings of the API.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Behaviour of the API; each field is an environment variable of the application.
+use super::patterns::TIME_ZONE;
+
+/// Settings of the API. Each field sets an environment variable of the application.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AppConfig {
-    /// IANA time zone that decides which day is today.
+    /// IANA time zone of the current date, such as `Europe/Berlin`. Default: `UTC`.
     #[serde(default = "default_time_zone")]
-    #[schemars(
-        length(min = 1, max = 64),
-        regex(pattern = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")
-    )]
+    #[schemars(length(min = 1, max = 64), regex(pattern = TIME_ZONE))]
     pub time_zone: String,
-    /// When somebody born on 29 February has their birthday in a common year.
+    /// Birthday, in years without a 29 February, of users born on that day. Default: `feb28`.
     #[serde(default)]
     pub leap_day: LeapDay,
-    /// Letters a username may have.
+    /// Letters that are allowed in user names. Default: `unicode`.
     #[serde(default)]
     pub usernames: Usernames,
-    /// Least severe log messages to print.
+    /// Lowest severity of the log messages that are written. Default: `info`.
     #[serde(default)]
     pub log_level: LogLevel,
-    /// How log lines look.
+    /// Format of the log lines. Default: `json`.
     #[serde(default)]
     pub log_format: LogFormat,
-    /// What each client may do; no limit when not given.
+    /// Limit on the requests of each client. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
 }
@@ -45,11 +44,11 @@ impl Default for AppConfig {
     }
 }
 
-pub(crate) fn default_time_zone() -> String {
+pub(super) fn default_time_zone() -> String {
     "UTC".into()
 }
 
-/// Birthday of somebody born on 29 February, in a common year.
+/// Birthday, in years without a 29 February, of users born on that day.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LeapDay {
@@ -61,7 +60,7 @@ pub enum LeapDay {
 }
 
 impl LeapDay {
-    /// The word the application takes.
+    /// The value of the application's option.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -71,19 +70,19 @@ impl LeapDay {
     }
 }
 
-/// Letters a username may have.
+/// Letters that are allowed in user names.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Usernames {
     /// Letters of every script.
     #[default]
     Unicode,
-    /// A to Z in both cases.
+    /// A to Z and a to z.
     Ascii,
 }
 
 impl Usernames {
-    /// The word the application takes.
+    /// The value of the application's option.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -93,25 +92,25 @@ impl Usernames {
     }
 }
 
-/// Least severe log messages to print.
+/// Lowest severity of the log messages that are written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Everything.
     Trace,
-    /// For finding faults.
+    /// Details for finding faults.
     Debug,
-    /// What an administrator wants to read.
+    /// Normal operation.
     #[default]
     Info,
-    /// Only what may need action.
+    /// Events that may need action.
     Warn,
-    /// Only what failed.
+    /// Failures only.
     Error,
 }
 
 impl LogLevel {
-    /// The word the application takes.
+    /// The value of the application's option.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -124,19 +123,19 @@ impl LogLevel {
     }
 }
 
-/// How log lines look.
+/// Format of the log lines.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     #[default]
     Json,
-    /// For a person at a terminal.
+    /// Text, for a terminal.
     Text,
 }
 
 impl LogFormat {
-    /// The word the application takes.
+    /// The value of the application's option.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -146,28 +145,29 @@ impl LogFormat {
     }
 }
 
-/// The most requests of one client. Each pod counts for itself.
+/// Limit on the requests of each client. Each pod counts separately.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimit {
-    /// Requests in a period, in the long run.
+    /// Requests per period, on average.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub requests: i32,
-    /// The period.
+    /// Period of the rate. Default: `second`.
     #[serde(default)]
     pub per: Period,
-    /// Requests that may come at once after a while of silence; as many as `requests` when not given.
+    /// Requests that a client may send at once after a pause. Default: the value of `requests`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub burst: Option<i32>,
-    /// Addresses, or blocks such as `10.0.0.0/8`, of proxies whose word is taken for whom they ask.
+    /// Trusted proxies, whose forwarded-for header is honoured: IP addresses or networks such as `10.0.0.0/8`. Default:
+    /// none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[x_kube(validation = Rule::new("self.all(proxy, isIP(proxy) || (isCIDR(proxy) && cidr(proxy) == cidr(proxy).masked()))")
-        .message("spec.config.rateLimit.trustedProxies needs IP addresses, or blocks such as 10.0.0.0/8 with no bits set behind their length"))]
+        .message("spec.config.rateLimit.trustedProxies: use IP addresses, or networks such as 10.0.0.0/8 whose host bits are zero"))]
     #[schemars(length(max = 64), inner(length(min = 2, max = 43)))]
     pub trusted_proxies: Vec<String>,
-    /// The header in which these proxies tell it.
+    /// Header in which trusted proxies report the address of the client. Default: `x-forwarded-for`.
     #[serde(default)]
     pub forwarded_header: ForwardedHeader,
 }
@@ -176,17 +176,17 @@ pub struct RateLimit {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Period {
-    /// A second.
+    /// One second.
     #[default]
     Second,
-    /// A minute.
+    /// One minute.
     Minute,
-    /// An hour.
+    /// One hour.
     Hour,
 }
 
 impl Period {
-    /// The letter the application takes.
+    /// The unit in the application's option.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -197,19 +197,19 @@ impl Period {
     }
 }
 
-/// Header in which proxies tell for whom they ask.
+/// Header in which trusted proxies report the address of the client.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
-    /// What most proxies send.
+    /// `X-Forwarded-For`, the most common one.
     #[default]
     XForwardedFor,
-    /// The one of RFC 7239.
+    /// `Forwarded`, RFC 7239.
     Forwarded,
 }
 
 impl ForwardedHeader {
-    /// The word the application takes.
+    /// The value of the application's option.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,0 +1,177 @@
+//! The `HelloService` resource and its spec, one file for each section.
+//!
+//! Rules for one field are bounds and patterns of the schema. Rules between fields, and rules for changes, are CEL.
+//! The message of each rule names its field and the action, because the reader sees nothing but the message.
+
+mod auth;
+mod backup;
+mod config;
+mod database;
+mod expose;
+mod images;
+mod monitoring;
+mod patterns;
+mod resources;
+mod volume;
+
+pub use auth::*;
+pub use backup::*;
+pub use config::*;
+pub use database::*;
+pub use expose::*;
+pub use images::*;
+pub use monitoring::*;
+pub use resources::*;
+pub use volume::*;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::status::HelloServiceStatus;
+use patterns::NO_WHITE_SPACE;
+
+/// Desired state of the service: the API, its database and its backups.
+#[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[kube(
+    group = "hello.internal",
+    version = "v1alpha1",
+    kind = "HelloService",
+    plural = "helloservices",
+    singular = "helloservice",
+    shortname = "hs",
+    category = "all",
+    namespaced,
+    doc = "A hello API with its database, migrations, autoscaling and backups.",
+    status = "HelloServiceStatus",
+    derive = "PartialEq",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.readyReplicas"),
+    printcolumn(name = "Database", type_ = "string", json_path = r#".status.conditions[?(@.type=="DatabaseReady")].status"#),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name: use at most 40 lower-case letters, digits and hyphens; start with a letter and end with a letter or a digit")
+)]
+#[x_kube(validation = Rule::new("has(self.database.external) == has(oldSelf.database.external) && has(self.database.cloudNativePG) == has(oldSelf.database.cloudNativePG)")
+    .message("spec.database: keep the kind of database (managed, external or cloudNativePG); it cannot change, because the data would be left behind"))]
+#[serde(rename_all = "camelCase")]
+pub struct HelloServiceSpec {
+    /// Container image of the API. Default: the operator's setting `HELLO_APP_IMAGE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = NO_WHITE_SPACE))]
+    pub image: Option<String>,
+    /// When the kubelet pulls the images of this service. Default: `Always` for the tag `latest` or no
+    /// tag, else `IfNotPresent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<ImagePullPolicy>,
+    /// Secrets with registry credentials, in the namespace of the HelloService. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub image_pull_secrets: Vec<ImagePullSecret>,
+    /// Number of application pods. It has no effect while `autoscaling` is set. Default: 2.
+    #[serde(default = "default_replicas")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: i32,
+    /// Scales the application by its CPU use. Default: no autoscaling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+    /// CPU and memory of the application's container. Default: requests of 50m CPU and 64Mi memory, no limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// Settings of the API.
+    #[serde(default)]
+    pub config: AppConfig,
+    /// How clients reach the API. Default: a ClusterIP Service on port 80.
+    #[serde(default)]
+    pub expose: Expose,
+    /// TLS of the API's own port. Default: none, the API serves plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Who may write users. Default: every client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    /// The database. Exactly one field is set. The kind cannot change. Default: `managed`.
+    #[serde(default)]
+    pub database: Database,
+    /// Scheduled logical backups, made by `pg_dump`. Default: no backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+    /// Network isolation of the pods. Default: enabled.
+    #[serde(default)]
+    pub network_policy: NetworkIsolation,
+    /// Collection of metrics by Prometheus. Default: no ServiceMonitor.
+    #[serde(default)]
+    pub monitoring: Monitoring,
+    /// What happens to volumes and credentials when this resource is deleted. Default: `Retain`.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// `true` stops all changes by the operator. The status is still reported. Default: `false`.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+const fn default_replicas() -> i32 {
+    2
+}
+
+/// Autoscaling by CPU use.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[x_kube(validation = Rule::new("self.maxReplicas >= self.minReplicas")
+    .message("spec.autoscaling.maxReplicas: use a value of at least minReplicas"))]
+#[serde(rename_all = "camelCase")]
+pub struct Autoscaling {
+    /// Lowest number of pods. A new service starts with it. Default: 2.
+    #[serde(default = "default_replicas")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub min_replicas: i32,
+    /// Highest number of pods.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_replicas: i32,
+    /// Target CPU use, in percent of `resources.requests.cpu`. Default: 50.
+    #[serde(
+        rename = "targetCPUUtilizationPercentage",
+        default = "default_cpu_target"
+    )]
+    #[schemars(range(min = 1, max = 1000))]
+    pub target_cpu_utilization_percentage: i32,
+}
+
+const fn default_cpu_target() -> i32 {
+    50
+}
+
+/// Network isolation of the pods.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkIsolation {
+    /// `true` creates NetworkPolicies that allow only the connections that the service needs. Default: `true`.
+    #[serde(default = "default_true")]
+    pub enabled: bool,
+}
+
+impl Default for NetworkIsolation {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+const fn default_true() -> bool {
+    true
+}
+
+/// What happens to volumes and credentials when a resource is deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+pub enum DeletionPolicy {
+    /// They are kept. A new resource of the same name adopts them.
+    #[default]
+    Retain,
+    /// They are deleted with the resource.
+    Delete,
+}

@@ -1,0 +1,14 @@
+//! Patterns that fields of several sections share.
+
+/// A value without white space, such as an image reference, a claim or a scope.
+pub(super) const NO_WHITE_SPACE: &str = r"^\S+$";
+
+/// IANA time zone, by its form only: the operator looks the name up.
+pub(super) const TIME_ZONE: &str = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$";
+
+/// Key of a Secret or ConfigMap.
+pub(super) const DATA_KEY: &str = r"^[-._a-zA-Z0-9]+$";
+
+/// Host name, or all host names below a domain (`*.example.com`).
+pub(super) const HOST_NAME: &str =
+    r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
