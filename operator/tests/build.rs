@@ -9,7 +9,7 @@ use std::path::Path;
 use hello_crds::HelloService;
 use hello_operator::{
     cli::manifest,
-    object::child::Kind,
+    object::kind::Kind,
     service::{
         children::{Inputs, build},
         validate::{DefaultImages, validate},

@@ -334,7 +334,7 @@ async fn populate(client: &Client, size: usize, children: bool) {
 }
 
 /// Does what the controller of one kind would do, in all namespaces.
-async fn live(client: Client, kind: hello_operator::object::child::Kind) {
+async fn live(client: Client, kind: hello_operator::object::kind::Kind) {
     let stand_in = StandIn::new(client.clone(), Arc::new(Mutex::new(Jobs::Succeed)));
     let api: Api<DynamicObject> = Api::all_with(client, &kind.resource());
     watcher(api, watcher::Config::default())

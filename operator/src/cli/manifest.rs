@@ -36,7 +36,7 @@ pub fn render(file: &Path, images: &DefaultImages) -> Result<String, Box<dyn Err
             .map_err(|error| format!("{}: {error}", file.display()))?;
         let prepared = children::build(&validated, &Inputs::offline()).prepare()?;
         for mut child in prepared.children {
-            if child.id.kind == crate::object::child::Kind::Deployment {
+            if child.id.kind == crate::object::kind::Kind::Deployment {
                 child.body["spec"]["replicas"] = prepared.initial_replicas.into();
             }
             text.push_str("---\n");

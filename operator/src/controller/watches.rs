@@ -21,7 +21,7 @@ use crate::{
         empty_kinds::Census,
         optional_apis::{self, Absent},
     },
-    object::{child::Kind, names},
+    object::{kind::Kind, names},
     telemetry::metrics::Metrics,
 };
 

@@ -5,10 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, ResourceExt,
-    api::{
-        DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
-        PropagationPolicy,
-    },
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -21,7 +18,8 @@ use crate::{
         optional_apis::{self, Absent},
     },
     object::{
-        child::{ChildId, Desired, Kind},
+        child::{ChildId, Desired},
+        kind::Kind,
         names,
     },
     service::{dereference::references::Reference, plan::facts},
@@ -276,18 +274,13 @@ impl Cluster {
             .await
     }
 
-    /// Deletes the object with this UID. A Job stays until its pods are gone, so that its absence
-    /// means that nothing of it runs any more.
+    /// Deletes the object with this UID. Its kind decides whether its pods are gone before it is.
     ///
     /// # Errors
     /// When the API server refuses it or does not answer. That it is gone already is no error.
     pub async fn delete(&self, id: &ChildId, namespace: &str, uid: &str) -> Result<()> {
-        let propagation = match id.kind {
-            Kind::Job => PropagationPolicy::Foreground,
-            _ => PropagationPolicy::Background,
-        };
         let parameters = DeleteParams {
-            propagation_policy: Some(propagation),
+            propagation_policy: Some(id.kind.row().deletion.clone()),
             preconditions: Some(Preconditions {
                 uid: Some(uid.into()),
                 resource_version: None,

@@ -9,17 +9,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::object::child::Kind;
-
-/// Kinds whose objects nothing else depends on, and which many clusters have none of.
-const SPARE: [Kind; 6] = [
-    Kind::Cluster,
-    Kind::HorizontalPodAutoscaler,
-    Kind::Ingress,
-    Kind::HTTPRoute,
-    Kind::ServiceMonitor,
-    Kind::CronJob,
-];
+use crate::object::kind::Kind;
 
 /// Kinds of which the watches see nothing of ours.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +18,7 @@ pub struct Census(Arc<RwLock<BTreeSet<Kind>>>);
 impl Census {
     /// A whole list of the kind was empty.
     pub fn nothing(&self, kind: Kind) {
-        if SPARE.contains(&kind) {
+        if !kind.row().always_listed {
             // A thread that panicked can only have left a complete set behind.
             let mut empty = self.0.write().unwrap_or_else(PoisonError::into_inner);
             empty.insert(kind);
@@ -54,28 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_listed_and_is_spare_is_empty() {
+    fn only_a_kind_that_was_listed_and_need_not_be_is_empty() {
         let census = Census::default();
         for kind in Kind::ALL {
             assert!(!census.is_empty(kind), "{kind}");
             census.nothing(kind);
-            assert_eq!(census.is_empty(kind), SPARE.contains(&kind), "{kind}");
+            assert_eq!(census.is_empty(kind), !kind.row().always_listed, "{kind}");
             census.maybe(kind);
             assert!(!census.is_empty(kind), "{kind}");
-        }
-    }
-
-    /// Two migrations at once, or new passwords for old data, would be the harm.
-    #[test]
-    fn what_decides_about_other_objects_is_always_asked_for() {
-        for kind in [
-            Kind::Job,
-            Kind::Deployment,
-            Kind::StatefulSet,
-            Kind::Secret,
-            Kind::PersistentVolumeClaim,
-        ] {
-            assert!(!SPARE.contains(&kind), "{kind}");
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::object::child::{ChildId, Kind};
+use crate::object::{child::ChildId, kind::Kind};
 
 /// How long an API that was missing is taken to be missing still, without asking.
 const REMEMBERED: Duration = Duration::from_secs(2);
@@ -21,30 +21,6 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// When to look again for an API that no resource asks for.
 const LOOK_FOR_UNUSED: Duration = Duration::from_secs(300);
-
-impl Kind {
-    /// The software whose installation brings the API of this kind; `None` for those of every cluster.
-    #[must_use]
-    pub const fn provider(self) -> Option<&'static str> {
-        match self {
-            Self::Cluster => Some("CloudNativePG"),
-            Self::HTTPRoute => Some("the Gateway API"),
-            Self::ServiceMonitor => Some("the Prometheus Operator"),
-            Self::ServiceAccount
-            | Self::Secret
-            | Self::PersistentVolumeClaim
-            | Self::NetworkPolicy
-            | Self::Service
-            | Self::StatefulSet
-            | Self::Job
-            | Self::Deployment
-            | Self::PodDisruptionBudget
-            | Self::HorizontalPodAutoscaler
-            | Self::Ingress
-            | Self::CronJob => None,
-        }
-    }
-}
 
 /// What to say about a child that cannot be made because its API is missing.
 #[must_use]

@@ -1,112 +1,16 @@
-//! The kinds of children, and one child as the pipeline's last steps see it: plain JSON.
+//! One child of a service, as the last steps see it: plain JSON.
 
 use std::fmt;
 
-use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    autoscaling::v2::HorizontalPodAutoscaler,
-    batch::v1::{CronJob, Job},
-    core::v1::{PersistentVolumeClaim, Secret, Service, ServiceAccount},
-    networking::v1::{Ingress, NetworkPolicy},
-    policy::v1::PodDisruptionBudget,
-};
-use kube::{Resource, api::ApiResource};
+use kube::Resource;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::object::names;
-
-/// Kind of a child. The order is the order of application: what pods mount comes before what makes pods.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[allow(missing_docs)] // The names are the API's own.
-pub enum Kind {
-    ServiceAccount,
-    Secret,
-    PersistentVolumeClaim,
-    NetworkPolicy,
-    Service,
-    StatefulSet,
-    Cluster,
-    Job,
-    Deployment,
-    PodDisruptionBudget,
-    HorizontalPodAutoscaler,
-    Ingress,
-    HTTPRoute,
-    ServiceMonitor,
-    CronJob,
-}
-
-impl Kind {
-    /// Every kind, in the order of application.
-    pub const ALL: [Self; 15] = [
-        Self::ServiceAccount,
-        Self::Secret,
-        Self::PersistentVolumeClaim,
-        Self::NetworkPolicy,
-        Self::Service,
-        Self::StatefulSet,
-        Self::Cluster,
-        Self::Job,
-        Self::Deployment,
-        Self::PodDisruptionBudget,
-        Self::HorizontalPodAutoscaler,
-        Self::Ingress,
-        Self::HTTPRoute,
-        Self::ServiceMonitor,
-        Self::CronJob,
-    ];
-
-    /// Where the API serves this kind.
-    #[must_use]
-    pub fn resource(self) -> ApiResource {
-        fn of<K: Resource<DynamicType = ()>>() -> ApiResource {
-            ApiResource::erase::<K>(&())
-        }
-        match self {
-            Self::ServiceAccount => of::<ServiceAccount>(),
-            Self::Secret => of::<Secret>(),
-            Self::PersistentVolumeClaim => of::<PersistentVolumeClaim>(),
-            Self::NetworkPolicy => of::<NetworkPolicy>(),
-            Self::Service => of::<Service>(),
-            Self::StatefulSet => of::<StatefulSet>(),
-            Self::Cluster => foreign("postgresql.cnpg.io", "v1", "Cluster", "clusters"),
-            Self::Job => of::<Job>(),
-            Self::Deployment => of::<Deployment>(),
-            Self::PodDisruptionBudget => of::<PodDisruptionBudget>(),
-            Self::HorizontalPodAutoscaler => of::<HorizontalPodAutoscaler>(),
-            Self::Ingress => of::<Ingress>(),
-            Self::HTTPRoute => {
-                foreign("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
-            }
-            Self::ServiceMonitor => foreign(
-                "monitoring.coreos.com",
-                "v1",
-                "ServiceMonitor",
-                "servicemonitors",
-            ),
-            Self::CronJob => of::<CronJob>(),
-        }
-    }
-}
-
-/// A kind whose types are somebody else's.
-fn foreign(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
-    ApiResource {
-        group: group.into(),
-        version: version.into(),
-        api_version: format!("{group}/{version}"),
-        kind: kind.into(),
-        plural: plural.into(),
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
+use crate::object::{
+    kind::{Gate, Kind},
+    names,
+};
 
 /// Which child of a service.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -132,19 +36,6 @@ impl fmt::Display for ChildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
     }
-}
-
-/// When a child may be written.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Gate {
-    /// At once.
-    Always,
-    /// Only when it exists already: somebody else creates it.
-    IfPresent,
-    /// The migration: once the database is ready and no other migration exists.
-    Migration,
-    /// Only once the migration has succeeded.
-    Migrated,
 }
 
 /// One wanted object.

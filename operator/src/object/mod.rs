@@ -1,5 +1,6 @@
 //! The ground floor: kinds, names and the comparison of objects. Knows no other folder.
 
 pub mod child;
+pub mod kind;
 pub mod names;
 pub mod subset;

@@ -8,7 +8,10 @@ use kube::{ResourceExt, api::DynamicObject};
 use crate::{
     error::{Class, Error, Result},
     kubernetes::api::Cluster,
-    object::child::{ChildId, Desired, Kind},
+    object::{
+        child::{ChildId, Desired},
+        kind::Kind,
+    },
     service::{
         children::Prepared,
         dereference::Observed,
@@ -80,17 +83,8 @@ impl Applied {
             // The server's certificate must not be by an authority that is not kept, nor may pods start on
             // passwords that are not.
             Action::Create(id) | Action::Update(id) => {
-                let uses_secrets = matches!(
-                    id.kind,
-                    Kind::Secret
-                        | Kind::StatefulSet
-                        | Kind::Cluster
-                        | Kind::Job
-                        | Kind::Deployment
-                        | Kind::CronJob
-                );
                 let mut refused = self.refused.iter();
-                uses_secrets && refused.any(|(id, _)| id.kind == Kind::Secret)
+                id.kind.row().needs_secrets && refused.any(|(id, _)| id.kind == Kind::Secret)
             }
             Action::Release(id) => !self.live.contains_key(id),
             Action::Scale(..) | Action::Delete(_) => false,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hello_operator::{
-    object::child::{ChildId, Kind},
+    object::{child::ChildId, kind::Kind},
     service::secrets::certificates::{SERVER_LIFE, SPREAD},
 };
 use kube::{

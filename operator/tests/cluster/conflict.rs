@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use hello_operator::{
-    object::child::{self, ChildId, Desired, Kind},
+    object::{
+        child::{self, ChildId, Desired},
+        kind::Kind,
+    },
     service::{
         children::{self, Inputs},
         secrets::credentials::Credentials,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use hello_operator::{
-    object::child::{ChildId, Kind},
+    object::{child::ChildId, kind::Kind},
     service::report::delay::QUIET,
 };
 use kube::{

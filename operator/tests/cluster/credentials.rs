@@ -1,7 +1,7 @@
 //! Passwords of the database: drawn once, replaced when asked for or lost, and by nobody restarted.
 
 use hello_operator::{
-    object::child::{ChildId, Kind},
+    object::{child::ChildId, kind::Kind},
     service::secrets::credentials::SPREAD,
 };
 use kube::api::{DeleteParams, Patch, PatchParams};

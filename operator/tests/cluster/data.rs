@@ -1,6 +1,6 @@
 //! Data and credentials outlive the resource, when that is wanted.
 
-use hello_operator::object::child::{ChildId, Kind};
+use hello_operator::object::{child::ChildId, kind::Kind};
 use kube::{
     ResourceExt,
     api::{DeleteParams, Patch, PatchParams},

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hello_operator::object::child::{ChildId, Kind};
+use hello_operator::object::{child::ChildId, kind::Kind};
 use kube::{
     ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use hello_crds::definitions;
-use hello_operator::object::child::Kind;
+use hello_operator::object::kind::Kind;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hello_operator::{object::child::Kind, service::report::reason::Reason};
+use hello_operator::{object::kind::Kind, service::report::reason::Reason};
 use k8s_openapi::api::events::v1::Event;
 use kube::{
     Api, ResourceExt,

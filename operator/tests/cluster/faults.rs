@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hello_operator::{
     kubernetes::{api::DEADLINE, connection::ANSWER},
-    object::child::{ChildId, Kind},
+    object::{child::ChildId, kind::Kind},
 };
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};

@@ -339,7 +339,7 @@ async fn a_wrong_schedule_is_explained_and_holds_up_nothing_else() {
         "{message}"
     );
     let app = hello_operator::object::child::ChildId::new(
-        hello_operator::object::child::Kind::Deployment,
+        hello_operator::object::kind::Kind::Deployment,
         "demo",
     );
     crate::world::eventually("the app runs", || async { world.get(&app).await }).await;

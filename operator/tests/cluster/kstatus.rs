@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hello_operator::{object::child::Kind, service::report::condition};
+use hello_operator::{object::kind::Kind, service::report::condition};
 use kube::{
     ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},

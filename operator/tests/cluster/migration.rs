@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
-use hello_operator::object::child::{ChildId, Kind};
+use hello_operator::object::{child::ChildId, kind::Kind};
 use kube::{
     ResourceExt,
     api::{DeleteParams, DynamicObject},

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hello_operator::object::child::Kind;
+use hello_operator::object::kind::Kind;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, ResourceExt,

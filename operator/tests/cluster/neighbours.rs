@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hello_operator::object::child::Kind;
+use hello_operator::object::kind::Kind;
 use k8s_openapi::{
     api::admissionregistration::v1::ValidatingWebhookConfiguration,
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,

@@ -1,6 +1,6 @@
 //! What the spec names and somebody else makes.
 
-use hello_operator::object::child::{ChildId, Kind};
+use hello_operator::object::{child::ChildId, kind::Kind};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, Patch, PatchParams},

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hello_operator::object::child::{ChildId, Kind};
+use hello_operator::object::{child::ChildId, kind::Kind};
 use k8s_openapi::api::{
     core::v1::ResourceQuota,
     rbac::v1::{Role, RoleBinding},

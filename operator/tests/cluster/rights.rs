@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hello_operator::object::child::Kind;
+use hello_operator::object::kind::Kind;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde::Deserialize;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures::{StreamExt, stream};
-use hello_operator::object::child::Kind;
+use hello_operator::object::kind::Kind;
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},

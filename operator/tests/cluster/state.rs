@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hello_operator::object::child::Kind;
+use hello_operator::object::kind::Kind;
 use k8s_openapi::ByteString;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use hello_operator::{object::child::Kind, service::plan::write_reason::Cause};
+use hello_operator::{object::kind::Kind, service::plan::write_reason::Cause};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};

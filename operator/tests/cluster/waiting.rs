@@ -1,6 +1,6 @@
 //! States that wait for something outside: explained in words, and left as soon as it is there.
 
-use hello_operator::object::child::{ChildId, Kind};
+use hello_operator::object::{child::ChildId, kind::Kind};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 

@@ -11,7 +11,7 @@ use std::{
 use hello_operator::{
     controller::{self, watches},
     kubernetes::{api::Cluster, fence::Fence, optional_apis::is_absence},
-    object::child::{ChildId, Kind},
+    object::{child::ChildId, kind::Kind},
     service::{Clock, Context, RESYNC, report::events::Events, validate::DefaultImages},
     telemetry::{metrics::Metrics, probes::Health},
 };

@@ -8,7 +8,8 @@ use std::{
 
 use hello_operator::{
     object::{
-        child::{ChildId, Desired, Gate, Kind},
+        child::{ChildId, Desired},
+        kind::{Gate, Kind},
         names,
     },
     service::{

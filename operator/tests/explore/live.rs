@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use hello_crds::HelloService;
 use hello_operator::{
     object::{
-        child::{ChildId, Desired, Kind},
+        child::{ChildId, Desired},
+        kind::Kind,
         names,
     },
     service::plan::JobPhase,

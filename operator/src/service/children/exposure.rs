@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::app;
 use crate::{
-    object::{child::Kind, names},
+    object::{kind::Kind, names},
     service::validate::Validated,
 };
 

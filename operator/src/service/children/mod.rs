@@ -28,7 +28,8 @@ use serde_json::Value;
 use crate::{
     error::{Error, Result},
     object::{
-        child::{Desired, Gate, Kind},
+        child::Desired,
+        kind::{Gate, Kind},
         names::{self, Component},
     },
     service::{
@@ -235,7 +236,7 @@ impl Resources {
             service_monitor,
         } = self;
         let mut list = List(Vec::new());
-        list.add(Kind::ServiceAccount, Gate::Always, &service_account)?;
+        list.add(Kind::ServiceAccount, &service_account)?;
         if let Some(DatabaseResources {
             authority,
             credentials,
@@ -246,11 +247,11 @@ impl Resources {
         }) = database
         {
             for secret in [authority, credentials, server_tls] {
-                list.add(Kind::Secret, Gate::Always, &secret)?;
+                list.add(Kind::Secret, &secret)?;
             }
-            list.add(Kind::Service, Gate::Always, &service)?;
-            list.add(Kind::StatefulSet, Gate::Always, &stateful_set)?;
-            list.add(Kind::PersistentVolumeClaim, Gate::IfPresent, &claim)?;
+            list.add(Kind::Service, &service)?;
+            list.add(Kind::StatefulSet, &stateful_set)?;
+            list.add_gated(Kind::PersistentVolumeClaim, Gate::IfPresent, &claim)?;
         }
         if let Some(EngineResources {
             credentials,
@@ -258,30 +259,30 @@ impl Resources {
             network_policy,
         }) = engine
         {
-            list.add(Kind::Secret, Gate::Always, &credentials)?;
+            list.add(Kind::Secret, &credentials)?;
             list.add_body(Kind::Cluster, cluster);
             if let Some(policy) = network_policy {
-                list.add(Kind::NetworkPolicy, Gate::Always, &policy)?;
+                list.add(Kind::NetworkPolicy, &policy)?;
             }
         }
         if let Some(job) = migration {
-            list.add(Kind::Job, Gate::Migration, &job)?;
+            list.add(Kind::Job, &job)?;
         }
-        list.add(Kind::Deployment, Gate::Migrated, &deployment)?;
-        list.add(Kind::Service, Gate::Always, &service)?;
+        list.add(Kind::Deployment, &deployment)?;
+        list.add(Kind::Service, &service)?;
         if let Some(autoscaler) = autoscaler {
-            list.add(Kind::HorizontalPodAutoscaler, Gate::Always, &autoscaler)?;
+            list.add(Kind::HorizontalPodAutoscaler, &autoscaler)?;
         }
-        list.add(Kind::PodDisruptionBudget, Gate::Always, &disruption_budget)?;
+        list.add(Kind::PodDisruptionBudget, &disruption_budget)?;
         for policy in &network_policies {
-            list.add(Kind::NetworkPolicy, Gate::Always, policy)?;
+            list.add(Kind::NetworkPolicy, policy)?;
         }
         if let Some(BackupResources { claim, cron_job }) = backup {
-            list.add(Kind::PersistentVolumeClaim, Gate::Always, &claim)?;
-            list.add(Kind::CronJob, Gate::Always, &cron_job)?;
+            list.add(Kind::PersistentVolumeClaim, &claim)?;
+            list.add(Kind::CronJob, &cron_job)?;
         }
         if let Some(ingress) = ingress {
-            list.add(Kind::Ingress, Gate::Always, &ingress)?;
+            list.add(Kind::Ingress, &ingress)?;
         }
         if let Some(route) = http_route {
             list.add_body(Kind::HTTPRoute, route);
@@ -302,7 +303,14 @@ impl Resources {
 struct List(Vec<Desired>);
 
 impl List {
-    fn add<K>(&mut self, kind: Kind, gate: Gate, object: &K) -> Result<()>
+    fn add<K>(&mut self, kind: Kind, object: &K) -> Result<()>
+    where
+        K: kube::Resource<DynamicType = ()> + serde::Serialize,
+    {
+        self.add_gated(kind, kind.row().gate, object)
+    }
+
+    fn add_gated<K>(&mut self, kind: Kind, gate: Gate, object: &K) -> Result<()>
     where
         K: kube::Resource<DynamicType = ()> + serde::Serialize,
     {
@@ -314,9 +322,9 @@ impl List {
         Ok(())
     }
 
-    /// A kind whose types are somebody else's.
+    /// A kind for which there is no Rust type.
     fn add_body(&mut self, kind: Kind, body: Value) {
-        self.0.push(Desired::from_body(kind, Gate::Always, body));
+        self.0.push(Desired::from_body(kind, kind.row().gate, body));
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::app;
 use crate::{
     object::{
-        child::Kind,
+        kind::Kind,
         names::{self, Component},
     },
     service::validate::Validated,

@@ -17,7 +17,8 @@ use crate::{
     error::{Error, Result},
     kubernetes::api::Cluster,
     object::{
-        child::{self, ChildId, Kind},
+        child::{self, ChildId},
+        kind::Kind,
         names,
     },
     service::{
@@ -150,8 +151,7 @@ pub async fn resolve(
 }
 
 fn trim(kind: Kind, mut object: DynamicObject) -> DynamicObject {
-    // Who holds the number of pods matters there.
-    if kind != Kind::Deployment {
+    if !kind.row().keeps_managed_fields {
         object.metadata.managed_fields = None;
     }
     object

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::{
     object::{
-        child::{ChildId, Desired, Gate, Kind},
+        child::{ChildId, Desired},
+        kind::{Gate, Kind},
         names::{self, Component},
         subset,
     },
@@ -156,11 +157,7 @@ fn presence(
     }
     let Some(desired) = desired else {
         // Data is never removed because a field of the spec went away; it goes with the resource.
-        let holds_data = matches!(
-            id.kind,
-            Kind::PersistentVolumeClaim | Kind::Secret | Kind::Cluster
-        );
-        return (!holds_data).then_some(Presence::Settled);
+        return (!id.kind.row().holds_data).then_some(Presence::Settled);
     };
     Some(if settled(live, desired) {
         Presence::Settled

@@ -14,8 +14,8 @@ use std::{
 };
 
 use crate::object::{
-    child::{ChildId, Gate, Kind},
-    names,
+    child::ChildId,
+    kind::{Gate, Kind},
 };
 
 /// What is wanted of one child.
@@ -215,12 +215,10 @@ fn migration_phase(wanted: &[Wanted], facts: &Facts) -> Migration {
 
 /// Whether the claim that the pods of this child write to is somebody else's, or on its way out.
 fn volume_is_taken(id: &ChildId, facts: &Facts) -> bool {
-    let claim = match id.kind {
-        Kind::StatefulSet => names::claim_of(&id.name),
-        Kind::CronJob => id.name.clone(),
-        _ => return false,
+    let Some(claim) = id.kind.row().claim else {
+        return false;
     };
-    let claim = ChildId::new(Kind::PersistentVolumeClaim, claim);
+    let claim = ChildId::new(Kind::PersistentVolumeClaim, claim(&id.name));
     matches!(
         facts.present.get(&claim),
         Some(Presence::Deleting | Presence::Predecessor | Presence::Foreign)

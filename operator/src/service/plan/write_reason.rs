@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    object::child::{ChildId, Kind},
+    object::{child::ChildId, kind::Kind},
     service::plan::{Action, Facts},
 };
 

@@ -153,7 +153,7 @@ fn transitions<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::child::{ChildId, Kind};
+    use crate::object::{child::ChildId, kind::Kind};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     fn status(conditions: &[(&str, &str, &str)]) -> HelloServiceStatus {

@@ -14,7 +14,8 @@ use crate::{
     error::{Class, Error},
     kubernetes::optional_apis,
     object::{
-        child::{ChildId, Kind},
+        child::ChildId,
+        kind::Kind,
         names::{self, Component},
     },
     service::{

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     object::{
-        child::Kind,
+        kind::Kind,
         names::{self, Component, key},
     },
     service::validate::{Image, Validated},

@@ -1,0 +1,285 @@
+//! The kinds of children: one row for each, with everything the operator must know about a kind.
+//!
+//! A new kind is one row here, a file in `service/children/` that builds it, and its field in `Resources` there.
+
+use std::fmt;
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    autoscaling::v2::HorizontalPodAutoscaler,
+    batch::v1::{CronJob, Job},
+    core::v1::{PersistentVolumeClaim, Secret, Service, ServiceAccount},
+    networking::v1::{Ingress, NetworkPolicy},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Resource,
+    api::{ApiResource, PropagationPolicy},
+};
+
+use crate::object::names;
+
+/// When a child may be written.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Gate {
+    /// At once.
+    Always,
+    /// Only when it exists already: another controller creates it.
+    IfPresent,
+    /// The migration: once the database is ready and no other migration exists.
+    Migration,
+    /// Only once the migration has succeeded.
+    Migrated,
+}
+
+/// What the operator must know about a kind.
+pub struct Row {
+    api: Api,
+    /// When a child of the kind may be written, unless its builder names another gate.
+    pub gate: Gate,
+    /// Whether it holds data. Such a child is not deleted because a field of the spec was removed.
+    pub holds_data: bool,
+    /// Whether it depends on the contents of Secrets. It is not written in a pass in which the API server refused a
+    /// Secret: pods must not start with passwords, nor a certificate be signed by an authority, that were not stored.
+    pub needs_secrets: bool,
+    /// The claim to which its pods write, from the name of the child; `None` for kinds without one.
+    pub claim: Option<fn(&str) -> String>,
+    /// Whether a deletion removes the pods before the child, or after it.
+    pub deletion: PropagationPolicy,
+    /// Whether every pass lists it, even when its watch has seen no object of the kind. A watch may be late. Only
+    /// kinds that decide about no other child may rely on it.
+    pub always_listed: bool,
+    /// Whether passes look at its managed fields. They are large, so they are dropped otherwise.
+    pub keeps_managed_fields: bool,
+}
+
+/// Where the API server serves a kind.
+enum Api {
+    /// Part of Kubernetes.
+    BuiltIn(fn() -> ApiResource),
+    /// Served only where other software is installed.
+    External {
+        /// The software.
+        provider: &'static str,
+        group: &'static str,
+        version: &'static str,
+        plural: &'static str,
+    },
+}
+
+impl Row {
+    const fn new(api: Api) -> Self {
+        Self {
+            api,
+            gate: Gate::Always,
+            holds_data: false,
+            needs_secrets: false,
+            claim: None,
+            deletion: PropagationPolicy::Background,
+            always_listed: true,
+            keeps_managed_fields: false,
+        }
+    }
+}
+
+/// The row of a kind that is part of Kubernetes.
+const fn built_in<K: Resource<DynamicType = ()>>() -> Row {
+    Row::new(Api::BuiltIn(|| ApiResource::erase::<K>(&())))
+}
+
+/// The row of a kind that comes with other software.
+const fn external(
+    provider: &'static str,
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+) -> Row {
+    Row::new(Api::External {
+        provider,
+        group,
+        version,
+        plural,
+    })
+}
+
+/// Defines [`Kind`], the list of all kinds and the lookup of rows from one table.
+macro_rules! kinds {
+    ($($kind:ident: $row:expr,)+) => {
+        /// Kind of a child. The order is the order of application.
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        #[allow(missing_docs)] // The names are the API's own.
+        pub enum Kind {
+            $($kind,)+
+        }
+
+        impl Kind {
+            /// Every kind, in the order of application.
+            pub const ALL: [Self; [$(Self::$kind),+].len()] = [$(Self::$kind),+];
+
+            /// What the operator must know about this kind.
+            #[must_use]
+            pub fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$kind => {
+                        const ROW: Row = $row;
+                        &ROW
+                    })+
+                }
+            }
+        }
+    };
+}
+
+// The order is the order of application: what pods mount comes before what creates pods.
+kinds! {
+    ServiceAccount: built_in::<ServiceAccount>(),
+    Secret: Row {
+        holds_data: true,
+        needs_secrets: true,
+        ..built_in::<Secret>()
+    },
+    PersistentVolumeClaim: Row {
+        holds_data: true,
+        ..built_in::<PersistentVolumeClaim>()
+    },
+    NetworkPolicy: built_in::<NetworkPolicy>(),
+    Service: built_in::<Service>(),
+    StatefulSet: Row {
+        needs_secrets: true,
+        claim: Some(names::claim_of),
+        ..built_in::<StatefulSet>()
+    },
+    Cluster: Row {
+        holds_data: true,
+        needs_secrets: true,
+        always_listed: false,
+        ..external("CloudNativePG", "postgresql.cnpg.io", "v1", "clusters")
+    },
+    Job: Row {
+        gate: Gate::Migration,
+        needs_secrets: true,
+        // Its absence must mean that none of its pods runs any more.
+        deletion: PropagationPolicy::Foreground,
+        ..built_in::<Job>()
+    },
+    Deployment: Row {
+        gate: Gate::Migrated,
+        needs_secrets: true,
+        // They record who sets the number of pods.
+        keeps_managed_fields: true,
+        ..built_in::<Deployment>()
+    },
+    PodDisruptionBudget: built_in::<PodDisruptionBudget>(),
+    HorizontalPodAutoscaler: Row {
+        always_listed: false,
+        ..built_in::<HorizontalPodAutoscaler>()
+    },
+    Ingress: Row {
+        always_listed: false,
+        ..built_in::<Ingress>()
+    },
+    HTTPRoute: Row {
+        always_listed: false,
+        ..external("the Gateway API", "gateway.networking.k8s.io", "v1", "httproutes")
+    },
+    ServiceMonitor: Row {
+        always_listed: false,
+        ..external("the Prometheus Operator", "monitoring.coreos.com", "v1", "servicemonitors")
+    },
+    CronJob: Row {
+        needs_secrets: true,
+        claim: Some(str::to_owned),
+        always_listed: false,
+        ..built_in::<CronJob>()
+    },
+}
+
+impl Kind {
+    /// Where the API server serves this kind.
+    #[must_use]
+    pub fn resource(self) -> ApiResource {
+        match self.row().api {
+            Api::BuiltIn(resource) => resource(),
+            Api::External {
+                group,
+                version,
+                plural,
+                ..
+            } => ApiResource {
+                group: group.into(),
+                version: version.into(),
+                api_version: format!("{group}/{version}"),
+                kind: self.to_string(),
+                plural: plural.into(),
+            },
+        }
+    }
+
+    /// The software whose installation brings the API of this kind; `None` for those of every cluster.
+    #[must_use]
+    pub fn provider(self) -> Option<&'static str> {
+        match self.row().api {
+            Api::BuiltIn(_) => None,
+            Api::External { provider, .. } => Some(provider),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::GroupVersionKind;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_is_called_as_the_api_calls_it() {
+        for kind in Kind::ALL {
+            let resource = kind.resource();
+            assert_eq!(resource.kind, kind.to_string());
+            let gvk = GroupVersionKind::gvk(&resource.group, &resource.version, &resource.kind);
+            assert_eq!(resource, ApiResource::from_gvk(&gvk));
+        }
+    }
+
+    #[test]
+    fn the_order_of_application_is_that_of_the_table() {
+        assert!(Kind::ALL.is_sorted());
+        for secret in [Kind::Secret, Kind::PersistentVolumeClaim] {
+            for workload in Kind::ALL.into_iter().filter(|kind| {
+                let row = kind.row();
+                row.claim.is_some() || (row.needs_secrets && *kind != Kind::Secret)
+            }) {
+                assert!(secret < workload, "{secret} {workload}");
+            }
+        }
+    }
+
+    /// A stale answer about one of these could start two migrations at once, or replace passwords that the data needs.
+    #[test]
+    fn kinds_that_decide_about_other_children_are_always_listed() {
+        for kind in Kind::ALL {
+            let row = kind.row();
+            let decides = row.gate != Gate::Always || (row.holds_data && kind.provider().is_none());
+            assert!(!decides || row.always_listed, "{kind}");
+        }
+        assert!(Kind::StatefulSet.row().always_listed);
+    }
+
+    #[test]
+    fn the_objects_that_hold_data_are_these() {
+        let data: Vec<Kind> = Kind::ALL
+            .into_iter()
+            .filter(|kind| kind.row().holds_data)
+            .collect();
+        assert_eq!(
+            data,
+            [Kind::Secret, Kind::PersistentVolumeClaim, Kind::Cluster]
+        );
+    }
+}
