@@ -11,7 +11,8 @@ use hello_operator::{
     cli::manifest,
     object::kind::Kind,
     service::{
-        children::{Inputs, build},
+        children::build,
+        dereference::inputs::Inputs,
         validate::{DefaultImages, validate},
     },
 };

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::service::{
-    children::{self, Inputs},
+    children,
+    dereference::inputs::Inputs,
     validate::{self, DefaultImages},
 };
 

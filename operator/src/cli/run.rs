@@ -207,17 +207,15 @@ async fn diff_one(
     service.metadata.namespace = Some(namespace.clone());
     service.metadata.uid = live.and_then(|live| live.uid());
     let validated = validate::validate(&service, images)?;
-    let mut observed = dereference::observe(cluster, &namespace, &service.name_any()).await?;
-    dereference::find_data(cluster, &validated, &mut observed).await?;
     let now = jiff::Timestamp::now();
-    let inputs = dereference::inputs(cluster, &validated, &observed, now).await?;
+    let (mut observed, inputs) = dereference::read(cluster, &validated, now).await?;
     let prepared = children::build(&validated, &inputs).prepare()?;
     let ids: Vec<ChildId> = prepared
         .children
         .iter()
         .map(|child| child.id.clone())
         .collect();
-    dereference::find_unlabelled(cluster, &namespace, ids.iter(), &mut observed).await?;
+    dereference::find_unlabelled(cluster, &validated, ids.iter(), &mut observed).await?;
     let facts = facts::facts(&validated, &prepared, &observed);
     let plan = plan(&facts::wanted(&prepared), &facts);
     let mut text = String::new();

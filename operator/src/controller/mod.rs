@@ -13,9 +13,10 @@ use tokio::{
 
 use crate::{
     controller::{
-        queue::{Key, Next, Queue},
+        queue::{Next, Queue},
         watches::Signal,
     },
+    object::key::Key,
     service::{Context, Outcome, reconcile},
     telemetry::{metrics::Metrics, probes::Health},
 };

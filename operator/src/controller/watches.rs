@@ -15,13 +15,12 @@ use kube::{
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    controller::queue::Key,
     kubernetes::{
         api::Cluster,
-        empty_kinds::Census,
+        empty_kinds::EmptyKinds,
         optional_apis::{self, Absent},
     },
-    object::{kind::Kind, names},
+    object::{key::Key, kind::Kind, names},
     telemetry::metrics::Metrics,
 };
 
@@ -78,7 +77,11 @@ pub fn start(
     );
     let config = config.labels(&names::managed_selector());
     for kind in Kind::ALL {
-        let source = Source::Child(kind, cluster.census().clone(), cluster.absent().clone());
+        let source = Source::Child(
+            kind,
+            cluster.empty_kinds().clone(),
+            cluster.absent().clone(),
+        );
         spawn(kind.resource(), config.clone(), source);
     }
     spawn(ApiResource::erase::<Pod>(&()), config, Source::Pod);
@@ -90,7 +93,7 @@ enum Source {
     /// The resource itself, with what was last seen of each: its own status is no news.
     Resource(HashMap<Key, u64>),
     /// A child of a resource; it is told whether there are any, and whether there can be.
-    Child(Kind, Census, Absent),
+    Child(Kind, EmptyKinds, Absent),
     /// A pod of a resource.
     Pod,
 }
@@ -131,11 +134,11 @@ impl Source {
 
     /// Tells whether there is nothing of this kind.
     fn count(&self, empty: bool) {
-        if let Self::Child(kind, census, _) = self {
+        if let Self::Child(kind, empty_kinds, _) = self {
             if empty {
-                census.nothing(*kind);
+                empty_kinds.mark_empty(*kind);
             } else {
-                census.maybe(*kind);
+                empty_kinds.mark_unknown(*kind);
             }
         }
     }
@@ -196,7 +199,7 @@ async fn run(
             }
             Err(error) => {
                 if let Some((absent, kind)) = source.absence(&error) {
-                    absent.note(kind, Instant::now());
+                    absent.mark_missing(kind, Instant::now());
                     absent.until_served(kind).await;
                 } else {
                     metrics.watch_errors.inc();

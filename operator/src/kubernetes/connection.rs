@@ -1,7 +1,7 @@
 //! The connection to the API server: HTTP/2, so that every watch and call shares one.
 //!
 //! kube's own stack speaks HTTP/1.1, where each watch and each concurrent call needs a connection
-//! of its own, and where a peer that is gone without a word is noticed by nobody.
+//! of its own, and where a peer that is gone without closing its connection is not noticed.
 
 use std::time::Duration;
 
@@ -19,20 +19,22 @@ use kube::{
 };
 use tower::{BoxError, Service, ServiceBuilder, limit::ConcurrencyLimit, timeout::TimeoutLayer};
 
+/// Longest time that one call to the API server may take.
+pub const DEADLINE: Duration = Duration::from_secs(10);
 /// Longest time until a connection stands, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Connections that may be on their way at once. Until the first one stands nobody knows that it
-/// can be shared, and every waiting call would open its own.
+/// Connections that may be opened at once. Until the first one stands it is not known that it can be shared, and
+/// every waiting call would open its own.
 const CONNECTING: usize = 2;
-/// A connection on which nothing arrives is asked for a sign of life this often.
+/// Interval of keep-alive pings on a connection on which nothing arrives.
 const PING: Duration = Duration::from_secs(5);
-/// And given up when none comes for this long.
+/// The connection is given up when a ping is not answered for this long.
 const PONG: Duration = Duration::from_secs(5);
 /// A connection on which bytes stay unacknowledged for so long is given up by the kernel, also after this process has
-/// ended. A write that the network holds back is thus not delivered after the lease; see [`crate::fence`].
+/// ended. A write that the network holds back is thus not delivered after the lease; see [`crate::kubernetes::fence`].
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(2);
 /// Longest time until an answer begins, also that of a watch: without it a watch whose request was
-/// lost on its way would wait for ever. Calls have a shorter deadline of their own.
+/// lost would wait forever. Calls have a shorter deadline of their own.
 pub const ANSWER: Duration = Duration::from_secs(15);
 
 /// Bytes of one answer that may wait to be read: bounds the memory of a list.
@@ -49,16 +51,16 @@ pub fn connect(config: Config) -> Result<Client, BoxError> {
         // kube says what is missing for it.
         return Ok(Client::try_from(config)?);
     }
-    Ok(builder(config)?.with_layer(&patience()).build())
+    Ok(builder(config)?.with_layer(&response_timeout()).build())
 }
 
 /// The topmost layer: gives a request up whose answer does not begin.
 #[must_use]
-pub fn patience() -> TimeoutLayer {
+pub fn response_timeout() -> TimeoutLayer {
     TimeoutLayer::new(ANSWER)
 }
 
-/// The layers below [`patience`], for a test to put its own in between.
+/// The layers below [`response_timeout`], for a test to put its own in between.
 ///
 /// # Errors
 /// When the settings name certificates or credentials that cannot be used.

@@ -1,8 +1,8 @@
-//! Kinds of which there is nothing: their watches know it, so no pass needs to ask.
+//! Kinds without objects: their watches know it, so no pass lists them.
 //!
-//! A watch trails behind, so this is used only where a stale answer does no harm: an object that is
-//! wanted is looked up by its name all the same, and one that is to be removed is seen in the pass
-//! that its own event starts. Jobs are no such kind: whether one runs decides about the next.
+//! A watch trails behind, so this is used only where a stale answer does no harm: a wanted object is looked up by
+//! its name anyway, and an object to remove is seen in the pass that its own event starts. Jobs are not such a kind:
+//! whether one runs decides about the next.
 
 use std::{
     collections::BTreeSet,
@@ -11,13 +11,13 @@ use std::{
 
 use crate::object::kind::Kind;
 
-/// Kinds of which the watches see nothing of ours.
+/// Kinds of which the watches see no object of the operator.
 #[derive(Clone, Debug, Default)]
-pub struct Census(Arc<RwLock<BTreeSet<Kind>>>);
+pub struct EmptyKinds(Arc<RwLock<BTreeSet<Kind>>>);
 
-impl Census {
+impl EmptyKinds {
     /// A whole list of the kind was empty.
-    pub fn nothing(&self, kind: Kind) {
+    pub fn mark_empty(&self, kind: Kind) {
         if !kind.row().always_listed {
             // A thread that panicked can only have left a complete set behind.
             let mut empty = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -25,15 +25,15 @@ impl Census {
         }
     }
 
-    /// There is something of the kind, or nobody knows.
-    pub fn maybe(&self, kind: Kind) {
+    /// There is an object of the kind, or it is not known.
+    pub fn mark_unknown(&self, kind: Kind) {
         let mut empty = self.0.write().unwrap_or_else(PoisonError::into_inner);
         empty.remove(&kind);
     }
 
-    /// Whether a list of the kind can be taken for empty without asking.
+    /// Whether a list of the kind is known to be empty.
     #[must_use]
-    pub fn is_empty(&self, kind: Kind) -> bool {
+    pub fn contains(&self, kind: Kind) -> bool {
         let empty = self.0.read().unwrap_or_else(PoisonError::into_inner);
         empty.contains(&kind)
     }
@@ -45,13 +45,13 @@ mod tests {
 
     #[test]
     fn only_a_kind_that_was_listed_and_need_not_be_is_empty() {
-        let census = Census::default();
+        let kinds = EmptyKinds::default();
         for kind in Kind::ALL {
-            assert!(!census.is_empty(kind), "{kind}");
-            census.nothing(kind);
-            assert_eq!(census.is_empty(kind), !kind.row().always_listed, "{kind}");
-            census.maybe(kind);
-            assert!(!census.is_empty(kind), "{kind}");
+            assert!(!kinds.contains(kind), "{kind}");
+            kinds.mark_empty(kind);
+            assert_eq!(kinds.contains(kind), !kind.row().always_listed, "{kind}");
+            kinds.mark_unknown(kind);
+            assert!(!kinds.contains(kind), "{kind}");
         }
     }
 }

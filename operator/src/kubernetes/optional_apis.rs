@@ -22,7 +22,7 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// When to look again for an API that no resource asks for.
 const LOOK_FOR_UNUSED: Duration = Duration::from_secs(300);
 
-/// What to say about a child that cannot be made because its API is missing.
+/// The message about a child that cannot be made because its API is missing.
 #[must_use]
 pub fn explain(id: &ChildId) -> String {
     let api = id.kind.resource().api_version;
@@ -30,7 +30,7 @@ pub fn explain(id: &ChildId) -> String {
     format!("{id} needs {provider}: the cluster does not serve {api}")
 }
 
-/// Whether an API server says that it does not serve a kind.
+/// Whether the API server reports that it does not serve a kind.
 #[must_use]
 pub fn is_absence(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
@@ -47,24 +47,24 @@ pub fn is_absence_of_watched(error: &watcher::Error) -> bool {
     }
 }
 
-/// Kinds that are missing, and when that was seen: many resources at once need not all ask.
+/// Kinds that are missing, and when that was seen, so that not every resource asks.
 #[derive(Clone, Debug, Default)]
 pub struct Absent(Arc<watch::Sender<BTreeMap<Kind, Instant>>>);
 
 impl Absent {
     /// Remembers that a kind is missing.
-    pub fn note(&self, kind: Kind, now: Instant) {
+    pub fn mark_missing(&self, kind: Kind, now: Instant) {
         self.0.send_modify(|seen| {
             seen.insert(kind, now);
         });
     }
 
     /// Remembers that a kind is there.
-    pub fn served(&self, kind: Kind) {
+    pub fn mark_served(&self, kind: Kind) {
         self.0.send_if_modified(|seen| seen.remove(&kind).is_some());
     }
 
-    /// Waits until a kind was found by somebody who needs it, or long enough to look for it anyway.
+    /// Waits until a pass that needs the kind finds it, at most [`LOOK_FOR_UNUSED`].
     pub async fn until_served(&self, kind: Kind) {
         let mut seen = self.0.subscribe();
         // Either way it is looked for next.
@@ -75,9 +75,9 @@ impl Absent {
         .await;
     }
 
-    /// Whether a kind was missing a moment ago.
+    /// Whether a kind was missing within [`REMEMBERED`], so that it is not asked for again.
     #[must_use]
-    pub fn lately(&self, kind: Kind, now: Instant) -> bool {
+    pub fn was_missing_recently(&self, kind: Kind, now: Instant) -> bool {
         let seen = self.0.borrow();
         seen.get(&kind)
             .is_some_and(|at| now.saturating_duration_since(*at) < REMEMBERED)
@@ -94,22 +94,22 @@ mod tests {
     fn an_absence_is_forgotten_before_the_next_look() {
         let absent = Absent::default();
         let now = Instant::now();
-        assert!(!absent.lately(Kind::Cluster, now));
-        absent.note(Kind::Cluster, now);
-        assert!(absent.lately(Kind::Cluster, now + REMEMBERED / 2));
-        assert!(!absent.lately(Kind::Cluster, now + LOOK_AGAIN));
-        assert!(!absent.lately(Kind::Secret, now));
+        assert!(!absent.was_missing_recently(Kind::Cluster, now));
+        absent.mark_missing(Kind::Cluster, now);
+        assert!(absent.was_missing_recently(Kind::Cluster, now + REMEMBERED / 2));
+        assert!(!absent.was_missing_recently(Kind::Cluster, now + LOOK_AGAIN));
+        assert!(!absent.was_missing_recently(Kind::Secret, now));
     }
 
     #[tokio::test]
     async fn a_watch_waits_until_a_resource_finds_its_kind() {
         let absent = Absent::default();
-        absent.note(Kind::Cluster, Instant::now());
+        absent.mark_missing(Kind::Cluster, Instant::now());
         let mut waits = std::pin::pin!(absent.until_served(Kind::Cluster));
         assert!(waits.as_mut().now_or_never().is_none());
-        absent.served(Kind::HTTPRoute);
+        absent.mark_served(Kind::HTTPRoute);
         assert!(waits.as_mut().now_or_never().is_none());
-        absent.served(Kind::Cluster);
+        absent.mark_served(Kind::Cluster);
         waits.await;
     }
 

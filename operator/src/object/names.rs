@@ -87,6 +87,13 @@ impl Component {
             Self::Backup => "backup",
         }
     }
+
+    /// The part that the labels of an object name.
+    #[must_use]
+    pub fn from_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
+        let value = labels.get(COMPONENT_LABEL)?;
+        Self::ALL.into_iter().find(|part| part.as_str() == value)
+    }
 }
 
 /// Labels of an object that belongs to one part of the service `instance`.

@@ -11,12 +11,13 @@ use crate::{
     object::{
         child::{ChildId, Desired},
         kind::Kind,
+        owner::Identity,
     },
     service::{
         children::Prepared,
-        dereference::Observed,
+        dereference::observed::Observed,
         plan::{Action, Facts, Migration, Plan, facts, plan, write_reason::Cause},
-        validate::{Identity, Validated},
+        validate::Validated,
     },
 };
 

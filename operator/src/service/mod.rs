@@ -15,9 +15,10 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    controller::queue::{Key, Next},
+    controller::queue::Next,
     error::{Class, Error, Result},
     kubernetes::{api::Cluster, optional_apis},
+    object::{key::Key, owner::Identity},
     service::{
         plan::write_reason::Cause,
         report::{delay, events::Events},
@@ -142,22 +143,12 @@ async fn advance(
 ) -> Result<(Validated, apply::Applied, Option<Duration>)> {
     let cluster = &context.cluster;
     let validated = validate::validate(service, &context.images)?;
-    let (namespace, name) = (&validated.identity.namespace, &validated.identity.name);
-    let mut observed = dereference::observe(cluster, namespace, name).await?;
-    dereference::find_data(cluster, &validated, &mut observed).await?;
-    let inputs = dereference::inputs(cluster, &validated, &observed, now).await?;
+    let (mut observed, inputs) = dereference::read(cluster, &validated, now).await?;
     let prepared = children::build(&validated, &inputs).prepare()?;
-    dereference::resolve(cluster, &validated, &mut observed).await?;
     let wanted = prepared.children.iter().map(|child| &child.id);
-    dereference::find_unlabelled(cluster, namespace, wanted, &mut observed).await?;
+    dereference::find_unlabelled(cluster, &validated, wanted, &mut observed).await?;
     let applied = apply::apply(cluster, &validated, prepared, observed).await?;
-    let certificates = inputs
-        .certificates
-        .map(|certificates| certificates.next_change());
-    let due = certificates
-        .into_iter()
-        .chain(inputs.credentials.next_change());
-    let change = due.min().map(|due| {
+    let change = inputs.next_change().map(|due| {
         let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         left.max(Duration::from_secs(1))
     });
@@ -239,7 +230,7 @@ async fn report_unparsed(
     error: &Error,
 ) -> Result<Option<Conditions>> {
     let old: Option<HelloServiceStatus> = serde_json::from_value(raw.data["status"].clone()).ok();
-    let identity = validate::Identity {
+    let identity = Identity {
         namespace: raw.namespace().unwrap_or_default(),
         name: raw.name_any(),
         uid: raw.uid().unwrap_or_default(),

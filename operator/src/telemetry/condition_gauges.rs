@@ -12,7 +12,7 @@ use std::{
 use hello_crds::HelloServiceStatus;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
 
-use crate::{controller::queue::Key, service::report::condition};
+use crate::{object::key::Key, service::report::condition};
 
 /// Which conditions of a resource are true; those that it does not have yet are unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

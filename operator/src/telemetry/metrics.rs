@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        controller::queue::Key, service::report::condition, telemetry::condition_gauges::Conditions,
+        object::key::Key, service::report::condition, telemetry::condition_gauges::Conditions,
     };
 
     fn conditions(status: &str, types: &[&str]) -> Conditions {

@@ -8,7 +8,8 @@ use hello_operator::{
         kind::Kind,
     },
     service::{
-        children::{self, Inputs},
+        children,
+        dereference::inputs::Inputs,
         secrets::credentials::Credentials,
         validate::{DefaultImages, validate},
     },

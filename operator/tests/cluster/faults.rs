@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hello_operator::{
-    kubernetes::{api::DEADLINE, connection::ANSWER},
+    kubernetes::connection::{ANSWER, DEADLINE},
     object::{child::ChildId, kind::Kind},
 };
 use kube::api::{Patch, PatchParams};

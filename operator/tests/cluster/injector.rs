@@ -195,7 +195,7 @@ impl Faults {
         hello_operator::kubernetes::connection::builder(config)
             .unwrap()
             .with_layer(self)
-            .with_layer(&hello_operator::kubernetes::connection::patience())
+            .with_layer(&hello_operator::kubernetes::connection::response_timeout())
             .build()
     }
 

@@ -13,8 +13,11 @@ use hello_operator::{
         names,
     },
     service::{
-        children::{DATABASE_PORT, Inputs, Prepared, build},
-        dereference::{Observed, living_uid},
+        children::{Prepared, build},
+        dereference::{
+            inputs::{DATABASE_PORT, Inputs, living_uid},
+            observed::Observed,
+        },
         plan::{Action, Facts, JobPhase, Plan, Presence, facts, plan},
         secrets::credentials::Credentials,
         validate::{DefaultImages, Validated, validate},

@@ -9,9 +9,9 @@
 //!
 //! 1. At 11 s the fence closes. At every wake-up the clock is asked before the request is let go on.
 //! 2. At 13 s the kernel kills a process that has not said that no write is under way any more, also while it is stopped
-//!    ([`crate::watchdog`]). No write can begin, and no byte leave the process, after that.
+//!    ([`crate::leadership::watchdog`]). No write can begin, and no byte leave the process, after that.
 //! 3. At 15 s at the latest the kernel has given up a connection on which bytes wait for their acknowledgement
-//!    ([`crate::client`]): bytes that left in time are not delivered late, by a network that was cut for example.
+//!    ([`crate::kubernetes::connection`]): bytes that left in time are not delivered late, by a network that was cut for example.
 //! 4. The API server is told how long it may work on a write (`timeout`, until the fence closes). One that waits for a
 //!    webhook ends there, also when nobody can tell it any more.
 //!
@@ -34,7 +34,7 @@ use tokio::{
 };
 use tower::{BoxError, Service};
 
-use crate::kubernetes::api::DEADLINE;
+use crate::kubernetes::connection::DEADLINE;
 
 /// Until when this process may write.
 #[derive(Clone, Debug)]

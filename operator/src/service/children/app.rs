@@ -21,13 +21,16 @@ use k8s_openapi::{
     },
 };
 
-use super::{Inputs, environment, owned, pod};
+use super::{environment, owned, pod};
 use crate::{
     object::{
         child,
         names::{self, Component},
     },
-    service::validate::{Database, Scaling, Validated},
+    service::{
+        dereference::inputs::Inputs,
+        validate::{Database, Scaling, Validated},
+    },
 };
 
 /// Port of the API.

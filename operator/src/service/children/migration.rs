@@ -9,13 +9,16 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{Inputs, owned, pod};
+use super::{owned, pod};
 use crate::{
     object::{
         child,
         names::{self, Component, key},
     },
-    service::validate::{Database, Validated},
+    service::{
+        dereference::inputs::Inputs,
+        validate::{Database, Validated},
+    },
 };
 
 /// Longest time a migration may take, in seconds.

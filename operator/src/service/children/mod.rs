@@ -33,45 +33,12 @@ use crate::{
         names::{self, Component},
     },
     service::{
-        secrets::{certificates::Certificates, credentials::Credentials},
+        dereference::inputs::Inputs,
         validate::{Database, Scaling, Validated},
     },
 };
 
-/// What `build` needs from the cluster beside the spec.
-#[derive(Clone, Debug)]
-pub struct Inputs {
-    /// Passwords of a managed database.
-    pub credentials: Credentials,
-    /// Certificates of a managed database; `None` where an engine or somebody else has them.
-    pub certificates: Option<Certificates>,
-    /// Which database it is: UID of the data's claim, or hash of an external address. `None` until
-    /// it is known; there is no migration before that.
-    pub database_identity: Option<String>,
-    /// Port of the database.
-    pub database_port: u16,
-    /// Size in the StatefulSet's claim template, which cannot change once it exists.
-    pub claim_template_size: Option<String>,
-}
-
-impl Inputs {
-    /// For printing objects without a cluster.
-    #[must_use]
-    pub fn offline() -> Self {
-        Self {
-            credentials: Credentials::placeholder(),
-            certificates: None,
-            database_identity: Some("offline".into()),
-            database_port: DATABASE_PORT,
-            claim_template_size: None,
-        }
-    }
-}
-
 pub use database::server::CONTAINER as SERVER;
-
-/// Port of PostgreSQL.
-pub const DATABASE_PORT: u16 = 5432;
 
 /// Every object of one service.
 #[derive(Clone, Debug)]

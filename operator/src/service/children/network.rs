@@ -8,10 +8,13 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::{DATABASE_PORT, app, database::cnpg, owned};
+use super::{app, database::cnpg, owned};
 use crate::{
     object::names::{self, Component},
-    service::validate::{Database, Validated},
+    service::{
+        dereference::inputs::DATABASE_PORT,
+        validate::{Database, Validated},
+    },
 };
 
 /// Namespace whose pods may read metrics.

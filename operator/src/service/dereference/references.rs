@@ -1,7 +1,7 @@
-//! What a spec names and somebody else makes: Secrets and ConfigMaps that the application's pods mount.
+//! What a spec names and the operator does not make: Secrets and ConfigMaps that the application's pods mount.
 //!
-//! The kubelet does not start a pod without them and tells it in an event only, so they are looked
-//! up here. They are read by name: no watch tells about them.
+//! The kubelet does not start a pod without them and reports it in an event only, so they are looked
+//! up here. They are read by name: no watch reports on them.
 
 use std::fmt;
 
@@ -67,7 +67,7 @@ impl Reference {
 
 /// Everything that the application's pods mount and the operator does not make.
 #[must_use]
-pub fn of(service: &Validated) -> Vec<Reference> {
+pub fn of_pods(service: &Validated) -> Vec<Reference> {
     let mut references = Vec::new();
     if let Some(secret) = &service.tls {
         references.push(Reference {

@@ -1,9 +1,6 @@
 //! What the live objects mean for the decision: pure functions from objects to [`Facts`].
 
-use k8s_openapi::{
-    api::core::v1::Pod,
-    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference},
-};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
@@ -12,13 +9,14 @@ use crate::{
         child::{ChildId, Desired},
         kind::{Gate, Kind},
         names::{self, Component},
-        subset,
+        owner::{Identity, controller},
+        replicas, subset,
     },
     service::{
         children::{Prepared, SERVER},
-        dereference::Observed,
+        dereference::observed::Observed,
         plan::{Facts, JobPhase, Presence, Wanted, cnpg_health},
-        validate::{Database, Identity, Scaling, Validated},
+        validate::{Database, Scaling, Validated},
     },
 };
 
@@ -60,15 +58,9 @@ pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> F
             facts.live_replicas = live.data["spec"]["replicas"]
                 .as_i64()
                 .and_then(|n| n.try_into().ok());
-            facts.holds_replicas = live
-                .managed_fields()
-                .iter()
-                .filter(|entry| holds_replicas(entry))
-                .filter_map(|entry| entry.manager.as_deref())
-                .any(|manager| {
-                    let autoscaled = prepared.replicas.is_none();
-                    manager == names::MANAGER || (autoscaled && manager == names::SCALE_MANAGER)
-                });
+            let autoscaled = prepared.replicas.is_none();
+            facts.holds_replicas = replicas::holds(live, names::MANAGER)
+                || (autoscaled && replicas::holds(live, names::SCALE_MANAGER));
         }
         if presence == Presence::Drifted && desired.is_some_and(|child| outdated(live, child)) {
             facts.outdated.insert(id.clone());
@@ -107,13 +99,6 @@ fn initial_replicas(service: &Validated, prepared: &Prepared, observed: &Observe
     chosen.max(min).min(max)
 }
 
-/// Whether the number of replicas is among the fields of this manager.
-#[must_use]
-pub fn holds_replicas(entry: &ManagedFieldsEntry) -> bool {
-    let fields = entry.fields_v1.as_ref();
-    fields.is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some())
-}
-
 /// What a live object is to us; `None` when it is neither wanted nor ours to remove. `server` is the
 /// StatefulSet under the name of ours.
 fn presence(
@@ -147,7 +132,10 @@ fn presence(
             true
         }
         Some(_) => false,
-        None => is_kept_for(identity, live, desired),
+        None => {
+            let claim = desired.is_some_and(|child| child.gate == Gate::IfPresent);
+            identity.has_retained(live) || (claim && identity.is_in_labels(live))
+        }
     };
     if !ours {
         return desired.map(|_| Presence::Foreign);
@@ -164,34 +152,6 @@ fn presence(
     } else {
         Presence::Drifted
     })
-}
-
-/// Whether an object belongs to this service, or to an earlier one of its name.
-#[must_use]
-pub fn belongs(identity: &Identity, live: &DynamicObject) -> bool {
-    match controller(live) {
-        Some(owner) => owner.kind == "HelloService" && owner.name == identity.name,
-        None => is_kept_for(identity, live, None),
-    }
-}
-
-fn controller(live: &DynamicObject) -> Option<&OwnerReference> {
-    live.owner_references()
-        .iter()
-        .find(|owner| owner.controller == Some(true))
-}
-
-/// Whether an object without owner was left behind for a resource of this name.
-fn is_kept_for(identity: &Identity, live: &DynamicObject, desired: Option<&Desired>) -> bool {
-    let labelled = live.labels().get(names::INSTANCE_LABEL) == Some(&identity.name)
-        && live
-            .labels()
-            .get(names::MANAGED_BY_LABEL)
-            .map(String::as_str)
-            == Some(names::MANAGER);
-    let applied_by_us = live.annotations().contains_key(names::HASH_ANNOTATION);
-    let claim = desired.is_some_and(|child| child.gate == Gate::IfPresent);
-    labelled && (applied_by_us || claim)
 }
 
 /// Whether something else was wanted when the object was written last. What somebody else makes carries no mark of
@@ -246,7 +206,7 @@ fn migrates(pod: &Pod) -> bool {
         .status
         .as_ref()
         .and_then(|status| status.phase.as_deref());
-    component(pod.labels()) == Some(Component::Migration)
+    Component::from_labels(pod.labels()) == Some(Component::Migration)
         && !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
@@ -268,7 +228,7 @@ fn serves(pod: &Pod, set: &Value) -> bool {
         .get("controller-revision-hash")
         .map(String::as_str);
     pod.metadata.deletion_timestamp.is_none()
-        && component(pod.labels()) == Some(Component::Database)
+        && Component::from_labels(pod.labels()) == Some(Component::Database)
         && current == set["updateRevision"].as_str()
         && pod
             .status
@@ -287,15 +247,6 @@ pub fn rolled_out(live: &DynamicObject) -> bool {
         && count("updatedReplicas") == wanted
         && count("availableReplicas") == wanted
         && count("replicas") == wanted
-}
-
-/// Component of an object, from its label.
-#[must_use]
-pub fn component(labels: &std::collections::BTreeMap<String, String>) -> Option<Component> {
-    let value = labels.get(names::COMPONENT_LABEL)?;
-    Component::ALL
-        .into_iter()
-        .find(|part| part.as_str() == value)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use kube::{
 };
 
 use crate::{
-    kubernetes::api::{Cluster, DEADLINE},
+    kubernetes::{api::Cluster, connection::DEADLINE},
     object::names,
     service::{
         plan::{Action, write_reason::Cause},

@@ -17,12 +17,13 @@ use crate::{
         child::ChildId,
         kind::Kind,
         names::{self, Component},
+        owner::Identity,
     },
     service::{
         apply::Applied,
         plan::{Migration, Presence, cnpg_health::Health, facts},
         report::{reason::Reason, volume_fullness::Volume},
-        validate::{Database, Identity, Image, Validated},
+        validate::{Database, Image, Validated},
     },
 };
 

@@ -3,10 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 
-use crate::{
-    object::names::Component,
-    service::{plan::facts, report::reason::Reason},
-};
+use crate::{object::names::Component, service::report::reason::Reason};
 
 /// One cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +23,7 @@ pub fn of(pods: &[Pod], part: Component) -> Option<Trouble> {
     let mut pods: Vec<&Pod> = pods
         .iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter(|pod| facts::component(pod.labels()) == Some(part))
+        .filter(|pod| Component::from_labels(pod.labels()) == Some(part))
         .collect();
     // The newest pod runs the newest template, so it has the most to say.
     pods.sort_by(|a, b| {

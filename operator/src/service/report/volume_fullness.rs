@@ -7,7 +7,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
-use crate::{object::names::Component, service::plan::facts};
+use crate::object::names::Component;
 
 /// Container that watches the volume.
 pub const CONTAINER: &str = "watch";
@@ -36,7 +36,7 @@ pub enum Volume {
 pub fn of(pods: &[Pod]) -> Volume {
     let servers = pods.iter().filter(|pod| {
         pod.metadata.deletion_timestamp.is_none()
-            && facts::component(pod.labels()) == Some(Component::Database)
+            && Component::from_labels(pod.labels()) == Some(Component::Database)
     });
     let mut ends = servers.filter_map(|pod| {
         let containers = pod.status.as_ref()?.container_statuses.as_ref()?;

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 
 use crate::{
     error::{Error, Result},
-    object::names,
+    object::{names, owner::Identity},
 };
 
 /// Images to use when a resource names none.
@@ -20,19 +20,6 @@ pub struct DefaultImages {
     pub app: String,
     /// PostgreSQL.
     pub postgres: String,
-}
-
-/// Who the service is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Namespace of the resource and of its children.
-    pub namespace: String,
-    /// Name of the resource.
-    pub name: String,
-    /// UID of the resource: tells it from an earlier one of the same name.
-    pub uid: String,
-    /// Generation of the spec.
-    pub generation: i64,
 }
 
 /// A checked spec.

@@ -16,7 +16,7 @@ use k8s_openapi::{
 use serde_json::{Value, json};
 
 use super::{
-    super::{DATABASE_PORT, Inputs, data_owned, network, owned, pod},
+    super::{data_owned, network, owned, pod},
     server,
 };
 use crate::{
@@ -24,7 +24,10 @@ use crate::{
         kind::Kind,
         names::{self, Component, key},
     },
-    service::validate::{Image, Validated},
+    service::{
+        dereference::inputs::{DATABASE_PORT, Inputs},
+        validate::{Image, Validated},
+    },
 };
 
 /// Port on which CloudNativePG's operator asks its servers how they are.

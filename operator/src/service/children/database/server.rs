@@ -22,12 +22,13 @@ use k8s_openapi::{
 };
 
 use super::{
-    super::{DATABASE_PORT, Inputs, data_owned, owned, pod},
+    super::{data_owned, owned, pod},
     transport,
 };
 use crate::{
     object::names::{self, Component, key},
     service::{
+        dereference::inputs::{DATABASE_PORT, Inputs},
         secrets::{certificates, credentials::Credentials},
         validate::Validated,
     },

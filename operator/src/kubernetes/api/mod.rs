@@ -1,0 +1,173 @@
+//! The only way to the API server: every call has a deadline, a class of error and a counter.
+
+mod status;
+mod writes;
+
+use std::{future::Future, sync::Arc};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, ListParams},
+};
+use tokio::time::Instant;
+
+use crate::{
+    error::{Error, Result},
+    kubernetes::{
+        connection::DEADLINE,
+        empty_kinds::EmptyKinds,
+        fence::{Closed, Fence},
+        optional_apis::{self, Absent},
+    },
+    object::{child::ChildId, kind::Kind},
+    telemetry::metrics::Metrics,
+};
+
+/// A connection to the cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    metrics: Arc<Metrics>,
+    absent: Absent,
+    empty_kinds: EmptyKinds,
+}
+
+impl Cluster {
+    /// Uses `client` for every call; writes only while `fence` is open.
+    #[must_use]
+    pub fn new(client: Client, metrics: Arc<Metrics>, fence: Fence) -> Self {
+        Self {
+            client: fence.around(client),
+            metrics,
+            absent: Absent::default(),
+            empty_kinds: EmptyKinds::default(),
+        }
+    }
+
+    /// The client behind the fence, for what has calls of its own.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The kinds without objects, which the watches keep up to date.
+    #[must_use]
+    pub fn empty_kinds(&self) -> &EmptyKinds {
+        &self.empty_kinds
+    }
+
+    /// The kinds that the cluster does not serve, shared with the watches.
+    #[must_use]
+    pub fn absent(&self) -> &Absent {
+        &self.absent
+    }
+
+    fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    }
+
+    async fn call<T>(
+        &self,
+        verb: &'static str,
+        what: impl FnOnce() -> String,
+        future: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T> {
+        let answer = tokio::time::timeout(DEADLINE, future).await;
+        if matches!(&answer, Ok(Err(error)) if Closed::refused(error)) {
+            let action = format!("{verb} {}", what());
+            return Err(Error::NotLeader { action });
+        }
+        self.metrics.called(verb, matches!(answer, Ok(Ok(_))));
+        match answer {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(source)) => Err(Error::Api {
+                action: format!("{verb} {}", what()),
+                source: Box::new(source),
+            }),
+            Err(_) => Err(Error::Deadline {
+                action: format!("{verb} {}", what()),
+                deadline: DEADLINE,
+            }),
+        }
+    }
+
+    /// One resource as plain JSON: it may not parse.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn service(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>> {
+        let resource = ApiResource::erase::<hello_crds::HelloService>(&());
+        self.named(&resource, namespace, name).await
+    }
+
+    /// All objects of a kind with our labels and these; `None` when the cluster does not serve the kind.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn list(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Option<Vec<DynamicObject>>> {
+        if self.absent.was_missing_recently(kind, Instant::now()) {
+            return Ok(None);
+        }
+        if self.empty_kinds.contains(kind) {
+            return Ok(Some(Vec::new()));
+        }
+        let api = self.api(kind, namespace);
+        let parameters = ListParams::default().labels(selector);
+        let list = async {
+            match api.list(&parameters).await {
+                Err(error) if kind.provider().is_some() && optional_apis::is_absence(&error) => {
+                    self.absent.mark_missing(kind, Instant::now());
+                    Ok(None)
+                }
+                Ok(list) => {
+                    self.absent.mark_served(kind);
+                    Ok(Some(list.items))
+                }
+                Err(error) => Err(error),
+            }
+        };
+        self.call("list", || kind.to_string(), list).await
+    }
+
+    /// All pods with these labels.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn pods(&self, namespace: &str, selector: &str) -> Result<Vec<Pod>> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let parameters = ListParams::default().labels(selector);
+        let list = self
+            .call("list", || "Pod".into(), api.list(&parameters))
+            .await?;
+        Ok(list.items)
+    }
+
+    /// One child, when it exists.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn get(&self, id: &ChildId, namespace: &str) -> Result<Option<DynamicObject>> {
+        self.named(&id.kind.resource(), namespace, &id.name).await
+    }
+
+    /// One object of any kind, when it exists.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn named(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<DynamicObject>> {
+        let api = Api::namespaced_with(self.client.clone(), namespace, resource);
+        let what = || format!("{} {name}", resource.kind);
+        self.call("get", what, api.get_opt(name)).await
+    }
+}

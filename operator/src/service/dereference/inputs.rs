@@ -1,0 +1,199 @@
+//! What `build` needs from the cluster beside the spec.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{ResourceExt, api::DynamicObject};
+
+use crate::{
+    error::{Error, Result},
+    object::{
+        child::{self, ChildId},
+        kind::Kind,
+        names,
+    },
+    service::{
+        dereference::observed::Observed,
+        secrets::{certificates::Certificates, credentials::Credentials},
+        validate::{Database, Validated},
+    },
+};
+
+/// Port of PostgreSQL.
+pub const DATABASE_PORT: u16 = 5432;
+
+/// What `build` needs from the cluster beside the spec.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// Passwords of a managed database.
+    pub credentials: Credentials,
+    /// Certificates of a managed database; `None` where CloudNativePG or an external server has them.
+    pub certificates: Option<Certificates>,
+    /// Which database it is: UID of the data's claim, or hash of an external address. `None` until
+    /// it is known; there is no migration before that.
+    pub database_identity: Option<String>,
+    /// Port of the database.
+    pub database_port: u16,
+    /// Size in the StatefulSet's claim template, which cannot change once it exists.
+    pub claim_template_size: Option<String>,
+}
+
+impl Inputs {
+    /// For printing objects without a cluster.
+    #[must_use]
+    pub fn offline() -> Self {
+        Self {
+            credentials: Credentials::placeholder(),
+            certificates: None,
+            database_identity: Some("offline".into()),
+            database_port: DATABASE_PORT,
+            claim_template_size: None,
+        }
+    }
+
+    /// For a service of which this was read.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when the Secret with an external address is not usable,
+    /// [`Error::Foreign`] when the name of a Secret with kept content is taken.
+    pub fn from_observed(service: &Validated, observed: &Observed, now: Timestamp) -> Result<Self> {
+        let instance = &service.identity.name;
+        let child = |kind, name| observed.children.get(&ChildId::new(kind, name));
+        match &service.database {
+            Database::External {
+                secret,
+                key,
+                ca_key,
+            } => {
+                let address = observed.address.as_ref();
+                let (identity, port) = external_address(address, secret, key, ca_key.as_deref())?;
+                Ok(Self {
+                    credentials: Credentials::placeholder(),
+                    certificates: None,
+                    database_identity: Some(identity),
+                    database_port: port,
+                    claim_template_size: None,
+                })
+            }
+            Database::CloudNativePg { .. } => Ok(Self {
+                credentials: kept_credentials(observed, service, now)?.without_owner(),
+                certificates: None,
+                database_identity: living_uid(child(Kind::Cluster, names::database(instance))),
+                database_port: DATABASE_PORT,
+                claim_template_size: None,
+            }),
+            Database::Managed { .. } => {
+                let claim = child(Kind::PersistentVolumeClaim, names::data_claim(instance));
+                let server = child(Kind::StatefulSet, names::database(instance));
+                Ok(Self {
+                    credentials: kept_credentials(observed, service, now)?,
+                    certificates: Some(kept_certificates(observed, service, now)?),
+                    database_identity: living_uid(claim),
+                    database_port: DATABASE_PORT,
+                    claim_template_size: server.and_then(template_size),
+                })
+            }
+        }
+    }
+
+    /// When time alone makes these inputs other ones.
+    #[must_use]
+    pub fn next_change(&self) -> Option<Timestamp> {
+        let certificates = self.certificates.as_ref().map(Certificates::next_change);
+        certificates
+            .into_iter()
+            .chain(self.credentials.next_change())
+            .min()
+    }
+}
+
+fn kept_credentials(
+    observed: &Observed,
+    service: &Validated,
+    now: Timestamp,
+) -> Result<Credentials> {
+    let name = names::credentials(&service.identity.name);
+    let secret = kept_secret(observed, service, name)?;
+    Credentials::keep_or_generate(secret.as_ref(), service.rotate.as_deref(), now)
+}
+
+/// A Secret whose content is kept. A foreign one would not be, so each pass would generate other content.
+fn kept_secret(observed: &Observed, service: &Validated, name: String) -> Result<Option<Secret>> {
+    let id = ChildId::new(Kind::Secret, name);
+    match observed.children.get(&id) {
+        Some(live) if !service.identity.has(live) => Err(Error::Foreign { child: id }),
+        found => found.cloned().map(to_secret).transpose(),
+    }
+}
+
+fn kept_certificates(
+    observed: &Observed,
+    service: &Validated,
+    now: Timestamp,
+) -> Result<Certificates> {
+    let (instance, namespace) = (&service.identity.name, &service.identity.namespace);
+    let authority = kept_secret(observed, service, names::authority(instance))?;
+    let server = kept_secret(observed, service, names::server_tls(instance))?;
+    let hosts = names::database_hosts(instance, namespace);
+    Certificates::keep_or_issue(authority.as_ref(), server.as_ref(), &hosts, now)
+}
+
+/// UID of what holds the data, unless it is being deleted.
+#[must_use]
+pub fn living_uid(object: Option<&DynamicObject>) -> Option<String> {
+    object
+        .filter(|object| object.metadata.deletion_timestamp.is_none())
+        .and_then(ResourceExt::uid)
+}
+
+/// A Secret in its own type.
+///
+/// # Errors
+/// [`Error::Missing`] when it does not parse.
+pub(super) fn to_secret(object: DynamicObject) -> Result<Secret> {
+    let name = object.name_any();
+    object.try_parse().map_err(|error| Error::Missing {
+        message: format!("Secret {name} cannot be read: {error}"),
+    })
+}
+
+fn template_size(stateful_set: &DynamicObject) -> Option<String> {
+    stateful_set.data["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
+        .as_str()
+        .map(str::to_owned)
+}
+
+/// Identity (a hash: the address holds a password) and port of an external database.
+fn external_address(
+    object: Option<&Secret>,
+    secret: &str,
+    key: &str,
+    ca_key: Option<&str>,
+) -> Result<(String, u16)> {
+    const FIELD: &str = "spec.database.external.secretRef";
+    let object = object.ok_or_else(|| Error::Missing {
+        message: format!("{FIELD}: Secret {secret} does not exist"),
+    })?;
+    let value = |key: &str| {
+        let data = object.data.as_ref();
+        data.and_then(|data| data.get(key))
+            .ok_or_else(|| Error::Missing {
+                message: format!("{FIELD}: Secret {secret} has no key {key}"),
+            })
+    };
+    ca_key.map(value).transpose()?;
+    let bytes = value(key)?;
+    let unusable = || Error::Missing {
+        message: format!("{FIELD}: key {key} of Secret {secret} is not a postgres:// address"),
+    };
+    let address = std::str::from_utf8(&bytes.0)
+        .map_err(|_| unusable())?
+        .trim();
+    let uri: http::Uri = address.parse().map_err(|_| unusable())?;
+    if !matches!(uri.scheme_str(), Some("postgres" | "postgresql")) || uri.host().is_none() {
+        return Err(unusable());
+    }
+    Ok((
+        child::hash(address),
+        uri.port_u16().unwrap_or(DATABASE_PORT),
+    ))
+}

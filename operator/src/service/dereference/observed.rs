@@ -1,0 +1,23 @@
+//! What exists for one service: plain data, as read from the API server.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::DynamicObject;
+
+use crate::object::{child::ChildId, kind::Kind};
+
+/// What exists for one service.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Objects with the service's labels, and others under a wanted name.
+    pub children: BTreeMap<ChildId, DynamicObject>,
+    /// Pods with the service's labels.
+    pub pods: Vec<Pod>,
+    /// Kinds that the cluster does not serve.
+    pub missing: BTreeSet<Kind>,
+    /// The Secret with the address of an external database.
+    pub address: Option<Secret>,
+    /// What is wrong with objects that the spec names, in words.
+    pub unresolved: Vec<String>,
+}
