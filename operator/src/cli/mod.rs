@@ -5,9 +5,9 @@ pub mod run;
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use crate::service::validate::DefaultImages;
+use crate::{service::validate::DefaultImages, telemetry::logging::LogFormat};
 
 /// Runs HelloServices on Kubernetes: the API, its database, migrations, scaling and backups.
 #[derive(Debug, Parser)]
@@ -124,15 +124,6 @@ struct Run {
     /// Namespace of this pod and of the Lease by which one of several replicas leads; no election without it
     #[arg(long, env = "POD_NAMESPACE")]
     pod_namespace: Option<String>,
-}
-
-/// Form of the log.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For log stores.
-    Json,
 }
 
 #[derive(Args, Debug)]

@@ -1,14 +1,23 @@
 //! What needs a cluster: the long-running operator, and the difference to a cluster.
 
-use std::{error::Error, io::IsTerminal, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+};
 
-use kube::{Client, Config, ResourceExt};
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use hello_crds::HelloService;
+use kube::{Client, Config, ResourceExt, api::ApiResource};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
 
 use crate::{
-    cli::{LogFormat, manifest},
-    controller::{self, watches},
+    cli::manifest,
+    controller::{self, WatchEnded, watches},
     kubernetes::{api::Cluster, connection, fence::Fence},
     leadership::{lease::Elector, watchdog::Watchdog},
     object::child::ChildId,
@@ -19,6 +28,7 @@ use crate::{
         validate::{self, DefaultImages},
     },
     telemetry::{
+        logging::{self, LogFormat},
         metrics::Metrics,
         probes::{self, Health},
     },
@@ -43,103 +53,144 @@ pub struct Options {
     pub pod_namespace: Option<String>,
 }
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+/// An error that ends the process.
+type Fatal = Box<dyn Error + Send + Sync>;
 
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When there is no cluster to talk to, the address cannot be bound, or a setting is wrong.
-pub fn run(options: Options) -> Outcome<()> {
-    log(&options)?;
+/// When there is no cluster to talk to, the address cannot be bound, a setting is wrong, another process leads, or a part
+/// of the operator ended by itself: a process that is half alive would miss changes.
+pub fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    logging::start(&options.log_level, options.log_format)
+        .map_err(|error| format!("--log-level {:?}: {error}", options.log_level))?;
     // Two threads: reconciles wait for the API server most of their time.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(operate(options))
+    // Nothing of it is used after a panic, which ends the process like any other error.
+    let operate = AssertUnwindSafe(|| runtime.block_on(operate(options)));
+    let ended = catch_unwind(operate).map_err(|_| "the operator panicked")?;
+    ended.map_err(|error| -> Box<dyn Error> { error })
 }
 
-fn log(options: &Options) -> Outcome<()> {
-    let filter = EnvFilter::try_new(&options.log_level)
-        .map_err(|error| format!("--log-level {:?}: {error}", options.log_level))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // Colours are for people, not for files.
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match options.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-    Ok(())
-}
-
-async fn operate(options: Options) -> Outcome<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let metrics = Arc::new(Metrics::default());
+/// Waits for a lease, leads, and hands over.
+async fn operate(options: Options) -> Result<(), Fatal> {
+    let mut stop = StopSignals::new()?;
+    let metrics = Arc::<Metrics>::default();
     let health = Arc::new(Health::default());
-    probes::serve(options.listen, Arc::clone(&health), Arc::clone(&metrics))
+    let mut probes = probes::serve(options.listen, Arc::clone(&health), Arc::clone(&metrics))
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
-    let client = client().await?;
-    let mut elector = match options.pod_namespace.as_deref() {
-        None => None,
-        Some(namespace) => {
-            let identity = identity(options.pod_name.as_deref());
-            let elector = Elector::new(client.clone(), namespace, identity);
-            Some(elector.with(Watchdog::new()?))
-        }
-    };
+    let client = connect().await?;
+    let mut elector = elector(&client, &options)?;
     if let Some(elector) = &mut elector {
         health.standby(true);
         tokio::select! {
             () = elector.acquire() => health.standby(false),
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            () = stop.received() => return Ok(()),
+            _ = &mut probes => return Err(PROBES_ENDED.into()),
         }
     }
     metrics.leader.set(1);
     let fence = elector.as_ref().map_or_else(Fence::open, Elector::fence);
+    let (stop_controller, stopped) = tokio::sync::watch::channel(false);
+    let mut controller = start(
+        options,
+        client,
+        fence,
+        Arc::clone(&metrics),
+        health,
+        stopped,
+    );
+    let mut hold = Box::pin(hold(elector.as_mut(), &metrics));
+    tokio::select! {
+        () = stop.received() => {}
+        () = &mut hold => return Err(REPLACED.into()),
+        ended = &mut controller => return Err(why(ended)),
+        _ = &mut probes => return Err(PROBES_ENDED.into()),
+    }
+    tracing::info!("stopping");
+    stop_controller.send(true)?;
+    drop(hold);
+    // Before the reconciles end, which write nothing from here on: the next leader completes what they leave.
+    if let Some(elector) = &mut elector {
+        elector.release().await;
+    }
+    controller.await??;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The candidate for the Lease; none without the namespace of this pod.
+fn elector(client: &Client, options: &Options) -> Result<Option<Elector>, Fatal> {
+    let Some(namespace) = options.pod_namespace.as_deref() else {
+        return Ok(None);
+    };
+    let identity = identity(options.pod_name.as_deref());
+    let elector = Elector::new(client.clone(), namespace, identity);
+    Ok(Some(elector.with(Watchdog::new()?)))
+}
+
+/// Starts the controller of HelloServices.
+fn start(
+    options: Options,
+    client: Client,
+    fence: Fence,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    stopped: tokio::sync::watch::Receiver<bool>,
+) -> JoinHandle<Result<(), WatchEnded>> {
     let cluster = Cluster::new(client.clone(), Arc::clone(&metrics), fence);
+    let namespace = options.namespace.as_deref();
+    tracing::info!(namespace = namespace.unwrap_or("(all)"), "started");
+    let resource = ApiResource::erase::<HelloService>(&());
+    let watches = watches::start(resource, &client, namespace, &metrics, &cluster);
     let context = Context {
-        events: Events::new(&cluster, options.pod_name.clone()),
+        events: Events::new(&cluster, options.pod_name),
         cluster,
         images: options.images,
         clock: Arc::new(jiff::Timestamp::now),
         resync: RESYNC,
+        metrics: Arc::clone(&metrics),
     };
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    tracing::info!(
-        namespace = options.namespace.as_deref().unwrap_or("(all)"),
-        "started"
-    );
-    let signals = watches::start(
-        &client,
-        options.namespace.as_deref(),
-        &metrics,
-        &context.cluster,
-    );
-    let run = controller::run(context, signals, Arc::clone(&metrics), health, stopped);
-    let mut controller = tokio::spawn(run);
-    let mut hold = Box::pin(hold(elector.as_mut(), &metrics));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = &mut hold => return Err(REPLACED.into()),
-        _ = &mut controller => return Err("the controller ended by itself".into()),
-    }
-    tracing::info!("stopping");
-    stop.send(true)?;
-    drop(hold);
-    // Before the passes end, which write nothing from here on: the next leader takes up what they leave.
-    if let Some(elector) = &mut elector {
-        elector.release().await;
-    }
-    controller.await?;
-    tracing::info!("stopped");
-    Ok(())
+    let run = controller::run(Arc::new(context), watches, metrics, health, stopped);
+    tokio::spawn(run)
 }
+
+/// Why the controller ended although nobody asked it to.
+fn why(ended: Result<Result<(), WatchEnded>, tokio::task::JoinError>) -> Fatal {
+    match ended {
+        Ok(Err(error)) => error.into(),
+        Ok(Ok(())) | Err(_) => "the controller ended by itself".into(),
+    }
+}
+
+/// Why a process ends that nobody can probe any more.
+const PROBES_ENDED: &str = "the probes ended by themselves";
 
 /// Why a process ends that was the leader; it starts again as a candidate.
 const REPLACED: &str = "another process is the leader";
@@ -172,21 +223,23 @@ fn identity(pod: Option<&str>) -> String {
     )
 }
 
-async fn client() -> Outcome<Client> {
-    connection::connect(Config::infer().await?).map_err(|error| -> Box<dyn Error> { error })
+async fn connect() -> Result<Client, Fatal> {
+    connection::connect(Config::infer().await?)
 }
 
 /// How the cluster differs from what the HelloServices in a file lead to; empty when it does not.
 ///
 /// # Errors
 /// When the file is not usable or the cluster does not answer.
-pub fn diff(file: &Path, images: &DefaultImages) -> Outcome<String> {
+pub fn diff(file: &Path, images: &DefaultImages) -> Result<String, Box<dyn Error>> {
     let services = manifest::read(file)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let client = client().await?;
+        let client = connect()
+            .await
+            .map_err(|error| -> Box<dyn Error> { error })?;
         let cluster = Cluster::new(client, Arc::new(Metrics::default()), Fence::closed());
         let mut text = String::new();
         for service in services {
@@ -198,9 +251,9 @@ pub fn diff(file: &Path, images: &DefaultImages) -> Outcome<String> {
 
 async fn diff_one(
     cluster: &Cluster,
-    mut service: hello_crds::HelloService,
+    mut service: HelloService,
     images: &DefaultImages,
-) -> Outcome<String> {
+) -> Result<String, Box<dyn Error>> {
     let namespace = service.namespace().unwrap_or_else(|| "default".into());
     // The live one says which objects are its own.
     let live = cluster.service(&namespace, &service.name_any()).await?;

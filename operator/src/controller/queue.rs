@@ -1,7 +1,7 @@
 //! Which resource is looked at next, and when. Pure: time comes in as an argument.
 //!
-//! One resource is never handled twice at once; a trigger during its handling leads to one more
-//! pass. Whatever is triggered often does not keep others waiting: the earliest due goes first.
+//! One resource is never handled twice at once; a trigger during its handling leads to one more pass. A resource that is
+//! triggered often does not delay the others: the earliest due goes first.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::object::key::Key;
+use crate::{controller::outcome::Next, object::key::Key};
 
 /// How long triggers are collected before a pass: one change often shows up in several watches.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -32,17 +32,6 @@ struct Entry {
 pub struct Queue {
     entries: HashMap<Key, Entry>,
     due: BTreeSet<(Instant, Key)>,
-}
-
-/// What to do with a resource after a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Look again after this time, or when triggered.
-    After(Duration),
-    /// It failed: look again after a delay that grows from the first to the second.
-    Failed(Duration, Duration),
-    /// It is gone.
-    Forget,
 }
 
 impl Queue {

@@ -1,18 +1,17 @@
-//! Watches: they carry metadata only and say no more than "look at this resource again".
+//! Watches: they carry metadata only and report no more than "look at this resource again".
 //!
 //! Each kind has a watch and a back-off of its own, so one that fails delays no other.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use hello_crds::HelloService;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, PartialObjectMeta},
     runtime::watcher::{self, Event},
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use crate::{
     kubernetes::{
@@ -24,7 +23,7 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// What a watch tells the controller.
+/// What a watch reports to the controller.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Look at this resource.
@@ -45,36 +44,38 @@ const WATCH_SECONDS: u32 = 200;
 /// Objects per page of a list: all kinds are listed at once when the operator starts, which is when it needs most memory.
 const PAGE: u32 = 50;
 
-/// Starts every watch; they end when the receiver is dropped.
+/// Watches that run. They end when this is dropped.
+#[derive(Debug)]
+pub struct Watches {
+    /// What they report.
+    pub signals: mpsc::Receiver<Signal>,
+    /// Their tasks, none of which ends while the signals are received.
+    pub tasks: JoinSet<()>,
+}
+
+/// Starts a watch on the resources, one on each kind of child, and one on the pods.
 #[must_use]
 pub fn start(
+    resource: ApiResource,
     client: &Client,
     namespace: Option<&str>,
     metrics: &Arc<Metrics>,
     cluster: &Cluster,
-) -> mpsc::Receiver<Signal> {
-    let (sender, receiver) = mpsc::channel(256);
+) -> Watches {
+    let (sender, signals) = mpsc::channel(256);
+    let mut tasks = JoinSet::new();
     let config = watcher::Config::default()
         .timeout(WATCH_SECONDS)
         .page_size(PAGE);
-    let spawn = |resource: ApiResource, config: watcher::Config, source: Source| {
+    let mut spawn = |resource: ApiResource, config: watcher::Config, source: Source| {
         let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
             None => Api::all_with(client.clone(), &resource),
         };
-        tokio::spawn(run(
-            api,
-            config,
-            source,
-            sender.clone(),
-            Arc::clone(metrics),
-        ));
+        let (sender, metrics) = (sender.clone(), Arc::clone(metrics));
+        tasks.spawn(run(api, config, source, sender, metrics));
     };
-    spawn(
-        ApiResource::erase::<HelloService>(&()),
-        config.clone(),
-        Source::Resource(HashMap::new()),
-    );
+    spawn(resource, config.clone(), Source::Resource(HashMap::new()));
     let config = config.labels(&names::managed_selector());
     for kind in Kind::ALL {
         let source = Source::Child(
@@ -85,14 +86,14 @@ pub fn start(
         spawn(kind.resource(), config.clone(), source);
     }
     spawn(ApiResource::erase::<Pod>(&()), config, Source::Pod);
-    receiver
+    Watches { signals, tasks }
 }
 
-/// What a watched object is to us.
+/// What a watched object is to the controller.
 enum Source {
-    /// The resource itself, with what was last seen of each: its own status is no news.
+    /// The resource itself, with what was last seen of each: a change of its status alone is no news.
     Resource(HashMap<Key, u64>),
-    /// A child of a resource; it is told whether there are any, and whether there can be.
+    /// A child of a resource. The watch also learns whether there are any, and whether there can be.
     Child(Kind, EmptyKinds, Absent),
     /// A pod of a resource.
     Pod,
@@ -132,7 +133,7 @@ impl Source {
         }
     }
 
-    /// Tells whether there is nothing of this kind.
+    /// Records whether there is nothing of this kind.
     fn count(&self, empty: bool) {
         if let Self::Child(kind, empty_kinds, _) = self {
             if empty {
@@ -170,7 +171,7 @@ async fn run(
     let mut delay = SHORTEST_DELAY;
     let mut listed = false;
     let mut empty = false;
-    // Also one that has nothing to tell ends with the receiver: its stream is one of the connection's few.
+    // A watch that reports nothing ends with the receiver too: its stream is one of the connection's few.
     while let Some(event) = tokio::select! {
         event = events.next() => event,
         () = sender.closed() => None,

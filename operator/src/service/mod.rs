@@ -12,29 +12,36 @@ use std::{sync::Arc, time::Duration};
 
 use hello_crds::{HelloService, HelloServiceStatus};
 use jiff::Timestamp;
-use kube::ResourceExt;
+use kube::api::DynamicObject;
 
 use crate::{
-    controller::queue::Next,
-    error::{Class, Error, Result},
-    kubernetes::{api::Cluster, optional_apis},
-    object::{key::Key, owner::Identity},
+    controller::{
+        Reconcile,
+        outcome::{Next, Outcome},
+    },
+    error::{Class, Result},
+    kubernetes::{
+        api::{Cluster, status::StatusPatch},
+        optional_apis,
+    },
+    object::key::Key,
     service::{
-        plan::write_reason::Cause,
-        report::{delay, events::Events},
+        report::{
+            conditions::is_ready, delay, events::Events, status, subject::Subject, write::write,
+        },
         validate::{Database, DefaultImages, Validated},
     },
-    telemetry::condition_gauges::Conditions,
+    telemetry::{condition_gauges::Conditions, metrics::Metrics},
 };
 
 /// A settled resource is looked at again after this time, in case every watch missed something.
 pub const RESYNC: Duration = Duration::from_secs(600);
-/// A resource on its way: watches say when something happens, this is the safety net.
+/// A resource with a change in progress: watches report what happens, this is the safety net.
 const IN_PROGRESS: Duration = Duration::from_secs(15);
-/// The Secret with an external address is not ours, so no watch tells about it.
+/// The Secret with an external address is foreign, so no watch reports its changes.
 const EXTERNAL_POLL: Duration = Duration::from_secs(30);
 
-/// Tells the time.
+/// Returns the time now.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What a pass needs.
@@ -42,7 +49,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct Context {
     /// The cluster.
     pub cluster: Cluster,
-    /// Where transitions are told.
+    /// Where transitions are published.
     pub events: Events,
     /// Images for resources that name none.
     pub images: DefaultImages,
@@ -50,92 +57,125 @@ pub struct Context {
     pub clock: Clock,
     /// When a settled resource is looked at again; see [`RESYNC`].
     pub resync: Duration,
+    /// Where the conditions are exposed.
+    pub metrics: Arc<Metrics>,
 }
 
-/// What came of a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// When to look again.
-    pub next: Next,
-    /// Value of the metric's label.
-    pub label: &'static str,
-    /// The conditions now; `None` when they are not known.
-    pub conditions: Option<Conditions>,
-}
-
-/// Looks at a resource and does what is to be done. Every error ends in an outcome.
-pub async fn reconcile(context: &Context, key: &Key) -> Outcome {
-    let (namespace, name) = (&*key.namespace, &*key.name);
-    let mut told = None;
-    let error = match pass(context, namespace, name, &mut told).await {
-        Ok(outcome) => return outcome,
-        Err(error) => error,
-    };
-    let class = error.class();
-    if error.is_terminating_namespace() {
-        tracing::debug!(namespace, name, "the namespace is being deleted");
-        return Outcome {
-            next: Next::After(IN_PROGRESS),
-            label: "leaving",
-            conditions: None,
+impl Reconcile for Context {
+    async fn reconcile(&self, key: &Key) -> Outcome {
+        let error = match self.pass(key).await {
+            Ok(outcome) => return outcome,
+            Err(error) => error,
         };
+        let (namespace, name) = (&*key.namespace, &*key.name);
+        if error.is_terminating_namespace() {
+            tracing::debug!(namespace, name, "the namespace is being deleted");
+            return Outcome::after(IN_PROGRESS, "terminating");
+        }
+        let class = error.class();
+        tracing::warn!(namespace, name, class = class.as_str(), %error, "reconcile failed");
+        Outcome::failed(class.delays(), class.as_str())
     }
-    tracing::warn!(namespace, name, class = class.as_str(), %error, "reconcile failed");
-    let (shortest, longest) = class.delays();
-    Outcome {
-        next: Next::Failed(shortest, longest),
-        label: class.as_str(),
-        conditions: told,
-    }
-}
 
-/// A pass that fails may have `told` the conditions all the same.
-async fn pass(
-    context: &Context,
-    namespace: &str,
-    name: &str,
-    told: &mut Option<Conditions>,
-) -> Result<Outcome> {
-    let cluster = &context.cluster;
-    let Some(raw) = cluster.service(namespace, name).await? else {
-        return Ok(gone());
-    };
-    if raw.metadata.deletion_timestamp.is_some() {
-        // Owner references do the rest; whatever is created now would be garbage.
-        return Ok(gone());
-    }
-    let uid = raw.uid().unwrap_or_default();
-    let service = match dereference::parse(raw.clone()) {
-        Ok(service) => service,
-        Err(error) => {
-            *told = report_unparsed(cluster, &raw, &error).await?;
-            return Err(error);
-        }
-    };
-    let now = (context.clock)();
-    match advance(context, &service, now).await {
-        Ok((validated, applied, change)) => {
-            context.events.put_right(&service, applied.writes()).await;
-            let new = report::status(&validated, &applied, service.status.as_ref());
-            let mut outcome = outcome(&validated, &applied, &new, change, context.resync);
-            match delay::hold_back(service.status.as_ref(), &new, Timestamp::now()) {
-                Some(time) => outcome.next = Next::After(time),
-                None => report(context, &service, &uid, &new).await?,
-            }
-            Ok(outcome)
-        }
-        Err(error) => {
-            let identity = validate::identity(&service)?;
-            if let Some(new) = report::failed(&identity, &error, service.status.as_ref()) {
-                *told = Some(Conditions::of(&new));
-                report(context, &service, &uid, &new).await?;
-            }
-            Err(error)
+    async fn report_panic(&self, key: &Key, message: &str) {
+        if let Err(error) = self.panicked(key, message).await {
+            let (namespace, name) = (&*key.namespace, &*key.name);
+            tracing::warn!(namespace, name, %error, "the panic is not in the status");
         }
     }
 }
 
-/// Everything up to the writes; also tells when time alone makes a change due.
+impl Context {
+    /// One pass. One that fails may have reported a status all the same.
+    async fn pass(&self, key: &Key) -> Result<Outcome> {
+        let Some(raw) = self.read(key).await? else {
+            self.metrics.conditions.forget(key);
+            return Ok(Outcome::gone());
+        };
+        let subject = Subject::from_object(&raw);
+        let now = (self.clock)();
+        let service = match dereference::parse(raw) {
+            Ok(service) => service,
+            Err(error) => {
+                let new =
+                    status::from_error(&subject.identity, &error, subject.status.as_ref(), now);
+                self.report(key, &subject, new.as_ref(), StatusPatch::Merge)
+                    .await?;
+                return Err(error);
+            }
+        };
+        match advance(self, &service, now).await {
+            Ok((validated, applied, change)) => {
+                self.events.drift_reverted(&subject, applied.writes()).await;
+                let old = subject.status.as_ref();
+                let new = status::from_applied(&validated, &applied, old, now);
+                let outcome = outcome(&validated, &applied, &new, change, self.resync);
+                if let Some(time) = delay::hold_back(old, &new, now) {
+                    self.metrics
+                        .conditions
+                        .set(key, Conditions::from_status(&new));
+                    return Ok(Outcome {
+                        next: Next::After(time),
+                        ..outcome
+                    });
+                }
+                self.report(key, &subject, Some(&new), StatusPatch::Apply)
+                    .await?;
+                Ok(outcome)
+            }
+            Err(error) => {
+                let new =
+                    status::from_error(&subject.identity, &error, subject.status.as_ref(), now);
+                self.report(key, &subject, new.as_ref(), StatusPatch::Apply)
+                    .await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The resource, unless it is gone or being deleted: then owner references do the rest, and whatever is created
+    /// would be garbage.
+    async fn read(&self, key: &Key) -> Result<Option<DynamicObject>> {
+        let live = self.cluster.service(&key.namespace, &key.name).await?;
+        Ok(live.filter(|live| live.metadata.deletion_timestamp.is_none()))
+    }
+
+    /// Exposes and writes a status, when there is one.
+    async fn report(
+        &self,
+        key: &Key,
+        subject: &Subject,
+        new: Option<&HelloServiceStatus>,
+        patch: StatusPatch,
+    ) -> Result<()> {
+        let Some(new) = new else { return Ok(()) };
+        self.metrics
+            .conditions
+            .set(key, Conditions::from_status(new));
+        write(&self.cluster, &self.events, subject, new, patch).await
+    }
+
+    /// Reports a panic, from as little of the resource as possible.
+    async fn panicked(&self, key: &Key, message: &str) -> Result<()> {
+        let Some(raw) = self.read(key).await? else {
+            return Ok(());
+        };
+        let subject = Subject::from_object(&raw);
+        let new = status::from_panic(
+            &subject.identity,
+            message,
+            subject.status.as_ref(),
+            (self.clock)(),
+        );
+        let patch = match dereference::parse(raw) {
+            Ok(_) => StatusPatch::Apply,
+            Err(_) => StatusPatch::Merge,
+        };
+        self.report(key, &subject, Some(&new), patch).await
+    }
+}
+
+/// Everything up to the writes; also returns after which time alone a change is due.
 async fn advance(
     context: &Context,
     service: &HelloService,
@@ -155,14 +195,6 @@ async fn advance(
     Ok((validated, applied, change))
 }
 
-fn gone() -> Outcome {
-    Outcome {
-        next: Next::Forget,
-        label: "gone",
-        conditions: None,
-    }
-}
-
 fn outcome(
     service: &Validated,
     applied: &apply::Applied,
@@ -170,102 +202,22 @@ fn outcome(
     change: Option<Duration>,
     resync: Duration,
 ) -> Outcome {
-    let ready = report::is_ready(new);
     if !applied.refused().is_empty() {
-        let (shortest, longest) = Class::Refused.delays();
-        return Outcome {
-            next: Next::Failed(shortest, longest),
-            label: Class::Refused.as_str(),
-            conditions: Some(Conditions::of(new)),
-        };
+        return Outcome::failed(Class::Refused.delays(), Class::Refused.as_str());
     }
     let next = match &service.database {
-        // No watch tells that an API is there now.
+        // No watch reports that an API is served now.
         _ if !applied.plan().unavailable.is_empty() => optional_apis::LOOK_AGAIN,
-        // Nor that somebody else's Secret or ConfigMap is.
+        // Nor that a foreign Secret or ConfigMap exists now.
         _ if !applied.unresolved().is_empty() => IN_PROGRESS,
         Database::External { .. } => EXTERNAL_POLL,
-        _ if ready => resync,
+        _ if is_ready(new) => resync,
         Database::Managed { .. } | Database::CloudNativePg { .. } => IN_PROGRESS,
     };
-    Outcome {
-        next: Next::After(change.map_or(next, |change| next.min(change))),
-        label: if applied.writes().is_empty() {
-            "unchanged"
-        } else {
-            "changed"
-        },
-        conditions: Some(Conditions::of(new)),
+    let next = change.map_or(next, |change| next.min(change));
+    if applied.writes().is_empty() {
+        Outcome::after(next, "unchanged")
+    } else {
+        Outcome::after(next, "changed")
     }
-}
-
-/// Writes the status when it says something new, and tells the transitions.
-async fn report(
-    context: &Context,
-    service: &HelloService,
-    uid: &str,
-    new: &HelloServiceStatus,
-) -> Result<()> {
-    if service.status.as_ref() == Some(new) {
-        return Ok(());
-    }
-    let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
-    let value = json(new)?;
-    context
-        .cluster
-        .patch_status(&namespace, &name, uid, &value)
-        .await?;
-    log(&namespace, &name, new);
-    context
-        .events
-        .publish(service, service.status.as_ref(), new)
-        .await;
-    Ok(())
-}
-
-/// Reports on a resource that does not parse, of which only the metadata can be trusted.
-async fn report_unparsed(
-    cluster: &Cluster,
-    raw: &kube::api::DynamicObject,
-    error: &Error,
-) -> Result<Option<Conditions>> {
-    let old: Option<HelloServiceStatus> = serde_json::from_value(raw.data["status"].clone()).ok();
-    let identity = Identity {
-        namespace: raw.namespace().unwrap_or_default(),
-        name: raw.name_any(),
-        uid: raw.uid().unwrap_or_default(),
-        generation: raw.metadata.generation.unwrap_or_default(),
-    };
-    let Some(new) = report::failed(&identity, error, old.as_ref()) else {
-        return Ok(None);
-    };
-    if old.as_ref() != Some(&new) {
-        let (namespace, name) = (&identity.namespace, &identity.name);
-        cluster
-            .merge_status(namespace, name, &identity.uid, &json(&new)?)
-            .await?;
-        log(namespace, name, &new);
-    }
-    Ok(Some(Conditions::of(&new)))
-}
-
-fn json(status: &HelloServiceStatus) -> Result<serde_json::Value> {
-    serde_json::to_value(status).map_err(|source| Error::Json {
-        what: "status".into(),
-        source,
-    })
-}
-
-/// Tells of a status that was written.
-fn log(namespace: &str, name: &str, new: &HelloServiceStatus) {
-    tracing::info!(
-        namespace,
-        name,
-        write = "status",
-        kind = "HelloService",
-        object = name,
-        ready = report::is_ready(new),
-        reason = %Cause::StatusChanged,
-        "applied"
-    );
 }

@@ -1,7 +1,7 @@
-//! The conditions of every resource as gauges, collected when they are asked for.
+//! The conditions of every resource as gauges, collected when they are read.
 //!
-//! One series for each resource and documented type: 1 while the condition is true, 0 while it is
-//! false. They go with the resource.
+//! One series for each resource and documented type: 1 while the condition is true, 0 while it is false. They are
+//! removed with the resource.
 
 use std::{
     collections::HashMap,
@@ -9,31 +9,32 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use hello_crds::HelloServiceStatus;
+use hello_crds::{ConditionType, HelloServiceStatus};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
 
-use crate::{object::key::Key, service::report::condition};
+use crate::object::key::Key;
 
 /// Which conditions of a resource are true; those that it does not have yet are unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Conditions([Option<bool>; condition::ALL.len()]);
+pub struct Conditions([Option<bool>; ConditionType::ALL.len()]);
 
 impl Conditions {
     /// Those of a status.
     #[must_use]
-    pub fn of(status: &HelloServiceStatus) -> Self {
-        Self(condition::ALL.map(|type_| {
+    pub fn from_status(status: &HelloServiceStatus) -> Self {
+        Self(ConditionType::ALL.map(|type_| {
             let mut all = status.conditions.iter();
-            all.find(|c| c.type_ == type_).map(|c| c.status == "True")
+            all.find(|condition| condition.type_ == type_.as_str())
+                .map(|condition| condition.status == "True")
         }))
     }
 
-    fn each(self) -> impl Iterator<Item = (&'static str, bool)> {
-        let known = condition::ALL.into_iter().zip(self.0);
+    fn each(self) -> impl Iterator<Item = (ConditionType, bool)> {
+        let known = ConditionType::ALL.into_iter().zip(self.0);
         known.filter_map(|(type_, holds)| Some((type_, holds?)))
     }
 
-    fn holds(self, type_: &str) -> bool {
+    fn holds(self, type_: ConditionType) -> bool {
         self.each().any(|(known, holds)| known == type_ && holds)
     }
 }
@@ -64,7 +65,7 @@ impl Collector for Gauges {
         let resources = self.resources();
         let ready = resources
             .values()
-            .filter(|conditions| conditions.holds(condition::READY))
+            .filter(|conditions| conditions.holds(ConditionType::Ready))
             .count();
         encoder
             .encode_descriptor(
@@ -85,7 +86,7 @@ impl Collector for Gauges {
                 let labels = [
                     ("namespace", &*key.namespace),
                     ("name", &*key.name),
-                    ("condition", type_),
+                    ("condition", type_.as_str()),
                 ];
                 family
                     .encode_family(&labels)?
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn the_documentation_explains_exactly_these_conditions() {
         let documented = crate::documented("conditions.md", "# Conditions and their reasons");
-        let known: BTreeSet<String> = condition::ALL.map(str::to_owned).into();
+        let known: BTreeSet<String> = ConditionType::ALL.map(|type_| type_.to_string()).into();
         assert_eq!(documented, known);
     }
 }

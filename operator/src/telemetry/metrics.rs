@@ -5,120 +5,96 @@ use std::{sync::Arc, time::Duration};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::{Registry, Unit},
+    registry::{Metric, Registry, Unit},
 };
 
 use crate::telemetry::condition_gauges::Gauges;
 
 /// Label of a reconcile's outcome.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Outcome {
+pub struct Outcome {
     outcome: &'static str,
 }
 
 /// Labels of an API call.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Call {
+pub struct Call {
     verb: &'static str,
     result: &'static str,
 }
 
-/// All metrics; recording is lock-free apart from the label look-up.
-#[derive(Debug)]
-pub struct Metrics {
-    registry: Registry,
-    reconciles: Family<Outcome, Counter>,
-    duration: Histogram,
-    calls: Family<Call, Counter>,
-    /// Reconciles that run now.
-    pub running: Gauge,
-    /// Resources that wait for a worker or for their next time.
-    pub queued: Gauge,
-    /// Resources whose last reconcile failed.
-    pub backing_off: Gauge,
-    /// Resources known.
-    pub resources: Gauge,
-    /// Conditions of the resources.
-    pub conditions: Arc<Gauges>,
-    /// Watches that broke and were opened again.
-    pub watch_errors: Counter,
-    /// 1 while this process may write.
-    pub leader: Gauge,
+/// Upper bounds of the histogram of durations, in seconds.
+const SECONDS: [f64; 12] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// Makes [`Metrics`] from its table: field and name, type with its labels, unit if any, help.
+macro_rules! metrics {
+    ($($name:ident: $type:ty $(= $init:expr)?, $unit:expr, $help:literal;)+) => {
+        /// All metrics; recording is lock-free apart from the label look-up.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            /// Conditions of the resources.
+            pub conditions: Arc<Gauges>,
+            $(#[doc = $help] pub $name: $type,)+
+        }
+
+        impl Default for Metrics {
+            fn default() -> Self {
+                let mut registry = Registry::with_prefix("hello_operator");
+                let conditions = Arc::<Gauges>::default();
+                registry.register_collector(Box::new(Arc::clone(&conditions)));
+                $(
+                    let $name: $type = metrics!(@init $($init)?);
+                    register(&mut registry, stringify!($name), $unit, $help, &$name);
+                )+
+                Self { registry, conditions, $($name,)+ }
+            }
+        }
+    };
+    (@init) => { Default::default() };
+    (@init $init:expr) => { $init };
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let seconds = [
-            0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-        ];
-        let mut metrics = Self {
-            registry: Registry::with_prefix("hello_operator"),
-            reconciles: Family::default(),
-            duration: Histogram::new(seconds),
-            calls: Family::default(),
-            running: Gauge::default(),
-            queued: Gauge::default(),
-            backing_off: Gauge::default(),
-            resources: Gauge::default(),
-            conditions: Arc::default(),
-            watch_errors: Counter::default(),
-            leader: Gauge::default(),
-        };
-        metrics.register();
-        metrics
+// The two gauges of `condition_gauges` are collected from the conditions when they are read.
+metrics! {
+    reconciles: Family<Outcome, Counter>, None, "Reconciles by outcome";
+    reconcile_duration: Histogram = Histogram::new(SECONDS), Some(Unit::Seconds), "Duration of a reconcile";
+    reconcile_panics: Counter, None, "Reconciles that panicked";
+    reconciles_running: Gauge, None, "Reconciles that run now";
+    queue_length: Gauge, None, "Resources that are due and wait for a free reconcile";
+    resources: Gauge, None, "Resources known";
+    resources_backing_off: Gauge, None, "Resources whose last reconcile failed";
+    api_calls: Family<Call, Counter>, None, "Calls to the API server";
+    watch_errors: Counter, None, "Watches that failed and were opened again";
+    leader: Gauge, None, "1 while this process may write";
+}
+
+fn register(
+    registry: &mut Registry,
+    name: &str,
+    unit: Option<Unit>,
+    help: &str,
+    metric: &(impl Metric + Clone),
+) {
+    match unit {
+        Some(unit) => registry.register_with_unit(name, help, unit, metric.clone()),
+        None => registry.register(name, help, metric.clone()),
     }
 }
 
 impl Metrics {
-    fn register(&mut self) {
-        let registry = &mut self.registry;
-        registry.register(
-            "reconciles",
-            "Reconciles by outcome",
-            self.reconciles.clone(),
-        );
-        registry.register_with_unit(
-            "reconcile_duration",
-            "Time a reconcile took",
-            Unit::Seconds,
-            self.duration.clone(),
-        );
-        registry.register("api_calls", "Calls to the API server", self.calls.clone());
-        registry.register(
-            "reconciles_running",
-            "Reconciles running now",
-            self.running.clone(),
-        );
-        registry.register("queue_length", "Resources scheduled", self.queued.clone());
-        registry.register(
-            "resources_backing_off",
-            "Resources whose last reconcile failed",
-            self.backing_off.clone(),
-        );
-        registry.register("resources", "Resources known", self.resources.clone());
-        registry.register(
-            "watch_errors",
-            "Watches that broke",
-            self.watch_errors.clone(),
-        );
-        registry.register(
-            "leader",
-            "1 while this process may write",
-            self.leader.clone(),
-        );
-        registry.register_collector(Box::new(Arc::clone(&self.conditions)));
-    }
-
     /// Records one reconcile.
     pub fn reconciled(&self, outcome: &'static str, took: Duration) {
         self.reconciles.get_or_create(&Outcome { outcome }).inc();
-        self.duration.observe(took.as_secs_f64());
+        self.reconcile_duration.observe(took.as_secs_f64());
     }
 
     /// Records one API call.
     pub fn called(&self, verb: &'static str, ok: bool) {
         let result = if ok { "ok" } else { "error" };
-        self.calls.get_or_create(&Call { verb, result }).inc();
+        self.api_calls.get_or_create(&Call { verb, result }).inc();
     }
 
     /// The text exposition.
@@ -135,19 +111,17 @@ impl Metrics {
 mod tests {
     use std::collections::BTreeSet;
 
-    use hello_crds::HelloServiceStatus;
+    use hello_crds::{ConditionType, HelloServiceStatus};
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        object::key::Key, service::report::condition, telemetry::condition_gauges::Conditions,
-    };
+    use crate::{object::key::Key, telemetry::condition_gauges::Conditions};
 
     fn conditions(status: &str, types: &[&str]) -> Conditions {
         let condition = |type_: &&str| json!({"type": type_, "status": status, "reason": "", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
         let conditions: Vec<_> = types.iter().map(condition).collect();
         let status = json!({"conditions": conditions});
-        Conditions::of(&serde_json::from_value::<HelloServiceStatus>(status).unwrap())
+        Conditions::from_status(&serde_json::from_value::<HelloServiceStatus>(status).unwrap())
     }
 
     /// The names of all series, without what a histogram adds to its name.
@@ -168,7 +142,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.reconciled("changed", Duration::ZERO);
         metrics.called("get", true);
-        let every = conditions("True", &condition::ALL);
+        let every = conditions("True", &ConditionType::ALL.map(ConditionType::as_str));
         metrics.conditions.set(&Key::new("default", "hello"), every);
         metrics
     }
@@ -194,11 +168,11 @@ mod tests {
             let mut lines = text.lines();
             lines.any(|line| line == "hello_operator_resources_ready 1")
         };
-        for type_ in condition::ALL {
+        for type_ in ConditionType::ALL.map(ConditionType::as_str) {
             assert_eq!(series("hello", type_).as_deref(), Some("1"), "{type_}");
         }
         assert!(ready());
-        // A type that nobody documented is no series, and neither is one that is not known yet.
+        // An unknown type is no series, and neither is one that the status does not have yet.
         let key = Key::new("default", "other");
         let some = conditions("False", &["Ready", "Surprise"]);
         metrics.conditions.set(&key, some);
@@ -231,7 +205,8 @@ mod tests {
             }
             let types = expression.split("condition=\"").skip(1);
             for type_ in types.map(|rest| rest.split('"').next().unwrap()) {
-                assert!(condition::ALL.contains(&type_), "{type_}");
+                let mut known = ConditionType::ALL.iter();
+                assert!(known.any(|known| known.as_str() == type_), "{type_}");
             }
         }
         assert!(asked > 0);

@@ -1,5 +1,6 @@
-//! What people and machines see of the operator itself.
+//! What the operator reports about itself: log, metrics, probes. Knows no resource beyond the types of its conditions.
 
 pub mod condition_gauges;
+pub mod logging;
 pub mod metrics;
 pub mod probes;

@@ -1,4 +1,4 @@
-//! Whether this process is alive and of use, and the HTTP server that says so.
+//! Whether this process is alive and ready, and the HTTP server that reports it.
 
 use std::{
     convert::Infallible,
@@ -13,11 +13,15 @@ use std::{
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Bytes, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::Instant,
+};
 
 use crate::telemetry::metrics::Metrics;
 
-/// The loop must come by this often.
+/// The loop must turn this often.
 const BEAT: Duration = Duration::from_secs(15);
 /// While reconciles run, one must end this often; each has a deadline of a minute.
 const PROGRESS: Duration = Duration::from_secs(150);
@@ -55,7 +59,7 @@ impl Health {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The loop came by; with nothing to do there is no progress to wait for.
+    /// The loop turned; with nothing to do there is no progress to wait for.
     pub fn beat(&self, idle: bool, now: Instant) {
         let mut times = self.times();
         times.beat = now;
@@ -74,7 +78,7 @@ impl Health {
         self.listed.store(true, Ordering::Release);
     }
 
-    /// Waits for its turn to lead: of use as a replacement, and the loop does not run.
+    /// Waits to lead: ready as a replacement, and the loop does not run.
     pub fn standby(&self, standby: bool) {
         self.standby.store(standby, Ordering::Release);
         self.beat(true, Instant::now());
@@ -96,7 +100,7 @@ impl Health {
     }
 }
 
-/// Serves `/livez`, `/readyz` and `/metrics` for ever.
+/// Serves `/livez`, `/readyz` and `/metrics` in a task, which never ends by itself.
 ///
 /// # Errors
 /// When the address cannot be bound.
@@ -104,32 +108,33 @@ pub async fn serve(
     address: SocketAddr,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
-) -> std::io::Result<()> {
+) -> std::io::Result<JoinHandle<()>> {
     let listener = TcpListener::bind(address).await?;
-    tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
                 // Out of descriptors: others must close theirs first.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            let (health, metrics) = (Arc::clone(&health), Arc::clone(&metrics));
-            tokio::spawn(async move {
-                let service = service_fn(move |request| {
-                    let answer = answer(&request, &health, &metrics);
-                    async move { Ok::<_, Infallible>(answer) }
-                });
-                let connection = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                // A probe that hangs up early is no news.
-                let _ = tokio::time::timeout(
-                    Duration::from_secs(30),
-                    connection.serve_connection(TokioIo::new(stream), service),
-                )
-                .await;
-            });
+            tokio::spawn(connection(
+                stream,
+                Arc::clone(&health),
+                Arc::clone(&metrics),
+            ));
         }
+    }))
+}
+
+async fn connection(stream: TcpStream, health: Arc<Health>, metrics: Arc<Metrics>) {
+    let service = service_fn(move |request| {
+        let answer = answer(&request, &health, &metrics);
+        async move { Ok::<_, Infallible>(answer) }
     });
-    Ok(())
+    let connection = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    let served = connection.serve_connection(TokioIo::new(stream), service);
+    // A probe that hangs up early is no news.
+    let _ = tokio::time::timeout(Duration::from_secs(30), served).await;
 }
 
 fn answer<B>(request: &Request<B>, health: &Health, metrics: &Metrics) -> Response<Full<Bytes>> {

@@ -111,10 +111,7 @@ async fn every_transition_is_an_event_and_nothing_else_is() {
         assert_eq!(about.uid, created.uid());
         let reporter = event.reporting_controller.as_deref();
         assert_eq!(reporter, Some("hello-operator"));
-        let known = Reason::ALL
-            .iter()
-            .any(|known| known.to_string() == reason(event));
-        assert!(known, "{event:?}");
+        assert!(Reason::from_name(reason(event)).is_some(), "{event:?}");
         let (seen, words) = &transitions[reason(event)];
         assert!(words.contains(event.note.as_ref().unwrap()), "{event:?}");
         assert!(count(event) <= *seen, "{seen} transitions: {event:?}");
@@ -123,12 +120,12 @@ async fn every_transition_is_an_event_and_nothing_else_is() {
     reasons.sort_unstable();
     reasons.dedup();
     assert_eq!(reasons.len(), total, "one event for each reason: {all:?}");
-    assert!(!reasons.contains(&"DriftUndone"), "{all:?}");
+    assert!(!reasons.contains(&"DriftReverted"), "{all:?}");
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn undone_drift_is_one_event_for_each_child_and_counts() {
+async fn reverted_drift_is_one_event_for_each_child_and_counts() {
     let world = World::new("events-drift").await;
     let operator = world.operator();
     world.apply("demo", json!({})).await;
@@ -142,8 +139,8 @@ async fn undone_drift_is_one_event_for_each_child_and_counts() {
             .patch("demo", &PatchParams::default(), &Patch::Merge(&damage))
             .await
             .unwrap();
-        let event = told(&world, "DriftUndone", Some("Service"), times).await;
-        let note = "Service demo was changed by somebody else: put back";
+        let event = told(&world, "DriftReverted", Some("Service"), times).await;
+        let note = "Service demo was changed by another client: restored";
         assert_eq!(event.note.as_deref(), Some(note));
         assert_eq!(event.action.as_deref(), Some("update"));
         assert_eq!(event.type_.as_deref(), Some("Normal"));
@@ -154,7 +151,7 @@ async fn undone_drift_is_one_event_for_each_child_and_counts() {
         .patch("demo", &PatchParams::default(), &Patch::Merge(&scaled))
         .await
         .unwrap();
-    let event = told(&world, "DriftUndone", Some("Deployment"), 1).await;
+    let event = told(&world, "DriftReverted", Some("Deployment"), 1).await;
     assert_eq!(event.action.as_deref(), Some("scale"));
     world.settle(&operator).await;
     world.ready("demo").await;
@@ -163,7 +160,7 @@ async fn undone_drift_is_one_event_for_each_child_and_counts() {
         .delete("demo", &DeleteParams::background())
         .await
         .unwrap();
-    let event = told(&world, "DriftUndone", Some("PodDisruptionBudget"), 1).await;
+    let event = told(&world, "DriftReverted", Some("PodDisruptionBudget"), 1).await;
     assert_eq!(event.action.as_deref(), Some("create"));
     // What an edit changes is no drift.
     world.settle(&operator).await;
@@ -175,7 +172,7 @@ async fn undone_drift_is_one_event_for_each_child_and_counts() {
     let drift: usize = events(&world)
         .await
         .iter()
-        .filter(|event| reason(event) == "DriftUndone")
+        .filter(|event| reason(event) == "DriftReverted")
         .map(count)
         .sum();
     assert_eq!(drift, 5);

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hello_operator::{object::kind::Kind, service::report::condition};
+use hello_crds::ConditionType;
+use hello_operator::object::kind::Kind;
 use kube::{
     ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
@@ -93,7 +94,7 @@ async fn kstatus_says_current_only_when_it_is() {
         .iter()
         .map(|c| c["type"].as_str().unwrap())
         .collect();
-    assert_eq!(types, condition::ALL);
+    assert_eq!(types, ConditionType::ALL.map(ConditionType::as_str));
 
     // Right after each edit it is not current, and then only when all of it has arrived.
     assert_truthful(&history.take(&world, "demo").await);

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use hello_crds::HelloService;
 use hello_operator::{
-    controller::{self, watches},
+    controller::{self, WatchEnded, watches},
     kubernetes::{api::Cluster, fence::Fence, optional_apis::is_absence},
     object::{child::ChildId, kind::Kind},
     service::{Clock, Context, RESYNC, report::events::Events, validate::DefaultImages},
@@ -51,14 +52,14 @@ struct Life {
 pub struct Operator {
     pub metrics: Arc<Metrics>,
     stop: tokio::sync::watch::Sender<bool>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), WatchEnded>>,
 }
 
 impl Operator {
     /// Stops as on SIGTERM.
     pub async fn stop(self) {
         self.stop.send(true).unwrap();
-        self.task.await.unwrap();
+        self.task.await.unwrap().unwrap();
     }
 
     /// Writes to the API server so far, events excepted.
@@ -187,7 +188,7 @@ impl World {
     }
 
     pub fn services(&self) -> Api<DynamicObject> {
-        let resource = ApiResource::erase::<hello_crds::HelloService>(&());
+        let resource = ApiResource::erase::<HelloService>(&());
         Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 
@@ -337,12 +338,14 @@ fn start(
         },
         clock,
         resync,
+        metrics: Arc::clone(&metrics),
     };
-    let signals = watches::start(&client, namespace, &metrics, &context.cluster);
+    let resource = ApiResource::erase::<HelloService>(&());
+    let watches = watches::start(resource, &client, namespace, &metrics, &context.cluster);
     let health = Arc::new(Health::default());
     let task = tokio::spawn(controller::run(
-        context,
-        signals,
+        Arc::new(context),
+        watches,
         Arc::clone(&metrics),
         health,
         stopped,

@@ -1,6 +1,6 @@
 //! The only way to the API server: every call has a deadline, a class of error and a counter.
 
-mod status;
+pub mod status;
 mod writes;
 
 use std::{future::Future, sync::Arc};

@@ -116,21 +116,6 @@ async fn it_is_quiet_when_the_last_write_has_ended() {
     write.await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn an_event_is_a_write() {
-    let (client, asked) = server(Duration::ZERO);
-    let metrics = Arc::new(crate::telemetry::metrics::Metrics::default());
-    let cluster = crate::kubernetes::api::Cluster::new(client, metrics, Fence::closed());
-    let events = crate::service::report::events::Events::new(&cluster, None);
-    let spec = serde_json::from_str("{}").unwrap();
-    let service = hello_crds::HelloService::new("demo", spec);
-    let status = serde_json::json!({"conditions": [{"type": "Ready", "status": "True", "reason": "Serving",
-        "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
-    let status = serde_json::from_value(status).unwrap();
-    events.publish(&service, None, &status).await;
-    assert_eq!(asked.load(Ordering::SeqCst), 0);
-}
-
 #[test]
 fn the_api_server_is_told_how_long_it_may_take() {
     let told = |uri: &str| {

@@ -38,7 +38,7 @@ use crate::{
     },
 };
 
-pub use database::server::CONTAINER as SERVER;
+pub use database::{server::CONTAINER as SERVER, volume_watch};
 
 /// Every object of one service.
 #[derive(Clone, Debug)]

@@ -1,27 +1,24 @@
-//! Which status can wait. Each one is a write, and an event: steps that are over in a moment are
-//! not worth that.
+//! Which status can wait. Each one is a write and an event, which steps that end within a moment are not worth.
 
 use std::time::Duration;
 
-use hello_crds::HelloServiceStatus;
+use hello_crds::{ConditionType, HelloServiceStatus};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::service::report::condition;
+use crate::service::report::conditions::find;
 
-/// For so long after a resource set out for its wanted state only the start and the end are told;
-/// after that, every step.
+/// For so long after a change began only its start, its end and failures are reported; after that, every step.
 pub const QUIET: Duration = Duration::from_secs(5);
 
-/// Conditions whose change is always told at once.
-const NEWS: [&str; 4] = [
-    condition::READY,
-    condition::PROGRESSING,
-    condition::DEGRADED,
-    condition::PAUSED,
+/// Conditions whose change is always reported at once.
+const IMMEDIATE: [ConditionType; 4] = [
+    ConditionType::Ready,
+    ConditionType::Progressing,
+    ConditionType::Degraded,
+    ConditionType::Paused,
 ];
 
-/// How long the new status can be kept back; `None` when it is to be written now.
+/// How long the new status can be held back; `None` when it is to be written now.
 #[must_use]
 pub fn hold_back(
     old: Option<&HelloServiceStatus>,
@@ -29,32 +26,27 @@ pub fn hold_back(
     now: Timestamp,
 ) -> Option<Duration> {
     let old = old?;
-    let set_out =
-        find(old, condition::PROGRESSING).filter(|condition| condition.status == "True")?;
+    let start = find(old, ConditionType::Progressing).filter(|c| c.status == "True")?;
     let only_a_step = old != new
         && old.observed_generation == new.observed_generation
-        && NEWS
+        && IMMEDIATE
             .iter()
-            .all(|type_| state(old, type_) == state(new, type_));
+            .all(|type_| state(old, *type_) == state(new, *type_));
     if !only_a_step {
         return None;
     }
-    // A time in the future is another node's clock: better a write too many than a long silence.
-    let age = Duration::try_from(now.duration_since(set_out.last_transition_time.0)).ok()?;
+    // A time in the future is another node's clock: better one write too many than a long silence.
+    let age = Duration::try_from(now.duration_since(start.last_transition_time.0)).ok()?;
     QUIET.checked_sub(age).filter(|left| !left.is_zero())
 }
 
-fn find<'a>(status: &'a HelloServiceStatus, type_: &str) -> Option<&'a Condition> {
-    status.conditions.iter().find(|c| c.type_ == type_)
-}
-
-fn state<'a>(status: &'a HelloServiceStatus, type_: &str) -> Option<&'a str> {
+fn state(status: &HelloServiceStatus, type_: ConditionType) -> Option<&str> {
     find(status, type_).map(|condition| condition.status.as_str())
 }
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
     use super::*;
 
@@ -78,7 +70,7 @@ mod tests {
         }
     }
 
-    fn on_the_way(reason: &str) -> HelloServiceStatus {
+    fn progressing(reason: &str) -> HelloServiceStatus {
         status(
             &[
                 ("Ready", "False"),
@@ -90,8 +82,8 @@ mod tests {
     }
 
     #[test]
-    fn a_step_on_the_way_waits_until_the_quiet_time_is_over() {
-        let (old, new) = (on_the_way("DatabaseStarting"), on_the_way("RollingOut"));
+    fn a_step_of_a_change_waits_until_the_quiet_time_is_over() {
+        let (old, new) = (progressing("DatabaseStarting"), progressing("RollingOut"));
         assert_eq!(hold_back(Some(&old), &new, START), Some(QUIET));
         let left = hold_back(Some(&old), &new, START + Duration::from_secs(2));
         assert_eq!(left, Some(Duration::from_secs(3)));
@@ -100,25 +92,25 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_behind_holds_nothing_back() {
-        let (old, new) = (on_the_way("DatabaseStarting"), on_the_way("RollingOut"));
+        let (old, new) = (progressing("DatabaseStarting"), progressing("RollingOut"));
         let before = START - Duration::from_secs(1);
         assert_eq!(hold_back(Some(&old), &new, before), None);
     }
 
     #[test]
-    fn the_start_the_end_trouble_and_a_new_generation_are_told_at_once() {
-        let old = on_the_way("DatabaseStarting");
+    fn the_start_the_end_a_failure_and_a_new_generation_are_reported_at_once() {
+        let old = progressing("DatabaseStarting");
         assert_eq!(hold_back(None, &old, START), None);
         let ready = status(&[("Ready", "True"), ("Progressing", "False")], "Serving");
         assert_eq!(hold_back(Some(&old), &ready, START), None);
         assert_eq!(hold_back(Some(&ready), &old, START), None);
-        let mut failed = on_the_way("MigrationFailed");
+        let mut failed = progressing("MigrationFailed");
         failed.conditions[2].status = "True".into();
         assert_eq!(hold_back(Some(&old), &failed, START), None);
-        let mut edited = on_the_way("DatabaseStarting");
+        let mut edited = progressing("DatabaseStarting");
         edited.observed_generation = Some(2);
         assert_eq!(hold_back(Some(&old), &edited, START), None);
-        // And what is the same is not waited for.
+        // An equal status needs no write, so there is nothing to wait for.
         assert_eq!(hold_back(Some(&old), &old, START), None);
     }
 }

@@ -1,22 +1,19 @@
-//! Kubernetes events: one for each transition of a condition, and for each child that was put right.
+//! Kubernetes events: one for each transition of a condition, and one for each child that was restored.
 
-use hello_crds::{HelloService, HelloServiceStatus};
+use hello_crds::{ConditionType, HelloServiceStatus};
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
-use kube::{
-    Resource, ResourceExt,
-    runtime::events::{Event, EventType, Recorder, Reporter},
-};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
 use crate::{
     kubernetes::{api::Cluster, connection::DEADLINE},
-    object::names,
+    object::{names, owner::Identity},
     service::{
         plan::{Action, write_reason::Cause},
-        report::{self, condition, reason::Reason},
+        report::{conditions::is_ready, reason::Reason, subject::Subject},
     },
 };
 
-/// Publishes transitions.
+/// Publishes events.
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
@@ -35,30 +32,25 @@ impl Events {
         }
     }
 
-    /// Publishes what changed between two states. Never fails: an event is a courtesy.
-    pub async fn publish(
-        &self,
-        service: &HelloService,
-        old: Option<&HelloServiceStatus>,
-        new: &HelloServiceStatus,
-    ) {
-        let reference = service.object_ref(&());
-        for change in transitions(old, new) {
-            self.send(&event(change), &reference).await;
+    /// Publishes what changed between the status that the resource had and the new one.
+    pub async fn transitions(&self, subject: &Subject, new: &HelloServiceStatus) {
+        for condition in transitions(subject.status.as_ref(), new) {
+            self.send(&event(condition), &subject.identity).await;
         }
     }
 
-    /// Publishes which children somebody else had changed or deleted. One that goes on being changed is one event
+    /// Publishes which children another client had changed or deleted. Repeated changes of one child are one event
     /// whose count rises.
-    pub async fn put_right(&self, service: &HelloService, writes: &[(Action, Cause)]) {
-        let reference = service.object_ref(&());
-        for event in undone(service, writes) {
-            self.send(&event, &reference).await;
+    pub async fn drift_reverted(&self, subject: &Subject, writes: &[(Action, Cause)]) {
+        for event in reverted(subject, writes) {
+            self.send(&event, &subject.identity).await;
         }
     }
 
-    async fn send(&self, event: &Event, reference: &ObjectReference) {
-        let sent = tokio::time::timeout(DEADLINE, self.recorder.publish(event, reference)).await;
+    /// Never fails: an event is a courtesy.
+    async fn send(&self, event: &Event, service: &Identity) {
+        let reference = reference(service);
+        let sent = tokio::time::timeout(DEADLINE, self.recorder.publish(event, &reference)).await;
         match sent {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "event not published"),
@@ -67,10 +59,19 @@ impl Events {
     }
 }
 
+fn reference(service: &Identity) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(hello_crds::API_VERSION.into()),
+        kind: Some(hello_crds::KIND.into()),
+        namespace: Some(service.namespace.clone()),
+        name: Some(service.name.clone()),
+        uid: Some(service.uid.clone()),
+        ..ObjectReference::default()
+    }
+}
+
 fn event(condition: &Condition) -> Event {
-    let warn = Reason::ALL
-        .iter()
-        .any(|reason| reason.needs_person() && reason.to_string() == condition.reason);
+    let warn = Reason::from_name(&condition.reason).is_some_and(Reason::needs_action);
     Event {
         type_: if warn {
             EventType::Warning
@@ -85,18 +86,18 @@ fn event(condition: &Condition) -> Event {
     }
 }
 
-/// Children that somebody else changed or deleted. While the service is on its way, a missing child is one that it
-/// is about to get; once it was ready, it is one that was taken away.
-fn undone(service: &HelloService, writes: &[(Action, Cause)]) -> impl Iterator<Item = Event> {
-    let arrived = service.status.as_ref().is_some_and(|status| {
-        report::is_ready(status) && status.observed_generation == service.metadata.generation
+/// Children that another client changed or deleted. Until the service was ready for this generation, a missing child is
+/// one that is created for the first time; after that, it is one that was deleted.
+fn reverted(subject: &Subject, writes: &[(Action, Cause)]) -> impl Iterator<Item = Event> {
+    let was_ready = subject.status.as_ref().is_some_and(|status| {
+        is_ready(status) && status.observed_generation == Some(subject.identity.generation)
     });
     writes.iter().filter_map(move |(action, cause)| {
         let what = match (action, cause) {
-            (Action::Update(_), Cause::Drift) => "was changed by somebody else: put back",
-            (Action::Create(_), Cause::Missing) if arrived => "was missing: made again",
-            (Action::Scale(..), Cause::Replicas) if arrived => {
-                "was scaled by somebody else: put back"
+            (Action::Update(_), Cause::Drift) => "was changed by another client: restored",
+            (Action::Create(_), Cause::Missing) if was_ready => "was missing: created again",
+            (Action::Scale(..), Cause::Replicas) if was_ready => {
+                "was scaled by another client: restored"
             }
             _ => return None,
         };
@@ -104,22 +105,22 @@ fn undone(service: &HelloService, writes: &[(Action, Cause)]) -> impl Iterator<I
         let resource = id.kind.resource();
         Some(Event {
             type_: EventType::Normal,
-            reason: Reason::DriftUndone.to_string(),
+            reason: Reason::DriftReverted.to_string(),
             note: Some(format!("{id} {what}")),
             action: action.verb().into(),
             secondary: Some(ObjectReference {
                 api_version: Some(resource.api_version),
                 kind: Some(resource.kind),
                 name: Some(id.name.clone()),
-                namespace: service.namespace(),
+                namespace: Some(subject.identity.namespace.clone()),
                 ..ObjectReference::default()
             }),
         })
     })
 }
 
-/// Conditions whose status or reason changed; Progressing only repeats what others say, and Degraded
-/// all but that a volume is nearly full.
+/// Conditions whose status or reason changed. Progressing only repeats what others report; so does Degraded, unless a
+/// volume is nearly full.
 fn transitions<'a>(
     old: Option<&HelloServiceStatus>,
     new: &'a HelloServiceStatus,
@@ -129,31 +130,44 @@ fn transitions<'a>(
         .flat_map(|old| &old.conditions)
         .map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone()))
         .collect();
+    let is = |condition: &Condition, type_: ConditionType| condition.type_ == type_.as_str();
+    let is_component = move |condition: &Condition| {
+        is(condition, ConditionType::DatabaseReady) || is(condition, ConditionType::Migrated)
+    };
     new.conditions.iter().filter(move |c| {
-        let told = matches!(
-            c.type_.as_str(),
-            condition::DATABASE_READY | condition::MIGRATED | condition::READY
-        ) || c.reason == Reason::VolumeNearlyFull.to_string();
-        // Ready repeats the reason of the part that holds it back.
-        let repeated = c.type_ == condition::READY
+        let reported = is_component(c)
+            || is(c, ConditionType::Ready)
+            || c.reason == Reason::VolumeNearlyFull.as_str();
+        // Ready repeats the reason of the component that holds it back.
+        let repeated = is(c, ConditionType::Ready)
             && c.status == "False"
-            && new.conditions.iter().any(|other| {
-                other.type_ != c.type_
-                    && matches!(
-                        other.type_.as_str(),
-                        condition::DATABASE_READY | condition::MIGRATED
-                    )
-                    && other.reason == c.reason
-            });
-        told && !repeated
+            && new
+                .conditions
+                .iter()
+                .any(|other| is_component(other) && other.reason == c.reason);
+        reported
+            && !repeated
             && !before.contains(&(c.type_.clone(), c.status.clone(), c.reason.clone()))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering},
+        },
+    };
+
+    use kube::{Client, client::Body};
+
     use super::*;
-    use crate::object::{child::ChildId, kind::Kind};
+    use crate::{
+        kubernetes::fence::Fence,
+        object::{child::ChildId, kind::Kind},
+    };
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     fn status(conditions: &[(&str, &str, &str)]) -> HelloServiceStatus {
@@ -173,12 +187,24 @@ mod tests {
         }
     }
 
+    fn subject(status: Option<HelloServiceStatus>) -> Subject {
+        Subject {
+            identity: Identity {
+                namespace: "ns".into(),
+                name: "demo".into(),
+                uid: "u".into(),
+                generation: 2,
+            },
+            status,
+        }
+    }
+
     fn reasons(old: Option<&HelloServiceStatus>, new: &HelloServiceStatus) -> Vec<String> {
         transitions(old, new).map(|c| c.reason.clone()).collect()
     }
 
     #[test]
-    fn a_transition_is_told_once_and_by_the_part_it_concerns() {
+    fn a_transition_is_reported_once_and_by_the_component_it_concerns() {
         let waiting = status(&[
             ("Ready", "False", "DatabaseStarting"),
             ("Progressing", "True", "DatabaseStarting"),
@@ -208,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_did_to_children_is_told_and_the_way_to_the_wanted_state_is_not() {
+    fn changes_by_other_clients_are_reported_and_the_steps_of_a_change_are_not() {
         let id = |kind| ChildId::new(kind, "demo");
         let writes = [
             (Action::Create(id(Kind::Ingress)), Cause::Missing),
@@ -216,31 +242,51 @@ mod tests {
             (Action::Update(id(Kind::CronJob)), Cause::WantedChanged),
             (Action::Delete(id(Kind::NetworkPolicy)), Cause::Unwanted),
             (Action::Scale(id(Kind::Deployment), 2), Cause::Replicas),
-            // What belongs to its creation, a hand-over, and the course of a migration.
+            // A part of its creation, a hand-over, and a step of a migration.
             (Action::Release(id(Kind::Deployment)), Cause::Missing),
             (Action::Release(id(Kind::Deployment)), Cause::Replicas),
             (Action::Create(id(Kind::Job)), Cause::MigrationDue),
         ];
-        let mut service = HelloService::new("demo", serde_json::from_str("{}").unwrap());
-        service.metadata.generation = Some(2);
-        let mut told = |ready: &str, generation: i64| -> Vec<String> {
+        let notes = |ready: &str, generation: i64| -> Vec<String> {
             let mut status = status(&[("Ready", ready, "")]);
             status.observed_generation = Some(generation);
-            service.status = Some(status);
-            undone(&service, &writes)
+            reverted(&subject(Some(status)), &writes)
                 .map(|event| event.note.unwrap())
                 .collect()
         };
-        let changed = "Service demo was changed by somebody else: put back";
+        let changed = "Service demo was changed by another client: restored";
         assert_eq!(
-            told("True", 2),
+            notes("True", 2),
             [
-                "Ingress demo was missing: made again",
+                "Ingress demo was missing: created again",
                 changed,
-                "Deployment demo was scaled by somebody else: put back"
+                "Deployment demo was scaled by another client: restored"
             ]
         );
-        assert_eq!(told("False", 2), [changed]);
-        assert_eq!(told("True", 1), [changed]);
+        assert_eq!(notes("False", 2), [changed]);
+        assert_eq!(notes("True", 1), [changed]);
+    }
+
+    /// Requests for the events of a status that are sent while the fence is like that.
+    async fn requests(fence: Fence) -> u32 {
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&asked);
+        let server = tower::service_fn(move |_: http::Request<Body>| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let body = http_body_util::Full::new(hyper::body::Bytes::from("{}"));
+            async move { Ok::<_, Infallible>(http::Response::new(body)) }
+        });
+        let client = Client::new(server, "default");
+        let cluster = Cluster::new(client, Arc::default(), fence);
+        let ready = status(&[("Ready", "True", "Serving")]);
+        let events = Events::new(&cluster, None);
+        events.transitions(&subject(None), &ready).await;
+        asked.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn an_event_is_a_write() {
+        assert_eq!(requests(Fence::open()).await, 1);
+        assert_eq!(requests(Fence::closed()).await, 0);
     }
 }

@@ -1,39 +1,64 @@
-//! Why a pod does not get ready, in words a person can act on.
+//! Why a pod does not become ready, in words that name what to do.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 
-use crate::{object::names::Component, service::report::reason::Reason};
+use crate::{
+    object::names::Component,
+    service::report::{
+        finding::{Finding, no},
+        reason::Reason,
+    },
+};
 
-/// One cause.
+/// What keeps a pod from becoming ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct PodFailure {
     /// Machine-readable reason of a condition.
     pub reason: Reason,
     /// What happened, without numbers that change while nothing else does.
     pub message: String,
 }
 
+impl PodFailure {
+    fn new(reason: Reason, message: &str) -> Self {
+        let text = match message.trim() {
+            "" => reason.text(),
+            text => text,
+        };
+        let start = text.chars().count().saturating_sub(LONGEST);
+        Self {
+            reason,
+            message: text.chars().skip(start).collect(),
+        }
+    }
+
+    /// The condition of its component does not hold.
+    pub fn finding(self) -> Finding {
+        no(self.reason).with(self.message)
+    }
+}
+
 /// Longest message kept, in characters.
 const LONGEST: usize = 600;
 
-/// First cause found among the pods of one part; pods that are leaving do not count.
+/// First failure among the pods of one component. Pods that are being deleted do not count.
 #[must_use]
-pub fn of(pods: &[Pod], part: Component) -> Option<Trouble> {
+pub fn first(pods: &[Pod], component: Component) -> Option<PodFailure> {
     let mut pods: Vec<&Pod> = pods
         .iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter(|pod| Component::from_labels(pod.labels()) == Some(part))
+        .filter(|pod| Component::from_labels(pod.labels()) == Some(component))
         .collect();
-    // The newest pod runs the newest template, so it has the most to say.
+    // The newest pod runs the newest template, so its failure is the one to report.
     pods.sort_by(|a, b| {
         let key = |pod: &Pod| (pod.metadata.creation_timestamp.clone(), pod.name_any());
         key(b).cmp(&key(a))
     });
-    pods.into_iter().find_map(of_pod)
+    pods.into_iter().find_map(in_pod)
 }
 
-fn of_pod(pod: &Pod) -> Option<Trouble> {
+fn in_pod(pod: &Pod) -> Option<PodFailure> {
     let status = pod.status.as_ref()?;
     let unschedulable = status
         .conditions
@@ -41,9 +66,9 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
         .flatten()
         .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(condition) = unschedulable {
-        return Some(trouble(
+        return Some(PodFailure::new(
             Reason::Unschedulable,
-            condition.message.as_deref().unwrap_or("no node fits"),
+            condition.message.as_deref().unwrap_or_default(),
         ));
     }
     status
@@ -51,10 +76,10 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
         .iter()
         .chain(status.container_statuses.iter())
         .flatten()
-        .find_map(of_container)
+        .find_map(in_container)
 }
 
-fn of_container(container: &ContainerStatus) -> Option<Trouble> {
+fn in_container(container: &ContainerStatus) -> Option<PodFailure> {
     if container.ready {
         return None;
     }
@@ -64,7 +89,7 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
         .as_ref()
         .and_then(|last| last.terminated.as_ref());
     if let Some(waiting) = &state.waiting {
-        let said = waiting.message.as_deref().unwrap_or_default();
+        let message = waiting.message.as_deref().unwrap_or_default();
         match waiting.reason.as_deref().unwrap_or_default() {
             "ErrImagePull"
             | "ImagePullBackOff"
@@ -72,13 +97,13 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
             | "ErrImageNeverPull"
             | "ImageInspectError"
             | "RegistryUnavailable" => {
-                return Some(trouble(
+                return Some(PodFailure::new(
                     Reason::ImagePullFailed,
-                    &pull_message(&container.image, said),
+                    &pull_message(&container.image, message),
                 ));
             }
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-                return Some(trouble(Reason::ContainerNotStarted, said));
+                return Some(PodFailure::new(Reason::ContainerNotStarted, message));
             }
             _ => {}
         }
@@ -87,35 +112,26 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
     if end.exit_code == 0 {
         return None;
     }
-    let said = end.message.as_deref().unwrap_or_default().trim();
+    let message = end.message.as_deref().unwrap_or_default().trim();
     let cause = match end.reason.as_deref() {
         Some("OOMKilled") => "killed: out of memory".to_owned(),
         _ => format!("exit code {}", end.exit_code),
     };
-    Some(trouble(
+    Some(PodFailure::new(
         Reason::ContainerFailed,
-        &format!("{}: {cause}: {said}", container.name),
+        &format!("{}: {cause}: {message}", container.name),
     ))
 }
 
-/// The kubelet alternates between the error and its back-off; only the error is told, always the same way.
-fn pull_message(image: &str, said: &str) -> String {
-    let error = said
+/// The kubelet alternates between the error and its back-off. Only the error is reported, always with the same words.
+fn pull_message(image: &str, message: &str) -> String {
+    let error = message
         .split_once(": ErrImagePull: ")
-        .map_or(said, |(_, error)| error);
+        .map_or(message, |(_, error)| error);
     if error.is_empty() || error.starts_with("Back-off") {
         return format!("image {image} cannot be pulled");
     }
     format!("image {image} cannot be pulled: {error}")
-}
-
-fn trouble(reason: Reason, message: &str) -> Trouble {
-    let text = message.trim();
-    let start = text.chars().count().saturating_sub(LONGEST);
-    Trouble {
-        reason,
-        message: text.chars().skip(start).collect(),
-    }
 }
 
 #[cfg(test)]
@@ -140,21 +156,21 @@ mod tests {
 
     #[test]
     fn the_message_of_a_pull_error_does_not_alternate() {
-        let first = container(
+        let error = container(
             json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}}),
             json!({}),
         );
-        let second = container(
+        let back_off = container(
             json!({"waiting": {"reason": "ImagePullBackOff",
                 "message": "Back-off pulling image \"x:1\": ErrImagePull: not found"}}),
             json!({}),
         );
-        let expected = Some(Trouble {
+        let expected = Some(PodFailure {
             reason: Reason::ImagePullFailed,
             message: "image x:1 cannot be pulled: not found".into(),
         });
-        assert_eq!(of(&[first], Component::App), expected);
-        assert_eq!(of(&[second], Component::App), expected);
+        assert_eq!(first(&[error], Component::App), expected);
+        assert_eq!(first(&[back_off], Component::App), expected);
     }
 
     #[test]
@@ -163,30 +179,30 @@ mod tests {
             json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}),
             json!({"terminated": {"exitCode": 1, "message": "no such table\n"}}),
         );
-        let trouble = of(&[looping], Component::App).unwrap();
-        assert_eq!(trouble.message, "app: exit code 1: no such table");
+        let failure = first(&[looping], Component::App).unwrap();
+        assert_eq!(failure.message, "app: exit code 1: no such table");
     }
 
     #[test]
-    fn an_unschedulable_pod_says_why() {
+    fn an_unschedulable_pod_reports_the_scheduler() {
         let pod = pod(
             json!({"conditions": [{"type": "PodScheduled", "status": "False",
             "reason": "Unschedulable", "message": "0/3 nodes are available"}]}),
         );
         assert_eq!(
-            of(&[pod], Component::App).unwrap().message,
+            first(&[pod], Component::App).unwrap().message,
             "0/3 nodes are available"
         );
     }
 
     #[test]
-    fn pods_of_other_parts_and_healthy_pods_say_nothing() {
+    fn pods_of_other_components_and_healthy_pods_report_nothing() {
         let healthy = pod(
             json!({"containerStatuses": [{"name": "app", "image": "x", "imageID": "",
             "ready": true, "restartCount": 3, "state": {"running": {}},
             "lastState": {"terminated": {"exitCode": 1}}}]}),
         );
-        assert_eq!(of(std::slice::from_ref(&healthy), Component::App), None);
-        assert_eq!(of(&[healthy], Component::Database), None);
+        assert_eq!(first(std::slice::from_ref(&healthy), Component::App), None);
+        assert_eq!(first(&[healthy], Component::Database), None);
     }
 }

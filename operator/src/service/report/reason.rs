@@ -1,125 +1,107 @@
-//! Reasons of conditions and events: a closed list, so that documentation and code can be compared.
+//! Reasons of conditions and events: one table, which the documentation is compared with.
 
 use std::fmt;
 
-/// Why a condition is as it is. The names are part of the API; `docs/conditions.md` explains them.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[allow(missing_docs)] // docs/conditions.md has them, and a test keeps the two together.
-pub enum Reason {
-    Serving,
-    Paused,
-    InvalidSpec,
-    ReferenceMissing,
-    Conflict,
-    Refused,
-    ApiMissing,
-    ExternalDatabase,
-    DatabaseServing,
-    DatabaseStarting,
-    DatabaseLeaving,
-    DatabaseDegraded,
-    DatabaseBlocked,
-    DatabaseHibernated,
-    VolumePending,
-    VolumeNearlyFull,
-    Unschedulable,
-    ImagePullFailed,
-    ContainerNotStarted,
-    ContainerFailed,
-    MigrationWaiting,
-    MigrationReplacing,
-    MigrationRunning,
-    MigrationFailed,
-    MigrationSucceeded,
-    RolloutWaiting,
-    RollingOut,
-    RolloutStuck,
-    RolledOut,
-    NoFault,
-    Active,
-    DriftUndone,
+/// Whether a reason asks for action.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Severity {
+    /// Nothing to do: it is as wanted, or gets there by waiting.
+    Routine,
+    /// Waiting does not help: an action outside the operator is needed.
+    ActionNeeded,
+}
+
+/// Makes [`Reason`] from its table: name, severity, and the message of a condition that has nothing more exact to report.
+macro_rules! reasons {
+    ($($name:ident, $severity:ident, $text:literal;)+) => {
+        /// Why a condition is as it is. The names are part of the API; `docs/conditions.md` explains them.
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub enum Reason {
+            $(#[doc = $text] $name,)+
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The row of the table: name, severity, text.
+            const fn row(self) -> (&'static str, Severity, &'static str) {
+                match self {
+                    $(Self::$name => (stringify!($name), Severity::$severity, $text),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    Serving, Routine, "all components match the spec";
+    Paused, Routine, "spec.paused is set";
+    InvalidSpec, ActionNeeded, "a value of the spec is not valid";
+    ReferenceMissing, ActionNeeded, "an object that the spec names does not exist or lacks a key";
+    Conflict, ActionNeeded, "an object with the name of a child has another owner";
+    Refused, ActionNeeded, "the API server refuses a child";
+    ApiMissing, ActionNeeded, "the cluster does not serve an API that the spec needs";
+    InternalError, ActionNeeded, "the operator failed on this resource";
+    ExternalDatabase, Routine, "the Secret has an address; the migration shows whether the database answers";
+    DatabaseServing, Routine, "the server is ready";
+    DatabaseStarting, Routine, "the server is not ready yet";
+    DatabaseTerminating, Routine, "an earlier server of this name, or its volume, is still being deleted";
+    DatabaseDegraded, Routine, "at least one server is missing";
+    DatabaseBlocked, ActionNeeded, "CloudNativePG needs action";
+    DatabaseHibernated, ActionNeeded, "the Cluster is hibernated: remove its annotation cnpg.io/hibernation";
+    VolumePending, ActionNeeded, "the claim for the data is not bound";
+    VolumeNearlyFull, ActionNeeded, "the volume of the database is nearly full";
+    Unschedulable, ActionNeeded, "no node can run a pod";
+    ImagePullFailed, ActionNeeded, "a node cannot pull an image";
+    ContainerNotStarted, ActionNeeded, "the kubelet cannot start a container";
+    ContainerFailed, ActionNeeded, "a container ended with an error";
+    MigrationWaiting, Routine, "the migration waits for the database";
+    MigrationReplacing, Routine, "the migration waits until the earlier Job and its pods are gone";
+    MigrationRunning, Routine, "the migration runs";
+    MigrationFailed, ActionNeeded, "the migration failed";
+    MigrationSucceeded, Routine, "the schema is the one that the wanted image needs";
+    RolloutWaiting, Routine, "the application is not deployed yet";
+    RollingOut, Routine, "not every replica runs the wanted version yet";
+    RolloutStuck, ActionNeeded, "the rollout makes no progress";
+    RolledOut, Routine, "every replica runs the wanted version";
+    NoFault, Routine, "no action is needed";
+    Active, Routine, "spec.paused is not set";
+    DriftReverted, Routine, "a child that another client changed was restored";
 }
 
 impl Reason {
-    /// Every reason.
-    pub const ALL: [Self; 32] = [
-        Self::Serving,
-        Self::Paused,
-        Self::InvalidSpec,
-        Self::ReferenceMissing,
-        Self::Conflict,
-        Self::Refused,
-        Self::ApiMissing,
-        Self::ExternalDatabase,
-        Self::DatabaseServing,
-        Self::DatabaseStarting,
-        Self::DatabaseLeaving,
-        Self::DatabaseDegraded,
-        Self::DatabaseBlocked,
-        Self::DatabaseHibernated,
-        Self::VolumePending,
-        Self::VolumeNearlyFull,
-        Self::Unschedulable,
-        Self::ImagePullFailed,
-        Self::ContainerNotStarted,
-        Self::ContainerFailed,
-        Self::MigrationWaiting,
-        Self::MigrationReplacing,
-        Self::MigrationRunning,
-        Self::MigrationFailed,
-        Self::MigrationSucceeded,
-        Self::RolloutWaiting,
-        Self::RollingOut,
-        Self::RolloutStuck,
-        Self::RolledOut,
-        Self::NoFault,
-        Self::Active,
-        Self::DriftUndone,
-    ];
+    /// The name, as in `status.conditions[].reason`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Message of a condition that has nothing more exact to report.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        self.row().2
+    }
 
     /// Whether waiting alone does not help.
     #[must_use]
-    pub const fn needs_person(self) -> bool {
-        match self {
-            Self::InvalidSpec
-            | Self::ReferenceMissing
-            | Self::Conflict
-            | Self::Refused
-            | Self::ApiMissing
-            | Self::DatabaseBlocked
-            | Self::DatabaseHibernated
-            | Self::VolumePending
-            | Self::VolumeNearlyFull
-            | Self::Unschedulable
-            | Self::ImagePullFailed
-            | Self::ContainerNotStarted
-            | Self::ContainerFailed
-            | Self::MigrationFailed
-            | Self::RolloutStuck => true,
-            Self::Serving
-            | Self::Paused
-            | Self::ExternalDatabase
-            | Self::DatabaseServing
-            | Self::DatabaseStarting
-            | Self::DatabaseLeaving
-            | Self::DatabaseDegraded
-            | Self::MigrationWaiting
-            | Self::MigrationReplacing
-            | Self::MigrationRunning
-            | Self::MigrationSucceeded
-            | Self::RolloutWaiting
-            | Self::RollingOut
-            | Self::RolledOut
-            | Self::NoFault
-            | Self::Active
-            | Self::DriftUndone => false,
-        }
+    pub fn needs_action(self) -> bool {
+        self.row().1 == Severity::ActionNeeded
+    }
+
+    /// The reason of this name, when there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|reason| reason.as_str() == name)
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.pad(self.as_str())
     }
 }
 
@@ -135,5 +117,13 @@ mod tests {
         let known: BTreeSet<String> = Reason::ALL.iter().map(ToString::to_string).collect();
         assert_eq!(documented, known);
         assert_eq!(known.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn a_name_leads_back_to_its_reason() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_name(reason.as_str()), Some(*reason));
+        }
+        assert_eq!(Reason::from_name("Surprise"), None);
     }
 }

@@ -1,62 +1,90 @@
-//! How full the managed database's volume is, as far as its pod says.
+//! How full the volume of the managed database is, as far as its pod reports it.
 //!
-//! The pod has no right on the API, and the operator none on nodes. What a container leaves behind
-//! when it ends is in the pod's status, where the operator reads it: the container that watches the
-//! volume ends when the answer changes, and is started again. See `children::transport`.
+//! The pod has no right on the API, and the operator none on nodes. What a container writes when it ends is in the pod's
+//! status, where the operator reads it: the container that watches the volume ends when the answer changes, and is
+//! started again. See [`volume_watch`].
 
-use k8s_openapi::api::core::v1::Pod;
+use hello_crds::{ConditionType, HelloServiceStatus};
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use kube::ResourceExt;
 
-use crate::object::names::Component;
-
-/// Container that watches the volume.
-pub const CONTAINER: &str = "watch";
-/// From this use on, in percent, a volume is nearly full.
-pub const NEARLY_FULL: u8 = 90;
-/// Below this use, in percent, it has room again.
-pub const ROOM: u8 = 85;
-/// First word of the container when the volume is nearly full; a use in percent follows.
-pub const SAYS_NEARLY_FULL: &str = "volume-nearly-full";
-/// First word of the container when the volume has room again; a use in percent follows.
-pub const SAYS_ROOM: &str = "volume-has-room";
+use crate::{
+    object::names::{self, Component},
+    service::{
+        apply::Applied,
+        children::volume_watch,
+        report::{
+            conditions,
+            finding::{Finding, yes},
+            reason::Reason,
+        },
+        validate::{Database, Validated},
+    },
+};
 
 /// What is known of the volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Volume {
+enum VolumeFullness {
     /// There is room.
     Room,
-    /// It was seen at this use, in percent.
+    /// Its use was this high, in percent.
     NearlyFull(u8),
-    /// The container ended for another reason, so what it said before is not there any more.
+    /// The container ended for another reason, so its earlier report is lost.
     Unknown,
 }
 
-/// Reads it from the pods of a service.
-#[must_use]
-pub fn of(pods: &[Pod]) -> Volume {
-    let servers = pods.iter().filter(|pod| {
-        pod.metadata.deletion_timestamp.is_none()
-            && Component::from_labels(pod.labels()) == Some(Component::Database)
-    });
-    let mut ends = servers.filter_map(|pod| {
-        let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
-        let watch = containers.iter().find(|c| c.name == CONTAINER)?;
-        let end = |state: &Option<_>| {
-            let state: &k8s_openapi::api::core::v1::ContainerState = state.as_ref()?;
-            state.terminated.clone()
+impl VolumeFullness {
+    /// Reads it from the pods of a service.
+    fn from_pods(pods: &[Pod]) -> Self {
+        let servers = pods.iter().filter(|pod| {
+            pod.metadata.deletion_timestamp.is_none()
+                && Component::from_labels(pod.labels()) == Some(Component::Database)
+        });
+        let mut ends = servers.filter_map(|pod| {
+            let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+            let watch = containers
+                .iter()
+                .find(|container| container.name == volume_watch::CONTAINER)?;
+            let end = |state: &Option<ContainerState>| state.as_ref()?.terminated.clone();
+            end(&watch.state).or_else(|| end(&watch.last_state))
+        });
+        // A container that never ended has nothing to report.
+        let Some(end) = ends.next() else {
+            return Self::Room;
         };
-        end(&watch.state).or_else(|| end(&watch.last_state))
-    });
-    // A pod whose container never ended has seen nothing.
-    let Some(end) = ends.next() else {
-        return Volume::Room;
-    };
-    let said = end.message.unwrap_or_default();
-    match said.trim().split_once(' ') {
-        Some((SAYS_ROOM, _)) => Volume::Room,
-        Some((SAYS_NEARLY_FULL, used)) => used.parse().map_or(Volume::Unknown, Volume::NearlyFull),
-        _ => Volume::Unknown,
+        let message = end.message.unwrap_or_default();
+        match message.trim().split_once(' ') {
+            Some((volume_watch::REPORTS_ROOM, _)) => Self::Room,
+            Some((volume_watch::REPORTS_NEARLY_FULL, used)) => {
+                used.parse().map_or(Self::Unknown, Self::NearlyFull)
+            }
+            _ => Self::Unknown,
+        }
     }
+}
+
+/// A warning while the database still serves, in time to prevent a full volume.
+pub fn finding(
+    service: &Validated,
+    applied: &Applied,
+    old: Option<&HelloServiceStatus>,
+) -> Option<Finding> {
+    if !matches!(service.database, Database::Managed { .. }) {
+        return None;
+    }
+    let message = match VolumeFullness::from_pods(applied.pods()) {
+        VolumeFullness::Room => return None,
+        VolumeFullness::NearlyFull(used) => format!(
+            "claim {} is {used} % full: increase spec.database.managed.storage.size, or delete data",
+            names::data_claim(&service.identity.name)
+        ),
+        // What was reported before stays: the volume did not become emptier by that.
+        VolumeFullness::Unknown => {
+            let before = conditions::find(old?, ConditionType::Degraded)?;
+            (before.reason == Reason::VolumeNearlyFull.as_str()).then(|| before.message.clone())?
+        }
+    };
+    Some(yes(Reason::VolumeNearlyFull).with(message))
 }
 
 #[cfg(test)]
@@ -82,26 +110,29 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_of_the_watching_container_counts() {
+    fn the_last_report_of_the_watching_container_counts() {
         let running = json!({"running": {}});
-        let of = |state: &Value, last: &Value| of(&[pod(state, last)]);
-        assert_eq!(of(&running, &json!({})), Volume::Room);
+        let of = |state: &Value, last: &Value| VolumeFullness::from_pods(&[pod(state, last)]);
+        assert_eq!(of(&running, &json!({})), VolumeFullness::Room);
         let full = ended("volume-nearly-full 91\n");
-        assert_eq!(of(&running, &full), Volume::NearlyFull(91));
-        // Also before it is started again.
-        assert_eq!(of(&full, &json!({})), Volume::NearlyFull(91));
+        assert_eq!(of(&running, &full), VolumeFullness::NearlyFull(91));
+        // Also before it is restarted.
+        assert_eq!(of(&full, &json!({})), VolumeFullness::NearlyFull(91));
         let room = ended("volume-has-room 84");
-        assert_eq!(of(&room, &full), Volume::Room);
-        assert_eq!(of(&running, &ended("out of memory")), Volume::Unknown);
-        assert_eq!(of(&running, &ended("")), Volume::Unknown);
+        assert_eq!(of(&room, &full), VolumeFullness::Room);
+        assert_eq!(
+            of(&running, &ended("out of memory")),
+            VolumeFullness::Unknown
+        );
+        assert_eq!(of(&running, &ended("")), VolumeFullness::Unknown);
     }
 
     #[test]
-    fn a_pod_that_leaves_says_nothing() {
-        let mut leaving = pod(&ended("volume-nearly-full 91"), &json!({}));
-        leaving.metadata.deletion_timestamp =
+    fn a_pod_that_is_being_deleted_reports_nothing() {
+        let mut deleted = pod(&ended("volume-nearly-full 91"), &json!({}));
+        deleted.metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-01-01T00:00:00Z")).ok();
-        assert_eq!(of(&[leaving]), Volume::Room);
-        assert_eq!(of(&[]), Volume::Room);
+        assert_eq!(VolumeFullness::from_pods(&[deleted]), VolumeFullness::Room);
+        assert_eq!(VolumeFullness::from_pods(&[]), VolumeFullness::Room);
     }
 }

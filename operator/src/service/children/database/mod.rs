@@ -3,3 +3,4 @@
 pub mod cnpg;
 pub mod server;
 pub mod transport;
+pub mod volume_watch;

@@ -8,12 +8,11 @@ use k8s_openapi::{
 
 use super::{
     super::{owned, pod},
-    server,
+    server, volume_watch,
 };
 use crate::{
     object::names::{self, Component},
     service::{
-        report::volume_fullness,
         secrets::certificates::{self, Certificates, key},
         validate::Validated,
     },
@@ -116,10 +115,10 @@ pub fn watch(service: &Validated) -> Container {
             pod::env("FILES", pod::DATABASE_DIRECTORY),
             pod::env("PASSWORDS", server::PASSWORD_DIRECTORY),
             pod::env("DATA", server::DATA_ROOT),
-            pod::env("NEARLY_FULL", volume_fullness::NEARLY_FULL.to_string()),
-            pod::env("ROOM", volume_fullness::ROOM.to_string()),
-            pod::env("SAYS_NEARLY_FULL", volume_fullness::SAYS_NEARLY_FULL),
-            pod::env("SAYS_ROOM", volume_fullness::SAYS_ROOM),
+            pod::env("NEARLY_FULL", volume_watch::NEARLY_FULL.to_string()),
+            pod::env("ROOM", volume_watch::ROOM.to_string()),
+            pod::env("SAYS_NEARLY_FULL", volume_watch::REPORTS_NEARLY_FULL),
+            pod::env("SAYS_ROOM", volume_watch::REPORTS_ROOM),
             pod::env("PGUSER", names::OWNER_ROLE),
             pod::env("PGDATABASE", names::DATABASE),
         ]),
@@ -133,7 +132,7 @@ pub fn watch(service: &Validated) -> Container {
         ]),
         ..pod::container(
             service,
-            volume_fullness::CONTAINER,
+            volume_watch::CONTAINER,
             service.postgres_image.as_str(),
         )
     }

@@ -1,0 +1,181 @@
+//! The status as a whole: which finding comes first, and what each condition makes of it.
+
+use hello_crds::{ConditionType, HelloServiceStatus};
+use jiff::Timestamp;
+
+use crate::{
+    error::{Class, Error},
+    kubernetes::optional_apis,
+    object::{
+        names::{self, Component},
+        owner::Identity,
+    },
+    service::{
+        apply::Applied,
+        report::{
+            app, backup,
+            conditions::conditions,
+            database,
+            finding::{Finding, no, yes},
+            migration,
+            reason::Reason,
+            volume_fullness,
+        },
+        validate::{Image, Validated},
+    },
+};
+
+/// Status after a pass that reached its end. `old` is the status that the resource has.
+#[must_use]
+pub fn from_applied(
+    service: &Validated,
+    applied: &Applied,
+    old: Option<&HelloServiceStatus>,
+    now: Timestamp,
+) -> HelloServiceStatus {
+    let identity = &service.identity;
+    let findings = findings(service, applied, old);
+    let running = app::running(service, applied);
+    HelloServiceStatus {
+        observed_generation: Some(identity.generation),
+        conditions: conditions(&findings, identity.generation, old, now),
+        replicas: Some(running.replicas),
+        ready_replicas: Some(running.ready_replicas),
+        selector: Some(names::selector_text(&identity.name, Component::App)),
+        endpoint: Some(app::endpoint(service)),
+        version: running.image.as_deref().map(Image::version_of),
+        image: running.image,
+        database: Some(database::status(service, applied)),
+        migration: migration::status(applied),
+        backup: backup::status(service, applied),
+    }
+}
+
+/// A finding for each type of condition, in the order of the status.
+fn findings(
+    service: &Validated,
+    applied: &Applied,
+    old: Option<&HelloServiceStatus>,
+) -> [(ConditionType, Finding); ConditionType::ALL.len()] {
+    let database = database::finding(service, applied);
+    let migrated = migration::finding(service, applied);
+    let ready = ready(service, applied, &database, &migrated);
+    let needs_action = ready.reason.needs_action();
+    let progressing = ready.repeated(!ready.holds && !needs_action && !service.paused);
+    let degraded = if needs_action {
+        ready.repeated(true)
+    } else {
+        volume_fullness::finding(service, applied, old).unwrap_or_else(|| no(Reason::NoFault))
+    };
+    let paused = if service.paused {
+        yes(Reason::Paused).with("children are not changed while spec.paused is set")
+    } else {
+        no(Reason::Active)
+    };
+    ConditionType::ALL.map(|type_| {
+        let finding = match type_ {
+            ConditionType::Ready => &ready,
+            ConditionType::Progressing => &progressing,
+            ConditionType::Degraded => &degraded,
+            ConditionType::DatabaseReady => &database,
+            ConditionType::Migrated => &migrated,
+            ConditionType::Paused => &paused,
+        };
+        (type_, finding.clone())
+    })
+}
+
+/// The first finding that keeps the service from being ready.
+fn ready(
+    service: &Validated,
+    applied: &Applied,
+    database: &Finding,
+    migrated: &Finding,
+) -> Finding {
+    if let Some(blocked) = blocked(applied) {
+        return blocked;
+    }
+    let app = app::finding(service, applied);
+    let components = [database, migrated, &app];
+    if let Some(missing) = components.into_iter().find(|finding| !finding.holds) {
+        return missing.clone();
+    }
+    if service.paused {
+        return no(Reason::Paused);
+    }
+    yes(Reason::Serving)
+}
+
+/// What waiting does not change, whatever the state of the components.
+fn blocked(applied: &Applied) -> Option<Finding> {
+    if let Some((id, error)) = applied.refused().first() {
+        return Some(no(Reason::Refused).with(format!("{id}: {error}")));
+    }
+    if let Some(conflict) = applied.plan().conflicts.first() {
+        return Some(no(Reason::Conflict).with(format!(
+            "{conflict} exists and does not belong to this resource; rename or delete it"
+        )));
+    }
+    if let Some(problem) = applied.unresolved().first() {
+        return Some(no(Reason::ReferenceMissing).with(problem));
+    }
+    let missing = applied.plan().unavailable.first()?;
+    Some(no(Reason::ApiMissing).with(optional_apis::explain(missing)))
+}
+
+/// Status after a pass that an error ended; `None` when the error is transient, which is no news about the resource.
+#[must_use]
+pub fn from_error(
+    identity: &Identity,
+    error: &Error,
+    old: Option<&HelloServiceStatus>,
+    now: Timestamp,
+) -> Option<HelloServiceStatus> {
+    let reason = match error.class() {
+        Class::Transient => return None,
+        Class::Invalid => Reason::InvalidSpec,
+        Class::Waiting => Reason::ReferenceMissing,
+        Class::Conflict => Reason::Conflict,
+        Class::Refused => Reason::Refused,
+    };
+    let finding = no(reason).with(error.to_string());
+    Some(ended(identity, &finding, old, now))
+}
+
+/// Status after a pass that panicked with this message.
+#[must_use]
+pub fn from_panic(
+    identity: &Identity,
+    message: &str,
+    old: Option<&HelloServiceStatus>,
+    now: Timestamp,
+) -> HelloServiceStatus {
+    let reason = Reason::InternalError;
+    let message = format!("{}: {message}; report a defect", reason.text());
+    ended(identity, &no(reason).with(message), old, now)
+}
+
+/// The finding that ended a pass, and what was known of the components before.
+fn ended(
+    identity: &Identity,
+    finding: &Finding,
+    old: Option<&HelloServiceStatus>,
+    now: Timestamp,
+) -> HelloServiceStatus {
+    let findings = [
+        (ConditionType::Ready, finding.clone()),
+        (ConditionType::Degraded, finding.repeated(true)),
+        (ConditionType::Progressing, finding.clone()),
+    ];
+    let mut status = old.cloned().unwrap_or_default();
+    let kept = status.conditions.into_iter().filter(|kept| {
+        findings
+            .iter()
+            .all(|(type_, _)| kept.type_ != type_.as_str())
+    });
+    let mut conditions = conditions(&findings, identity.generation, old, now);
+    conditions.extend(kept);
+    status.conditions = conditions;
+    status.observed_generation = Some(identity.generation);
+    status
+}
