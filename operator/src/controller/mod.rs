@@ -123,3 +123,6 @@ fn jitter() -> f64 {
         Err(_) => 0.0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// A resource that failed is not tried again sooner than this, however often it is triggered.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entry {
     due: Option<Instant>,
     running: bool,
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 /// The queue.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Queue {
     entries: HashMap<Key, Entry>,
     due: BTreeSet<(Instant, Key)>,
@@ -148,6 +148,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{controller::PANIC_DELAYS, error::Class};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -169,6 +170,95 @@ mod tests {
         queue.done(&key("a"), now, Next::After(SECOND * 600), 0.0);
         assert_eq!(queue.take(now + SECOND), None);
         assert_eq!(queue.take(now + SECOND * 600), Some(key("a")));
+    }
+
+    /// Delays after this many failures in a row, without and with the whole jitter.
+    fn delays(limits: (Duration, Duration), failures: usize) -> Vec<(Duration, Duration)> {
+        let mut queue = Queue::default();
+        let mut now = Instant::now();
+        queue.trigger(key("bad"), now);
+        let mut delays = Vec::new();
+        for _ in 0..failures {
+            let mut due = [0.0, 1.0].map(|jitter| {
+                let mut queue = queue.clone();
+                let time = queue.next_due().unwrap();
+                queue.take(time).unwrap();
+                queue.done(&key("bad"), time, Next::Failed(limits.0, limits.1), jitter);
+                (time, queue)
+            });
+            let (time, ref mut latest) = due[0];
+            now = latest.next_due().unwrap();
+            delays.push((due[1].1.next_due().unwrap() - time, now - time));
+            let [(_, latest), _] = due;
+            queue = latest;
+        }
+        delays
+    }
+
+    #[test]
+    fn delays_double_from_the_shortest_to_the_longest_and_jitter_only_shortens_them() {
+        let classes = [
+            Class::Transient,
+            Class::Waiting,
+            Class::Invalid,
+            Class::Conflict,
+            Class::Refused,
+        ];
+        let all = classes.map(Class::delays).into_iter();
+        for (shortest, longest) in all.chain([PANIC_DELAYS]) {
+            let delays = delays((shortest, longest), 40);
+            for (failures, (earliest, latest)) in (0_i32..).zip(&delays) {
+                let whole =
+                    (shortest.as_secs_f64() * 2_f64.powi(failures)).min(longest.as_secs_f64());
+                assert!(
+                    (latest.as_secs_f64() - whole).abs() < 1e-6,
+                    "{failures}: {latest:?}"
+                );
+                let least = 0.7 * whole;
+                assert!(
+                    (earliest.as_secs_f64() - least).abs() < 1e-6,
+                    "{failures}: {earliest:?}"
+                );
+            }
+            assert_eq!(delays.last().unwrap().1, longest);
+        }
+    }
+
+    #[test]
+    fn a_success_starts_the_delays_again() {
+        let mut queue = Queue::default();
+        let mut now = Instant::now();
+        queue.trigger(key("a"), now);
+        for next in [
+            Next::Failed(SECOND, SECOND * 60),
+            Next::Failed(SECOND, SECOND * 60),
+            Next::After(SECOND),
+            Next::Failed(SECOND, SECOND * 60),
+        ] {
+            now = queue.next_due().unwrap();
+            assert_eq!(queue.take(now), Some(key("a")));
+            queue.done(&key("a"), now, next, 0.0);
+        }
+        assert_eq!(queue.next_due(), Some(now + SECOND));
+        assert_eq!(queue.failing(), 1);
+    }
+
+    #[test]
+    fn after_an_interruption_every_resource_is_looked_at_within_the_period() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        for name in ["a", "b", "c", "d"] {
+            queue.trigger(key(name), now);
+            queue.take(now + SETTLE).unwrap();
+            queue.done(&key(name), now, Next::After(SECOND * 600), 0.0);
+        }
+        queue.trigger_all(now, SECOND * 4);
+        let mut times = Vec::new();
+        while let Some(due) = queue.next_due().filter(|due| *due < now + SECOND * 60) {
+            queue.take(due).unwrap();
+            times.push(due - now - SETTLE);
+        }
+        assert_eq!(times, [0, 1, 2, 3].map(|seconds| SECOND * seconds));
     }
 
     #[test]
