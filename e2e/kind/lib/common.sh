@@ -120,23 +120,6 @@ wait_until() {
   done
 }
 
-# install_packages COMMAND=PACKAGE...: Debian packages for commands that are missing.
-# Pinned by the machine's own Debian release; its mirrors keep only the newest patch of each package.
-install_packages() {
-  local pair missing=()
-  for pair in "$@"; do
-    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
-  done
-  ((${#missing[@]} == 0)) && return
-  if ! command -v apt-get >/dev/null || ((EUID != 0)); then
-    echo "missing: ${missing[*]}; installing packages needs root on Debian"
-    return 1
-  fi
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 -qq update
-  apt-get -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 -qqy --no-install-recommends install "${missing[@]}"
-}
-
 kubectl() { "$BIN_DIR/kubectl" --kubeconfig "$CLUSTER_KUBECONFIG" "$@"; }
 
 # on_every_node FUNCTION: call it with each node's name, at the same time; fails when one fails.

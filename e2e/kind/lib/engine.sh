@@ -109,7 +109,6 @@ start_engine() {
     echo "no Docker engine answers at $socket; starting one needs root"
     return 1
   }
-  install_engine
   if [[ -n $(own_dockerd)$(own_containerd) ]]; then
     echo "an engine of ours runs but does not answer: ending it"
     end_engine_processes
@@ -123,18 +122,6 @@ start_engine() {
   printf '%s\n' "$socket" >"$ENGINE_DIR/socket"
   start_containerd
   start_dockerd "$socket"
-}
-
-install_engine() {
-  local deny=/usr/sbin/policy-rc.d
-  # The package must not start its service: the engine runs under our care only.
-  if [[ ! -e $deny ]]; then
-    printf '#!/bin/sh\nexit 101 # hello: no services while packages are installed\n' >"$deny"
-    chmod +x "$deny"
-  fi
-  install_packages dockerd=docker.io containerd=containerd runc=runc docker=docker.io iptables=iptables nft=nftables \
-    jq=jq ip=iproute2 setsid=util-linux flock=util-linux pgrep=procps || return
-  ! grep -q '# hello:' "$deny" || rm "$deny"
 }
 
 start_containerd() {

@@ -55,7 +55,6 @@ import_image() {
 
 build_image() {
   local hash=$1
-  install_packages debootstrap=debootstrap containerd=containerd runc=runc jq=jq unshare=util-linux
   rm -rf "$IMAGE_DIR"
   mkdir -p "$IMAGE_DIR" "$BUILD_DIR/packages"
   # The variables are those of the shell that is started.
