@@ -92,17 +92,17 @@ stage() {
   say "    $name: done in $(seconds_since "$start")"
 }
 
-# heartbeat NAME LOG PID: now and then a sign of life of the stage while it runs.
+# heartbeat NAME LOG PID: a line of progress every 20 s while the stage runs.
 heartbeat() {
   local name=$1 log=$2 pid=$3 start=$EPOCHREALTIME never
-  # A pipe that nobody writes to: waiting on it is a sleep that leaves no process behind when it is killed.
+  # A pipe without a writer: waiting on it is a sleep that leaves no process behind when it is killed.
   exec {never}<> <(:)
   while ! read -r -t 20 -u "$never" _ && [[ -d /proc/$pid ]]; do
-    say "    $name: at it for $(seconds_since "$start"); last line: $(tail -n 1 "$log" 2>/dev/null | cut -c1-120)"
+    say "    $name: running for $(seconds_since "$start"); last line: $(tail -n 1 "$log" 2>/dev/null | cut -c1-120)"
   done
 }
 
-# up_to_date NAME: tell that a stage has nothing to do.
+# up_to_date NAME: report that a stage has nothing to do.
 up_to_date() { say "==> $1: nothing has changed"; }
 
 # wait_until SECONDS WHAT COMMAND...: try the command until it succeeds.

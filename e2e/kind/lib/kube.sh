@@ -38,7 +38,7 @@ build_kube() {
 
 kube_is_built() { fresh kube "$1" "$KUBE_DIR/kube" "$KUBE_DIR/pause" "${KUBE_PROGRAMS[@]/#/$KUBE_DIR/}"; }
 
-# kube_assets: the folder's name on standard output. Where nothing is to be built it waits for nobody.
+# kube_assets: the folder's name on standard output. It waits for another run only when something has to be built.
 kube_assets() {
   if ! kube_is_built "$(kube_hash)"; then
     hold_lock build
