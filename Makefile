@@ -21,7 +21,7 @@ endif
 NEEDS := e2e/tools/prerequisites
 
 .PHONY: help up down check lint test test-setup test-build test-unit test-app test-contract test-browser test-operator test-cluster \
-        test-images test-e2e fuzz images cluster-build cluster-up cluster-down generate bench-app bench-operator
+        test-images test-e2e fuzz images cluster-build addons-build cluster-up cluster-down generate bench-app bench-operator
 
 ##@ Use
 help: ## Show this list
@@ -39,6 +39,9 @@ cluster-up: ## Only the local kind cluster (CLUSTER=existing: use the current KU
 
 cluster-build: ## Build what `cluster-up` needs where no image registry can be reached
 	@e2e/kind/cluster build
+
+addons-build: ## Compile the cluster's add-ons where no image registry can be reached
+	@for addon in e2e/addons/*/addon; do "$$addon" build; done
 
 cluster-down: ## Take the local cluster down and leave nothing behind
 	@e2e/kind/cluster down

@@ -73,9 +73,10 @@ apply_labelled() {
 # delete_all: delete what is in the manifest on standard input, and wait until it is gone.
 delete_all() { kubectl delete --ignore-not-found --wait --timeout 60s --filename -; }
 
-# addon_main COMMAND: what every add-on's script does, by its functions prepare, install_addon, remove_addon and left_over.
+# addon_main COMMAND: what every add-on's script does, by its functions build, prepare, install_addon, remove_addon and left_over.
 addon_main() {
   case ${1:-} in
+    build) build ;;
     prepare) prepare ;;
     install) install_addon ;;
     remove) remove_addon ;;
