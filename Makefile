@@ -73,7 +73,7 @@ test-setup: ## That the set-up brings what a machine lacks, or names it at once
 	@e2e/tools/test-setup
 
 test-build: ## Only compile the tests, of all tiers at once
-	@$(NEEDS) test-unit
+	@$(NEEDS) test-build
 	e2e/tools/cargo-tests build
 
 test-unit: ## Unit, property and golden tests: need nothing

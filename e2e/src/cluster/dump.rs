@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::command::{Finished, kubectl_with};
-use super::connection::{OPERATOR, OPERATOR_NAMESPACE};
+use super::connection::OPERATOR_NAMESPACE;
 
 /// Every kind that a `HelloService` has as a child, except Secrets: a dump may be passed on to others.
 const KINDS: &str = "helloservices,deployments,replicasets,statefulsets,jobs,cronjobs,pods,services,endpointslices,\
 persistentvolumeclaims,horizontalpodautoscalers,poddisruptionbudgets,networkpolicies,serviceaccounts";
 const DESCRIBED: &str = "helloservices,pods,jobs,persistentvolumeclaims";
+const OPERATOR_PODS: &str = "--selector=app.kubernetes.io/name=hello-operator";
 /// The namespace that CloudNativePG runs in, when it is installed.
 const CNPG_NAMESPACE: &str = "cnpg-system";
 /// Lines of each log shown on the terminal; the whole is in the folder.
@@ -22,60 +23,44 @@ pub async fn write(title: &str, namespace: &str, folder: &Path) -> String {
         let _ = writeln!(text, "cannot write a dump: {error}");
         return text;
     }
-    let operator = format!("--selector=app.kubernetes.io/name={OPERATOR}");
-    let log = ["logs", &operator, "--prefix", "--tail=5000"];
-    let previous = [&log[..], &["--previous"]].concat();
-    let cnpg = ["logs", "deployment/cnpg-controller-manager"];
-    // File, namespace, arguments of kubectl, and how many lines of the end are shown.
-    let calls: [(&str, Option<&str>, &[&str], usize); 10] = [
-        (
-            "objects.yaml",
-            Some(namespace),
-            &["get", KINDS, "--output=yaml"],
-            0,
-        ),
-        (
-            "overview.txt",
-            Some(namespace),
-            &["get", KINDS, "--output=wide"],
-            60,
-        ),
-        ("describe.txt", Some(namespace), &["describe", DESCRIBED], 0),
-        (
-            "events.txt",
-            Some(namespace),
-            &["get", "events", "--sort-by=.metadata.creationTimestamp"],
-            TAIL,
-        ),
-        ("operator.log", Some(OPERATOR_NAMESPACE), &log, TAIL),
-        (
-            "operator-previous.log",
-            Some(OPERATOR_NAMESPACE),
-            &previous,
-            0,
-        ),
-        ("nodes.txt", None, &["describe", "nodes"], 0),
-        (
-            "all-pods.txt",
-            None,
-            &["get", "pods", "--all-namespaces", "--output=wide"],
-            0,
-        ),
-        (
-            "cnpg-clusters.yaml",
-            Some(namespace),
-            &["get", "clusters.postgresql.cnpg.io", "--output=yaml"],
-            0,
-        ),
-        ("cnpg-operator.log", Some(CNPG_NAMESPACE), &cnpg, 0),
-    ];
-    for (file, namespace, arguments, shown) in calls {
-        let content = printed(kubectl(namespace, arguments).await);
+    for (file, namespace, arguments, shown) in calls(namespace) {
+        let content = printed(kubectl(namespace, &arguments).await);
         save(folder, file, &content, &mut text);
         show(&mut text, file, &content, shown);
     }
     pod_logs(namespace, folder, &mut text).await;
     text
+}
+
+/// File, namespace, arguments of `kubectl`, and how many lines of the end are shown.
+type Call<'a> = (&'a str, Option<&'a str>, Vec<&'a str>, usize);
+
+/// What is asked about a scenario in `namespace`.
+fn calls(namespace: &str) -> Vec<Call<'_>> {
+    let events = ["get", "events", "--sort-by=.metadata.creationTimestamp"];
+    let all_pods = ["get", "pods", "--all-namespaces", "--output=wide"];
+    let clusters = ["get", "clusters.postgresql.cnpg.io", "--output=yaml"];
+    let operator = ["logs", OPERATOR_PODS, "--prefix", "--tail=5000"];
+    let before_restart = [&operator[..], &["--previous"]].concat();
+    let cnpg = ["logs", "deployment/cnpg-controller-manager"];
+    let (here, operators) = (Some(namespace), Some(OPERATOR_NAMESPACE));
+    vec![
+        ("objects.yaml", here, vec!["get", KINDS, "--output=yaml"], 0),
+        (
+            "overview.txt",
+            here,
+            vec!["get", KINDS, "--output=wide"],
+            60,
+        ),
+        ("describe.txt", here, vec!["describe", DESCRIBED], 0),
+        ("events.txt", here, events.to_vec(), TAIL),
+        ("operator.log", operators, operator.to_vec(), TAIL),
+        ("operator-previous.log", operators, before_restart, 0),
+        ("nodes.txt", None, vec!["describe", "nodes"], 0),
+        ("all-pods.txt", None, all_pods.to_vec(), 0),
+        ("cnpg-clusters.yaml", here, clusters.to_vec(), 0),
+        ("cnpg-operator.log", Some(CNPG_NAMESPACE), cnpg.to_vec(), 0),
+    ]
 }
 
 /// Runs `kubectl`, in a namespace or for the whole cluster, whatever its exit status.
