@@ -17,8 +17,11 @@ export CARGO_TERM_COLOR := never
 export CARGO_TERM_PROGRESS_WHEN := never
 endif
 
-.PHONY: help up down check lint test test-unit test-app test-contract test-browser test-operator test-cluster test-images test-e2e fuzz \
-        images cluster-up cluster-down generate bench-app bench-operator
+# What a target needs of the machine, installed where that is possible, before anything else is done. The scripts call it themselves.
+NEEDS := e2e/tools/prerequisites
+
+.PHONY: help up down check lint test test-setup test-build test-unit test-app test-contract test-browser test-operator test-cluster \
+        test-images test-e2e fuzz images cluster-build addons-build cluster-up cluster-down generate bench-app bench-operator
 
 ##@ Use
 help: ## Show this list
@@ -34,6 +37,12 @@ down: ## Take down what `make up` brought up
 cluster-up: ## Only the local kind cluster (CLUSTER=existing: use the current KUBECONFIG)
 	@e2e/kind/cluster up
 
+cluster-build: ## Build what `cluster-up` needs where no image registry can be reached
+	@e2e/kind/cluster build
+
+addons-build: ## Compile the cluster's add-ons where no image registry can be reached
+	@for addon in e2e/addons/*/addon; do "$$addon" build; done
+
 cluster-down: ## Take the local cluster down and leave nothing behind
 	@e2e/kind/cluster down
 
@@ -44,25 +53,37 @@ images: ## Build the container images
 check: lint test-unit ## The quick one before a commit: format, clippy, scripts, unit tests
 
 lint: ## Format, clippy, manifests and scripts
+	@$(NEEDS) lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --workspace --all-targets --features hello-app/otlp --locked -- -D warnings
-	cargo clippy -p hello-e2e --test scenarios --locked -- -D warnings
+	cargo clippy --workspace --test scenarios --locked -- -D warnings
 	manifests/check
 
 generate: ## Write the generated files again (CRD YAML)
+	@$(NEEDS) generate
 	cargo run --quiet --locked -p hello-operator -- crds > crds/helloservices.yaml.new
 	mv crds/helloservices.yaml.new crds/helloservices.yaml
 
 ##@ Test
-test: lint test-unit test-app test-contract test-browser test-operator test-images test-cluster test-e2e ## Every tier; what CI runs
+test: ## Every tier; what CI runs
+	@e2e/tools/run-tiers
+
+test-setup: ## That the set-up brings what a machine lacks, or names it at once
+	@e2e/tools/test-setup
+
+test-build: ## Only compile the tests, of all tiers at once
+	@$(NEEDS) test-build
+	e2e/tools/cargo-tests build
 
 test-unit: ## Unit, property and golden tests: need nothing
-	cargo test --workspace --locked --lib --bins
+	@$(NEEDS) test-unit
+	e2e/tools/cargo-tests unit
 
 test-app: ## The real app binary over HTTP on a real PostgreSQL and on SQLite
-	PG_BIN="$$(manifests/images/postgres/fetch)/bin" cargo test --locked -p hello-app --test '*'
-	cargo test --locked -p hello-app --features otlp --test it -- traces::
+	@$(NEEDS) test-app
+	PG_BIN="$$(manifests/images/postgres/fetch)/bin" e2e/tools/cargo-tests app
+	e2e/tools/cargo-tests traces traces::
 
 test-contract: ## The real app binary asked whatever its OpenAPI document allows and forbids, on both stores
 	app/tests/contract/run
@@ -71,7 +92,8 @@ test-browser: ## The documentation page in Chromium, with nothing else to reach
 	app/tests/contract/browser
 
 test-operator: ## The operator on a real API server (etcd and kube-apiserver, no node)
-	KUBEBUILDER_ASSETS="$$(e2e/kind/cluster kube-assets)" cargo test --locked -p hello-crds -p hello-operator --test '*'
+	@$(NEEDS) test-operator
+	KUBEBUILDER_ASSETS="$$(e2e/kind/cluster kube-assets)" e2e/tools/cargo-tests operator
 
 test-cluster: ## That the local cluster comes up, goes down and leaves nothing behind, also after a crash
 	e2e/kind/test

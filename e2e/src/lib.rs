@@ -1,29 +1,20 @@
-//! What the end-to-end scenarios share: access to the cluster, waiting with a reason, a load client that keeps a history,
-//! and the dump that explains a failure.
+//! What the end-to-end scenarios share. Each folder uses only those above it:
+//!
+//! - `cluster`: the cluster under test, its audit log, waiting with a reason, and the dump that explains a failure
+//! - `scenario`: the frame around a scenario, and the pods and jobs that it creates
+//! - `service`: a `HelloService` under test, its API and its database
+//! - `load`: clients that keep a history, and what a run of them shows
 //!
 //! The scenarios themselves are in `tests/scenarios`; `e2e/run` brings the cluster up and runs them.
 
-pub mod audit;
 pub mod cluster;
-pub mod command;
-mod dump;
-pub mod greeting;
-pub mod hello;
-pub mod history;
-pub mod http;
 pub mod load;
-pub mod manifests;
 pub mod markdown;
-pub mod outage;
-pub mod psql;
-pub mod report;
 pub mod scenario;
-pub mod timeline;
-pub mod visitor;
-pub mod wait;
+pub mod service;
 
 pub use anyhow::{Context, Result, bail, ensure};
 pub use cluster::Cluster;
-pub use hello::Hello;
-pub use scenario::{Scenario, alone, last, with_namespace};
-pub use wait::Seen;
+pub use cluster::wait::Seen;
+pub use scenario::Scenario;
+pub use service::Hello;

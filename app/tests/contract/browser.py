@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 LIMIT = 100_000  # bytes over the wire, headers included
-# Whatever is not the app ends at a proxy that nobody runs; names are not even looked up.
+# Every other address ends at a proxy that does not run; names are not even looked up.
 ARGUMENTS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
     "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-extensions",
@@ -24,7 +24,7 @@ ARGUMENTS = [
 
 
 class Browser:
-    """A Chromium that is told what to do through file descriptors 3 and 4: JSON texts, each ended by a NUL."""
+    """A Chromium that is driven through file descriptors 3 and 4: JSON texts, each ended by a NUL."""
 
     def __init__(self, profile):
         theirs_in, self.commands = os.pipe()
@@ -48,7 +48,7 @@ class Browser:
         return json.loads(message)
 
     def call(self, method, **parameters):
-        """Sends a command and returns its result; what happens meanwhile is kept as events."""
+        """Sends a command and returns its result; what happens in between is kept as events."""
         self.last_id += 1
         command = {"id": self.last_id, "method": method, "params": parameters}
         if self.session:

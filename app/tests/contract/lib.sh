@@ -67,7 +67,7 @@ ends_cleanly() {
 }
 
 build_app() {
-  # The features are those that the other tests build it with, so that it is built once for all.
-  (cd "$root" && cargo build --quiet --locked -p hello-app --bin hello-app --test it)
+  # As e2e/tools/cargo-tests builds it, so that it is built once for all.
+  (cd "$root" && cargo build --quiet --workspace --locked --bin hello-app --test it)
   binary=$CARGO_TARGET_DIR/debug/hello-app
 }

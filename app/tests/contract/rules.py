@@ -1,4 +1,4 @@
-"""What the API promises and JSON Schema cannot say, as an oracle beside Schemathesis' own checks.
+"""What the API promises and JSON Schema cannot express, as an oracle beside Schemathesis' own checks.
 
 Two of them judge requests by the OpenAPI document alone. Where a rule spans two parameters, looks at the calendar or
 normalises Unicode, the document is too weak, and what is written here decides instead. It judges the request as it was
@@ -99,7 +99,7 @@ def refusal(request):
 
 
 def may_be_refused(request):
-    """Whether only the service can tell: cursors are its own, and it may know letters that are newer than this Unicode."""
+    """Whether only the service can decide: cursors are its own, and it may know letters that are newer than this Unicode."""
     target = urlsplit(request.url)
     return "cursor=" in target.query or any(name_is_valid(name) is None for name in names_in(target.path))
 

@@ -92,17 +92,17 @@ stage() {
   say "    $name: done in $(seconds_since "$start")"
 }
 
-# heartbeat NAME LOG PID: now and then a sign of life of the stage while it runs.
+# heartbeat NAME LOG PID: a line of progress every 20 s while the stage runs.
 heartbeat() {
   local name=$1 log=$2 pid=$3 start=$EPOCHREALTIME never
-  # A pipe that nobody writes to: waiting on it is a sleep that leaves no process behind when it is killed.
+  # A pipe without a writer: waiting on it is a sleep that leaves no process behind when it is killed.
   exec {never}<> <(:)
   while ! read -r -t 20 -u "$never" _ && [[ -d /proc/$pid ]]; do
-    say "    $name: at it for $(seconds_since "$start"); last line: $(tail -n 1 "$log" 2>/dev/null | cut -c1-120)"
+    say "    $name: running for $(seconds_since "$start"); last line: $(tail -n 1 "$log" 2>/dev/null | cut -c1-120)"
   done
 }
 
-# up_to_date NAME: tell that a stage has nothing to do.
+# up_to_date NAME: report that a stage has nothing to do.
 up_to_date() { say "==> $1: nothing has changed"; }
 
 # wait_until SECONDS WHAT COMMAND...: try the command until it succeeds.
@@ -118,23 +118,6 @@ wait_until() {
     fi
     sleep 0.3
   done
-}
-
-# install_packages COMMAND=PACKAGE...: Debian packages for commands that are missing.
-# Pinned by the machine's own Debian release; its mirrors keep only the newest patch of each package.
-install_packages() {
-  local pair missing=()
-  for pair in "$@"; do
-    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
-  done
-  ((${#missing[@]} == 0)) && return
-  if ! command -v apt-get >/dev/null || ((EUID != 0)); then
-    echo "missing: ${missing[*]}; installing packages needs root on Debian"
-    return 1
-  fi
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 -qq update
-  apt-get -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 -qqy --no-install-recommends install "${missing[@]}"
 }
 
 kubectl() { "$BIN_DIR/kubectl" --kubeconfig "$CLUSTER_KUBECONFIG" "$@"; }

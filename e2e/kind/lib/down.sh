@@ -119,7 +119,7 @@ remove_links() {
   done
 }
 
-# firewall_remains COMMAND: how to undo an engine's rules, as input for COMMAND-restore.
+# firewall_remains COMMAND: how to remove an engine's rules, as input for COMMAND-restore.
 # Its rules are those that name its chains or its links, and the ones that let a container reach itself.
 firewall_remains() {
   command -v "$1-save" >/dev/null || return 0
@@ -141,11 +141,11 @@ firewall_remains() {
 
 # remove_firewall_rules COMMAND
 remove_firewall_rules() {
-  local command=$1 undo policy
+  local command=$1 removal policy
   command -v "$command" >/dev/null || return 0
-  undo=$(firewall_remains "$command")
-  [[ -z $undo ]] || "$command-restore" --noflush <<<"$undo"
-  if [[ $command == iptables && -n $undo ]]; then
+  removal=$(firewall_remains "$command")
+  [[ -z $removal ]] || "$command-restore" --noflush <<<"$removal"
+  if [[ $command == iptables && -n $removal ]]; then
     policy=$(sed -n 's/^forward-policy //p' "$ENGINE_BEFORE" 2>/dev/null || true)
     # Without a note of how it was: an empty chain that drops everything is what an engine leaves.
     [[ -n $policy ]] || iptables -S FORWARD | grep '^-A' >/dev/null || policy=ACCEPT
@@ -154,7 +154,7 @@ remove_firewall_rules() {
   remove_empty_tables "$command"
 }
 
-# remove_empty_tables COMMAND: tables that hold nothing are made anew when somebody needs them.
+# remove_empty_tables COMMAND: tables that hold nothing are created again when they are needed.
 remove_empty_tables() {
   local family=ip table
   [[ $1 == iptables ]] || family=ip6
@@ -166,7 +166,7 @@ remove_empty_tables() {
   done
 }
 
-# remove_runtime_folders: what engines make in fixed places, whatever they are told.
+# remove_runtime_folders: what engines make in fixed places, whatever their options are.
 remove_runtime_folders() {
   ! runs containerd || return 0
   rm -rf /run/containerd/s

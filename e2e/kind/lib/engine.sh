@@ -3,7 +3,7 @@
 #
 # Our own engine keeps everything that is its own apart: its data in the state folder, its sockets
 # in a folder of /run, its processes and containers in control groups of one name. That is how
-# it is told from any other engine, and found again after a crash.
+# it is distinguished from any other engine, and found again after a crash.
 
 ENGINE_ID=hello-kind-$(hash_of "$STATE_DIR")
 readonly ENGINE_ID
@@ -11,7 +11,7 @@ readonly ENGINE_DIR=$STATE_DIR/engine
 readonly ENGINE_RUN=/run/$ENGINE_ID
 readonly ENGINE_BEFORE=$ENGINE_DIR/before
 readonly CGROUPS=/sys/fs/cgroup
-# What an engine and the nodes change for the whole machine; put back when the engine ends.
+# What an engine and the nodes change for the whole machine; restored when the engine ends.
 readonly KEPT_SETTINGS=(net/ipv4/ip_forward net/ipv6/conf/all/forwarding net/ipv6/conf/default/forwarding
   net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables
   vm/overcommit_memory kernel/panic kernel/panic_on_oops)
@@ -43,7 +43,7 @@ own_containerd() { processes_with_argument containerd "--root=$ENGINE_DIR/contai
 # no_engine_runs: no process of any Docker engine.
 no_engine_runs() { ! runs dockerd; }
 
-# runs NAME: a process of this name lives. One that has ended may stay in the list for as long as nobody asks for its status.
+# runs NAME: a process of this name lives. One that has ended may stay in the list until its status is read.
 runs() { ps -C "$1" -o stat= | awk '!/^Z/ { lives = 1 } END { exit !lives }'; }
 
 # engine_is_ours: whether the engine that answers is the one that was started here.
@@ -109,7 +109,6 @@ start_engine() {
     echo "no Docker engine answers at $socket; starting one needs root"
     return 1
   }
-  install_engine
   if [[ -n $(own_dockerd)$(own_containerd) ]]; then
     echo "an engine of ours runs but does not answer: ending it"
     end_engine_processes
@@ -123,18 +122,6 @@ start_engine() {
   printf '%s\n' "$socket" >"$ENGINE_DIR/socket"
   start_containerd
   start_dockerd "$socket"
-}
-
-install_engine() {
-  local deny=/usr/sbin/policy-rc.d
-  # The package must not start its service: the engine runs under our care only.
-  if [[ ! -e $deny ]]; then
-    printf '#!/bin/sh\nexit 101 # hello: no services while packages are installed\n' >"$deny"
-    chmod +x "$deny"
-  fi
-  install_packages dockerd=docker.io containerd=containerd runc=runc docker=docker.io iptables=iptables nft=nftables \
-    jq=jq ip=iproute2 setsid=util-linux flock=util-linux pgrep=procps || return
-  ! grep -q '# hello:' "$deny" || rm "$deny"
 }
 
 start_containerd() {
@@ -192,7 +179,7 @@ registry_answers() { timeout 20 docker pull --quiet "$REGISTRY_PROBE" >/dev/null
 image_source() {
   case ${HELLO_KIND_IMAGES:-auto} in
     registry | local)
-      say "==> images: $HELLO_KIND_IMAGES, as HELLO_KIND_IMAGES says"
+      say "==> images: $HELLO_KIND_IMAGES, set by HELLO_KIND_IMAGES"
       printf '%s' "$HELLO_KIND_IMAGES"
       ;;
     auto)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# CLUSTER=existing: a cluster that somebody else looks after. It is used and never changed from here.
+# CLUSTER=existing: an external cluster. It is used and never changed from here.
 
 # existing_kubectl: any kubectl; the cluster's owner has one, and ours serves as well.
 existing_kubectl() {

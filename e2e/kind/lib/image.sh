@@ -34,7 +34,7 @@ ensure_archive() {
   fi
 }
 
-# ensure_image: the engine has it, under the name that image_name tells.
+# ensure_image: the engine has it, under the name that image_name prints.
 ensure_image() {
   ensure_archive
   if docker image inspect "$(image_name)" >/dev/null 2>&1; then
@@ -47,7 +47,7 @@ ensure_image() {
 image_name() { printf 'hello-kind-node:%s' "$(<"$BUILD_DIR/stamps/image")"; }
 
 import_image() {
-  # Images of earlier inputs are of no use to anybody; one in use is kept by the engine.
+  # Images of earlier inputs are of no use; one in use is kept by the engine.
   docker images --format '{{.Repository}}:{{.Tag}}' hello-kind-node | xargs -r docker rmi || true
   tar -C "$IMAGE_ARCHIVE" -c . | docker load
   docker image inspect "$(image_name)" >/dev/null
@@ -55,7 +55,6 @@ import_image() {
 
 build_image() {
   local hash=$1
-  install_packages debootstrap=debootstrap containerd=containerd runc=runc jq=jq unshare=util-linux
   rm -rf "$IMAGE_DIR"
   mkdir -p "$IMAGE_DIR" "$BUILD_DIR/packages"
   # The variables are those of the shell that is started.
@@ -153,7 +152,7 @@ configure_services() {
   chroot "$root" systemctl mask systemd-binfmt.service
 }
 
-# slim ROOT: every node gets a copy of /var, so what nobody reads there costs time at each start.
+# slim ROOT: every node gets a copy of /var, so what is never read there costs time at each start.
 slim() {
   local root=$1
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* "$root"/usr/share/{doc,man,locale,info}/* "$root"/var/cache/debconf/*

@@ -9,13 +9,8 @@ readonly KUBE_LDFLAGS="-s -w -X k8s.io/component-base/version.gitVersion=$KUBERN
   -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
 
 kube_hash() {
-  need_go
   hash_of "$(go env GOVERSION GOOS GOARCH)" "$KUBE_LDFLAGS" "${KUBE_PROGRAMS[*]}" \
     "@$KUBE_SOURCE/go.mod" "@$KUBE_SOURCE/go.sum" "@$KUBE_SOURCE/main.go" "@$KUBE_SOURCE/pause/main.go"
-}
-
-need_go() {
-  command -v go >/dev/null || die "the Go toolchain is missing: install Go 1.26.4 or later (https://go.dev/dl)"
 }
 
 # go_build PACKAGE OUTPUT [FLAG...]: a static binary, in place only when complete.
@@ -43,7 +38,7 @@ build_kube() {
 
 kube_is_built() { fresh kube "$1" "$KUBE_DIR/kube" "$KUBE_DIR/pause" "${KUBE_PROGRAMS[@]/#/$KUBE_DIR/}"; }
 
-# kube_assets: the folder's name on standard output. Where nothing is to be built it waits for nobody.
+# kube_assets: the folder's name on standard output. It waits for another run only when something has to be built.
 kube_assets() {
   if ! kube_is_built "$(kube_hash)"; then
     hold_lock build

@@ -11,7 +11,7 @@ write_kind_config() {
   local options=() option lines=''
   mkdir -p "$CLUSTER_DIR"
   cp "$SOURCE_DIR/config/audit-policy.yaml" "$CLUSTER_DIR/audit-policy.yaml"
-  # The kubelet refuses control groups of version 1 unless told otherwise, and measures volumes wrongly with them.
+  # The kubelet refuses control groups of version 1 unless configured otherwise, and measures volumes wrongly with them.
   [[ -f $CGROUPS/cgroup.controllers ]] || options+=('failCgroupV1: false')
   # The official image makes control groups through systemd, ours makes them directly.
   [[ $1 != local ]] || options+=('cgroupDriver: cgroupfs')
@@ -75,8 +75,8 @@ ensure_nodes() {
   stage nodes "creating three nodes with kind, waiting for kubeadm" create_nodes "$source" "$hash"
 }
 
-# start_nodes: a node that was stopped counts as ready until it is missed, so only a new heartbeat tells.
-# When none comes, the nodes are made anew.
+# start_nodes: a node that was stopped counts as ready until it is missed, so only a new heartbeat proves that it is.
+# When none comes, the nodes are created again.
 start_nodes() {
   local since
   since=$(date -u +%FT%TZ)

@@ -59,7 +59,7 @@ kill_children() {
 # hold_lock NAME: wait until no other run holds the lock. It is held until the script ends.
 # Children inherit it, so that it stays held while anything of a killed run still works.
 hold_lock() {
-  local descriptor told=0
+  local descriptor reported=0
   mkdir -p "$STATE_DIR"
   exec {descriptor}>>"$STATE_DIR/$1.lock"
   trap kill_children EXIT
@@ -67,7 +67,7 @@ hold_lock() {
   trap 'exit 143' TERM HUP
   kill_orphans
   until flock --nonblock "$descriptor"; do
-    ((told++)) || say "waiting for another run that holds $STATE_DIR/$1.lock"
+    ((reported++)) || say "waiting for another run that holds $STATE_DIR/$1.lock"
     sleep 1
     kill_orphans
   done

@@ -12,7 +12,6 @@ go_install() {
 # ensure_program STAMP MODULE NAME
 ensure_program() {
   local hash
-  need_go
   hash=$(hash_of "$(go env GOVERSION GOOS GOARCH)" "$2")
   if fresh "$1" "$hash" "$BIN_DIR/$3"; then
     up_to_date "$1"

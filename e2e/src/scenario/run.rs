@@ -1,0 +1,224 @@
+//! The frame around every scenario: a namespace of its own, a deadline, a dump when it fails, and clean-up in any case.
+
+use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, bail};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, Resource};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::results;
+use crate::cluster::{Cluster, dump};
+
+/// Longer than any scenario takes, so that one that hangs still reports where.
+const SCENARIO_LIMIT: Duration = Duration::from_secs(420);
+/// The same on a cluster with Kubernetes' own waiting times: scaling in alone takes five minutes there.
+const EXISTING_LIMIT: Duration = Duration::from_secs(1200);
+/// The label of all that a scenario creates outside its namespace: `e2e/run` removes what an aborted run has left.
+pub const LABEL: &str = "hello.internal/e2e";
+
+/// A running scenario.
+#[derive(Clone)]
+pub struct Scenario {
+    /// The scenario's name.
+    pub name: &'static str,
+    /// Its own namespace.
+    pub namespace: String,
+    /// The cluster.
+    pub cluster: Cluster,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    began: Instant,
+    figures: Mutex<Vec<String>>,
+    deferred: Mutex<Vec<(String, BoxFuture<'static, Result<()>>)>>,
+}
+
+/// Runs a scenario: in a fresh namespace, under the restricted Pod Security standard. Whatever happens, what it deferred is
+/// done and the namespace deleted; when it fails, the state that explains it is dumped first.
+///
+/// What runs beside it, `e2e/run` decides by the folder that the scenario is in.
+///
+/// # Errors
+/// What the scenario returned, also when it panicked or ran out of time.
+pub async fn run(
+    name: &'static str,
+    body: impl AsyncFnOnce(&Scenario) -> Result<()>,
+) -> Result<()> {
+    run_longer(name, Duration::ZERO, body).await
+}
+
+/// As [`run`], for a scenario that may take `more` than others.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_longer(
+    name: &'static str,
+    more: Duration,
+    body: impl AsyncFnOnce(&Scenario) -> Result<()>,
+) -> Result<()> {
+    let scenario = Scenario::start(name).await?;
+    scenario.progress("start");
+    let limit = if scenario.cluster.is_existing() {
+        EXISTING_LIMIT
+    } else {
+        SCENARIO_LIMIT
+    } + more;
+    let result = match AssertUnwindSafe(timeout(limit, body(&scenario)))
+        .catch_unwind()
+        .await
+    {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(anyhow!("the scenario was not over after {limit:?}")),
+        Err(panic) => Err(anyhow!("panicked: {}", panic_text(panic.as_ref()))),
+    };
+    if let Err(error) = &result {
+        scenario.progress(&format!("FAILED: {error:#}"));
+        let folder = results::output_folder().join(name);
+        let tail = dump::write(name, &scenario.namespace, &folder).await;
+        let _ = writeln!(std::io::stderr(), "{tail}");
+    }
+    let cleaned_up = scenario.clean_up().await;
+    let result = result.and(cleaned_up);
+    scenario.record(result.is_ok())?;
+    result
+}
+
+impl Scenario {
+    async fn start(name: &'static str) -> Result<Self> {
+        let cluster = Cluster::connect().await?;
+        let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() % 100_000_000;
+        let namespace = format!("e2e-{}-{unique}", name.replace('_', "-"));
+        let object: Namespace = serde_json::from_value(json!({
+            "metadata": {"name": namespace, "labels": {
+                LABEL: "true",
+                "pod-security.kubernetes.io/enforce": "restricted",
+            }},
+        }))?;
+        Api::all(cluster.client.clone())
+            .create(&PostParams::default(), &object)
+            .await
+            .with_context(|| format!("cannot create namespace {namespace}"))?;
+        let shared = Arc::new(Shared {
+            began: Instant::now(),
+            figures: Mutex::new(Vec::new()),
+            deferred: Mutex::new(Vec::new()),
+        });
+        Ok(Self {
+            name,
+            namespace,
+            cluster,
+            shared,
+        })
+    }
+
+    /// The API of a kind in the scenario's namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.cluster.client.clone(), &self.namespace)
+    }
+
+    /// Prints one line of progress with the time since the scenario began.
+    pub fn progress(&self, text: &str) {
+        // Past the test runner's capture, so that a person sees the run move.
+        let seconds = self.shared.began.elapsed().as_secs_f64();
+        let _ = writeln!(std::io::stderr(), "[{}] {seconds:6.1} s  {text}", self.name);
+    }
+
+    /// Prints a measured figure and keeps it for the table at the end of the run.
+    pub fn figure(&self, text: String) {
+        self.progress(&text);
+        self.shared
+            .figures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(text);
+    }
+
+    /// Runs `action` at the end of the scenario, also when it fails in the middle: to repair a fault that it caused. The
+    /// last one deferred runs first.
+    pub fn defer(&self, what: &str, action: impl Future<Output = Result<()>> + Send + 'static) {
+        let mut all = self
+            .shared
+            .deferred
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.push((what.to_owned(), action.boxed()));
+    }
+
+    async fn clean_up(&self) -> Result<()> {
+        let mut problems = Vec::new();
+        loop {
+            let next = self
+                .shared
+                .deferred
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop();
+            let Some((what, action)) = next else { break };
+            match timeout(Duration::from_secs(60), action).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => problems.push(format!("{what}: {error:#}")),
+                Err(_) => problems.push(format!("{what}: not done after a minute")),
+            }
+        }
+        if std::env::var_os("HELLO_E2E_KEEP").is_none() {
+            let namespaces: Api<Namespace> = Api::all(self.cluster.client.clone());
+            if let Err(error) = namespaces
+                .delete(&self.namespace, &DeleteParams::default())
+                .await
+            {
+                problems.push(format!("deleting namespace {}: {error}", self.namespace));
+            }
+        }
+        if !problems.is_empty() {
+            bail!("clean-up failed: {}", problems.join("; "));
+        }
+        Ok(())
+    }
+
+    fn record(&self, ok: bool) -> Result<()> {
+        let seconds = self.shared.began.elapsed().as_secs_f64();
+        let figures = self
+            .shared
+            .figures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .join(" | ");
+        let result = if ok { "ok" } else { "FAILED" };
+        self.progress(result);
+        results::append(&format!("{}\t{result}\t{seconds:.1}\t{figures}", self.name))
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_panic_is_kept() {
+        let panic = std::panic::catch_unwind(|| panic!("at {}", 7)).unwrap_err();
+        assert_eq!(panic_text(panic.as_ref()), "at 7");
+        let panic = std::panic::catch_unwind(|| panic!("plain")).unwrap_err();
+        assert_eq!(panic_text(panic.as_ref()), "plain");
+    }
+}

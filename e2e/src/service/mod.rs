@@ -1,0 +1,9 @@
+//! A `HelloService` under test: the resource and its children, its API, its database.
+
+pub mod greeting;
+pub mod hello;
+pub mod http;
+pub mod psql;
+pub mod timeline;
+
+pub use hello::Hello;

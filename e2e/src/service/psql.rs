@@ -1,0 +1,42 @@
+//! SQL in the managed database, as its owner: what an administrator does by hand.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Secret;
+
+use super::hello::Hello;
+use crate::cluster::command;
+use crate::scenario::Scenario;
+
+/// Runs SQL in the database's pod and returns the rows, columns separated by `|`.
+///
+/// # Errors
+/// When the pod is not there, or a statement fails.
+pub async fn psql(scenario: &Scenario, hello: &Hello, sql: &str) -> Result<String> {
+    let secret: Secret = hello.child(&format!("{}-credentials", hello.name)).await?;
+    let uri = secret
+        .data
+        .and_then(|data| data.get("owner-uri").cloned())
+        .context("the credentials have no owner-uri")?;
+    let uri = String::from_utf8(uri.0)?;
+    let pod = hello.database_pod();
+    let args = [
+        "--namespace",
+        &scenario.namespace,
+        "exec",
+        "--stdin",
+        &pod,
+        "--",
+        "psql",
+        &uri,
+        "--no-psqlrc",
+        "--tuples-only",
+        "--no-align",
+        "--quiet",
+        "--set",
+        "ON_ERROR_STOP=1",
+    ];
+    let rows = command::output("kubectl", &args, sql, Duration::from_secs(30)).await?;
+    Ok(rows.trim_end().to_owned())
+}

@@ -1,0 +1,13 @@
+//! Scenarios that take nodes or the operator away, or that measure: each has the cluster to itself.
+
+mod apply;
+mod autoscaling;
+mod cloudnative_pg;
+mod database_changes;
+mod drain;
+mod kill;
+mod migration;
+mod network_policy;
+mod operator_cut;
+mod rest;
+mod rollout;

@@ -1,0 +1,3 @@
+//! What looks back at the whole run.
+
+mod rights;

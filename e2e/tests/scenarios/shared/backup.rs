@@ -1,0 +1,149 @@
+//! Backups, run by hand from the CronJob, and restored as the documentation describes.
+
+use std::time::{Duration, Instant};
+
+use hello_e2e::cluster::command;
+use hello_e2e::markdown::blocks;
+use hello_e2e::scenario::jobs::{job_end, job_from, job_log};
+use hello_e2e::scenario::script::Script;
+use hello_e2e::service::greeting;
+use hello_e2e::{Context, Hello, Result, Scenario, ensure, scenario};
+use serde_json::json;
+
+use crate::{expect_greeting, repository};
+
+/// Prints what is on the volume, and what PostgreSQL's own programs read in it.
+const READ: &str = r"
+cd /backups
+echo '# files'; ls
+echo '# list'; for dump in *.dump; do pg_restore --list $dump; done
+echo '# rows in the archive'; pg_restore --data-only --file=- ./*.dump | grep -c alice
+echo '# rows in the text'; grep -c alice ./*.sql
+";
+
+#[tokio::test]
+async fn a_backup_run_by_hand_leaves_readable_dumps() -> Result<()> {
+    scenario::run("backup", async |s| {
+        let spec = json!({"replicas": 1, "backup": {"schedule": "0 2 * * *"}});
+        let hello = Hello::apply(s, "hello", spec).await?;
+        hello.serving().await?;
+        hello
+            .http()
+            .await?
+            .must_put("alice", greeting::born_in(5))
+            .await?;
+
+        job_from(s, "hello-backup", "by-hand").await?;
+        let (job, succeeded) = job_end(s, "by-hand", Duration::from_secs(90)).await?;
+        let log = job_log(s, "by-hand").await?;
+        ensure!(succeeded, "the backup failed: {:?}\n{log}", job.status);
+
+        let reader = Script {
+            name: "reader",
+            image: &hello.postgres_image().await?,
+            script: READ,
+            backups: Some("hello-backup"),
+        };
+        let printed = reader.run(s, Duration::from_secs(60)).await?;
+        let section = |title: &str| {
+            printed
+                .split("# ")
+                .find_map(|part| part.strip_prefix(title))
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
+        let files = section("files");
+        let names: Vec<&str> = files.split_whitespace().collect();
+        let stem = |name: &str, end: &str| name.strip_suffix(end).map(str::to_owned);
+        ensure!(
+            names.len() == 2
+                && stem(names[0], ".dump").is_some_and(|stem| is_backup_name(&stem))
+                && stem(names[0], ".dump") == stem(names[1], ".sql"),
+            "the volume holds {names:?}, not one archive and one text of the same time"
+        );
+        ensure!(
+            section("list").contains("TABLE DATA public users"),
+            "pg_restore --list reads: {}",
+            section("list")
+        );
+        ensure!(section("rows in the archive") == "1", "{printed}");
+        ensure!(section("rows in the text") == "1", "{printed}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_commands_of_the_documentation_restore_lost_data() -> Result<()> {
+    scenario::run("restore", async |s| {
+        let text = std::fs::read_to_string(repository().join("docs/recover.md"))?;
+        let steps: Vec<String> = blocks(&text)
+            .into_iter()
+            .filter(|block| block.is_marked("executed"))
+            .map(|block| block.text)
+            .collect();
+        let (backup, restore) = steps
+            .split_first()
+            .context("docs/recover.md shows no commands")?;
+        ensure!(!restore.is_empty(), "docs/recover.md shows no restore");
+
+        let spec = json!({"replicas": 2, "backup": {"schedule": "0 2 * * *"}});
+        let hello = Hello::apply(s, "hello", spec).await?;
+        hello.serving().await?;
+        let (kept, changed, later) = (
+            greeting::born_in(5),
+            greeting::born_in(6),
+            greeting::born_in(7),
+        );
+        let http = hello.http().await?;
+        http.must_put("alice", kept).await?;
+        run(s, backup).await?;
+        // What happened after the backup: one person is overwritten, one is new.
+        http.must_put("alice", changed).await?;
+        http.must_put("bob", later).await?;
+
+        let began = Instant::now();
+        run(s, &restore.join("\n")).await?;
+        s.figure(format!(
+            "restored and Ready after {:.1} s",
+            began.elapsed().as_secs_f64()
+        ));
+        hello.serving().await?;
+        let http = hello.http().await?;
+        expect_greeting(&http, "alice", kept).await?;
+        let bob = http.get("bob").await?;
+        ensure!(
+            bob.status == 404,
+            "bob came after the backup, yet is there: {bob:?}"
+        );
+        // And the restored service takes writes.
+        http.must_put("bob", later).await?;
+        expect_greeting(&http, "bob", later).await
+    })
+    .await
+}
+
+/// Runs a block of the documentation as it stands, in the scenario's namespace.
+async fn run(s: &Scenario, block: &str) -> Result<()> {
+    let namespaced = format!(
+        "kubectl() {{ command kubectl --namespace {} \"$@\"; }}\n{block}",
+        s.namespace
+    );
+    let args = ["-euo", "pipefail", "-c", &namespaced];
+    command::output("bash", &args, "", Duration::from_secs(300)).await?;
+    Ok(())
+}
+
+/// `hello-YYYYMMDDTHHMMSSZ`
+fn is_backup_name(stem: &str) -> bool {
+    let pattern = "hello-00000000T000000Z";
+    stem.len() == pattern.len()
+        && stem
+            .chars()
+            .zip(pattern.chars())
+            .all(|(is, wanted)| match wanted {
+                '0' => is.is_ascii_digit(),
+                other => is == other,
+            })
+}
