@@ -1,10 +1,13 @@
 //! Conditional requests (RFC 9110, section 13): entity tags of greetings, and the headers that
 //! compare them.
 //!
-//! A greeting follows from the birthday, the day and the rule for 29 February; its tag names
-//! these three, and nothing that the greeting does not tell: the year of birth stays secret. So the
-//! state that a client has seen can be read back from the tag, and the store can compare it in the
-//! statement that writes.
+//! A greeting follows from the birthday, the day and the rule for 29 February. Its tag encodes these
+//! three and nothing more: like the greeting, it does not disclose the year of birth. So the birthday
+//! that a client has seen can be read from the tag, and the store can compare it in the statement
+//! that writes.
+//!
+//! The lists of tags are read here and not by the crate `headers`: its types cannot list the tags,
+//! which the store needs, and they skip what is malformed, so that a write would be made.
 
 use chrono::Datelike;
 use http::header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
@@ -28,22 +31,19 @@ pub struct Tags {
 
 /// The tags of one header.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted<'a> {
-    /// `*`: whatever there is.
+enum TagList<'a> {
+    /// `*`: any greeting.
     Any,
-    /// The insides of strong tags, then of weak ones.
+    /// The contents of the strong tags, then of the weak ones, without quotes.
     Listed(Vec<&'a str>, Vec<&'a str>),
-    /// Not a list of tags.
+    /// Not a list of tags: the condition never holds.
     Malformed,
 }
 
 impl Tags {
-    /// The tag of the greeting of somebody with this birthday, with its quotes.
+    /// The tag of the greeting on this birthday, in quotes.
     fn tag(self, day: MonthDay) -> String {
-        let rule = match self.leap_day {
-            LeapDay::Feb28 => "feb28",
-            LeapDay::Mar1 => "mar1",
-        };
+        let rule: &'static str = self.leap_day.into();
         format!(
             "\"{:04}-{:x}-{rule}\"",
             day.number(),
@@ -51,23 +51,25 @@ impl Tags {
         )
     }
 
-    /// The birthday whose greeting has the tag with this inside today.
-    fn day(self, inside: &str) -> Option<MonthDay> {
-        let (number, _) = inside.split_once('-')?;
+    /// The birthday whose greeting has today the tag with this content.
+    fn day(self, content: &str) -> Option<MonthDay> {
+        let (number, _) = content.split_once('-')?;
         let day = MonthDay::from_number(number.parse().ok()?)?;
-        // Numbers can be written in many ways, tags in one.
-        (self.tag(day).trim_matches('"') == inside).then_some(day)
+        // A number can be written in many ways, but a tag is compared byte by byte.
+        (self.tag(day).trim_matches('"') == content).then_some(day)
     }
 
-    fn days(self, insides: &[&str]) -> Vec<MonthDay> {
-        insides
+    fn days(self, contents: &[&str]) -> Vec<MonthDay> {
+        contents
             .iter()
-            .filter_map(|inside| self.day(inside))
+            .filter_map(|content| self.day(content))
             .collect()
     }
 
-    /// Answers a GET whose greeting is `response`: with it, with 304 when the client has it
-    /// already, or with 412 when it asks for another one.
+    /// The response to a GET whose greeting is `response`, or 304 when the client has it already.
+    ///
+    /// # Errors
+    /// 412 when `If-Match` does not list it.
     pub fn answer(
         self,
         headers: &HeaderMap,
@@ -75,8 +77,8 @@ impl Tags {
         response: Response,
     ) -> Result<Response, Problem> {
         let mut response = match (
-            Wanted::read(headers, &IF_MATCH),
-            Wanted::read(headers, &IF_NONE_MATCH),
+            TagList::read(headers, &IF_MATCH),
+            TagList::read(headers, &IF_NONE_MATCH),
         ) {
             (None, None) => response,
             (Some(wanted), _) if !self.if_match(&wanted).allows(Some(born)) => {
@@ -89,16 +91,16 @@ impl Tags {
             }
             _ => response,
         };
-        // A caller's own cache may keep it while the day lasts; nobody else's, as it is personal.
+        // Personal, so only the client's own cache may keep it, until the day ends.
         let cache = format!(
             "private, max-age={}, must-revalidate",
             self.today.seconds_left
         );
         for (name, value) in [
-            (header::ETAG, self.tag(MonthDay::of(born.as_date()))),
+            (header::ETAG, self.tag(MonthDay::from_date(born.as_date()))),
             (header::CACHE_CONTROL, cache),
         ] {
-            // Neither holds anything but printable ASCII.
+            // Both are printable ASCII.
             if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) {
                 response.headers_mut().insert(name, value);
             }
@@ -106,16 +108,16 @@ impl Tags {
         Ok(response)
     }
 
-    /// Under which condition a change is to be made; `None` when there is none.
+    /// The condition of a write; `None` when it is unconditional.
     pub fn precondition(self, headers: &HeaderMap) -> Option<Precondition> {
-        let wanted = Wanted::read(headers, &IF_MATCH).map(|wanted| self.if_match(&wanted));
-        let unwanted = Wanted::read(headers, &IF_NONE_MATCH).map(|unwanted| match unwanted {
-            Wanted::Any => Precondition::absent(),
-            Wanted::Listed(strong, weak) => {
+        let wanted = TagList::read(headers, &IF_MATCH).map(|wanted| self.if_match(&wanted));
+        let unwanted = TagList::read(headers, &IF_NONE_MATCH).map(|unwanted| match unwanted {
+            TagList::Any => Precondition::absent(),
+            TagList::Listed(strong, weak) => {
                 Precondition::none_of(self.days(&[strong, weak].concat()))
             }
-            // Changing nothing is the safe reading of a condition that cannot be read.
-            Wanted::Malformed => Precondition::one_of(Vec::new()),
+            // With a malformed condition, changing nothing is safe.
+            TagList::Malformed => Precondition::one_of(Vec::new()),
         });
         match (wanted, unwanted) {
             (Some(wanted), Some(unwanted)) => Some(wanted.and(unwanted)),
@@ -123,29 +125,29 @@ impl Tags {
         }
     }
 
-    /// Weak tags never match here: they promise too little.
-    fn if_match(self, wanted: &Wanted<'_>) -> Precondition {
+    /// Weak tags never match here (RFC 9110, section 13.1.1).
+    fn if_match(self, wanted: &TagList<'_>) -> Precondition {
         match wanted {
-            Wanted::Any => Precondition::exists(),
-            Wanted::Listed(strong, _) => Precondition::one_of(self.days(strong)),
-            Wanted::Malformed => Precondition::one_of(Vec::new()),
+            TagList::Any => Precondition::exists(),
+            TagList::Listed(strong, _) => Precondition::one_of(self.days(strong)),
+            TagList::Malformed => Precondition::one_of(Vec::new()),
         }
     }
 
-    fn is_known(self, known: &Wanted<'_>, born: DateOfBirth) -> bool {
-        let day = MonthDay::of(born.as_date());
+    fn is_known(self, known: &TagList<'_>, born: DateOfBirth) -> bool {
+        let day = MonthDay::from_date(born.as_date());
         match known {
-            Wanted::Any => true,
-            Wanted::Listed(strong, weak) => {
+            TagList::Any => true,
+            TagList::Listed(strong, weak) => {
                 self.days(strong).contains(&day) || self.days(weak).contains(&day)
             }
-            Wanted::Malformed => false,
+            TagList::Malformed => false,
         }
     }
 }
 
-impl<'a> Wanted<'a> {
-    /// The tags of all headers of that name; `None` when there is no such header.
+impl<'a> TagList<'a> {
+    /// The tags of all headers of that name; `None` when there is none.
     fn read(headers: &'a HeaderMap, name: &HeaderName) -> Option<Self> {
         if !headers.contains_key(name) {
             return None;
@@ -166,7 +168,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Reads `"a", W/"b"`: commas may be inside of a tag, too.
+/// Reads `"a", W/"b"`. A tag may contain commas.
 fn read_list<'a>(
     value: &'a HeaderValue,
     strong: &mut Vec<&'a str>,
@@ -183,8 +185,8 @@ fn read_list<'a>(
             Some(quoted) => (&mut *weak, quoted),
             None => (&mut *strong, rest),
         };
-        let (inside, behind) = quoted.strip_prefix('"')?.split_once('"')?;
-        list.push(inside);
+        let (content, behind) = quoted.strip_prefix('"')?.split_once('"')?;
+        list.push(content);
         rest = behind.trim_start_matches(is_blank);
         if !rest.is_empty() && !rest.starts_with(',') {
             return None;
@@ -224,29 +226,29 @@ mod tests {
     #[test]
     fn reads_lists_of_tags() {
         let listed = |strong: &[&'static str], weak: &[&'static str]| {
-            Wanted::Listed(strong.into(), weak.into())
+            TagList::Listed(strong.into(), weak.into())
         };
         for (values, wanted) in [
-            (&["*"][..], Wanted::Any),
+            (&["*"][..], TagList::Any),
             (&[r#""a""#], listed(&["a"], &[])),
             (&[r#""a","b""#, r#"W/"c""#], listed(&["a", "b"], &["c"])),
             (&[r#" , "a,b" ,, W/"" , "#], listed(&["a,b"], &[""])),
             (&[""], listed(&[], &[])),
-            (&["a"], Wanted::Malformed),
-            (&[r#""a"#], Wanted::Malformed),
-            (&[r#""a" "b""#], Wanted::Malformed),
-            (&[r#"w/"a""#], Wanted::Malformed),
-            (&[r#""a", *"#], Wanted::Malformed),
-            (&["*", "*"], Wanted::Malformed),
+            (&["a"], TagList::Malformed),
+            (&[r#""a"#], TagList::Malformed),
+            (&[r#""a" "b""#], TagList::Malformed),
+            (&[r#"w/"a""#], TagList::Malformed),
+            (&[r#""a", *"#], TagList::Malformed),
+            (&["*", "*"], TagList::Malformed),
         ] {
             let headers = headers(IF_MATCH, values);
             assert_eq!(
-                Wanted::read(&headers, &IF_MATCH),
+                TagList::read(&headers, &IF_MATCH),
                 Some(wanted),
                 "{values:?}"
             );
         }
-        assert_eq!(Wanted::read(&HeaderMap::new(), &IF_MATCH), None);
+        assert_eq!(TagList::read(&HeaderMap::new(), &IF_MATCH), None);
     }
 
     #[test]
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_year_of_birth_is_not_told() {
+    fn a_tag_does_not_disclose_the_year_of_birth() {
         let tag = |born| {
             let born = DateOfBirth::from_stored(date(born));
             let answer = tags("2026-11-21").answer(&HeaderMap::new(), born, no_content());
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_changes_nothing_and_is_known_by_nobody() {
+    fn a_malformed_condition_never_holds() {
         let today = tags("2026-11-21");
         let born = DateOfBirth::from_stored(date("1990-01-01"));
         for name in [IF_MATCH, IF_NONE_MATCH] {

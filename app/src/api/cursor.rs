@@ -116,7 +116,7 @@ mod tests {
             Cursor::Name(name("José")),
             Cursor::Birthday(BirthdayPlace {
                 today: "2026-11-21".parse().unwrap(),
-                birthday: MonthDay::of("2000-02-29".parse().unwrap()),
+                birthday: MonthDay::from_date("2000-02-29".parse().unwrap()),
                 username: name("𠀀"),
             }),
         ] {

@@ -179,17 +179,4 @@ impl Drop for InFlight<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The future of a request is moved into the connection's task whole, whatever it uses.
-    #[test]
-    fn a_request_takes_little_room() {
-        type Body = futures::stream::Empty<Result<bytes::Bytes, warp::Error>>;
-        fn size<A>(_: impl Fn(&'static Api, &'static RequestHead, Body) -> A) -> usize {
-            size_of::<A>()
-        }
-        let size = size(|api, head, body| api.handle(head, body));
-        assert!(size <= 640, "{size} bytes");
-    }
-}
+mod tests;

@@ -192,7 +192,7 @@ impl Problem {
         );
         headers.extend(self.remedy.map(Remedy::header));
         if status == StatusCode::REQUEST_TIMEOUT {
-            // The rest of the body may still arrive, and cannot be told from a next request.
+            // The rest of the body may still arrive, and cannot be distinguished from a next request.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

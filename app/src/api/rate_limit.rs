@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_told_apart_by_address_or_network() {
+    fn clients_differ_by_address_or_network() {
         let key = |text: &str| key(text.parse().unwrap());
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));

@@ -135,7 +135,7 @@ impl BirthdayList {
         page(api, people, self.limit, self.today, |last| {
             Cursor::Birthday(BirthdayPlace {
                 today: self.today,
-                birthday: MonthDay::of(last.born.as_date()),
+                birthday: MonthDay::from_date(last.born.as_date()),
                 username: last.username.clone(),
             })
         })

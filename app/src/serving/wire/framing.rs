@@ -1,10 +1,11 @@
-//! Refuses HTTP/1 requests whose length is ambiguous: with two `Content-Length` headers, or one
-//! beside `Transfer-Encoding`. hyper picks one reading silently; a proxy in front may pick the
-//! other, and then a request can be smuggled past it.
+//! Refuses HTTP/1 requests of ambiguous length: with two `Content-Length` headers, or one together
+//! with `Transfer-Encoding`. hyper accepts them and picks one length; a proxy in front may pick the
+//! other, and then a request can be smuggled past it. After hyper has read a head, the second header
+//! is gone, so the bytes have to be inspected before.
 //!
-//! [`FramingGuard`] watches the bytes that a client sends. It never holds any back: where a head
-//! becomes ambiguous, it overwrites the byte at hand with NUL, which no header may hold, so that
-//! hyper itself answers 400 and closes the connection.
+//! [`FramingGuard`] inspects the bytes that a client sends. It holds none back: where a head becomes
+//! ambiguous, it overwrites the byte with NUL, which no header may contain. Then hyper answers 400
+//! and closes the connection.
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A connection whose incoming requests are watched.
+/// A connection whose incoming requests are inspected.
 #[derive(Debug)]
 pub struct FramingGuard<S> {
     stream: S,
@@ -20,7 +21,7 @@ pub struct FramingGuard<S> {
 }
 
 impl<S> FramingGuard<S> {
-    /// Watches `stream` from its first byte on.
+    /// Inspects `stream` from its first byte on.
     pub fn new(stream: S) -> Self {
         Self {
             stream,
@@ -78,12 +79,13 @@ const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 const CHUNKED: &[u8] = b"chunked";
 
-/// Follows the requests of one connection, wherever the pieces they come in are cut.
+/// Follows the requests of one connection, in pieces of any size.
 #[derive(Debug, Default)]
 struct Scanner {
     state: State,
-    /// What the head that is being read says about its body.
+    /// The `Content-Length` of the current head.
     length: Option<u64>,
+    /// Whether the current head has a `Transfer-Encoding`.
     chunked: bool,
 }
 
@@ -93,13 +95,13 @@ enum State {
     /// The start of a request.
     #[default]
     RequestStart,
-    /// A request line beginning with this many bytes of HTTP/2's preface.
+    /// A request line that begins with this many bytes of HTTP/2's preface.
     Preface(usize),
-    /// The rest of a line that says nothing about the length.
+    /// The rest of a line that does not concern the length.
     RestOfLine,
     /// The start of a header.
     LineStart,
-    /// The name of a header that has matched so far.
+    /// The name of a header, of which this many bytes match.
     Name {
         name: &'static [u8],
         matched: usize,
@@ -114,19 +116,19 @@ enum State {
     ChunkSize(u64),
     ChunkExtension(u64),
     ChunkData(u64),
-    /// The line end behind a chunk's data.
+    /// The end of the line after a chunk's data.
     ChunkEnd,
     TrailerStart,
     TrailerLine,
-    /// Not HTTP/1, or beyond repair: hyper decides alone.
+    /// Not HTTP/1, or refused: nothing more is inspected.
     Opaque,
 }
 
-/// Begins HTTP/2; as the first line of an HTTP/1 request, hyper refuses it for its version.
+/// Begins HTTP/2. As the request line of HTTP/1, hyper refuses it for its version.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
 impl Scanner {
-    /// Follows `bytes`, and spoils them where a head becomes ambiguous.
+    /// Follows `bytes`, and rejects a head where it becomes ambiguous.
     fn inspect(&mut self, bytes: &mut [u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -144,7 +146,7 @@ impl Scanner {
         }
     }
 
-    /// Skips to behind the next line feed.
+    /// Skips to the byte after the next line feed.
     fn skip_line<'a>(&mut self, bytes: &'a mut [u8], then: State) -> &'a mut [u8] {
         match memchr::memchr(b'\n', bytes) {
             Some(end) => {
@@ -171,7 +173,7 @@ impl Scanner {
 
     fn step(&mut self, byte: &mut u8) {
         self.state = match (self.state, *byte) {
-            // Empty lines before a request do not count.
+            // hyper skips empty lines before a request.
             (State::RequestStart, b'\r' | b'\n') => State::RequestStart,
             (State::RequestStart, b'P') => State::Preface(1),
             (State::Preface(matched), byte) if byte == PREFACE[matched] => {
@@ -212,7 +214,7 @@ impl Scanner {
                 name,
                 matched: matched + 1,
             },
-            (None, b':') if self.length.is_some() || self.chunked => spoil(byte),
+            (None, b':') if self.length.is_some() || self.chunked => reject(byte),
             (None, b':') if name == CONTENT_LENGTH => {
                 self.length = Some(0);
                 State::LengthValue { digits: 0 }
@@ -226,9 +228,9 @@ impl Scanner {
         }
     }
 
-    /// Digits, with blanks around them; everything else would leave the length in doubt.
+    /// Digits, with blanks around them; with anything else the length is ambiguous.
     fn length_value(&mut self, digits: u32, byte: &mut u8) -> State {
-        // More digits than any body needs, and few enough not to overflow.
+        // More than any body needs, and few enough not to overflow.
         const MOST: u32 = 18;
         match *byte {
             digit @ b'0'..=b'9' if digits < MOST => {
@@ -237,10 +239,10 @@ impl Scanner {
                 State::LengthValue { digits: digits + 1 }
             }
             b' ' | b'\t' if digits == 0 => State::LengthValue { digits },
-            // Nothing but the end of the line may follow.
+            // Only the end of the line may follow.
             b' ' | b'\t' | b'\r' if digits > 0 => State::LengthValue { digits: MOST },
             b'\n' if digits > 0 => State::LineStart,
-            _ => spoil(byte),
+            _ => reject(byte),
         }
     }
 
@@ -254,13 +256,13 @@ impl Scanner {
     }
 }
 
-/// Makes the head one that cannot be read.
-fn spoil(byte: &mut u8) -> State {
+/// Makes the head unreadable.
+fn reject(byte: &mut u8) -> State {
     *byte = 0;
     State::Opaque
 }
 
-/// Exactly `chunked`, the only encoding there is a need for.
+/// Exactly `chunked`. hyper also accepts a list that ends with it, and passes the body on encoded.
 fn encoding_value(matched: usize, byte: &mut u8) -> State {
     match (CHUNKED.get(matched), *byte) {
         (Some(expected), found) if *expected == found.to_ascii_lowercase() => {
@@ -271,7 +273,7 @@ fn encoding_value(matched: usize, byte: &mut u8) -> State {
         (_, b' ' | b'\t') if matched == 0 => State::EncodingValue { matched },
         (None, b' ' | b'\t' | b'\r') => State::EncodingValue { matched },
         (None, b'\n') => State::LineStart,
-        _ => spoil(byte),
+        _ => reject(byte),
     }
 }
 
@@ -295,78 +297,4 @@ fn after_chunk_size(size: u64) -> State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const SOUND: [&str; 6] = [
-        "GET /hello/alice HTTP/1.1\r\nhost: x\r\n\r\n",
-        "\r\nPUT /p HTTP/1.1\ncontent-type: a\nContent-Length: 5\n\nhello",
-        "POST /p HTTP/1.1\r\ncontent-length:  0 \r\ntrailer: c\r\n\r\n",
-        "PUT /p HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\n\r\n",
-        "PUT /p HTTP/1.1\r\ntransfer-encoding:chunked\r\n\r\nA\r\n0123456789\r\n0\r\nt: c\r\n\r\n",
-        "PUT /p HTTP/1.1\r\ncontent-length: 40\r\n\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n..",
-    ];
-
-    const AMBIGUOUS: [&str; 8] = [
-        "PUT /p HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\nx",
-        "PUT /p HTTP/1.1\r\ncontent-length: 1\r\nx: y\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "PUT /p HTTP/1.1\r\ntransfer-encoding: chunked\r\nCONTENT-LENGTH: 1\r\n\r\n",
-        "PUT /p HTTP/1.1\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
-        "PUT /p HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
-        "PUT /p HTTP/1.1\r\ncontent-length: 1, 1\r\n\r\nx",
-        "PUT /p HTTP/1.1\r\ncontent-length: 1 1\r\n\r\nx",
-        "PUT /p HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\nx",
-    ];
-
-    /// What comes out of a guard for `text` in pieces that end at `cuts`.
-    fn through(text: &str, cuts: &[usize]) -> Vec<u8> {
-        let mut bytes = text.as_bytes().to_vec();
-        let mut scanner = Scanner::default();
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
-        cuts.extend([0, bytes.len()]);
-        cuts.sort_unstable();
-        for piece in cuts.windows(2) {
-            scanner.inspect(&mut bytes[piece[0]..piece[1]]);
-        }
-        bytes
-    }
-
-    #[test]
-    fn http2_is_left_alone() {
-        let text = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ncontent-length: 1\r\ncontent-length: 1\r\n";
-        assert_eq!(through(text, &[]), text.as_bytes());
-    }
-
-    proptest! {
-        #[test]
-        fn sound_requests_pass_untouched(
-            picks in prop::collection::vec(0..SOUND.len(), 1..6),
-            cuts in prop::collection::vec(any::<usize>(), 0..8),
-        ) {
-            let text: String = picks.iter().map(|pick| SOUND[*pick]).collect();
-            prop_assert_eq!(through(&text, &cuts), text.as_bytes());
-        }
-
-        #[test]
-        fn ambiguous_requests_are_spoiled_wherever_they_come(
-            picks in prop::collection::vec(0..SOUND.len(), 0..4),
-            wrong in 0..AMBIGUOUS.len(),
-            cuts in prop::collection::vec(any::<usize>(), 0..8),
-        ) {
-            let sound: String = picks.iter().map(|pick| SOUND[*pick]).collect();
-            let text = format!("{sound}{}", AMBIGUOUS[wrong]);
-            let bytes = through(&text, &cuts);
-            prop_assert_eq!(&bytes[..sound.len()], sound.as_bytes());
-            prop_assert_eq!(bytes[sound.len()..].iter().filter(|byte| **byte == 0).count(), 1);
-        }
-
-        #[test]
-        fn never_panics(
-            text in "(PUT|\r|\n|content-length|transfer-encoding|:| |chunked|[0-9a-fA-F]|;){0,60}",
-            cuts in prop::collection::vec(any::<usize>(), 0..8),
-        ) {
-            through(&text, &cuts);
-        }
-    }
-}
+mod tests;
