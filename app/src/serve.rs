@@ -71,7 +71,7 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
     let tls = config.tls.clone().map(Tls::start).transpose()?;
     let listener = listen(config.listen)?;
     let admin_listener = listen(config.admin_listen)?;
-    let metrics = Arc::new(Metrics::new(Route::TEMPLATES));
+    let metrics = Arc::new(Metrics::new(&Route::templates()));
     let store = open_store(&config, &metrics).await?;
     let (control, phase) = lifecycle::phases();
     // The admin listener outlives the API's: it shows that the service is draining.

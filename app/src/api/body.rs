@@ -118,6 +118,7 @@ mod tests {
             "application/json",
             "Application/JSON",
             "application/json; charset=utf-8",
+            "application/json ; charset=utf-8",
             "application/json;charset=\"UTF-8\"",
             "application/json; profile=x",
         ] {
@@ -130,6 +131,7 @@ mod tests {
             "application/jsonp",
             "application/json, text/plain",
             "application/json; charset=latin1",
+            "application/json; charset=utf-8; charset=latin1",
             "appliçation/json",
         ] {
             assert!(!with(other), "{other}");

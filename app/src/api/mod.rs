@@ -12,12 +12,15 @@ mod friends;
 pub mod fuzzing;
 mod hello;
 pub mod openapi;
+#[cfg(test)]
+mod openapi_definition;
 mod problem;
 mod problem_kind;
 mod query;
 mod rate_limit;
 mod response;
 mod routes;
+mod template;
 mod username;
 mod users;
 

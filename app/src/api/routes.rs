@@ -20,11 +20,9 @@ use http::Method;
 
 use super::context::Api;
 use super::problem::Problem;
+use super::template::{MAX_PARAMETERS, PathTemplate};
 use super::{documentation, friends, hello, response, users};
 use crate::serving::{RequestHead, Response};
-
-/// The most parameters of a path.
-const MAX_PARAMETERS: usize = 2;
 
 /// A route and the parameters of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +58,10 @@ macro_rules! routes {
             pub const ALL: &[Self] = &[$(Self::$operation,)* $(Self::$page,)*];
 
             /// The path templates of [`Route::ALL`].
-            pub const TEMPLATES: &[&'static str] = &[$($template,)* $($page_template,)*];
+            const TEMPLATES: &[PathTemplate] = &[
+                $(PathTemplate::new($template),)*
+                $(PathTemplate::new($page_template),)*
+            ];
 
             /// The methods as the `Allow` header lists them.
             pub fn allow(self) -> &'static str {
@@ -157,7 +158,12 @@ routes! {
 impl Route {
     /// The path template, as metrics, logs and traces show it.
     pub fn template(self) -> &'static str {
-        Self::TEMPLATES[self as usize]
+        Self::TEMPLATES[self as usize].text()
+    }
+
+    /// The path templates of [`Route::ALL`].
+    pub fn templates() -> Vec<&'static str> {
+        Self::TEMPLATES.iter().map(PathTemplate::text).collect()
     }
 }
 
@@ -165,11 +171,11 @@ impl<'a> Found<'a> {
     /// The route of `path`. Nothing is decoded or normalised: `//hello/alice` and `/hello/alice/`
     /// are other paths than `/hello/alice`, and unknown.
     pub fn from_path(path: &'a str) -> Option<Self> {
-        Route::ALL.iter().find_map(|route| {
-            let parameters = match_template(route.template(), path)?;
+        let rows = Route::ALL.iter().zip(Route::TEMPLATES);
+        rows.into_iter().find_map(|(route, template)| {
             Some(Self {
                 route: *route,
-                parameters,
+                parameters: template.parameters(path)?,
             })
         })
     }
@@ -178,26 +184,6 @@ impl<'a> Found<'a> {
     pub fn writer(&self, method: &Method) -> Option<&'a str> {
         self.route.writes(method).then_some(self.parameters[0])
     }
-}
-
-/// The parameters of `path`, when it has the form of `template`: a parameter is one segment that is
-/// not empty.
-fn match_template<'a>(template: &str, path: &'a str) -> Option<[&'a str; MAX_PARAMETERS]> {
-    let mut parameters = [""; MAX_PARAMETERS];
-    let mut free = parameters.iter_mut();
-    let (mut template, mut path) = (template, path);
-    while let Some((literal, rest)) = template.split_once('{') {
-        let (_, rest) = rest.split_once('}')?;
-        path = path.strip_prefix(literal)?;
-        let end = path.find('/').unwrap_or(path.len());
-        let (parameter, behind) = path.split_at(end);
-        if parameter.is_empty() {
-            return None;
-        }
-        *free.next()? = parameter;
-        (template, path) = (rest, behind);
-    }
-    (template == path).then_some(parameters)
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ async fn a_handler_that_panics_answers_500_and_its_connection_goes_on() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
     let _logging = tracing::subscriber::set_default(subscriber);
-    let metrics = Metrics::new(Route::TEMPLATES);
+    let metrics = Metrics::new(&Route::templates());
     let (stream, _control) = serve(&metrics).await;
     let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
