@@ -1,6 +1,6 @@
 //! The hello service: remembers dates of birth and greets people on their birthday.
 
-pub mod admin;
+mod admin;
 pub mod api;
 pub mod auth;
 pub mod backup;
@@ -10,14 +10,14 @@ pub mod healthcheck;
 pub mod install;
 pub mod lifecycle;
 pub mod migrate;
-pub mod pages;
+mod pages;
 pub mod roles;
 pub mod runtime;
 pub mod seed;
 pub mod serve;
-pub mod serving;
+mod serving;
 pub mod store;
-pub mod telemetry;
+mod telemetry;
 
 use std::error::Error;
 use std::io::Write;

@@ -41,7 +41,7 @@ use crate::telemetry::{Entry, TraceParent, UNMATCHED, panic_message};
 
 pub use client_address::{ForwardedHeader, Network, TrustedProxies};
 pub use context::Api;
-pub use problem::{FieldError, Location, Problem, explain_unreadable};
+pub use problem::{Problem, explain_unreadable};
 pub use problem_kind::ProblemKind;
 pub use rate_limit::{Rate, RateLimit, RateLimitOptions};
 pub use routes::Route;

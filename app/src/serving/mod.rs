@@ -9,4 +9,4 @@ mod wire;
 pub use accept::{ConnectionLimits, Listener};
 pub use message::{RequestHead, Response, without_body};
 pub use tls::{Tls, TlsError, TlsFiles};
-pub use wire::{ExplainUnreadable, UnreadableHead};
+pub use wire::UnreadableHead;

@@ -16,4 +16,4 @@ pub use metrics::{HttpMetrics, Metrics, OidcMetrics, StoreMetrics, UNMATCHED};
 pub use panics::{log_panics, panic_message};
 #[cfg(feature = "otlp")]
 pub use spans::{RequestSpan, Spans, SpansError};
-pub use trace_context::{TraceId, TraceParent};
+pub use trace_context::TraceParent;
