@@ -1,20 +1,23 @@
 //! The hello service: remembers dates of birth and greets people on their birthday.
 
+mod admin;
+pub mod api;
 pub mod auth;
 pub mod backup;
 pub mod config;
 pub mod domain;
 pub mod healthcheck;
-pub mod http;
 pub mod install;
 pub mod lifecycle;
 pub mod migrate;
+mod pages;
 pub mod roles;
 pub mod runtime;
 pub mod seed;
 pub mod serve;
+mod serving;
 pub mod store;
-pub mod telemetry;
+mod telemetry;
 
 use std::error::Error;
 use std::io::Write;
@@ -62,7 +65,7 @@ pub fn run(command: Command) -> Result<(), Box<dyn Error>> {
             std::io::stdout().write_all(&output)?;
         }
         Command::Openapi => {
-            std::io::stdout().write_all(http::openapi::DOCUMENT.as_bytes())?;
+            std::io::stdout().write_all(api::openapi::DOCUMENT.as_bytes())?;
         }
         Command::InstallTo { directory } => install::run(&directory)?,
         Command::Healthcheck(args) => {

@@ -8,16 +8,18 @@ use std::time::Duration;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::admin::{self, Admin};
+use crate::api::{self, Api, RateLimit, Route};
 use crate::auth::Authenticator;
 use crate::config::ServeConfig;
 use crate::domain::{Calendar, SystemClock};
-use crate::http::{self, Admin, Api, ConnectionLimits, RateLimit, Tls, TlsError};
 use crate::lifecycle::{self, Phase, Signal};
 use crate::migrate::MigrationError;
+use crate::serving::{ConnectionLimits, Listener, Tls, TlsError};
 use crate::store::{
     DatabaseUrl, InvalidDatabaseUrl, PostgresOptions, PostgresStore, SqliteStore, Store,
 };
-use crate::telemetry::{AccessLog, LogSink, Metrics, init_logging};
+use crate::telemetry::{AccessLog, LogSink, Metrics, init_logging, log_panics};
 
 /// The largest head of a request, in bytes.
 const MAX_HEADER_BYTES: usize = 16 << 10;
@@ -62,13 +64,14 @@ pub enum ServeError {
 /// See [`ServeError`]. A PostgreSQL that is away is no error: the service waits for it.
 pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> {
     init_logging(sink, config.log_level, config.log_format);
+    log_panics();
     raise_file_limit();
     #[cfg(feature = "otlp")]
     let spans = crate::telemetry::Spans::from_environment()?.map(Arc::new);
     let tls = config.tls.clone().map(Tls::start).transpose()?;
     let listener = listen(config.listen)?;
     let admin_listener = listen(config.admin_listen)?;
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(&Route::templates()));
     let store = open_store(&config, &metrics).await?;
     let (control, phase) = lifecycle::phases();
     // The admin listener outlives the API's: it shows that the service is draining.
@@ -115,22 +118,22 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
         drain_timeout: Duration::from_millis(500),
         ..limits.clone()
     };
-    let admin_task = tokio::spawn(http::serve(
-        admin_listener,
-        http::admin_filter(admin),
-        admin_limits,
-        None,
-        admin_phase,
-        Gauge::default(),
-    ));
-    let api_task = tokio::spawn(http::serve(
-        listener,
-        http::api_filter(api),
+    let admin_listening = Listener {
+        limits: admin_limits,
+        tls: None,
+        explain: api::explain_unreadable,
+        phase: admin_phase,
+        open: Gauge::default(),
+    };
+    let admin_task = tokio::spawn(admin_listening.serve(admin_listener, admin::filter(admin)));
+    let listening = Listener {
         limits,
         tls,
+        explain: api::explain_unreadable,
         phase,
-        metrics.http.connections.clone(),
-    ));
+        open: metrics.http.connections.clone(),
+    };
+    let api_task = tokio::spawn(listening.serve(listener, api::filter(api)));
 
     let signal = lifecycle::termination().await?;
     control.advance(Phase::Draining);
@@ -140,7 +143,7 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
     }
     control.advance(Phase::Stopping);
     tracing::info!("stopping");
-    // Neither task is ever aborted, and a panic aborts the process.
+    // Neither task is ever aborted.
     let _ = api_task.await;
     store.close().await;
     #[cfg(feature = "otlp")]

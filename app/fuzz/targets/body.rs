@@ -1,4 +1,4 @@
-//! `hello_app::http::fuzzing::body`
+//! `hello_app::api::fuzzing::body`
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hello_app::http::fuzzing::body(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hello_app::api::fuzzing::body(bytes));

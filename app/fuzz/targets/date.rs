@@ -1,4 +1,4 @@
-//! `hello_app::http::fuzzing::date`
+//! `hello_app::api::fuzzing::date`
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hello_app::http::fuzzing::date(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hello_app::api::fuzzing::date(bytes));

@@ -1,4 +1,4 @@
-//! `hello_app::http::fuzzing::path`
+//! `hello_app::api::fuzzing::path`
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hello_app::http::fuzzing::path(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hello_app::api::fuzzing::path(bytes));

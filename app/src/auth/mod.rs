@@ -9,7 +9,6 @@ mod fetch;
 pub mod fuzzing;
 mod issuer;
 mod keys;
-mod metrics;
 mod refresh;
 mod ring_provider;
 mod token;
@@ -22,6 +21,7 @@ use http::HeaderMap;
 use url::Url;
 
 use crate::domain::{Username, UsernameRule};
+use crate::telemetry::OidcMetrics;
 use bearer::bearer_token;
 use issuer::Issuer;
 use keys::Lookup;
@@ -33,7 +33,6 @@ pub use fetch::check_ca_file;
 #[cfg(feature = "otlp")]
 pub use fetch::tls_config as client_tls;
 pub use issuer::transport_is_safe;
-pub use metrics::OidcMetrics;
 pub use token::{Algorithm, Writer};
 
 /// What tokens are judged by.

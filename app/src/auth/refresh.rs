@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::OidcMetrics;
 use super::fetch;
 use super::issuer::Issuer;
 use super::keys::KeySet;
+use crate::telemetry::OidcMetrics;
 
 /// How often the keys are fetched unasked.
 const INTERVAL: Duration = Duration::from_secs(600);

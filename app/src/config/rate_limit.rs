@@ -2,7 +2,7 @@
 
 use super::errors::non_empty;
 use super::{ConfigErrors, ServeArgs};
-use crate::http::{Network, Rate, RateLimitOptions, TrustedProxies};
+use crate::api::{Network, Rate, RateLimitOptions, TrustedProxies};
 
 impl ConfigErrors {
     /// The limit, when there is one and nothing is wrong with it.

@@ -9,10 +9,11 @@ use jiff::tz::TimeZone;
 
 use super::errors::non_empty;
 use super::{ConfigErrors, Secret, ServeArgs};
+use crate::api::RateLimitOptions;
 use crate::auth::OidcConfig;
 use crate::domain::{LeapDay, UsernameRule};
-use crate::http::{RateLimitOptions, TlsFiles};
 use crate::runtime;
+use crate::serving::TlsFiles;
 use crate::store::{DatabaseUrlSource, Pooler};
 use crate::telemetry::LogFormat;
 

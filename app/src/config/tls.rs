@@ -2,7 +2,7 @@
 
 use super::errors::non_empty_path;
 use super::{ConfigErrors, ServeArgs};
-use crate::http::TlsFiles;
+use crate::serving::TlsFiles;
 
 impl ConfigErrors {
     /// The two files, when the API is to speak TLS.

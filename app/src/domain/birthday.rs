@@ -1,11 +1,17 @@
-//! Days until the next birthday, with a stated rule for those born on 29 February.
+//! Days until the next birthday, with a rule for people born on 29 February.
 
 use chrono::{Datelike, NaiveDate};
+use strum::{EnumString, IntoStaticStr};
 
 use super::DateOfBirth;
 
-/// When someone born on 29 February celebrates in a year without that day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// When people born on 29 February celebrate in a year without that day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, IntoStaticStr)]
+#[strum(
+    serialize_all = "lowercase",
+    parse_err_ty = String,
+    parse_err_fn = unknown_leap_day
+)]
 pub enum LeapDay {
     /// On 28 February.
     #[default]
@@ -14,16 +20,8 @@ pub enum LeapDay {
     Mar1,
 }
 
-impl std::str::FromStr for LeapDay {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "feb28" => Ok(Self::Feb28),
-            "mar1" => Ok(Self::Mar1),
-            other => Err(format!("`{other}` is neither `feb28` nor `mar1`")),
-        }
-    }
+fn unknown_leap_day(text: &str) -> String {
+    format!("`{text}` is neither `feb28` nor `mar1`")
 }
 
 /// Whole days from `today` to the next birthday, 0 on the birthday itself and at most 366.
@@ -41,14 +39,14 @@ pub fn days_until_birthday(born: DateOfBirth, today: NaiveDate, leap_day: LeapDa
 fn birthday_in(year: i32, born: DateOfBirth, leap_day: LeapDay) -> NaiveDate {
     let born = born.as_date();
     let (month, day) = match leap_day {
-        // Only 29 February is ever missing from a year.
+        // Only 29 February is missing from some years.
         _ if NaiveDate::from_ymd_opt(year, born.month(), born.day()).is_some() => {
             (born.month(), born.day())
         }
         LeapDay::Feb28 => (2, 28),
         LeapDay::Mar1 => (3, 1),
     };
-    // Fails only beyond the calendar's last year, 262142.
+    // Fails only after the calendar's last year, 262142.
     NaiveDate::from_ymd_opt(year, month, day).unwrap_or(NaiveDate::MAX)
 }
 

@@ -1,10 +1,10 @@
-//! Which birthdays lie within the next days, as ranges of an index over month and day.
+//! The birthdays of the next days, as ranges of an index over month and day.
 
 use chrono::{Datelike, NaiveDate};
 
 use super::{DateOfBirth, LeapDay, days_until_birthday};
 
-/// The farthest a birthday is ever away, in days.
+/// The most days until a birthday.
 pub const MAX_DAYS_AHEAD: u32 = 366;
 
 /// A day of the year as the number `month * 100 + day`, 29 February included.
@@ -18,7 +18,7 @@ impl MonthDay {
     pub const LAST: Self = Self(1231);
 
     /// The day of the year of `date`.
-    pub fn of(date: NaiveDate) -> Self {
+    pub fn from_date(date: NaiveDate) -> Self {
         // At most 1231.
         Self(i16::try_from(date.month() * 100 + date.day()).unwrap_or(i16::MAX))
     }
@@ -26,21 +26,22 @@ impl MonthDay {
     /// The day of the year with this number, if there is one.
     pub fn from_number(number: i16) -> Option<Self> {
         let (month, day) = (number.div_euclid(100), number.rem_euclid(100));
-        NaiveDate::from_ymd_opt(2000, month.try_into().ok()?, day.try_into().ok()?).map(Self::of)
+        NaiveDate::from_ymd_opt(2000, month.try_into().ok()?, day.try_into().ok()?)
+            .map(Self::from_date)
     }
 
-    /// The number, as the store's index holds it.
+    /// The number, as in the store's index.
     pub fn number(self) -> i16 {
         self.0
     }
 }
 
-/// The birthdays of the next days: the days of the year from `first` to `last`, going on in
-/// January when `last` is the smaller one.
+/// The birthdays of the next days: the days of the year from `first` to `last`, over the end of the
+/// year when `last` is the smaller one.
 ///
-/// Going round the year from `first`, birthdays come nearest first under either rule for
-/// 29 February, also where two days of the year are celebrated on the same date. So the store
-/// finds them in the order of its index, without sorting.
+/// From `first` on, birthdays are nearest first under either rule for 29 February, also where two
+/// days of the year are celebrated on the same date. So the store finds them in the order of its
+/// index, without sorting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BirthdayWindow {
     first: MonthDay,
@@ -57,9 +58,9 @@ impl BirthdayWindow {
         };
         let today_index = year
             .iter()
-            .position(|day| MonthDay::of(*day) == MonthDay::of(today))
+            .position(|day| MonthDay::from_date(*day) == MonthDay::from_date(today))
             .unwrap_or_default();
-        // On 1 March, 29 February may be celebrated too, and it comes before.
+        // On 1 March, 29 February may be celebrated too, and it is the earlier day of the year.
         let previous = (today_index + year.len() - 1) % year.len();
         let first = if away(&previous) == 0 {
             previous
@@ -69,13 +70,13 @@ impl BirthdayWindow {
         let round: Vec<usize> = (first..first + year.len()).collect();
         let count = round.partition_point(|index| away(index) <= days).max(1);
         Self {
-            first: MonthDay::of(year[first]),
-            last: MonthDay::of(year[(first + count - 1) % year.len()]),
+            first: MonthDay::from_date(year[first]),
+            last: MonthDay::from_date(year[(first + count - 1) % year.len()]),
         }
     }
 
-    /// The window as one or two ranges, both ends included, nearest first; only what comes at or
-    /// after `from`, when that is given.
+    /// The window as one or two ranges, both ends included, nearest first. With `from`, only the part
+    /// from that day on.
     pub fn ranges(self, from: Option<MonthDay>) -> impl Iterator<Item = (MonthDay, MonthDay)> {
         let (near, far) = if self.first <= self.last {
             ((self.first, self.last), None)
@@ -120,7 +121,7 @@ mod tests {
             .ranges(from)
             .flat_map(|(first, last)| {
                 year.iter()
-                    .map(|day| MonthDay::of(*day))
+                    .map(|day| MonthDay::from_date(*day))
                     .filter(move |day| (first..=last).contains(day))
                     .collect::<Vec<_>>()
             })
@@ -143,8 +144,9 @@ mod tests {
                         .filter(|day| away(day) <= days)
                         .collect();
                     // Ties, as on 28 February, in the order of the year.
-                    expected.sort_by_key(|day| (away(day), MonthDay::of(*day)));
-                    let expected: Vec<MonthDay> = expected.into_iter().map(MonthDay::of).collect();
+                    expected.sort_by_key(|day| (away(day), MonthDay::from_date(*day)));
+                    let expected: Vec<MonthDay> =
+                        expected.into_iter().map(MonthDay::from_date).collect();
                     let window = BirthdayWindow::new(today, days, leap_day);
                     assert_eq!(
                         inside(window, None),
@@ -170,9 +172,9 @@ mod tests {
     #[test]
     fn nothing_follows_a_day_outside() {
         let window = BirthdayWindow::new(date("2026-11-20"), 5, LeapDay::Feb28);
-        let outside = MonthDay::of(date("2026-11-26"));
+        let outside = MonthDay::from_date(date("2026-11-26"));
         assert_eq!(window.ranges(Some(outside)).count(), 0);
-        let earlier = MonthDay::of(date("2026-11-19"));
+        let earlier = MonthDay::from_date(date("2026-11-19"));
         assert_eq!(window.ranges(Some(earlier)).count(), 0);
     }
 }

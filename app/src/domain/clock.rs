@@ -1,4 +1,4 @@
-//! What day it is, where, by which clock.
+//! Today's date, in a time zone and by a clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,13 +7,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// A source of the present instant.
+/// A source of the current instant.
 pub trait Clock: Send + Sync {
-    /// The present instant.
+    /// The current instant.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// The machine's own clock.
+/// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -33,7 +33,7 @@ impl FixedClock {
         Self(AtomicI64::new(instant.timestamp()))
     }
 
-    /// Moves the clock, forwards or back.
+    /// Moves the clock, forwards or backwards.
     pub fn set(&self, instant: DateTime<Utc>) {
         self.0.store(instant.timestamp(), Ordering::SeqCst);
     }
@@ -45,16 +45,16 @@ impl Clock for FixedClock {
     }
 }
 
-/// A day, and how much of it is left.
+/// A day, and the rest of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Today {
     /// The date.
     pub date: NaiveDate,
-    /// Whole seconds until another date begins; never more than there are.
+    /// Whole seconds until the date changes, rounded down.
     pub seconds_left: u32,
 }
 
-/// A stretch of time that has one date, in seconds since 1970.
+/// A span of time with one date, in seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     date: NaiveDate,
@@ -62,12 +62,12 @@ struct Span {
     until: i64,
 }
 
-/// Tells today's date in one configured time zone.
+/// Today's date in one time zone.
 #[derive(Clone)]
 pub struct Calendar {
     clock: Arc<dyn Clock>,
     zone: TimeZone,
-    /// The last answer, which is good until midnight.
+    /// The last result, which is valid until midnight.
     last: Arc<RwLock<Option<Span>>>,
 }
 
@@ -86,7 +86,7 @@ impl Calendar {
         self.day().date
     }
 
-    /// Today in the calendar's zone, and when it ends.
+    /// Today in the calendar's zone, and the rest of it.
     pub fn day(&self) -> Today {
         let now = self.clock.now().timestamp();
         let last = *self.last.read().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +98,7 @@ impl Calendar {
                 span
             }
         };
-        // The second that has begun does not count.
+        // The current second does not count.
         let seconds_left = u32::try_from(span.until - now - 1).unwrap_or(0);
         Today {
             date: span.date,
@@ -106,8 +106,8 @@ impl Calendar {
         }
     }
 
-    /// The rest of the day from `now` on. Clocks may be set back over midnight, or a day be left
-    /// out, so every change of the zone's offset is looked at.
+    /// The rest of the day from `now` on. A zone may go back over midnight, or skip a day, so every
+    /// change of its offset counts.
     fn span(&self, now: i64) -> Span {
         const DAY: i64 = 24 * 60 * 60;
         let day_number = |at: i64, offset: i64| (at + offset).div_euclid(DAY);

@@ -2,10 +2,10 @@
 
 use chrono::NaiveDate;
 
-/// The earliest year a date of birth may name.
+/// The earliest year of a date of birth.
 const FIRST_YEAR: i32 = 1900;
 
-/// A date that was accepted as somebody's birth.
+/// A valid date of birth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DateOfBirth(NaiveDate);
 
@@ -15,7 +15,7 @@ pub enum InvalidDate {
     /// Not ten characters `YYYY-MM-DD` in ASCII digits.
     #[error("must be a date written YYYY-MM-DD")]
     Format,
-    /// Written well, but the calendar has no such day.
+    /// In the right form, but the calendar has no such day.
     #[error("must be a day that exists in the calendar")]
     NoSuchDay,
     /// Before 1900-01-01.
@@ -32,7 +32,7 @@ impl DateOfBirth {
     /// # Errors
     /// The first rule of [`InvalidDate`] that `text` breaks.
     pub fn parse(text: &str, today: NaiveDate) -> Result<Self, InvalidDate> {
-        // The calendar library's own reading takes blanks, signs and missing zeros.
+        // The calendar library also accepts blanks, signs and missing zeros.
         let bytes: &[u8; 10] = text
             .as_bytes()
             .try_into()
@@ -56,7 +56,7 @@ impl DateOfBirth {
         Ok(Self(date))
     }
 
-    /// Takes a date that the store holds, and that was parsed when it came in.
+    /// A date from the store, which was parsed before it was stored.
     pub fn from_stored(date: NaiveDate) -> Self {
         Self(date)
     }

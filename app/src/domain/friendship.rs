@@ -1,8 +1,8 @@
-//! Friendships: who asked whom, and whether it was accepted.
+//! Friendships: who asked, and whether the other user has accepted.
 
 use super::Username;
 
-/// Two different people, whoever of them is named first.
+/// Two different users, in either order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     low: Username,
@@ -11,7 +11,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// The pair of `actor`, who does something, and `other`; `None` when they are the same.
+    /// The pair of `actor`, on whose behalf a request is made, and `other`. `None` when they are the same.
     pub fn new(actor: Username, other: Username) -> Option<Self> {
         match actor.cmp(&other) {
             std::cmp::Ordering::Less => Some(Self {
@@ -28,22 +28,22 @@ impl Pair {
         }
     }
 
-    /// The first of the two in the order of names.
+    /// The user whose name is first in order.
     pub fn low(&self) -> &Username {
         &self.low
     }
 
-    /// The second of the two in the order of names.
+    /// The user whose name is second in order.
     pub fn high(&self) -> &Username {
         &self.high
     }
 
-    /// Whether the one who does something is [`Pair::low`].
+    /// Whether the actor is [`Pair::low`].
     pub fn actor_is_low(&self) -> bool {
         self.actor_is_low
     }
 
-    /// What a stored row says about the pair.
+    /// The friendship of the pair from the columns of its row.
     pub fn friendship(&self, requested_by_low: bool, accepted: bool) -> Friendship {
         let requester = if requested_by_low {
             &self.low
@@ -57,12 +57,12 @@ impl Pair {
     }
 }
 
-/// A friendship that was asked for, and maybe accepted.
+/// A friendship that was asked for and may be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Friendship {
-    /// Who asked.
+    /// The user who asked.
     pub requested_by: Username,
-    /// Whether the other one has accepted.
+    /// Whether the other user has accepted.
     pub accepted: bool,
 }
 
@@ -80,14 +80,14 @@ mod tests {
         let other = Pair::new(name("bob"), name("alice")).unwrap();
         assert_eq!((one.low(), one.high()), (other.low(), other.high()));
         assert!(one.actor_is_low() && !other.actor_is_low());
-        // The order of bytes, as the store's collation has it.
+        // By bytes, as the store's collation orders.
         let case = Pair::new(name("alice"), name("Zoe")).unwrap();
         assert_eq!(case.low(), &name("Zoe"));
         assert_eq!(Pair::new(name("alice"), name("alice")), None);
     }
 
     #[test]
-    fn a_row_tells_who_asked() {
+    fn a_row_holds_who_asked() {
         let pair = Pair::new(name("bob"), name("alice")).unwrap();
         assert_eq!(pair.friendship(true, false).requested_by, name("alice"));
         assert_eq!(pair.friendship(false, true).requested_by, name("bob"));

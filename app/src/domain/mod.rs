@@ -1,4 +1,4 @@
-//! What the service is about: names, dates of birth and the greeting. Pure, no input or output.
+//! Names, dates of birth, greetings and friendships. Pure: no input or output.
 
 mod birthday;
 mod birthday_window;
@@ -20,8 +20,8 @@ use std::fmt::Write as _;
 
 /// The JSON body that greets `username` with `days` left until the birthday (0 on the day itself).
 ///
-/// Written by hand because it is the hot path; a [`Username`] holds letters only, so nothing in it
-/// ever needs escaping in JSON.
+/// Written by hand because it is on the hot path. A [`Username`] has letters only, so it needs no
+/// escaping in JSON.
 pub fn greeting_json(username: &Username, days: u32) -> String {
     let name = username.as_str();
     let mut body = String::with_capacity(name.len() + 64);

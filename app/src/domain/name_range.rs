@@ -1,4 +1,4 @@
-//! Ranges of user names, as a search by prefix and paging need them.
+//! Ranges of user names, for the search by prefix and for paging.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -7,7 +7,7 @@ use super::{MAX_USERNAME_LENGTH, Username};
 
 /// Names from `from` (included) to `below` (excluded), in the order of their UTF-8 bytes.
 ///
-/// A range, unlike a pattern, has no wildcards that would have to be escaped.
+/// Unlike a pattern, a range has no wildcards that need escaping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameRange {
     from: String,
@@ -28,8 +28,8 @@ impl NameRange {
         }
     }
 
-    /// All names that begin with `prefix`; `None` when it holds something else than letters, which
-    /// no name does.
+    /// All names that begin with `prefix`. `None` when it has other characters than letters: no name
+    /// begins with it.
     ///
     /// # Errors
     /// When the prefix is longer than any name.
@@ -55,7 +55,7 @@ impl NameRange {
         }))
     }
 
-    /// The part of the range that comes after `name`.
+    /// The part of the range after `name`.
     #[must_use]
     pub fn after(self, name: &Username) -> Self {
         let from = following(name.as_str()).max(self.from);
@@ -67,14 +67,14 @@ impl NameRange {
         &self.from
     }
 
-    /// What all names of the range come before.
+    /// A bound that all names of the range are below.
     pub fn below(&self) -> &str {
         &self.below
     }
 }
 
-/// The least text that comes after `name` and before every other name that comes after it: names
-/// consist of letters, and no letter comes before this character.
+/// The least text after `name`. It is before every name after `name`: names consist of letters, and
+/// no letter is before the character that is appended.
 pub fn following(name: &str) -> String {
     format!("{name}\u{1}")
 }

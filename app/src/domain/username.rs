@@ -2,14 +2,20 @@
 
 use std::borrow::Cow;
 
+use strum::EnumString;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// The longest user name, in code points after normalisation.
 pub const MAX_USERNAME_LENGTH: usize = 64;
 
-/// Which letters a user name may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which letters a user name may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString)]
+#[strum(
+    serialize_all = "lowercase",
+    parse_err_ty = String,
+    parse_err_fn = unknown_username_rule
+)]
 pub enum UsernameRule {
     /// Every letter of Unicode (general category L), normalised to NFC.
     #[default]
@@ -18,16 +24,8 @@ pub enum UsernameRule {
     Ascii,
 }
 
-impl std::str::FromStr for UsernameRule {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "unicode" => Ok(Self::Unicode),
-            "ascii" => Ok(Self::Ascii),
-            other => Err(format!("`{other}` is neither `unicode` nor `ascii`")),
-        }
-    }
+fn unknown_username_rule(text: &str) -> String {
+    format!("`{text}` is neither `unicode` nor `ascii`")
 }
 
 /// A name of 1 to 64 letters in NFC. Case matters.
@@ -38,12 +36,12 @@ pub struct Username(Box<str>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUsername {
     /// A `%` that is not followed by two hexadecimal digits.
-    #[error("holds a broken percent escape")]
+    #[error("has a malformed percent escape")]
     Escape,
     /// The bytes are not UTF-8.
     #[error("is not UTF-8")]
     Encoding,
-    /// Something else than a letter.
+    /// A character that is not a letter.
     #[error("must consist of letters only")]
     NotALetter,
     /// No letter at all, or more than 64.
@@ -52,7 +50,7 @@ pub enum InvalidUsername {
 }
 
 impl Username {
-    /// Reads a name as it stands in a URL's path: percent escapes are decoded exactly once.
+    /// Reads a name from a segment of a URL's path: percent escapes are decoded exactly once.
     ///
     /// # Errors
     /// The first rule of [`InvalidUsername`] that the name breaks.
@@ -106,7 +104,7 @@ impl Username {
         Ok(Self(text.into()))
     }
 
-    /// Takes a name that the store holds, and that was parsed when it came in.
+    /// A name from the store, which was parsed before it was stored.
     pub fn from_stored(name: String) -> Self {
         Self(name.into())
     }
@@ -160,7 +158,7 @@ mod tests {
     fn normalises_to_composed_form() {
         assert_eq!(segment("Jos%C3%A9"), segment("Jose%CC%81"));
         assert_eq!(segment("Jose%CC%81"), Ok("José".into()));
-        // No composed form exists, so a mark is left over.
+        // There is no composed form, so the mark remains.
         assert_eq!(segment("x%CC%81"), Err(InvalidUsername::NotALetter));
     }
 

@@ -69,7 +69,7 @@ impl Precondition {
     pub fn allows(&self, stored: Option<DateOfBirth>) -> bool {
         match stored {
             None => self.absent,
-            Some(born) => self.days.contains(&MonthDay::of(born.as_date())) == self.listed,
+            Some(born) => self.days.contains(&MonthDay::from_date(born.as_date())) == self.listed,
         }
     }
 

@@ -1,4 +1,4 @@
-//! One line a request: method, route template, status and time. Never a path, a name or a date.
+//! One line for each request: method, route template, status and time. Never a path, a name or a date.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -7,30 +7,31 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{Method, StatusCode};
 
-use super::log::{LineWriter, LogFormat};
+use super::logging::{LineWriter, LogFormat};
+use super::method::known_method;
 use super::trace_context::TraceId;
 
 /// Writes a line for each answered request.
 ///
-/// It formats by hand: the tracing machinery would take a fifth of a request's whole time.
+/// It formats by hand, because `tracing` would take a fifth of the time of a request.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     writer: LineWriter,
     format: LogFormat,
 }
 
-/// What is told of one answered request.
+/// One answered request.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
     /// Its method.
     pub method: &'a Method,
     /// Its route without parameters.
     pub route: &'a str,
-    /// What it was answered.
+    /// The status of its response.
     pub status: StatusCode,
-    /// How long that took.
+    /// The time from its head to its response.
     pub elapsed: Duration,
-    /// The trace it is part of.
+    /// The trace that it is part of.
     pub trace: Option<TraceId>,
 }
 
@@ -80,7 +81,6 @@ impl Scratch {
         } else {
             "INFO"
         };
-        // A method is a client's own text: unknown ones are not repeated.
         let method = known_method(entry.method);
         let (status, elapsed) = (status.as_u16(), entry.elapsed.as_micros());
         let line = &mut self.line;
@@ -109,22 +109,6 @@ impl Scratch {
             LogFormat::Text => "\n",
             LogFormat::Json => "}\n",
         });
-    }
-}
-
-/// The method's name, or one word for all that HTTP does not define.
-pub fn known_method(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "PUT" => "PUT",
-        "POST" => "POST",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        "PATCH" => "PATCH",
-        "TRACE" => "TRACE",
-        "CONNECT" => "CONNECT",
-        _ => "OTHER",
     }
 }
 

@@ -1,15 +1,19 @@
-//! What operators see of the service: log lines, metrics and traces, none with personal data.
+//! What the service reports of itself: log lines, metrics and traces, without personal data.
+//! It knows neither routes nor configuration: both are passed in.
 
 mod access_log;
-mod log;
+mod logging;
+mod method;
 mod metrics;
+mod panics;
 #[cfg(feature = "otlp")]
 mod spans;
 mod trace_context;
 
 pub use access_log::{AccessLog, Entry};
-pub use log::{LogFormat, LogSink, init_logging};
-pub use metrics::{HttpMetrics, Metrics, StoreMetrics};
+pub use logging::{LogFormat, LogSink, init_logging};
+pub use metrics::{HttpMetrics, Metrics, OidcMetrics, StoreMetrics, UNMATCHED};
+pub use panics::{log_panics, panic_message};
 #[cfg(feature = "otlp")]
 pub use spans::{RequestSpan, Spans, SpansError};
-pub use trace_context::{TraceId, TraceParent};
+pub use trace_context::TraceParent;

@@ -1,4 +1,4 @@
-//! One span a request, exported by OTLP as the environment variables of OpenTelemetry say.
+//! One span for each request, exported by OTLP. OpenTelemetry's environment variables configure it.
 
 use std::env;
 use std::path::PathBuf;
@@ -22,23 +22,22 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 use tokio::runtime::Handle;
 
-use super::access_log::known_method;
+use super::method::known_method;
 use super::trace_context::{TraceId, TraceParent};
 use crate::auth::client_tls;
-use crate::http::Template;
 
-/// How long the end of the program waits for the last spans to be exported.
+/// The longest time that the end of the program waits for the last export.
 const LAST_EXPORT: Duration = Duration::from_secs(2);
-/// How long one export may take unless the environment says otherwise.
+/// The longest time of one export by default.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why spans cannot be exported as the environment asks.
+/// Why spans cannot be exported as the environment configures it.
 #[derive(Debug, thiserror::Error)]
 pub enum SpansError {
-    /// A protocol that this program does not speak.
+    /// The protocol is not supported.
     #[error("OTEL_EXPORTER_OTLP_PROTOCOL: `{0}` is not `http/protobuf`")]
     Protocol(String),
-    /// The collector's authorities cannot be used.
+    /// The collector's certificate authorities cannot be used.
     #[error("OTEL_EXPORTER_OTLP_CERTIFICATE: {0}")]
     Certificate(String),
     /// The endpoint or another setting cannot be used.
@@ -54,7 +53,7 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// As the environment says; `None` when it names no collector, or turns tracing off.
+    /// From the environment; `None` when it names no collector, or turns tracing off.
     ///
     /// # Errors
     /// See [`SpansError`]. A collector that cannot be reached is no error.
@@ -62,10 +61,10 @@ impl Spans {
         let disabled = variable("OTEL_SDK_DISABLED")
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))
             || variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
-        if disabled || of_traces("ENDPOINT").is_none() {
+        if disabled || traces_setting("ENDPOINT").is_none() {
             return Ok(None);
         }
-        if let Some(protocol) = of_traces("PROTOCOL").filter(|name| name != "http/protobuf") {
+        if let Some(protocol) = traces_setting("PROTOCOL").filter(|name| name != "http/protobuf") {
             return Err(SpansError::Protocol(protocol));
         }
         let exporter = SpanExporter::builder()
@@ -80,11 +79,11 @@ impl Spans {
         Ok(Some(Self { provider, tracer }))
     }
 
-    /// Begins the span of a request, as part of the trace that its sender tells of.
+    /// Begins the span of a request, as part of its sender's trace. `route` is the path template.
     pub fn start(
         &self,
         method: &Method,
-        template: Template,
+        route: Option<&'static str>,
         parent: Option<TraceParent>,
         headers: &HeaderMap,
     ) -> RequestSpan {
@@ -92,15 +91,15 @@ impl Spans {
             "OTHER" => "_OTHER",
             known => known,
         };
-        let name = match (method, template) {
+        let name = match (method, route) {
             ("_OTHER", _) => "HTTP".into(),
-            (method, Template::Unmatched) => method.into(),
-            (method, template) => format!("{method} {}", template.as_str()).into(),
+            (method, None) => method.into(),
+            (method, Some(route)) => format!("{method} {route}").into(),
         };
         let mut attributes = vec![KeyValue::new("http.request.method", method)];
         // The path is left out: it holds names.
-        if template != Template::Unmatched {
-            attributes.push(KeyValue::new("http.route", template.as_str()));
+        if let Some(route) = route {
+            attributes.push(KeyValue::new("http.route", route));
         }
         let builder = opentelemetry::trace::SpanBuilder::from_name::<std::borrow::Cow<_>>(name)
             .with_kind(SpanKind::Server)
@@ -108,11 +107,11 @@ impl Spans {
         let context = parent.map_or_else(Context::new, |parent| remote(parent, headers));
         RequestSpan {
             span: self.tracer.build_with_context(builder, &context),
-            told: parent.is_some(),
+            has_parent: parent.is_some(),
         }
     }
 
-    /// Exports what is left, and no more after that.
+    /// Exports the last spans, and none after that.
     pub async fn close(&self) {
         let provider = self.provider.clone();
         let closed =
@@ -123,22 +122,22 @@ impl Spans {
     }
 }
 
-/// The span of one request. It ends at the latest when it is dropped, as by a client that leaves.
+/// The span of one request. It ends at the latest when it is dropped, as when the client disconnects.
 #[derive(Debug)]
 pub struct RequestSpan {
     span: Span,
-    told: bool,
+    has_parent: bool,
 }
 
 impl RequestSpan {
-    /// The trace, when there is anything to be found under its name.
+    /// The trace, when anything of it is recorded.
     pub fn trace_id(&self) -> Option<TraceId> {
         let context = self.span.span_context();
-        (self.told || context.is_sampled())
+        (self.has_parent || context.is_sampled())
             .then(|| TraceId::from_bytes(context.trace_id().to_bytes()))
     }
 
-    /// Ends the span with what the request was answered.
+    /// Ends the span with the status of the response.
     pub fn end(mut self, status: StatusCode) {
         let code = i64::from(status.as_u16());
         self.span
@@ -152,7 +151,7 @@ impl RequestSpan {
     }
 }
 
-/// Where a request comes from.
+/// The context of the sender's span.
 fn remote(parent: TraceParent, headers: &HeaderMap) -> Context {
     let state = headers
         .get("tracestate")
@@ -167,11 +166,11 @@ fn remote(parent: TraceParent, headers: &HeaderMap) -> Context {
     ))
 }
 
-/// What the spans are of: this program, unless the environment gives it another name.
+/// The service of the spans: this program, unless the environment gives another name.
 fn resource() -> Resource {
     const NAME: &str = "service.name";
-    let told = Resource::builder().build();
-    let named = told
+    let detected = Resource::builder().build();
+    let named = detected
         .get(&NAME.into())
         .is_some_and(|name| !name.as_str().starts_with("unknown_service"));
     let mut builder = Resource::builder();
@@ -183,18 +182,18 @@ fn resource() -> Resource {
         .build()
 }
 
-/// A variable that is set to something.
+/// A variable that is set and not empty.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// A setting of the exporter: the one for traces, or else the one for everything.
-fn of_traces(setting: &str) -> Option<String> {
+/// A setting of the exporter: for traces, or else for all signals.
+fn traces_setting(setting: &str) -> Option<String> {
     variable(&format!("OTEL_EXPORTER_OTLP_TRACES_{setting}"))
         .or_else(|| variable(&format!("OTEL_EXPORTER_OTLP_{setting}")))
 }
 
-/// Sends on the program's runtime what the exporter's thread, which has none, asks for.
+/// Sends the exporter's requests on the program's runtime: the exporter's own thread has none.
 #[derive(Debug)]
 struct OnRuntime {
     client: Arc<HyperClient<HttpsConnector<HttpConnector>>>,
@@ -203,7 +202,7 @@ struct OnRuntime {
 
 impl OnRuntime {
     fn new() -> Result<Self, SpansError> {
-        let authorities = of_traces("CERTIFICATE").map(PathBuf::from);
+        let authorities = traces_setting("CERTIFICATE").map(PathBuf::from);
         let tls = client_tls(authorities.as_deref())
             .map_err(|error| SpansError::Certificate(error.to_string()))?;
         let connector = HttpsConnectorBuilder::new()
@@ -211,7 +210,7 @@ impl OnRuntime {
             .https_or_http()
             .enable_http1()
             .build();
-        let timeout = of_traces("TIMEOUT")
+        let timeout = traces_setting("TIMEOUT")
             .and_then(|millis| millis.parse().ok())
             .map_or(EXPORT_TIMEOUT, Duration::from_millis);
         Ok(Self {

@@ -1,4 +1,4 @@
-//! W3C Trace Context: which trace a request is part of, as its sender tells.
+//! W3C Trace Context: the trace that a request is part of, as its sender reports it.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use http::{HeaderMap, HeaderName};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Names a trace; shown as 32 hexadecimal digits. Never zero.
+/// The id of a trace, shown as 32 hexadecimal digits. Never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceId(u128);
 
 impl TraceId {
-    /// From the sixteen bytes that other programs know it by.
+    /// From big-endian bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
     }
 
-    /// As other programs know it.
+    /// As big-endian bytes.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
@@ -28,20 +28,20 @@ impl fmt::Display for TraceId {
     }
 }
 
-/// What a request's `traceparent` header tells.
+/// The `traceparent` header of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent {
     /// The trace.
     pub trace_id: TraceId,
-    /// The sender's own part of it. Never zero.
+    /// The sender's span. Never zero.
     pub span_id: u64,
-    /// Whether the sender may have recorded its part.
+    /// Whether the sender may have recorded its span.
     pub sampled: bool,
 }
 
 impl TraceParent {
-    /// Of these headers, when there is exactly one that is valid: any other is ignored, as the
-    /// specification asks.
+    /// From these headers, when there is exactly one and it is valid. All others are ignored, as the
+    /// specification demands.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(&TRACEPARENT).iter();
         let value = values.next()?;
@@ -51,8 +51,7 @@ impl TraceParent {
         }
     }
 
-    /// Reads `VERSION-TRACE-PARENT-FLAGS`. A version that is not known yet may say more after a
-    /// further dash.
+    /// Reads `VERSION-TRACE-PARENT-FLAGS`. A later version may have more fields after another dash.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (known, more) = text.split_at_checked(55)?;
         let mut fields = known.split(|byte| *byte == b'-');
@@ -70,7 +69,7 @@ impl TraceParent {
     }
 }
 
-/// The number, when all digits are hexadecimal in lower case.
+/// The number, when all digits are hexadecimal and lower-case.
 fn hexadecimal(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0, |number, digit| {
         let value = match digit {
@@ -107,12 +106,12 @@ mod tests {
             TraceParent::parse(text.as_bytes()).unwrap().sampled
         };
         assert!(!flags("00"));
-        assert!(flags("03"), "other flags are not looked at");
+        assert!(flags("03"), "other flags are ignored");
         assert!(!flags("fe"));
     }
 
     #[test]
-    fn a_later_version_is_read_as_far_as_it_is_known() {
+    fn a_later_version_is_read_up_to_the_known_fields() {
         for text in [
             "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-",
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn one_header_counts_and_two_do_not() {
+    fn only_a_single_header_counts() {
         let mut headers = HeaderMap::new();
         assert_eq!(TraceParent::from_headers(&headers), None);
         headers.append("traceparent", VALID.parse().unwrap());

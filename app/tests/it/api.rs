@@ -3,7 +3,7 @@
 use chrono::{Days, NaiveDate, Utc};
 
 use crate::support::app::{App, JSON};
-use crate::support::client::{Connection, request_bytes};
+use crate::support::client::Connection;
 
 macro_rules! on_both_stores {
     ($($name:ident),* $(,)?) => {
@@ -19,12 +19,8 @@ on_both_stores!(
     accepts_what_is_right,
     refuses_wrong_names,
     refuses_wrong_dates,
-    refuses_wrong_bodies,
-    refuses_wrong_media_types,
-    refuses_large_requests,
     knows_its_paths_and_methods,
     head_is_get_without_a_body,
-    a_chunked_body_is_a_body,
     first_writes_race_to_one_row,
     the_last_of_racing_writes_is_whole,
 );
@@ -226,144 +222,6 @@ fn refuses_wrong_dates(app: &App) {
     assert_eq!(app.get("/hello/alice").status, 404);
 }
 
-fn refuses_wrong_bodies(app: &App) {
-    for body in [
-        "{}",
-        r#"{"dateofbirth":"1990-01-01"}"#,
-        r#"{"dateOfBirth":631152000}"#,
-        r#"{"dateOfBirth":null}"#,
-        r#"{"dateOfBirth":["1990-01-01"]}"#,
-        r#"{"dateOfBirth":{"$date":"1990-01-01"}}"#,
-        r#"{"dateOfBirth":true}"#,
-        r#"{"dateOfBirth":"1990-01-01","dateOfBirth":"1991-01-01"}"#,
-    ] {
-        let answer = app.put("/hello/alice", body);
-        assert_eq!(
-            problem(&answer, 400, "invalid-body"),
-            "#/dateOfBirth",
-            "{body}"
-        );
-    }
-    let nested = format!(r#"{{"x":{}"#, "[".repeat(4000));
-    for body in [
-        "",
-        "null",
-        "[]",
-        r#"["1990-01-01"]"#,
-        "\"1990-01-01\"",
-        "19900101",
-        "{",
-        "nonsense",
-        r#"{"dateOfBirth":"1990-01-01"}{}"#,
-        r#"{"dateOfBirth":"1990-01-01"} x"#,
-        &nested,
-    ] {
-        let answer = app.put("/hello/alice", body);
-        assert_eq!(problem(&answer, 400, "invalid-body"), "#", "{body}");
-    }
-    for body in [
-        &b"{\"dateOfBirth\":\"1990-01-01\",\"x\":\"\xff\"}"[..],
-        b"\xff",
-        b"{\"\xc3\x28\":1}",
-    ] {
-        let answer = app.request("PUT", "/hello/alice", &[JSON], body);
-        assert_eq!(problem(&answer, 400, "invalid-body"), "#");
-    }
-    assert_eq!(app.get("/hello/alice").status, 404);
-}
-
-fn refuses_wrong_media_types(app: &App) {
-    let body = br#"{"dateOfBirth":"1990-01-01"}"#;
-    let refused = |headers: &[(&str, &str)]| {
-        problem(
-            &app.request("PUT", "/hello/alice", headers, body),
-            415,
-            "unsupported-media-type",
-        );
-    };
-    refused(&[]);
-    for other in [
-        "application/vnd.api+json",
-        "text/plain",
-        "application/x-www-form-urlencoded",
-        "json",
-        "",
-        "application/json; charset=iso-8859-1",
-        "application/json, text/plain",
-    ] {
-        refused(&[("content-type", other)]);
-    }
-    refused(&[JSON, JSON]);
-    for encoding in ["gzip", "identity", "br", ""] {
-        refused(&[JSON, ("content-encoding", encoding)]);
-    }
-    assert_eq!(app.get("/hello/alice").status, 404);
-}
-
-fn refuses_large_requests(app: &App) {
-    let mut connection = Connection::open(app.api);
-    // Just within the limit, and just beyond it.
-    let sized = |size: usize| {
-        let body = r#"{"dateOfBirth":"1990-01-01"}"#;
-        format!("{body}{}", " ".repeat(size - body.len())).into_bytes()
-    };
-    assert_eq!(
-        connection
-            .request("PUT", "/hello/alice", &[JSON], &sized(8192))
-            .status,
-        204
-    );
-    for size in [8193, 2 << 20] {
-        let answer = connection.request("PUT", "/hello/alice", &[JSON], &sized(size));
-        problem(&answer, 413, "body-too-large");
-    }
-    let deep = format!(
-        r#"{{"dateOfBirth":"1990-01-01","x":{}"#,
-        "[".repeat(100_000)
-    );
-    problem(
-        &connection.request("PUT", "/hello/alice", &[JSON], deep.as_bytes()),
-        413,
-        "body-too-large",
-    );
-    // The connection is as good as before.
-    assert_eq!(
-        connection.request("GET", "/hello/alice", &[], b"").status,
-        200
-    );
-    let large = "x".repeat(64 << 10);
-    problem(
-        &app.request("GET", "/hello/alice", &[("x-large", &large)], b""),
-        431,
-        "head-too-large",
-    );
-    problem(
-        &app.get(&format!("/hello/{}", "x".repeat(70_000))),
-        431,
-        "head-too-large",
-    );
-    // Refused before anything is sent.
-    let mut connection = Connection::open(app.api);
-    let headers = [
-        JSON,
-        ("expect", "100-continue"),
-        ("content-length", "1000000"),
-    ];
-    connection
-        .send(&request_bytes("PUT", "/hello/alice", &headers, b""))
-        .unwrap();
-    problem(&connection.read(false).unwrap(), 413, "body-too-large");
-    // And a small one is asked for.
-    let mut connection = Connection::open(app.api);
-    let headers = [JSON, ("expect", "100-continue"), ("content-length", "28")];
-    connection
-        .send(&request_bytes("PUT", "/hello/alice", &headers, b""))
-        .unwrap();
-    assert_eq!(connection.read(false).unwrap().status, 100);
-    connection.send(br#"{"dateOfBirth":"1990-01-01"}"#).unwrap();
-    assert_eq!(connection.read(false).unwrap().status, 204);
-}
-
 fn knows_its_paths_and_methods(app: &App) {
     app.put_date("/hello/alice", "1990-01-01");
     for path in [
@@ -405,31 +263,6 @@ fn head_is_get_without_a_body(app: &App) {
             assert_eq!(head.header(name), get.header(name), "{target}");
         }
     }
-}
-
-fn a_chunked_body_is_a_body(app: &App) {
-    let chunked = [JSON, ("transfer-encoding", "chunked")];
-    let mut connection = Connection::open(app.api);
-    let body = b"5\r\n{\"dat\r\n17;x=y\r\neOfBirth\":\"1990-01-01\"}\r\n0\r\n\r\n";
-    let answer = connection.request("PUT", "/hello/alice", &chunked, body);
-    assert_eq!(answer.status, 204, "{}", answer.text());
-    assert_eq!(
-        connection.request("GET", "/hello/alice", &[], b"").status,
-        200
-    );
-    let mut large = Vec::new();
-    for _ in 0..20 {
-        large.extend(b"400\r\n");
-        large.extend([b' '; 0x400]);
-        large.extend(b"\r\n");
-    }
-    large.extend(b"0\r\n\r\n");
-    let answer = connection.request("PUT", "/hello/alice", &chunked, &large);
-    problem(&answer, 413, "body-too-large");
-    assert_eq!(
-        connection.request("GET", "/hello/alice", &[], b"").status,
-        200
-    );
 }
 
 fn first_writes_race_to_one_row(app: &App) {

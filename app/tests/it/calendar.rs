@@ -54,7 +54,7 @@ impl Watched {
         self.clock.set(local - self.offset);
     }
 
-    /// Asserts what everybody is told on `day`, of which so many seconds are left.
+    /// Asserts every greeting on `day`, of which this many seconds are left.
     fn assert_day(&self, day: NaiveDate, seconds_left: u32) {
         for (name, born) in PEOPLE {
             let answer = self.app.get(&format!("/hello/{name}"));
@@ -133,7 +133,7 @@ fn walk(watched: &Watched) {
         watched.assert_day(next, 86_399);
         let after = watched.app.get("/hello/leap");
         assert_ne!(before.header("etag"), after.header("etag"), "{day}");
-        // What was good yesterday is fetched anew, unless somebody sets the clock back.
+        // Yesterday's greeting is fetched again, unless the clock is set back.
         let tag = [("if-none-match", before.header("etag").unwrap())];
         let revalidate = || watched.app.request("GET", "/hello/leap", &tag, b"").status;
         assert_eq!(revalidate(), 200);

@@ -11,7 +11,7 @@ on_both_stores!(
     writes_hold_only_in_the_state_that_was_seen,
     a_user_is_made_only_once,
     users_are_forgotten_only_in_the_state_that_was_seen,
-    what_is_wrong_otherwise_is_told_first,
+    other_errors_come_first,
     of_racing_writers_that_saw_the_same_one_succeeds,
     racing_unconditional_writes_are_never_overwritten_unseen,
 );
@@ -148,7 +148,7 @@ fn users_are_forgotten_only_in_the_state_that_was_seen(app: &App) {
     assert_eq!(app.get("/hello/alice").status, 404);
 }
 
-fn what_is_wrong_otherwise_is_told_first(app: &App) {
+fn other_errors_come_first(app: &App) {
     let wrong = ("if-match", r#""x""#);
     problem(
         &put_if(app, "/hello/a1", "1990-01-01", wrong),
@@ -236,10 +236,10 @@ fn racing_unconditional_writes_are_never_overwritten_unseen(app: &App) {
     }
 }
 
-/// The tag of a greeting of somebody born on `date`.
+/// The tag of the greeting of a user born on `date`.
 fn tag_of(app: &App, date: &str) -> String {
-    app.put_date("/hello/somebody", date);
-    tag(&app.get("/hello/somebody"))
+    app.put_date("/hello/carol", date);
+    tag(&app.get("/hello/carol"))
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::api::problem;
 use crate::support::app::{App, command};
 
 #[test]
-fn tells_what_it_can_do_and_needs_nothing_from_elsewhere() {
+fn the_documentation_is_served_and_loads_nothing_from_elsewhere() {
     let app = App::sqlite();
     let document = app.get("/openapi.json");
     assert_eq!(document.status, 200);

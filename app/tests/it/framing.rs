@@ -102,7 +102,7 @@ fn slow_senders_are_cut_off() {
     ] {
         let mut connection = Connection::open(app.api);
         connection.send(stalled.as_bytes()).unwrap();
-        // Closed, with or without a last word.
+        // Closed, with or without a response.
         let _ = connection.read(false);
         assert!(connection.is_closed(), "{stalled:?}");
     }

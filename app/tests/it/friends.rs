@@ -11,14 +11,14 @@ on_both_stores!(
     asks_and_accepts,
     asking_again_changes_nothing,
     either_side_may_end_it,
-    nobody_befriends_themselves,
+    a_friendship_with_oneself_is_refused,
     unknown_users_have_no_friends,
     a_user_goes_with_all_friendships,
     lists_friends_in_pages,
     lists_friends_birthdays,
     racing_requests_become_one_friendship,
     refuses_wrong_requests,
-    somebody_may_be_called_birthdays,
+    a_friend_may_have_the_name_birthdays,
 );
 
 fn put_users(app: &App, names: &[&str]) {
@@ -113,7 +113,7 @@ fn either_side_may_end_it(app: &App) {
     }
 }
 
-fn nobody_befriends_themselves(app: &App) {
+fn a_friendship_with_oneself_is_refused(app: &App) {
     put_users(app, &["alice"]);
     for method in ["GET", "PUT", "DELETE"] {
         for friend in ["alice", "%61lice"] {
@@ -339,7 +339,7 @@ fn refuses_wrong_requests(app: &App) {
     }
 }
 
-fn somebody_may_be_called_birthdays(app: &App) {
+fn a_friend_may_have_the_name_birthdays(app: &App) {
     put_users(app, &["alice", "birthdays"]);
     assert_eq!(ask(app, "alice", "%62irthdays").status, 201);
     assert_eq!(ask(app, "birthdays", "alice").status, 200);

@@ -5,6 +5,7 @@
 
 mod api;
 mod backup;
+mod bodies;
 mod calendar;
 mod conditional;
 mod database_tls;

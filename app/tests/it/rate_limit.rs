@@ -53,7 +53,7 @@ fn too_many_requests_are_refused_on_every_path_and_connection() {
 }
 
 #[test]
-fn a_client_comes_back_after_the_time_it_was_told() {
+fn a_client_is_answered_again_after_retry_after() {
     let app = limited(&[
         ("HELLO_RATE_LIMIT", "60/m"),
         ("HELLO_RATE_LIMIT_BURST", "1"),
@@ -81,7 +81,7 @@ fn headers_of_peers_that_are_not_trusted_gain_nothing() {
 }
 
 #[test]
-fn clients_behind_a_trusted_proxy_are_told_apart_by_what_it_adds() {
+fn clients_behind_a_trusted_proxy_differ_by_the_address_it_adds() {
     let app = limited(&[("HELLO_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8")]);
     let status = |value: &str| from(&app, "x-forwarded-for", value).status;
     for number in 0..3 {

@@ -112,7 +112,7 @@ fn resident(app: &App) -> u64 {
 }
 
 #[test]
-fn ten_thousand_idle_connections_hurt_nobody() {
+fn ten_thousand_idle_connections_do_no_harm() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     const COUNT: usize = 10_000;
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -134,7 +134,7 @@ fn ten_thousand_idle_connections_hurt_nobody() {
     let mut idle = Vec::with_capacity(COUNT);
     for number in 0..COUNT {
         let mut stream = TcpStream::connect(app.api).unwrap();
-        // Some say nothing, some stop in the middle of a head, some are done for now.
+        // Some send nothing, some stop in the middle of a head, some have their response.
         match number % 3 {
             0 => {}
             1 => stream
@@ -244,9 +244,9 @@ fn certificates_are_replaced_without_dropping_a_connection() {
     );
     assert!(connect(&app, &first).is_err());
     exchange(&mut open).unwrap();
-    // What is of no use is not taken over.
+    // A certificate that cannot be used is not taken over.
     std::fs::write(folder.path().join("tls.crt"), "nonsense").unwrap();
-    eventually("the log tells", Duration::from_secs(10), || {
+    eventually("the log reports it", Duration::from_secs(10), || {
         app.log().contains("keeping the old certificate")
     });
     connect(&app, &second).unwrap();
@@ -254,7 +254,7 @@ fn certificates_are_replaced_without_dropping_a_connection() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
+fn a_certificate_that_cannot_be_used_is_an_error_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     let serve = |certificate: &Path, key: Option<&Path>| {
@@ -279,7 +279,7 @@ fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
 }
 
 #[test]
-fn clients_that_do_not_greet_by_tls_are_let_go() {
+fn clients_that_do_no_tls_handshake_are_disconnected() {
     let folder = tempfile::tempdir().unwrap();
     let certificate = certify(folder.path());
     let app = with_tls(folder.path(), &[("HELLO_HEADER_TIMEOUT", "300ms")]);

@@ -32,7 +32,7 @@ fn requests(app: &App, count: usize) -> Vec<Value> {
 }
 
 #[test]
-fn the_log_tells_the_trace_of_a_request() {
+fn the_log_has_the_trace_of_a_request() {
     let app = App::sqlite();
     let traced = app.request("GET", "/hello/nobody", &[("traceparent", PARENT)], b"");
     assert_eq!(traced.status, 404);

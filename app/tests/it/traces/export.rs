@@ -175,7 +175,7 @@ fn the_last_spans_are_exported_at_the_end() {
 }
 
 #[test]
-fn a_collector_that_is_away_harms_nobody() {
+fn a_collector_that_is_unavailable_does_no_harm() {
     let mut app = App::ready(&[EMBEDDED, SOON, (ENDPOINT, "http://127.0.0.1:1")]);
     let started = Instant::now();
     for _ in 0..100 {
@@ -251,7 +251,7 @@ fn nothing_is_exported_unless_it_is_asked_for() {
 }
 
 #[test]
-fn mistakes_are_told_at_the_start() {
+fn wrong_settings_are_errors_at_the_start() {
     for (variable, value) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere"),

@@ -1,0 +1,185 @@
+//! The API over HTTP: one infallible handler. [`routes`] is the table of what it answers.
+
+mod authorization;
+mod body;
+mod client_address;
+mod conditional;
+mod context;
+mod cursor;
+mod documentation;
+mod friends;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+mod hello;
+pub mod openapi;
+#[cfg(test)]
+mod openapi_definition;
+mod problem;
+mod problem_kind;
+mod query;
+mod rate_limit;
+mod response;
+mod routes;
+mod template;
+mod username;
+mod users;
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Buf;
+use futures::{FutureExt, Stream};
+use http::{HeaderValue, Method, header};
+use prometheus_client::metrics::gauge::Gauge;
+use warp::Filter;
+
+use crate::lifecycle::Phase;
+use crate::serving::{RequestHead, Response, without_body};
+use crate::telemetry::{Entry, TraceParent, UNMATCHED, panic_message};
+
+pub use client_address::{ForwardedHeader, Network, TrustedProxies};
+pub use context::Api;
+pub use problem::{Problem, explain_unreadable};
+pub use problem_kind::ProblemKind;
+pub use rate_limit::{Rate, RateLimit, RateLimitOptions};
+pub use routes::Route;
+
+use routes::Found;
+
+/// The longest path with query that is accepted, in bytes. The longest name there is, 64 letters of
+/// four bytes each, decomposed and percent-encoded, is shorter.
+const MAX_TARGET: usize = 4096;
+
+impl Api {
+    /// Answers one request, whatever it contains. A handler that panics answers 500.
+    pub async fn handle<B: Buf>(
+        &self,
+        head: &RequestHead,
+        body: impl Stream<Item = Result<B, warp::Error>> + Send,
+    ) -> Response {
+        let started = Instant::now();
+        let _in_flight = InFlight::new(&self.metrics.in_flight);
+        let found = Found::from_path(head.uri.path());
+        let route = found.map(|found| found.route);
+        let parent = TraceParent::from_headers(&head.headers);
+        let trace = parent.map(|parent| parent.trace_id);
+        #[cfg(feature = "otlp")]
+        let span = self.spans.as_ref().map(|spans| {
+            spans.start(
+                &head.method,
+                route.map(Route::template),
+                parent,
+                &head.headers,
+            )
+        });
+        #[cfg(feature = "otlp")]
+        let trace = span.as_ref().map_or(trace, |span| span.trace_id());
+        // What a panic can leave half done is the request's own, or guarded by the store.
+        let answer = AssertUnwindSafe(self.dispatch(head, found, body));
+        let mut response = match answer.catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(problem)) => problem.into_response(),
+            Err(panic) => self.after_panic(route, &*panic),
+        };
+        if head.method == Method::HEAD {
+            response = without_body(response);
+        }
+        if self.phase.get() != Phase::Serving {
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let (status, elapsed) = (response.status(), started.elapsed());
+        self.metrics.record(
+            route.map(|route| route as usize),
+            &head.method,
+            status,
+            elapsed,
+        );
+        if let Some(log) = &self.access_log {
+            log.record(Entry {
+                method: &head.method,
+                route: route.map_or(UNMATCHED, Route::template),
+                status,
+                elapsed,
+                trace,
+            });
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(span) = span {
+            span.end(status);
+        }
+        response
+    }
+
+    async fn dispatch<B: Buf>(
+        &self,
+        head: &RequestHead,
+        found: Option<Found<'_>>,
+        body: impl Stream<Item = Result<B, warp::Error>> + Send,
+    ) -> Result<Response, Problem> {
+        if let Some(limit) = &self.rate_limit {
+            limit.check(head)?;
+        }
+        let target = head.uri.path_and_query();
+        if target.is_some_and(|target| target.as_str().len() > MAX_TARGET) {
+            return Err(Problem::new(ProblemKind::UriTooLong));
+        }
+        if head.method == Method::OPTIONS && head.uri.path() == "*" {
+            return Ok(response::options(Route::Hello.allow()));
+        }
+        let Some(found) = found else {
+            return Err(Problem::new(ProblemKind::NotFound));
+        };
+        authorization::check(self, head, found.writer(&head.method)).await?;
+        routes::call(found, self, head, body).await
+    }
+
+    /// Counts and logs a panic of a handler, and makes the response.
+    fn after_panic(&self, route: Option<Route>, panic: &(dyn Any + Send)) -> Response {
+        self.metrics.handler_panics.inc();
+        tracing::error!(
+            route = route.map_or(UNMATCHED, Route::template),
+            panic = panic_message(panic),
+            "a handler panicked"
+        );
+        Problem::new(ProblemKind::InternalError).into_response()
+    }
+}
+
+/// The warp filter that hands every request to [`Api::handle`]. Serving puts the head into the
+/// extensions of the request, because warp's own filters decode, clone or reject.
+pub fn filter(
+    api: Arc<Api>,
+) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
+    warp::ext::get::<Arc<RequestHead>>()
+        .and(warp::body::stream())
+        .then(move |head, body| {
+            let api = api.clone();
+            async move {
+                let head: Arc<RequestHead> = head;
+                api.handle(&head, body).await
+            }
+        })
+}
+
+/// Counts a request as in flight until it is dropped, also when it is cancelled.
+struct InFlight<'a>(&'a Gauge);
+
+impl<'a> InFlight<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests;

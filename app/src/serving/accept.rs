@@ -1,0 +1,148 @@
+//! The accept loop. warp's own server sets no TCP_NODELAY, no header timeout, no connection limit
+//! and no deadline for draining.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use warp::Filter;
+
+use super::connection::Connection;
+use super::message::Response;
+use super::tls::Tls;
+use super::wire::ExplainUnreadable;
+use crate::lifecycle::{Phase, PhaseWatch};
+
+/// Limits of one listener.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// Connections at a time; more wait in the system's backlog.
+    pub max_connections: u32,
+    /// The longest time that the head of a request may take to arrive and that a connection may be
+    /// idle. A connection is closed after this time or up to half as long again.
+    pub header_timeout: Duration,
+    /// The largest head of a request, in bytes.
+    pub max_header_bytes: usize,
+    /// The longest time that open requests may take after the service stops.
+    pub drain_timeout: Duration,
+}
+
+/// How one listener serves its connections.
+#[derive(Debug)]
+pub struct Listener {
+    /// The limits.
+    pub limits: ConnectionLimits,
+    /// Certificates, when the listener speaks TLS.
+    pub tls: Option<Tls>,
+    /// Makes the response to a request whose head cannot be read.
+    pub explain: ExplainUnreadable,
+    /// When to stop.
+    pub phase: PhaseWatch,
+    /// Counts open connections.
+    pub open: Gauge,
+}
+
+/// Counts a connection as open for as long as it exists, also when its task panics.
+struct Open(Gauge);
+
+impl Open {
+    fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Listener {
+    /// Answers requests on `socket` with `filter` until the service stops. Then it finishes open
+    /// requests, for at most the drain timeout.
+    pub async fn serve<F>(mut self, socket: TcpListener, filter: F)
+    where
+        F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
+        F::Future: Send,
+    {
+        let slots = Arc::new(Semaphore::new(self.limits.max_connections as usize));
+        let builder = Arc::new(connection_builder(&self.limits));
+        loop {
+            let accepted = tokio::select! {
+                () = self.phase.reached(Phase::Stopping) => break,
+                accepted = accept(&socket, &slots) => accepted,
+            };
+            let Some((stream, peer, slot)) = accepted else {
+                continue;
+            };
+            let connection = Connection {
+                _slot: slot,
+                builder: builder.clone(),
+                idle_timeout: self.limits.header_timeout,
+                explain: self.explain,
+                peer,
+                phase: self.phase.clone(),
+            };
+            let (filter, tls) = (filter.clone(), self.tls.clone());
+            let open = self.open.clone();
+            tokio::spawn(async move {
+                let _open = Open::new(open);
+                // Without it, responses wait for the client's delayed acknowledgement.
+                let _ = stream.set_nodelay(true);
+                match tls {
+                    None => connection.run(stream, filter).await,
+                    // In a box of its own, so that connections without TLS need no memory for it.
+                    Some(tls) => Box::pin(connection.run_tls(tls, stream, filter)).await,
+                }
+            });
+        }
+        drop(socket);
+        // Every connection holds a slot until it ends.
+        let all = slots.acquire_many(self.limits.max_connections);
+        let drained = tokio::time::timeout(self.limits.drain_timeout, all).await;
+        if drained.is_err() {
+            tracing::warn!("requests were still open at the end of the drain timeout");
+        }
+    }
+}
+
+fn connection_builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // hyper's own header timeout starts a timer for every request; `Connection` has one in all.
+    builder
+        .http1()
+        .header_read_timeout(None)
+        .max_buf_size(limits.max_header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(128)
+        .keep_alive_interval(limits.header_timeout)
+        .keep_alive_timeout(limits.header_timeout);
+    builder
+}
+
+/// The next connection, once there is a slot for it. `None` when accepting fails.
+async fn accept(
+    socket: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+    // The semaphore is never closed.
+    let slot = slots.clone().acquire_owned().await.ok()?;
+    match socket.accept().await {
+        Ok((stream, peer)) => Some((stream, peer.ip(), slot)),
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept a connection");
+            // Most likely there are no free file descriptors: only time brings some back.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Connections: accepting them, TLS, the bytes of HTTP, and draining. Knows no route.
+
+mod accept;
+mod connection;
+mod message;
+mod tls;
+mod wire;
+
+pub use accept::{ConnectionLimits, Listener};
+pub use message::{RequestHead, Response, without_body};
+pub use tls::{Tls, TlsError, TlsFiles};
+pub use wire::UnreadableHead;
