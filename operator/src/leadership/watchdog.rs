@@ -1,7 +1,5 @@
-//! Ends this process by the kernel, whatever state the process is in.
-//!
-//! A process that is stopped cannot look at the clock, and the first thing that it does when it goes on may be the write
-//! that it was about to send. A timer of the kernel whose signal is SIGKILL ends it while it is stopped.
+//! A timer of the kernel whose signal is SIGKILL: it ends this process also while the process is stopped. Why that is
+//! needed: see [`crate::leadership`].
 
 use std::{io, time::Duration};
 
@@ -17,7 +15,7 @@ use nix::{
 /// The first process of a PID namespace, which no signal from within can kill.
 const INIT: i32 = 1;
 
-/// Counts on while the machine sleeps.
+/// Continues while the machine sleeps.
 const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
 
 /// A timer that kills this process.
@@ -29,7 +27,7 @@ pub struct Watchdog(Timer);
 pub struct Moment(Duration);
 
 impl Watchdog {
-    /// Not armed.
+    /// A timer that is not armed.
     ///
     /// # Errors
     /// When the kernel gives no timer.
@@ -55,7 +53,7 @@ impl Watchdog {
         Ok(Moment(CLOCK.now()?.into()))
     }
 
-    /// Kills this process so long after that moment, unless it is told otherwise before.
+    /// Kills this process so long after that moment, unless it is armed again or disarmed before.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -64,7 +62,7 @@ impl Watchdog {
         Ok(self.0.set(at, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
     }
 
-    /// Lets it live.
+    /// Disarms the timer.
     ///
     /// # Errors
     /// When the kernel refuses.

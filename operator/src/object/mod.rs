@@ -1,9 +1,10 @@
-//! The ground floor: kinds, names and the comparison of objects. Knows no other folder.
+//! What everything else builds on: kinds, children, names, and the comparison of objects. Imports no other folder.
 
 pub mod child;
 pub mod key;
 pub mod kind;
 pub mod names;
 pub mod owner;
+pub mod quantity;
 pub mod replicas;
 pub mod subset;

@@ -175,18 +175,18 @@ pub fn database(instance: &str) -> String {
 
 /// Service of CloudNativePG in front of the primary.
 #[must_use]
-pub fn engine_service(instance: &str) -> String {
+pub fn cnpg_service(instance: &str) -> String {
     format!("{}-rw", database(instance))
 }
 
 /// Secret of CloudNativePG with the owner's addresses.
 #[must_use]
-pub fn engine_secret(instance: &str) -> String {
+pub fn cnpg_secret(instance: &str) -> String {
     format!("{}-app", database(instance))
 }
 
 /// Label of CloudNativePG on the pods of a `Cluster`; the value is its name.
-pub const ENGINE_LABEL: &str = "cnpg.io/cluster";
+pub const CNPG_LABEL: &str = "cnpg.io/cluster";
 
 /// Claim that the StatefulSet makes for its only pod.
 #[must_use]

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hello_operator::leadership::lease::{DURATION, Elector};
+use hello_operator::leadership::{lease::Elector, times::LEASE};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};
@@ -159,7 +159,7 @@ impl Contest {
         assert!(renewed.answered < taken, "two holders");
         let lasted = seconds(renewed.received, taken);
         assert!(
-            released || lasted > DURATION.as_secs_f64(),
+            released || lasted > LEASE.as_secs_f64(),
             "the lease was taken after {lasted} s"
         );
         let began = work.iter().filter(by(SECOND)).map(|write| write.received);
@@ -170,7 +170,7 @@ impl Contest {
     async fn taken_over(&self, fault: Timestamp) {
         let (_, began) = self.handed_over(fault, false).await;
         assert!(
-            began < DURATION.as_secs_f64() + 2.0,
+            began < LEASE.as_secs_f64() + 2.0,
             "the first write came after {began} s"
         );
     }
@@ -282,7 +282,7 @@ async fn a_leader_that_cannot_renew_stops_writing_before_its_lease_ends() {
             .then_some(())
     })
     .await;
-    assert!(start.elapsed() < DURATION, "{:?}", start.elapsed());
+    assert!(start.elapsed() < LEASE, "{:?}", start.elapsed());
     let writes = operator.writes();
     world.apply("demo", json!({"replicas": 5})).await;
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -27,6 +27,7 @@ mod migration;
 mod namespace;
 mod neighbours;
 mod outage;
+mod panic;
 #[allow(dead_code)] // The benchmark uses more of it.
 mod process;
 mod quantity;

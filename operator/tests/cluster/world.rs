@@ -10,9 +10,9 @@ use std::{
 
 use hello_crds::HelloService;
 use hello_operator::{
-    controller::{self, WatchEnded, watches},
+    controller::{self, Reconcile, WatchEnded, outcome::Outcome, watches},
     kubernetes::{api::Cluster, fence::Fence, optional_apis::is_absence},
-    object::{child::ChildId, kind::Kind},
+    object::{child::ChildId, key::Key, kind::Kind},
     service::{Clock, Context, RESYNC, report::events::Events, validate::DefaultImages},
     telemetry::{metrics::Metrics, probes::Health},
 };
@@ -163,6 +163,20 @@ impl World {
             None,
             self.clock(),
             RESYNC,
+        )
+    }
+
+    /// Starts an operator that panics in each reconcile of this resource.
+    pub fn defective_operator(&self, name: &'static str) -> Operator {
+        let (client, namespace) = (self.client.clone(), Some(&*self.namespace));
+        let defective = |context| Defective { context, name };
+        start_with(
+            client,
+            Fence::open(),
+            namespace,
+            self.clock(),
+            RESYNC,
+            defective,
         )
     }
 
@@ -326,9 +340,23 @@ fn start(
     clock: Clock,
     resync: Duration,
 ) -> Operator {
+    start_with(client, fence, namespace, clock, resync, |context| context)
+}
+
+/// Starts an operator whose reconciler is made of the real one.
+fn start_with<R: Reconcile>(
+    client: Client,
+    fence: Fence,
+    namespace: Option<&str>,
+    clock: Clock,
+    resync: Duration,
+    reconciler: impl FnOnce(Context) -> R,
+) -> Operator {
     let metrics = Arc::new(Metrics::default());
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let cluster = Cluster::new(client.clone(), Arc::clone(&metrics), fence);
+    let resource = ApiResource::erase::<HelloService>(&());
+    let watches = watches::start(resource, &client, namespace, &metrics, &cluster);
     let context = Context {
         events: Events::new(&cluster, None),
         cluster,
@@ -340,19 +368,33 @@ fn start(
         resync,
         metrics: Arc::clone(&metrics),
     };
-    let resource = ApiResource::erase::<HelloService>(&());
-    let watches = watches::start(resource, &client, namespace, &metrics, &context.cluster);
-    let health = Arc::new(Health::default());
     let task = tokio::spawn(controller::run(
-        Arc::new(context),
+        Arc::new(reconciler(context)),
         watches,
         Arc::clone(&metrics),
-        health,
+        Arc::new(Health::default()),
         stopped,
     ));
     Operator {
         metrics,
         stop,
         task,
+    }
+}
+
+/// The real reconciler with a defect: it panics at one resource.
+struct Defective {
+    context: Context,
+    name: &'static str,
+}
+
+impl Reconcile for Defective {
+    async fn reconcile(&self, key: &Key) -> Outcome {
+        assert!(*key.name != *self.name, "planted defect");
+        self.context.reconcile(key).await
+    }
+
+    async fn report_panic(&self, key: &Key, message: &str) {
+        self.context.report_panic(key, message).await;
     }
 }

@@ -3,20 +3,8 @@
 //! It is part of the client through which every write goes, events included, and not of the code that writes. A request
 //! that changes something is refused once the fence is closed, and given up when the fence closes before the answer.
 //!
-//! A check before sending is not enough: the process may be stopped (SIGSTOP, a frozen container) between the check and
-//! the send. So four things bound when a write can reach the API server, for a lease of 15 s, counted from the moment
-//! before its renewal was sent:
-//!
-//! 1. At 11 s the fence closes. At every wake-up the clock is asked before the request is let go on.
-//! 2. At 13 s the kernel kills a process that has not said that no write is under way any more, also while it is stopped
-//!    ([`crate::leadership::watchdog`]). No write can begin, and no byte leave the process, after that.
-//! 3. At 15 s at the latest the kernel has given up a connection on which bytes wait for their acknowledgement
-//!    ([`crate::kubernetes::connection`]): bytes that left in time are not delivered late, by a network that was cut for example.
-//! 4. The API server is told how long it may work on a write (`timeout`, until the fence closes). One that waits for a
-//!    webhook ends there, also when nobody can tell it any more.
-//!
-//! Nobody else writes before 15 s. What is left is an API server that holds a write it has received for seconds before
-//! it begins with it, and clocks that run at different speeds by more than a tenth.
+//! It is the first of four bounds on when a write can reach the API server. The argument for all of them is in the
+//! folder `leadership`, which opens and closes the fence.
 
 use std::{
     future::Future,

@@ -128,3 +128,14 @@ fn the_api_server_is_told_how_long_it_may_take() {
     let none = bounded(&"/x".parse().unwrap(), Duration::ZERO).unwrap();
     assert_eq!(none, "/x?timeout=1ms");
 }
+
+#[test]
+fn a_closed_fence_lets_nothing_pass() {
+    let now = Instant::now();
+    assert!(Fence::closed().remaining(now).is_zero());
+    assert!(!Fence::open().remaining(now).is_zero());
+    let fence = Fence::closed();
+    fence.set(Some(now + LEASE));
+    assert_eq!(fence.remaining(now), LEASE);
+    assert!(fence.remaining(now + LEASE).is_zero());
+}

@@ -1,7 +1,5 @@
 //! The API: Deployment, Service, autoscaler and disruption budget.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
@@ -21,16 +19,10 @@ use k8s_openapi::{
     },
 };
 
-use super::{environment, owned, pod};
+use super::{database::DatabaseKind, environment, metadata::owned, pod};
 use crate::{
-    object::{
-        child,
-        names::{self, Component},
-    },
-    service::{
-        dereference::inputs::Inputs,
-        validate::{Database, Scaling, Validated},
-    },
+    object::names::{self, Component},
+    service::validate::{Scaling, Validated},
 };
 
 /// Port of the API.
@@ -38,7 +30,7 @@ pub const HTTP_PORT: u16 = 8080;
 /// Port of probes and metrics.
 pub const ADMIN_PORT: u16 = 9090;
 
-/// Metadata of what bears the service's own name.
+/// Metadata of the children that have the service's own name.
 pub fn meta(service: &Validated) -> ObjectMeta {
     owned(service, names::app(&service.identity.name), Component::App)
 }
@@ -50,8 +42,8 @@ fn select(service: &Validated) -> LabelSelector {
     }
 }
 
-/// The Deployment, without its replicas: their number has an owner of its own.
-pub fn deployment(service: &Validated, inputs: &Inputs) -> Deployment {
+/// The Deployment, without its replicas: another field manager has their number.
+pub fn deployment(service: &Validated, database: &dyn DatabaseKind) -> Deployment {
     Deployment {
         metadata: meta(service),
         spec: Some(DeploymentSpec {
@@ -65,27 +57,27 @@ pub fn deployment(service: &Validated, inputs: &Inputs) -> Deployment {
             }),
             revision_history_limit: Some(3),
             progress_deadline_seconds: Some(120),
-            template: template(service, inputs),
+            template: template(service, database),
             ..DeploymentSpec::default()
         }),
         status: None,
     }
 }
 
-fn template(service: &Validated, inputs: &Inputs) -> PodTemplateSpec {
+fn template(service: &Validated, database: &dyn DatabaseKind) -> PodTemplateSpec {
     let instance = &service.identity.name;
-    let (volume, mount, variables) = pod::database_address(service, Component::App);
-    let settings = environment::of(service);
+    let address = database.address(Component::App);
+    let settings = environment::settings(service);
     let container = Container {
-        env: Some([variables, settings.env].concat()),
+        env: Some([address.variables, settings.env].concat()),
         ports: Some(vec![port("http", HTTP_PORT), port("admin", ADMIN_PORT)]),
         resources: Some(pod::resources(&service.resources)),
-        volume_mounts: Some([vec![mount], settings.mounts].concat()),
+        volume_mounts: Some([vec![address.mount], settings.mounts].concat()),
         readiness_probe: Some(probe("/readyz", 1, 3)),
         liveness_probe: Some(probe("/livez", 10, 3)),
         ..pod::container(service, "app", service.image.as_str())
     };
-    let volumes = [vec![volume], settings.volumes].concat();
+    let volumes = [vec![address.volume], settings.volumes].concat();
     let mut spec = pod::spec(service, pod::APP_USER, vec![container], volumes);
     spec.termination_grace_period_seconds = Some(40);
     spec.topology_spread_constraints = Some(
@@ -93,19 +85,10 @@ fn template(service: &Validated, inputs: &Inputs) -> PodTemplateSpec {
             .map(|key| spread(service, key))
             .into(),
     );
-    // Another address may mean other data, so pods start anew. The passwords of our own databases
-    // are read again whenever a connection is made.
-    let annotations = match service.database {
-        Database::Managed { .. } | Database::CloudNativePg { .. } => None,
-        Database::External { .. } => Some(BTreeMap::from([(
-            names::CREDENTIALS_ANNOTATION.into(),
-            child::hash(inputs.database_identity.as_deref().unwrap_or_default()),
-        )])),
-    };
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(names::labels(instance, Component::App)),
-            annotations,
+            annotations: database.app_annotations(),
             ..ObjectMeta::default()
         }),
         spec: Some(spec),
@@ -139,7 +122,7 @@ fn spread(service: &Validated, key: &str) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         topology_key: key.into(),
         max_skew: 1,
-        // A lost zone must not keep the pods of the others from starting.
+        // The loss of a zone must not keep pods in the others from starting.
         when_unsatisfiable: "ScheduleAnyway".into(),
         label_selector: Some(select(service)),
         // Old and new pods of a rollout are spread apart from each other.
@@ -150,20 +133,19 @@ fn spread(service: &Validated, key: &str) -> TopologySpreadConstraint {
 
 /// The Service in front of the pods.
 pub fn service(service: &Validated) -> Service {
-    let expose = &service.expose.service;
+    let expose = &service.expose;
     Service {
         metadata: meta(service),
         spec: Some(ServiceSpec {
-            type_: Some(expose.type_.as_str().into()),
+            type_: Some(expose.service_type.as_str().into()),
             selector: Some(names::selector(&service.identity.name, Component::App)),
             ports: Some(vec![ServicePort {
                 name: Some(port_name(service).into()),
-                port: expose.port,
-                // The same name with TLS: were it another one, the Service would drop all pods that
-                // are still of the old template at once.
+                port: expose.port.get().into(),
+                // The same name with TLS: with another one, the Service would drop all pods of the old template at once.
                 target_port: Some(IntOrString::String("http".into())),
                 app_protocol: service.tls.as_ref().map(|_| "https".into()),
-                node_port: expose.node_port,
+                node_port: expose.node_port.map(|port| port.get().into()),
                 protocol: Some("TCP".into()),
             }]),
             ..ServiceSpec::default()
@@ -172,7 +154,7 @@ pub fn service(service: &Validated) -> Service {
     }
 }
 
-/// Name of the Service's port: what is spoken there.
+/// Name of the Service's port: its protocol.
 pub fn port_name(service: &Validated) -> &'static str {
     match service.tls {
         Some(_) => "https",
@@ -218,15 +200,15 @@ pub fn autoscaler(service: &Validated) -> Option<HorizontalPodAutoscaler> {
     })
 }
 
-/// At most one pod is taken away at a time by a drain.
+/// Lets a drain evict one pod at a time.
 pub fn disruption_budget(service: &Validated) -> PodDisruptionBudget {
     PodDisruptionBudget {
         metadata: meta(service),
         spec: Some(PodDisruptionBudgetSpec {
             selector: Some(select(service)),
-            // Not minAvailable: a service of one replica must not block a drain for ever.
+            // Not minAvailable: a service of one replica must not block a drain forever.
             max_unavailable: Some(IntOrString::Int(1)),
-            // A pod that is not ready serves nobody and may always go.
+            // A pod that is not ready serves no requests and may always be evicted.
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
             ..PodDisruptionBudgetSpec::default()
         }),

@@ -1,6 +1,5 @@
 //! Scheduled backups: a CronJob that dumps into a volume of its own.
 
-use hello_crds::Backup;
 use k8s_openapi::{
     api::{
         batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec},
@@ -12,38 +11,48 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{data_owned, database::server::claim_spec, owned, pod};
+use super::{
+    claim,
+    database::{Address, DatabaseKind},
+    metadata::{data_owned, owned},
+    pod,
+};
 use crate::{
     object::names::{self, Component},
-    service::validate::Validated,
+    service::validate::{Backup, Validated},
 };
 
 /// Longest time a backup may take, in seconds.
 const DEADLINE: i64 = 4 * 3600;
 
-pub fn claim(service: &Validated, backup: &Backup) -> PersistentVolumeClaim {
-    let volume = &backup.destination.volume;
+/// The volume for the files.
+pub fn volume_claim(service: &Validated, backup: &Backup) -> PersistentVolumeClaim {
+    let volume = &backup.volume;
     PersistentVolumeClaim {
         metadata: data_owned(
             service,
             names::backup(&service.identity.name),
             Component::Backup,
         ),
-        spec: Some(claim_spec(&volume.size, volume.storage_class_name.as_ref())),
+        spec: Some(claim::spec(
+            volume.size.as_str(),
+            volume.storage_class.as_ref(),
+        )),
         status: None,
     }
 }
 
-pub fn cron_job(service: &Validated, backup: &Backup) -> CronJob {
+/// The schedule, and the pod that makes one backup.
+pub fn cron_job(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -> CronJob {
     let instance = &service.identity.name;
     CronJob {
         metadata: owned(service, names::backup(instance), Component::Backup),
         spec: CronJobSpec {
-            schedule: backup.schedule.clone(),
-            time_zone: Some(backup.time_zone.clone()),
+            schedule: backup.schedule.as_str().into(),
+            time_zone: Some(backup.time_zone.as_str().into()),
             suspend: Some(backup.suspend),
             concurrency_policy: Some("Forbid".into()),
-            // Without it the controller gives up for ever after 100 missed starts.
+            // Without it the controller gives up forever after 100 missed starts.
             starting_deadline_seconds: Some(600),
             successful_jobs_history_limit: Some(1),
             failed_jobs_history_limit: Some(2),
@@ -55,7 +64,7 @@ pub fn cron_job(service: &Validated, backup: &Backup) -> CronJob {
                 spec: Some(JobSpec {
                     backoff_limit: Some(2),
                     active_deadline_seconds: Some(DEADLINE),
-                    template: template(service, backup),
+                    template: template(service, database, backup),
                     ..JobSpec::default()
                 }),
             },
@@ -64,36 +73,9 @@ pub fn cron_job(service: &Validated, backup: &Backup) -> CronJob {
     }
 }
 
-fn template(service: &Validated, backup: &Backup) -> PodTemplateSpec {
+fn template(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -> PodTemplateSpec {
     let instance = &service.identity.name;
-    let (address_volume, address_mount, variables) =
-        pod::database_address(service, Component::Backup);
-    let mut arguments = vec!["backup".to_owned(), "--directory".into(), "/backups".into()];
-    for format in &backup.formats {
-        arguments.extend(["--format".into(), format.as_str().into()]);
-    }
-    arguments.extend(["--keep-last".into(), backup.retention.keep_last.to_string()]);
-
-    // The application's image has no dump programs and PostgreSQL's has no application.
-    let install = Container {
-        args: Some(vec!["install-to".into(), "/tools".into()]),
-        resources: Some(pod::small_resources()),
-        volume_mounts: Some(vec![pod::mount("tools", "/tools", false)]),
-        ..pod::container(service, "tools", service.image.as_str())
-    };
-    let dump = Container {
-        command: Some(vec!["/tools/hello-app".into()]),
-        args: Some(arguments),
-        env: Some(variables),
-        resources: Some(pod::small_resources()),
-        volume_mounts: Some(vec![
-            pod::mount("tools", "/tools", true),
-            pod::mount("backups", "/backups", false),
-            pod::mount("tmp", "/tmp", false),
-            address_mount,
-        ]),
-        ..pod::container(service, "backup", service.postgres_image.as_str())
-    };
+    let address = database.address(Component::Backup);
     let volumes = vec![
         Volume {
             name: "backups".into(),
@@ -105,10 +87,11 @@ fn template(service: &Validated, backup: &Backup) -> PodTemplateSpec {
         },
         pod::empty_dir("tools"),
         pod::empty_dir("tmp"),
-        address_volume,
+        address.volume.clone(),
     ];
+    let dump = dump(service, backup, address);
     let mut spec = pod::spec(service, pod::POSTGRES_USER, vec![dump], volumes);
-    spec.init_containers = Some(vec![install]);
+    spec.init_containers = Some(vec![install(service)]);
     spec.restart_policy = Some("Never".into());
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
@@ -116,5 +99,37 @@ fn template(service: &Validated, backup: &Backup) -> PodTemplateSpec {
             ..ObjectMeta::default()
         }),
         spec: Some(spec),
+    }
+}
+
+/// Copies the application into the pod: its image has no dump programs, and PostgreSQL's has no application.
+fn install(service: &Validated) -> Container {
+    Container {
+        args: Some(vec!["install-to".into(), "/tools".into()]),
+        resources: Some(pod::small_resources()),
+        volume_mounts: Some(vec![pod::mount("tools", "/tools", false)]),
+        ..pod::container(service, "tools", service.image.as_str())
+    }
+}
+
+/// Makes the backup.
+fn dump(service: &Validated, backup: &Backup, address: Address) -> Container {
+    let mut arguments = vec!["backup".to_owned(), "--directory".into(), "/backups".into()];
+    for format in &backup.formats {
+        arguments.extend(["--format".into(), format.as_str().into()]);
+    }
+    arguments.extend(["--keep-last".into(), backup.keep_last.to_string()]);
+    Container {
+        command: Some(vec!["/tools/hello-app".into()]),
+        args: Some(arguments),
+        env: Some(address.variables),
+        resources: Some(pod::small_resources()),
+        volume_mounts: Some(vec![
+            pod::mount("tools", "/tools", true),
+            pod::mount("backups", "/backups", false),
+            pod::mount("tmp", "/tmp", false),
+            address.mount,
+        ]),
+        ..pod::container(service, "backup", service.postgres_image.as_str())
     }
 }

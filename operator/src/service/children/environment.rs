@@ -1,10 +1,10 @@
-//! What the application is told: its environment, and the files that it names.
+//! Settings of the application: its environment, and the files that it names.
 
-use hello_crds::{Oidc, RateLimit};
+use hello_crds::RateLimit;
 use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, EnvVar, KeyToPath, Volume, VolumeMount};
 
 use super::pod;
-use crate::service::validate::Validated;
+use crate::service::validate::{Issuer, Source, Validated};
 
 /// Where the API's certificate is mounted.
 const TLS_DIRECTORY: &str = "/etc/hello/tls";
@@ -24,8 +24,8 @@ pub struct Settings {
     pub mounts: Vec<VolumeMount>,
 }
 
-/// Everything but the database's address.
-pub fn of(service: &Validated) -> Settings {
+/// All settings except the database's address.
+pub fn settings(service: &Validated) -> Settings {
     let config = &service.config;
     let mut settings = Settings::default();
     settings.set("HELLO_TIME_ZONE", config.time_zone.as_str());
@@ -40,10 +40,10 @@ pub fn of(service: &Validated) -> Settings {
         settings.limit(limit);
     }
     if let Some(secret) = &service.tls {
-        settings.speak_tls(secret);
+        settings.serve_tls(secret.as_str());
     }
     if let Some(issuer) = &service.oidc {
-        settings.ask_for_tokens(&issuer.spec);
+        settings.require_tokens(issuer);
     }
     settings
 }
@@ -71,7 +71,7 @@ impl Settings {
         self.set("HELLO_FORWARDED_HEADER", limit.forwarded_header.as_str());
     }
 
-    fn speak_tls(&mut self, secret: &str) {
+    fn serve_tls(&mut self, secret: &str) {
         let files = [("tls.crt", "tls.crt"), ("tls.key", "tls.key")];
         self.mount(pod::secret_volume("tls", secret, &files), TLS_DIRECTORY);
         let file = |name| format!("{TLS_DIRECTORY}/{name}");
@@ -79,28 +79,27 @@ impl Settings {
         self.set("HELLO_TLS_KEY_FILE", file("tls.key"));
     }
 
-    fn ask_for_tokens(&mut self, oidc: &Oidc) {
-        self.set("HELLO_OIDC_ISSUER", oidc.issuer.as_str());
-        self.set("HELLO_OIDC_AUDIENCE", oidc.audience.join(","));
-        self.set("HELLO_OIDC_USERNAME_CLAIM", oidc.username_claim.as_str());
-        if let Some(scope) = &oidc.admin_scope {
+    fn require_tokens(&mut self, issuer: &Issuer) {
+        self.set("HELLO_OIDC_ISSUER", issuer.url.as_str());
+        self.set("HELLO_OIDC_AUDIENCE", issuer.audience.join(","));
+        self.set("HELLO_OIDC_USERNAME_CLAIM", issuer.username_claim.as_str());
+        if let Some(scope) = &issuer.admin_scope {
             self.set("HELLO_OIDC_ADMIN_SCOPE", scope.as_str());
         }
-        let algorithms: Vec<&str> = oidc.algorithms.iter().map(|one| one.as_str()).collect();
+        let algorithms: Vec<&str> = issuer.algorithms.iter().map(|one| one.as_str()).collect();
         self.set("HELLO_OIDC_ALGORITHMS", algorithms.join(","));
-        self.set("HELLO_OIDC_LEEWAY", format!("{}s", oidc.leeway_seconds));
-        let volume = match (&oidc.ca_secret_ref, &oidc.ca_config_map_ref) {
-            (Some(from), _) => {
-                pod::secret_volume("issuer", &from.name, &[(&from.key, ISSUER_FILE)])
-            }
-            (None, Some(from)) => config_map_volume("issuer", &from.name, &from.key),
-            (None, None) => return,
+        self.set("HELLO_OIDC_LEEWAY", format!("{}s", issuer.leeway_seconds));
+        let Some(authorities) = &issuer.authorities else {
+            return;
+        };
+        let (name, key) = (authorities.name.as_str(), authorities.key.as_str());
+        let volume = match authorities.source {
+            Source::Secret => pod::secret_volume("issuer", name, &[(key, ISSUER_FILE)]),
+            Source::ConfigMap => config_map_volume("issuer", name, key),
         };
         self.mount(volume, ISSUER_DIRECTORY);
-        self.set(
-            "HELLO_OIDC_CA_FILE",
-            format!("{ISSUER_DIRECTORY}/{ISSUER_FILE}"),
-        );
+        let file = format!("{ISSUER_DIRECTORY}/{ISSUER_FILE}");
+        self.set("HELLO_OIDC_CA_FILE", file);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The ways in from outside: Ingress and HTTPRoute.
+//! Access from outside the cluster: Ingress and HTTPRoute.
 
 use hello_crds::GatewayRef;
 use k8s_openapi::api::networking::v1::{
@@ -66,7 +66,7 @@ pub fn http_route(service: &Validated) -> Option<Value> {
                 "group": "",
                 "kind": "Service",
                 "name": names::app(&service.identity.name),
-                "port": service.expose.service.port,
+                "port": service.expose.port.get(),
             }],
         }],
     });

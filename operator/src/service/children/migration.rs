@@ -1,5 +1,5 @@
-//! The migration Job. Its name is a hash of its inputs: the same inputs are never run twice, and
-//! other inputs are another Job.
+//! The migration Job. Its name has a hash of its inputs: the same inputs never run twice, and other inputs are another
+//! Job.
 
 use k8s_openapi::{
     api::{
@@ -9,46 +9,67 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{owned, pod};
+use super::{
+    database::{self, DatabaseKind},
+    metadata::owned,
+    pod,
+};
 use crate::{
     object::{
         child,
         names::{self, Component, key},
     },
-    service::{
-        dereference::inputs::Inputs,
-        validate::{Database, Validated},
-    },
+    service::{dereference::inputs::Inputs, validate::Validated},
 };
 
 /// Longest time a migration may take, in seconds.
 const DEADLINE: i64 = 3600;
 
-pub fn job(service: &Validated, inputs: &Inputs, database: &str) -> Job {
-    let instance = &service.identity.name;
-    let has_roles = service.database.has_roles();
-    let roles = if has_roles {
+/// The Job that migrates the database with this identity.
+pub fn job(
+    service: &Validated,
+    inputs: &Inputs,
+    database: &dyn DatabaseKind,
+    identity: &str,
+) -> Job {
+    let hash = input_hash(service, inputs, identity);
+    let name = names::migration(&service.identity.name, &hash[..10]);
+    Job {
+        metadata: owned(service, name, Component::Migration),
+        spec: Some(JobSpec {
+            // One retry for a node that goes away. What fails twice needs a person.
+            backoff_limit: Some(1),
+            active_deadline_seconds: Some(DEADLINE),
+            template: template(service, database),
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// Hash of everything that asks for another migration.
+fn input_hash(service: &Validated, inputs: &Inputs, identity: &str) -> String {
+    let roles = if service.database.has_roles() {
         inputs.credentials.roles_fingerprint()
     } else {
         String::new()
     };
-    let hash = child::hash(&format!("{}\n{database}\n{roles}", service.image.as_str()));
-    let (volume, mount, mut env) = pod::database_address(service, Component::Migration);
-    if has_roles {
-        env.push(pod::env(
-            "HELLO_APP_ROLE_PASSWORD_FILE",
-            pod::database_file(key::APP_PASSWORD),
-        ));
-        env.push(pod::env(
-            "HELLO_BACKUP_ROLE_PASSWORD_FILE",
-            pod::database_file(key::BACKUP_PASSWORD),
-        ));
+    child::hash(&format!("{}\n{identity}\n{roles}", service.image.as_str()))
+}
+
+fn template(service: &Validated, database: &dyn DatabaseKind) -> PodTemplateSpec {
+    let address = database.address(Component::Migration);
+    let mut env = address.variables;
+    if service.database.has_roles() {
+        env.extend(
+            [
+                ("HELLO_APP_ROLE_PASSWORD_FILE", key::APP_PASSWORD),
+                ("HELLO_BACKUP_ROLE_PASSWORD_FILE", key::BACKUP_PASSWORD),
+            ]
+            .map(|(name, key)| pod::env(name, database::file(key))),
+        );
     }
-    if matches!(service.database, Database::Managed { .. }) {
-        // When the owner's password was lost and replaced, the server learns the new one only as soon as
-        // its kubelet has looked at the Secret again.
-        env.push(pod::env("HELLO_WAIT_TIMEOUT", "180s"));
-    }
+    env.extend(database.migration_variables());
     env.push(pod::env(
         "HELLO_LOG_LEVEL",
         service.config.log_level.as_str(),
@@ -57,31 +78,23 @@ pub fn job(service: &Validated, inputs: &Inputs, database: &str) -> Job {
         args: Some(vec!["migrate".into()]),
         env: Some(env),
         resources: Some(pod::small_resources()),
-        volume_mounts: Some(vec![mount]),
+        volume_mounts: Some(vec![address.mount]),
         ..pod::container(service, "migrate", service.image.as_str())
     };
-    let mut spec = pod::spec(service, pod::APP_USER, vec![container], vec![volume]);
+    let mut spec = pod::spec(
+        service,
+        pod::APP_USER,
+        vec![container],
+        vec![address.volume],
+    );
     spec.restart_policy = Some("Never".into());
     spec.termination_grace_period_seconds = Some(10);
-    Job {
-        metadata: owned(
-            service,
-            names::migration(instance, &hash[..10]),
-            Component::Migration,
-        ),
-        spec: Some(JobSpec {
-            // One more try for a node that goes away; what fails twice needs a person.
-            backoff_limit: Some(1),
-            active_deadline_seconds: Some(DEADLINE),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(names::labels(instance, Component::Migration)),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(spec),
-            },
-            ..JobSpec::default()
+    let labels = names::labels(&service.identity.name, Component::Migration);
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            ..ObjectMeta::default()
         }),
-        status: None,
+        spec: Some(spec),
     }
 }

@@ -1,4 +1,4 @@
-//! Who may talk to whom: each part's pods are closed except for the edges that exist.
+//! Which pods may connect to which: each part is closed except for the connections that the service needs.
 
 use k8s_openapi::{
     api::networking::v1::{
@@ -8,31 +8,26 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::{app, database::cnpg, owned};
+use super::{app, database::DatabaseKind, metadata::owned};
 use crate::{
     object::names::{self, Component},
-    service::{
-        dereference::inputs::DATABASE_PORT,
-        validate::{Database, Validated},
-    },
+    service::{dereference::inputs::DATABASE_PORT, validate::Validated},
 };
 
 /// Namespace whose pods may read metrics.
 const MONITORING_NAMESPACE: &str = "monitoring";
 
-/// One policy for each part that exists; none when isolation is off.
-pub fn policies(service: &Validated, database_port: u16) -> Vec<NetworkPolicy> {
+/// One policy for each part that connects to the database; none when isolation is off.
+pub fn policies(
+    service: &Validated,
+    database: &dyn DatabaseKind,
+    database_port: u16,
+) -> Vec<NetworkPolicy> {
     if !service.isolate {
         return Vec::new();
     }
-    let managed = matches!(service.database, Database::Managed { .. });
     let to_database = NetworkPolicyEgressRule {
-        to: match service.database {
-            Database::Managed { .. } => Some(vec![pods(service, Component::Database)]),
-            Database::CloudNativePg { .. } => Some(vec![cnpg::servers(service)]),
-            // Somebody else's server can be anywhere; its port is known.
-            Database::External { .. } => None,
-        },
+        to: database.servers().map(|servers| vec![servers]),
         ports: Some(vec![port("TCP", database_port)]),
     };
     let client_egress = vec![name_lookup(), to_database];
@@ -45,15 +40,24 @@ pub fn policies(service: &Validated, database_port: u16) -> Vec<NetworkPolicy> {
     if service.backup.is_some() {
         policies.push(policy(service, Component::Backup, vec![], client_egress));
     }
-    if managed {
-        let clients = [Component::App, Component::Migration, Component::Backup];
-        let ingress = NetworkPolicyIngressRule {
-            from: Some(clients.map(|part| pods(service, part)).into()),
-            ports: Some(vec![port("TCP", DATABASE_PORT)]),
-        };
-        policies.push(policy(service, Component::Database, vec![ingress], vec![]));
-    }
     policies
+}
+
+/// The policy of a database that the operator runs; none when isolation is off.
+pub fn database_policy(service: &Validated) -> Option<NetworkPolicy> {
+    let ingress = NetworkPolicyIngressRule {
+        from: Some(database_clients(service)),
+        ports: Some(vec![port("TCP", DATABASE_PORT)]),
+    };
+    service
+        .isolate
+        .then(|| policy(service, Component::Database, vec![ingress], vec![]))
+}
+
+/// The pods that connect to the database.
+pub fn database_clients(service: &Validated) -> Vec<NetworkPolicyPeer> {
+    let clients = [Component::App, Component::Migration, Component::Backup];
+    clients.map(|part| pods(service, part)).into()
 }
 
 fn app_ingress() -> Vec<NetworkPolicyIngressRule> {

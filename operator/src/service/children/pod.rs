@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use hello_crds::{ResourceList, Resources};
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, LocalObjectReference,
@@ -13,23 +12,16 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use super::{database::cnpg, owned};
+use super::metadata::owned;
 use crate::{
-    object::names::{self, Component, key},
-    service::{
-        secrets::certificates,
-        validate::{Database, Validated},
-    },
+    object::names::{self, Component},
+    service::validate::{Resources, Validated},
 };
 
 /// User of the application's image.
 pub const APP_USER: i64 = 65532;
 /// User of PostgreSQL's image.
 pub const POSTGRES_USER: i64 = 999;
-/// Where the database's address is mounted.
-pub const DATABASE_DIRECTORY: &str = "/etc/hello/database";
-/// There, the certificates by which an external server is trusted.
-const EXTERNAL_AUTHORITY: &str = "ca.crt";
 /// Files from Secrets can be read by the pod's group and by nobody else.
 const SECRET_MODE: i32 = 0o440;
 
@@ -110,33 +102,36 @@ pub fn env(name: &str, value: impl Into<String>) -> EnvVar {
 
 /// Resources in the core API's form.
 pub fn resources(resources: &Resources) -> ResourceRequirements {
-    let map = |list: &ResourceList| -> BTreeMap<String, Quantity> {
-        [("cpu", &list.cpu), ("memory", &list.memory)]
-            .into_iter()
-            .filter_map(|(name, amount)| Some((name.into(), Quantity(amount.clone()?))))
-            .collect()
-    };
+    let amounts = [("cpu", &resources.cpu), ("memory", &resources.memory)];
+    let limits: BTreeMap<String, Quantity> = amounts
+        .into_iter()
+        .filter_map(|(name, amount)| Some((name.into(), quantity(amount.limit.as_ref()?.as_str()))))
+        .collect();
     ResourceRequirements {
-        requests: resources.requests.as_ref().map(map),
-        limits: resources
-            .limits
-            .as_ref()
-            .map(map)
-            .filter(|map| !map.is_empty()),
+        requests: Some(
+            amounts
+                .map(|(name, amount)| (name.into(), quantity(amount.request.as_str())))
+                .into(),
+        ),
+        limits: Some(limits).filter(|limits| !limits.is_empty()),
         claims: None,
     }
 }
 
+fn quantity(text: &str) -> Quantity {
+    Quantity(text.to_owned())
+}
+
 /// Small fixed requests for short-lived helpers.
 pub fn small_resources() -> ResourceRequirements {
-    let list = ResourceList {
-        cpu: Some("20m".into()),
-        memory: Some("32Mi".into()),
-    };
-    resources(&Resources {
-        requests: Some(list),
-        limits: None,
-    })
+    ResourceRequirements {
+        requests: Some(
+            [("cpu", "20m"), ("memory", "32Mi")]
+                .map(|(name, amount)| (name.into(), quantity(amount)))
+                .into(),
+        ),
+        ..ResourceRequirements::default()
+    }
 }
 
 /// An empty directory.
@@ -204,69 +199,4 @@ fn paths(items: &[(&str, &str)]) -> Vec<KeyToPath> {
             mode: None,
         })
         .collect()
-}
-
-/// Address of the database for one role: the volume, its mount and the variables that name its files.
-pub fn database_address(
-    service: &Validated,
-    role: Component,
-) -> (Volume, VolumeMount, Vec<EnvVar>) {
-    let instance = &service.identity.name;
-    let owner: &[(&str, &str)] = &[
-        (key::OWNER_URI, "uri"),
-        (key::APP_PASSWORD, key::APP_PASSWORD),
-        (key::BACKUP_PASSWORD, key::BACKUP_PASSWORD),
-    ];
-    let items = match role {
-        Component::Migration | Component::Database => owner,
-        Component::Backup => &[(key::BACKUP_URI, "uri")],
-        // The application tries the second one when the server refuses the first.
-        Component::App => &[
-            (key::APP_URI, "uri"),
-            (key::PREVIOUS_APP_URI, "uri.previous"),
-        ],
-    };
-    let credentials = names::credentials(instance);
-    let mut variables = vec![env("DATABASE_URL_FILE", database_file("uri"))];
-    let volume = match (&service.database, role) {
-        (
-            Database::External {
-                secret,
-                key,
-                ca_key,
-            },
-            _,
-        ) => {
-            let mut items = vec![(key.as_str(), "uri")];
-            if let Some(ca_key) = ca_key {
-                items.push((ca_key, EXTERNAL_AUTHORITY));
-                variables.push(env("PGSSLROOTCERT", database_file(EXTERNAL_AUTHORITY)));
-            }
-            secret_volume("database", secret, &items)
-        }
-        (Database::Managed { .. }, _) => secrets_volume(
-            "database",
-            &[
-                (credentials, items),
-                (
-                    names::server_tls(instance),
-                    &[(certificates::key::TRUSTED, certificates::key::TRUSTED)],
-                ),
-            ],
-        ),
-        (Database::CloudNativePg { .. }, Component::Migration | Component::Database) => {
-            cnpg::owner_volume(instance)
-        }
-        (Database::CloudNativePg { .. }, _) => secret_volume("database", &credentials, items),
-    };
-    (
-        volume,
-        mount("database", DATABASE_DIRECTORY, true),
-        variables,
-    )
-}
-
-/// A file of the mounted address or passwords.
-pub fn database_file(name: &str) -> String {
-    format!("{DATABASE_DIRECTORY}/{name}")
 }

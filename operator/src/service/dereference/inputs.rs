@@ -14,7 +14,7 @@ use crate::{
     service::{
         dereference::observed::Observed,
         secrets::{certificates::Certificates, credentials::Credentials},
-        validate::{Database, Validated},
+        validate::{Database, External, Validated},
     },
 };
 
@@ -59,13 +59,8 @@ impl Inputs {
         let instance = &service.identity.name;
         let child = |kind, name| observed.children.get(&ChildId::new(kind, name));
         match &service.database {
-            Database::External {
-                secret,
-                key,
-                ca_key,
-            } => {
-                let address = observed.address.as_ref();
-                let (identity, port) = external_address(address, secret, key, ca_key.as_deref())?;
+            Database::External(external) => {
+                let (identity, port) = external_address(observed.address.as_ref(), external)?;
                 Ok(Self {
                     credentials: Credentials::placeholder(),
                     certificates: None,
@@ -74,14 +69,14 @@ impl Inputs {
                     claim_template_size: None,
                 })
             }
-            Database::CloudNativePg { .. } => Ok(Self {
+            Database::CloudNativePg(_) => Ok(Self {
                 credentials: kept_credentials(observed, service, now)?.without_owner(),
                 certificates: None,
                 database_identity: living_uid(child(Kind::Cluster, names::database(instance))),
                 database_port: DATABASE_PORT,
                 claim_template_size: None,
             }),
-            Database::Managed { .. } => {
+            Database::Managed(_) => {
                 let claim = child(Kind::PersistentVolumeClaim, names::data_claim(instance));
                 let server = child(Kind::StatefulSet, names::database(instance));
                 Ok(Self {
@@ -163,13 +158,9 @@ fn template_size(stateful_set: &DynamicObject) -> Option<String> {
 }
 
 /// Identity (a hash: the address holds a password) and port of an external database.
-fn external_address(
-    object: Option<&Secret>,
-    secret: &str,
-    key: &str,
-    ca_key: Option<&str>,
-) -> Result<(String, u16)> {
+fn external_address(object: Option<&Secret>, external: &External) -> Result<(String, u16)> {
     const FIELD: &str = "spec.database.external.secretRef";
+    let (secret, key) = (&external.secret, &external.key);
     let object = object.ok_or_else(|| Error::Missing {
         message: format!("{FIELD}: Secret {secret} does not exist"),
     })?;
@@ -180,7 +171,7 @@ fn external_address(
                 message: format!("{FIELD}: Secret {secret} has no key {key}"),
             })
     };
-    ca_key.map(value).transpose()?;
+    external.ca_key.as_deref().map(value).transpose()?;
     let bytes = value(key)?;
     let unusable = || Error::Missing {
         message: format!("{FIELD}: key {key} of Secret {secret} is not a postgres:// address"),

@@ -44,7 +44,9 @@ pub async fn read(
     now: Timestamp,
 ) -> Result<(Observed, Inputs)> {
     let mut observed = labelled(cluster, service).await?;
-    let data = data_ids(service);
+    // What holds data is looked up by name: were it overlooked because its labels are gone, new passwords would replace
+    // those of the data.
+    let data = service.database.data(&service.identity.name);
     find_unlabelled(cluster, service, data.iter(), &mut observed).await?;
     observed.address = address(cluster, service).await?;
     let inputs = Inputs::from_observed(service, &observed, now)?;
@@ -78,27 +80,6 @@ async fn labelled(cluster: &Cluster, service: &Validated) -> Result<Observed> {
     Ok(observed)
 }
 
-/// What holds data is looked up by name: were it overlooked because its labels are gone, new passwords
-/// would replace those of the data.
-fn data_ids(service: &Validated) -> Vec<ChildId> {
-    let instance = &service.identity.name;
-    let credentials = ChildId::new(Kind::Secret, names::credentials(instance));
-    match service.database {
-        Database::External { .. } => vec![],
-        Database::Managed { .. } => vec![
-            ChildId::new(Kind::Secret, names::authority(instance)),
-            credentials,
-            ChildId::new(Kind::Secret, names::server_tls(instance)),
-            ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance)),
-            ChildId::new(Kind::StatefulSet, names::database(instance)),
-        ],
-        Database::CloudNativePg { .. } => vec![
-            credentials,
-            ChildId::new(Kind::Cluster, names::database(instance)),
-        ],
-    }
-}
-
 /// Looks up wanted names without the service's labels: their objects may be foreign.
 ///
 /// # Errors
@@ -125,10 +106,10 @@ async fn address(
     cluster: &Cluster,
     service: &Validated,
 ) -> Result<Option<k8s_openapi::api::core::v1::Secret>> {
-    let Database::External { secret, .. } = &service.database else {
+    let Database::External(external) = &service.database else {
         return Ok(None);
     };
-    let id = ChildId::new(Kind::Secret, secret);
+    let id = ChildId::new(Kind::Secret, external.secret.as_str());
     let found = cluster.get(&id, &service.identity.namespace).await?;
     found.map(inputs::to_secret).transpose()
 }

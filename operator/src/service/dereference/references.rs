@@ -5,29 +5,9 @@
 
 use std::fmt;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::DynamicObject;
 
-use crate::service::validate::Validated;
-
-/// Kind of an object that a spec may name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // The names are the API's own.
-pub enum Source {
-    Secret,
-    ConfigMap,
-}
-
-impl Source {
-    /// Where the API serves this kind.
-    #[must_use]
-    pub fn resource(self) -> ApiResource {
-        match self {
-            Self::Secret => ApiResource::erase::<Secret>(&()),
-            Self::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
-        }
-    }
-}
+use crate::service::validate::{Source, Validated};
 
 /// One object that a spec names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,34 +53,18 @@ pub fn of_pods(service: &Validated) -> Vec<Reference> {
         references.push(Reference {
             field: "spec.tls.secretName",
             source: Source::Secret,
-            name: secret.clone(),
+            name: secret.to_string(),
             keys: vec!["tls.crt".into(), "tls.key".into()],
         });
     }
-    let issuer = service.oidc.as_ref().map(|issuer| &issuer.spec);
-    let places = issuer.into_iter().flat_map(|oidc| {
-        [
-            (
-                "spec.auth.oidc.caSecretRef",
-                Source::Secret,
-                &oidc.ca_secret_ref,
-            ),
-            (
-                "spec.auth.oidc.caConfigMapRef",
-                Source::ConfigMap,
-                &oidc.ca_config_map_ref,
-            ),
-        ]
-    });
-    for (field, source, place) in places {
-        if let Some(place) = place {
-            references.push(Reference {
-                field,
-                source,
-                name: place.name.clone(),
-                keys: vec![place.key.clone()],
-            });
-        }
+    let issuer = service.oidc.as_ref();
+    if let Some(authorities) = issuer.and_then(|issuer| issuer.authorities.as_ref()) {
+        references.push(Reference {
+            field: authorities.field,
+            source: authorities.source,
+            name: authorities.name.to_string(),
+            keys: vec![authorities.key.clone()],
+        });
     }
     references
 }

@@ -92,7 +92,7 @@ pub fn endpoint(service: &Validated) -> String {
         Some(_) => ("https", 443),
         None => ("http", 80),
     };
-    match service.expose.service.port {
+    match service.expose.port.get() {
         port if port == default_port => format!("{scheme}://{host}"),
         port => format!("{scheme}://{host}:{port}"),
     }

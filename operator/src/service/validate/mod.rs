@@ -1,11 +1,32 @@
-//! Step 2: turns the raw spec into checked types. Later steps never look at the raw resource.
+//! Step 2: turns the raw spec into checked types. Later steps never read the raw resource.
+//!
+//! Checked here is what the schema cannot express and what no API server checks before a pod starts: image references,
+//! names of mounted Secrets, time zones. What the API server checks in one child, such as the fields of a schedule or
+//! the name of a storage class, is left to it: it refuses that child, and the rest of the service is still applied.
 
-use std::collections::BTreeMap;
+mod backup;
+mod config;
+mod database;
+mod expose;
+mod image;
+mod issuer;
+mod object_name;
+mod resources;
+mod time_zone;
+mod volume;
 
-use hello_crds::{
-    AppConfig, Backup, DeletionPolicy, Expose, HelloService, ImagePullPolicy, Monitoring, Oidc,
-    ResourceList, Resources, Volume,
-};
+pub use backup::{Backup, Schedule};
+pub use config::Config;
+pub use database::{CloudNativePg, Database, External, Managed};
+pub use expose::{Expose, Port};
+pub use image::Image;
+pub use issuer::{Authorities, Issuer, Source};
+pub use object_name::ObjectName;
+pub use resources::{Amount, Resources};
+pub use time_zone::TimeZone;
+pub use volume::Volume;
+
+use hello_crds::{Autoscaling, DeletionPolicy, HelloService, ImagePullPolicy, Monitoring};
 use kube::ResourceExt;
 
 use crate::{
@@ -13,7 +34,10 @@ use crate::{
     object::{names, owner::Identity},
 };
 
-/// Images to use when a resource names none.
+/// Requests of an application container that names none: CPU and memory.
+const DEFAULT_REQUESTS: [&str; 2] = ["50m", "64Mi"];
+
+/// Images of resources that name none.
 #[derive(Clone, Debug)]
 pub struct DefaultImages {
     /// The application.
@@ -25,25 +49,25 @@ pub struct DefaultImages {
 /// A checked spec.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Validated {
-    /// Who the service is.
+    /// Which service it is.
     pub identity: Identity,
     /// Application image.
     pub image: Image,
     /// Pull policy for every pod, when given.
     pub pull_policy: Option<ImagePullPolicy>,
-    /// Names of registry Secrets.
+    /// Names of registry Secrets. They are not checked: the kubelet ignores those that do not exist.
     pub pull_secrets: Vec<String>,
     /// How many application pods.
     pub scaling: Scaling,
     /// Resources of the application.
     pub resources: Resources,
-    /// Behaviour of the application.
-    pub config: AppConfig,
-    /// How the service is reached.
+    /// Settings of the application.
+    pub config: Config,
+    /// How clients reach the service.
     pub expose: Expose,
-    /// Secret with the API's certificate, when it speaks TLS.
-    pub tls: Option<String>,
-    /// Whose tokens allow to write, when that is limited.
+    /// Secret with the API's certificate, when it serves TLS.
+    pub tls: Option<ObjectName>,
+    /// The issuer whose tokens allow writes; `None`: writes need no token.
     pub oidc: Option<Issuer>,
     /// How metrics are collected.
     pub monitoring: Monitoring,
@@ -53,40 +77,14 @@ pub struct Validated {
     pub backup: Option<Backup>,
     /// PostgreSQL image, also of the backups.
     pub postgres_image: Image,
-    /// Whether network policies are made.
+    /// Whether network policies are created.
     pub isolate: bool,
     /// Whether data outlives the resource.
     pub retain: bool,
-    /// Whether children may be changed.
+    /// Whether the operator must not change children.
     pub paused: bool,
-    /// A new value asks for new passwords.
+    /// Value of the annotation that asks for new passwords.
     pub rotate: Option<String>,
-}
-
-/// An OpenID Connect issuer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Issuer {
-    /// What its tokens must be like.
-    pub spec: Oidc,
-    /// Port of its address.
-    pub port: u16,
-}
-
-impl Issuer {
-    fn check(spec: &Oidc) -> Result<Self> {
-        let wrong = || {
-            let problem = format!("{:?} is not an https:// address", spec.issuer);
-            Error::invalid("spec.auth.oidc.issuer", problem)
-        };
-        let address: http::Uri = spec.issuer.parse().map_err(|_| wrong())?;
-        if address.scheme_str() != Some("https") {
-            return Err(wrong());
-        }
-        Ok(Self {
-            spec: spec.clone(),
-            port: address.port_u16().unwrap_or(443),
-        })
-    }
 }
 
 /// How many application pods.
@@ -100,139 +98,54 @@ pub enum Scaling {
         min: i32,
         /// Most.
         max: i32,
-        /// CPU use to aim for, in percent of the request.
+        /// Target CPU use, in percent of the request.
         cpu_percent: i32,
     },
 }
 
-/// Where the data is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Database {
-    /// A server that the operator runs.
-    Managed {
-        /// The volume.
-        storage: Volume,
-        /// Resources of the server.
-        resources: Resources,
-        /// Server settings.
-        parameters: BTreeMap<String, String>,
-    },
-    /// A server that somebody else runs.
-    External {
-        /// Name of the Secret with the URI.
-        secret: String,
-        /// Key in the Secret.
-        key: String,
-        /// Key of the certificates by which the server is trusted.
-        ca_key: Option<String>,
-    },
-    /// Servers that CloudNativePG runs.
-    CloudNativePg {
-        /// How many.
-        instances: i32,
-        /// Their image, when given.
-        image: Option<Image>,
-        /// The volume of each.
-        storage: Volume,
-        /// Resources of each.
-        resources: Resources,
-    },
-}
-
-impl Database {
-    /// Whether the roles of the application and of the backups are made by the migration.
-    #[must_use]
-    pub fn has_roles(&self) -> bool {
-        match self {
-            Self::Managed { .. } | Self::CloudNativePg { .. } => true,
-            Self::External { .. } => false,
+impl Scaling {
+    fn from_spec(replicas: i32, autoscaling: Option<&Autoscaling>) -> Self {
+        match autoscaling {
+            None => Self::Fixed(replicas),
+            Some(auto) => Self::Auto {
+                min: auto.min_replicas,
+                max: auto.max_replicas,
+                cpu_percent: auto.target_cpu_utilization_percentage,
+            },
         }
-    }
-}
-
-/// A container image reference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image(String);
-
-impl Image {
-    fn parse(field: &str, text: &str) -> Result<Self> {
-        let plain = text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-/:@+".contains(&b));
-        if text.is_empty() || !plain || text.starts_with(['/', ':', '@', '-']) {
-            return Err(Error::invalid(
-                field,
-                format!("{text:?} is not an image reference"),
-            ));
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// The reference.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Tag, or start of the digest, or `latest`.
-    #[must_use]
-    pub fn version_of(reference: &str) -> String {
-        if let Some((_, digest)) = reference.split_once('@') {
-            return digest.chars().take(19).collect();
-        }
-        let last = reference.rsplit('/').next().unwrap_or_default();
-        last.split_once(':')
-            .map_or_else(|| "latest".to_owned(), |(_, tag)| tag.to_owned())
     }
 }
 
 /// Checks a resource.
 ///
 /// # Errors
-/// [`Error::Invalid`] that names the first wrong field. Most mistakes are refused by the API server
-/// already; what is left here needs more than a schema can say.
+/// [`Error::Invalid`] that names the first wrong field.
 pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Validated> {
     let spec = &service.spec;
-    let database = database(service)?;
-    let postgres = spec
-        .database
-        .managed
-        .as_ref()
-        .and_then(|m| m.image.as_deref());
-    check_time_zone("spec.config.timeZone", &spec.config.time_zone)?;
-    if let Some(backup) = &spec.backup {
-        check_time_zone("spec.backup.timeZone", &backup.time_zone)?;
-    }
-    let scaling = match &spec.autoscaling {
-        None => Scaling::Fixed(spec.replicas),
-        Some(auto) => Scaling::Auto {
-            min: auto.min_replicas,
-            max: auto.max_replicas,
-            cpu_percent: auto.target_cpu_utilization_percentage,
-        },
-    };
+    let managed = spec.database.managed.as_ref();
+    let postgres = managed.and_then(|managed| managed.image.as_ref());
+    let tls = spec.tls.as_ref();
+    let pull_secrets = spec.image_pull_secrets.iter();
     Ok(Validated {
         identity: identity(service)?,
-        image: Image::parse("spec.image", spec.image.as_deref().unwrap_or(&defaults.app))?,
+        database: Database::parse(&spec.database)?,
+        config: Config::parse(&spec.config)?,
+        backup: spec.backup.as_ref().map(Backup::parse).transpose()?,
+        image: Image::parse("spec.image", spec.image.as_ref().unwrap_or(&defaults.app))?,
         pull_policy: spec.image_pull_policy,
-        pull_secrets: spec
-            .image_pull_secrets
-            .iter()
-            .map(|s| s.name.clone())
-            .collect(),
-        scaling,
-        resources: with_requests(spec.resources.as_ref(), "50m", "64Mi"),
-        config: spec.config.clone(),
-        expose: spec.expose.clone(),
-        tls: spec.tls.as_ref().map(|tls| tls.secret_name.clone()),
+        pull_secrets: pull_secrets.map(|secret| secret.name.clone()).collect(),
+        scaling: Scaling::from_spec(spec.replicas, spec.autoscaling.as_ref()),
+        resources: Resources::parse("spec.resources", spec.resources.as_ref(), DEFAULT_REQUESTS)?,
+        expose: Expose::parse(&spec.expose)?,
+        tls: tls
+            .map(|tls| ObjectName::parse("spec.tls.secretName", &tls.secret_name))
+            .transpose()?,
         oidc: spec
             .auth
             .as_ref()
-            .map(|auth| Issuer::check(&auth.oidc))
+            .map(|auth| Issuer::parse(&auth.oidc))
             .transpose()?,
         monitoring: spec.monitoring.clone(),
-        database,
-        backup: spec.backup.clone(),
         postgres_image: Image::parse(
             "spec.database.managed.image",
             postgres.unwrap_or(&defaults.postgres),
@@ -244,7 +157,7 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
     })
 }
 
-/// Who a resource is.
+/// Which service a resource is.
 ///
 /// # Errors
 /// When it was not read from an API server and so has no name.
@@ -259,67 +172,6 @@ pub fn identity(service: &HelloService) -> Result<Identity> {
         uid: service.uid().unwrap_or_default(),
         generation: service.metadata.generation.unwrap_or_default(),
     })
-}
-
-fn database(service: &HelloService) -> Result<Database> {
-    let database = &service.spec.database;
-    match (
-        &database.managed,
-        &database.external,
-        &database.cloud_native_pg,
-    ) {
-        (Some(managed), None, None) => Ok(Database::Managed {
-            storage: managed.storage.clone(),
-            resources: with_requests(managed.resources.as_ref(), "100m", "256Mi"),
-            parameters: managed.parameters.clone(),
-        }),
-        (None, Some(external), None) => Ok(Database::External {
-            secret: external.secret_ref.name.clone(),
-            key: external.secret_ref.key.clone(),
-            ca_key: external.secret_ref.ca_key.clone(),
-        }),
-        (None, None, Some(engine)) => Ok(Database::CloudNativePg {
-            instances: engine.instances,
-            image: engine
-                .image
-                .as_deref()
-                .map(|image| Image::parse("spec.database.cloudNativePG.image", image))
-                .transpose()?,
-            storage: engine.storage.clone(),
-            resources: with_requests(engine.resources.as_ref(), "100m", "256Mi"),
-        }),
-        _ => Err(Error::invalid(
-            "spec.database",
-            "needs exactly one of managed, external and cloudNativePG",
-        )),
-    }
-}
-
-/// Fills in requests: the autoscaler needs a CPU request and the scheduler an honest size. A limit
-/// without a request is the request, as everywhere in Kubernetes.
-fn with_requests(resources: Option<&Resources>, cpu: &str, memory: &str) -> Resources {
-    let given = resources.cloned().unwrap_or_default();
-    let requests = given.requests.unwrap_or_default();
-    let limits = given.limits.clone().unwrap_or_default();
-    let default = |text: &str| Some(text.to_owned());
-    Resources {
-        requests: Some(ResourceList {
-            cpu: requests.cpu.or(limits.cpu).or_else(|| default(cpu)),
-            memory: requests
-                .memory
-                .or(limits.memory)
-                .or_else(|| default(memory)),
-        }),
-        limits: given.limits,
-    }
-}
-
-fn check_time_zone(field: &str, name: &str) -> Result<()> {
-    // The built-in list: the same answer everywhere, also where no zone files are installed.
-    jiff::tz::TimeZoneDatabase::bundled()
-        .get(name)
-        .map(|_| ())
-        .map_err(|_| Error::invalid(field, format!("{name:?} is not a known IANA time zone")))
 }
 
 #[cfg(test)]
@@ -346,8 +198,9 @@ mod tests {
         assert_eq!(validated.scaling, Scaling::Fixed(2));
         assert_eq!(validated.image.as_str(), "hello-app:1");
         assert!(validated.retain && validated.isolate && !validated.paused);
-        let requests = validated.resources.requests.unwrap();
-        assert_eq!(requests.cpu.as_deref(), Some("50m"));
+        assert_eq!(validated.resources.cpu.request.as_str(), "50m");
+        assert_eq!(validated.resources.memory.request.as_str(), "64Mi");
+        assert_eq!(validated.postgres_image.as_str(), "postgres:18");
     }
 
     #[test]
@@ -362,6 +215,61 @@ mod tests {
                 "spec.backup.timeZone",
             ),
             (json!({"image": "a b"}), "spec.image"),
+            (
+                json!({"database": {"managed": {"image": "a b"}}}),
+                "spec.database.managed.image",
+            ),
+            (json!({"tls": {"secretName": "A"}}), "spec.tls.secretName"),
+            (
+                json!({"database": {"external": {"secretRef": {"name": "A"}}}}),
+                "spec.database.external.secretRef.name",
+            ),
+            (
+                json!({"auth": {"oidc": {"issuer": "https://a", "audience": ["hello"],
+                    "caSecretRef": {"name": "A"}}}}),
+                "spec.auth.oidc.caSecretRef.name",
+            ),
+            (
+                json!({"auth": {"oidc": {"issuer": "https://a", "audience": ["hello"],
+                    "caConfigMapRef": {"name": "A"}}}}),
+                "spec.auth.oidc.caConfigMapRef.name",
+            ),
+            (
+                json!({"resources": {"limits": {"cpu": "x"}}}),
+                "spec.resources.limits.cpu",
+            ),
+            (
+                json!({"database": {"managed": {"storage": {"size": "x"}}}}),
+                "spec.database.managed.storage.size",
+            ),
+            (
+                json!({"database": {"managed": {"resources": {"limits": {"cpu": "x"}}}}}),
+                "spec.database.managed.resources.limits.cpu",
+            ),
+            (
+                json!({"database": {"cloudNativePG": {"storage": {"size": "x"}}}}),
+                "spec.database.cloudNativePG.storage.size",
+            ),
+            (
+                json!({"database": {"cloudNativePG": {"resources": {"limits": {"cpu": "x"}}}}}),
+                "spec.database.cloudNativePG.resources.limits.cpu",
+            ),
+            (
+                json!({"backup": {"schedule": "@daily", "destination": {"volume": {"size": "x"}}}}),
+                "spec.backup.destination.volume.size",
+            ),
+            (
+                json!({"backup": {"schedule": "daily"}}),
+                "spec.backup.schedule",
+            ),
+            (
+                json!({"expose": {"service": {"port": 0}}}),
+                "spec.expose.service.port",
+            ),
+            (
+                json!({"expose": {"service": {"nodePort": 70000}}}),
+                "spec.expose.service.nodePort",
+            ),
             (json!({"database": {}}), "spec.database"),
             (
                 json!({"auth": {"oidc": {"issuer": "https://a b", "audience": ["hello"]}}}),
@@ -383,15 +291,6 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_alone_is_also_the_request() {
-        let validated = check(json!({"resources": {"limits": {"cpu": "20m"}}})).unwrap();
-        assert_eq!(
-            validated.resources.requests.unwrap().cpu.as_deref(),
-            Some("20m")
-        );
-    }
-
-    #[test]
     fn the_port_of_the_issuer_is_known() {
         for (issuer, port) in [
             ("https://id.example.com", 443),
@@ -403,16 +302,5 @@ mod tests {
             let validated = check(json!({"auth": {"oidc": oidc}})).unwrap();
             assert_eq!(validated.oidc.unwrap().port, port, "{issuer}");
         }
-    }
-
-    #[test]
-    fn versions_are_read_from_references() {
-        let version = |text| Image::version_of(text);
-        assert_eq!(version("registry:5000/hello-app:1.2"), "1.2");
-        assert_eq!(version("registry:5000/hello-app"), "latest");
-        assert_eq!(
-            version("hello@sha256:0123456789abcdef"),
-            "sha256:0123456789ab"
-        );
     }
 }

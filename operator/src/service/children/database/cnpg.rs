@@ -1,9 +1,8 @@
-//! PostgreSQL by CloudNativePG: its `Cluster`, our roles' credentials and who may reach its pods.
+//! PostgreSQL that CloudNativePG runs: its `Cluster`, our roles' credentials and who may reach its pods.
 //!
-//! Failover, replication and the owner's password are the engine's own business. What is ours: how
-//! many servers there are and where, and the two roles beside the owner.
+//! Failover, replication and the owner's password are the task of CloudNativePG. The operator decides how many servers
+//! there are and where, and owns the two roles beside the owner.
 
-use hello_crds::{Resources, Volume as VolumeSpec};
 use k8s_openapi::{
     api::{
         core::v1::{Secret, Volume},
@@ -16,8 +15,13 @@ use k8s_openapi::{
 use serde_json::{Value, json};
 
 use super::{
-    super::{data_owned, network, owned, pod},
-    server,
+    super::{
+        metadata::{data_owned, owned},
+        network, pod,
+    },
+    DatabaseKind, DatabaseResources,
+    address::{self, Address, URI, VOLUME},
+    credentials,
 };
 use crate::{
     object::{
@@ -26,45 +30,75 @@ use crate::{
     },
     service::{
         dereference::inputs::{DATABASE_PORT, Inputs},
-        validate::{Image, Validated},
+        validate::{CloudNativePg, Validated},
     },
 };
 
-/// Port on which CloudNativePG's operator asks its servers how they are.
+/// Port on which CloudNativePG's operator reads the status of its servers.
 const STATUS_PORT: u16 = 8000;
 /// Port of the servers' metrics.
 const METRICS_PORT: u16 = 9187;
 
-/// A database by CloudNativePG.
-pub struct Engine<'a> {
+/// Servers that CloudNativePG runs.
+pub struct Cluster<'a> {
     /// The service it belongs to.
     pub service: &'a Validated,
     /// What is known from the cluster.
     pub inputs: &'a Inputs,
-    /// Number of servers.
-    pub instances: i32,
-    /// Image of the servers, when given.
-    pub image: Option<&'a Image>,
-    /// Volume of each server.
-    pub storage: &'a VolumeSpec,
-    /// Resources of each server.
-    pub resources: &'a Resources,
+    /// How the spec wants it.
+    pub database: &'a CloudNativePg,
 }
 
-impl Engine<'_> {
+impl DatabaseKind for Cluster<'_> {
+    fn resources(&self) -> DatabaseResources {
+        DatabaseResources::CloudNativePg {
+            credentials: self.credentials(),
+            cluster: self.cluster(),
+            network_policy: self.network_policy(),
+        }
+    }
+
+    fn address(&self, part: Component) -> Address {
+        Address::in_volume(match part {
+            Component::Migration | Component::Database => owner_volume(self.instance()),
+            Component::App | Component::Backup => pod::secret_volume(
+                VOLUME,
+                &names::credentials(self.instance()),
+                address::credentials(part),
+            ),
+        })
+    }
+
+    fn servers(&self) -> Option<NetworkPolicyPeer> {
+        Some(NetworkPolicyPeer {
+            pod_selector: Some(self.select()),
+            ..NetworkPolicyPeer::default()
+        })
+    }
+}
+
+impl Cluster<'_> {
     fn instance(&self) -> &str {
         &self.service.identity.name
     }
 
-    /// Passwords and addresses of the roles that are ours; the owner's are in a Secret of the engine.
-    pub fn credentials(&self) -> Secret {
-        let credentials = self.inputs.credentials.clone().without_owner();
-        let host = names::engine_service(self.instance());
-        server::credentials(self.service, &credentials, &host, None)
+    fn select(&self) -> LabelSelector {
+        let name = names::database(self.instance());
+        LabelSelector {
+            match_labels: Some([(names::CNPG_LABEL.to_owned(), name)].into()),
+            match_expressions: None,
+        }
     }
 
-    /// The engine's resource. It owns the volumes, so it is data: it outlives the service under `Retain`.
-    pub fn cluster(&self) -> Value {
+    /// Passwords and addresses of our roles. Those of the owner are in a Secret of CloudNativePG.
+    fn credentials(&self) -> Secret {
+        let credentials = self.inputs.credentials.clone().without_owner();
+        let host = names::cnpg_service(self.instance());
+        credentials::secret(self.service, &credentials, &host, None)
+    }
+
+    /// The `Cluster`. It owns the volumes, so it is data: it outlives the service under `Retain`.
+    fn cluster(&self) -> Value {
         let resource = Kind::Cluster.resource();
         let name = names::database(self.instance());
         json!({
@@ -77,9 +111,9 @@ impl Engine<'_> {
 
     fn spec(&self) -> Value {
         let mut spec = json!({
-            "instances": self.instances,
-            "storage": {"size": self.storage.size},
-            "resources": pod::resources(self.resources),
+            "instances": self.database.instances,
+            "storage": {"size": self.database.storage.size.as_str()},
+            "resources": pod::resources(&self.database.resources),
             "bootstrap": {"initdb": {
                 "database": names::DATABASE,
                 "owner": names::OWNER_ROLE,
@@ -90,7 +124,7 @@ impl Engine<'_> {
                 "maxSkew": 1,
                 // A lost zone must not keep a server from starting in another one.
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": select(self.service),
+                "labelSelector": self.select(),
             }],
             // The defaults ask every 10 seconds, which doubles the time to a first answer.
             "probes": {
@@ -98,10 +132,10 @@ impl Engine<'_> {
                 "readiness": {"periodSeconds": 1},
             },
         });
-        if let Some(class) = &self.storage.storage_class_name {
+        if let Some(class) = &self.database.storage.storage_class {
             spec["storage"]["storageClass"] = class.as_str().into();
         }
-        if let Some(image) = self.image {
+        if let Some(image) = &self.database.image {
             spec["imageName"] = image.as_str().into();
         }
         if let Some(policy) = self.service.pull_policy {
@@ -111,26 +145,25 @@ impl Engine<'_> {
             let secrets = self.service.pull_secrets.iter();
             spec["imagePullSecrets"] = secrets.map(|name| json!({"name": name})).collect();
         }
-        if self.instances > 1 {
+        if self.database.instances > 1 {
             // What was acknowledged is on two servers, so no failover loses it.
             spec["postgresql"] = json!({"synchronous": {"method": "any", "number": 1}});
         }
         spec
     }
 
-    /// Who may reach the servers. Their own way out stays open: they talk to the API server, whose
-    /// address no policy can name.
-    pub fn network_policy(&self) -> Option<NetworkPolicy> {
+    /// Who may reach the servers. Their own connections stay open: they talk to the API server, whose address no policy
+    /// can name.
+    fn network_policy(&self) -> Option<NetworkPolicy> {
         if !self.service.isolate {
             return None;
         }
-        let clients = [Component::App, Component::Migration, Component::Backup]
-            .map(|part| network::pods(self.service, part));
         let rule = |from: Vec<NetworkPolicyPeer>, port: u16| NetworkPolicyIngressRule {
             from: Some(from),
             ports: Some(vec![network::port("TCP", port)]),
         };
-        let to_database = clients.into_iter().chain([servers(self.service)]).collect();
+        let clients = network::database_clients(self.service);
+        let to_database = clients.into_iter().chain(self.servers()).collect();
         Some(NetworkPolicy {
             metadata: owned(
                 self.service,
@@ -138,7 +171,7 @@ impl Engine<'_> {
                 Component::Database,
             ),
             spec: Some(NetworkPolicySpec {
-                pod_selector: Some(select(self.service)),
+                pod_selector: Some(self.select()),
                 policy_types: Some(vec!["Ingress".into()]),
                 ingress: Some(vec![
                     rule(to_database, DATABASE_PORT),
@@ -151,8 +184,8 @@ impl Engine<'_> {
     }
 }
 
-/// Lets the owner make the roles that migrations make. It is no superuser, so a stolen address of
-/// the owner reaches this database and no file of the server.
+/// Lets the owner create the roles that migrations create. It is no superuser, so a stolen address of the owner gives
+/// access to this database and to no file of the server.
 fn owner_rights() -> [String; 2] {
     [
         format!("ALTER ROLE {} CREATEROLE", names::OWNER_ROLE),
@@ -161,22 +194,6 @@ fn owner_rights() -> [String; 2] {
             names::OWNER_ROLE
         ),
     ]
-}
-
-fn select(service: &Validated) -> LabelSelector {
-    let name = names::database(&service.identity.name);
-    LabelSelector {
-        match_labels: Some([(names::ENGINE_LABEL.to_owned(), name)].into()),
-        match_expressions: None,
-    }
-}
-
-/// The engine's servers.
-pub fn servers(service: &Validated) -> NetworkPolicyPeer {
-    NetworkPolicyPeer {
-        pod_selector: Some(select(service)),
-        ..NetworkPolicyPeer::default()
-    }
 }
 
 /// CloudNativePG's operator, wherever it is installed.
@@ -192,13 +209,13 @@ fn operator() -> NetworkPolicyPeer {
     }
 }
 
-/// What a migration reads: the owner's address from the engine's Secret, the roles' passwords from ours.
-pub fn owner_volume(instance: &str) -> Volume {
+/// The owner's address from the Secret of CloudNativePG, and the roles' passwords from ours.
+fn owner_volume(instance: &str) -> Volume {
     pod::secrets_volume(
-        "database",
+        VOLUME,
         &[
-            // The full name: the short ones look like a server outside of the cluster.
-            (names::engine_secret(instance), &[("fqdn-uri", "uri")]),
+            // The full host name: the short ones look like a server outside of the cluster.
+            (names::cnpg_secret(instance), &[("fqdn-uri", URI)]),
             (
                 names::credentials(instance),
                 &[

@@ -1,36 +1,37 @@
-//! PostgreSQL: credentials, headless Service, StatefulSet of one pod, and its data's claim.
+//! PostgreSQL that the operator runs: a StatefulSet of one pod, its headless Service and its data's claim.
 //!
-//! How the server is reached, certificates and access rules, is in [`super::transport`].
+//! Certificates and access rules are in [`super::transport`].
 
 use std::collections::BTreeMap;
 
-use hello_crds::{Resources, Volume as VolumeSpec};
 use k8s_openapi::{
     api::{
         apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec},
         core::v1::{
-            Container, ContainerPort, ExecAction, Lifecycle, LifecycleHandler,
-            PersistentVolumeClaim, PersistentVolumeClaimSpec, PodTemplateSpec, Probe, Secret,
-            Service, ServicePort, ServiceSpec, TCPSocketAction, VolumeResourceRequirements,
+            Container, ContainerPort, EnvVar, ExecAction, Lifecycle, LifecycleHandler,
+            PersistentVolumeClaim, PodTemplateSpec, Probe, Secret, Service, ServicePort,
+            ServiceSpec, TCPSocketAction,
         },
+        networking::v1::NetworkPolicyPeer,
     },
     apimachinery::pkg::{
-        api::resource::Quantity,
         apis::meta::v1::{LabelSelector, ObjectMeta},
         util::intstr::IntOrString,
     },
 };
 
 use super::{
-    super::{data_owned, owned, pod},
-    transport,
+    super::{claim, metadata::owned, network, pod},
+    DatabaseKind, DatabaseResources,
+    address::{self, Address, VOLUME},
+    credentials, transport,
 };
 use crate::{
     object::names::{self, Component, key},
     service::{
         dereference::inputs::{DATABASE_PORT, Inputs},
-        secrets::{certificates, credentials::Credentials},
-        validate::Validated,
+        secrets::certificates,
+        validate::{Managed, Validated},
     },
 };
 
@@ -48,26 +49,61 @@ const PGDATA: &str = "/var/lib/postgresql/18/docker";
 /// Where the owner's password is mounted.
 pub const PASSWORD_DIRECTORY: &str = "/etc/hello/credentials";
 
-/// Gives the owner the password that the Secret holds: after a restore or a lost Secret they differ.
-/// Asks over TCP whether the server is up, because the temporary one of a first start has no TCP.
+/// Sets the owner's password to that of the Secret: after a restore or a lost Secret they differ. Waits for the server
+/// over TCP, because the temporary server of a first start has no TCP.
 const SET_OWNER_PASSWORD: &str = "until pg_isready -q -h 127.0.0.1 -U \"$POSTGRES_USER\" -d \"$POSTGRES_DB\"; do sleep 0.1; done
 printf \"ALTER ROLE %s PASSWORD '%s';\" \"$POSTGRES_USER\" \"$(cat \"$POSTGRES_PASSWORD_FILE\")\" | psql -q -v ON_ERROR_STOP=1 -U \"$POSTGRES_USER\" -d \"$POSTGRES_DB\"";
 
-/// Ends sessions at once and shuts down cleanly; the plain SIGTERM would wait for every client to leave.
+/// Ends sessions at once and shuts down cleanly. SIGTERM alone waits until every client has disconnected.
 const FAST_SHUTDOWN: &str = "pg_ctl stop -D \"$PGDATA\" -m fast --no-wait";
 
-/// A managed server.
+/// A server that the operator runs.
 pub struct Server<'a> {
     /// The service it belongs to.
     pub service: &'a Validated,
     /// What is known from the cluster.
     pub inputs: &'a Inputs,
-    /// The volume.
-    pub storage: &'a VolumeSpec,
-    /// Resources of the server.
-    pub resources: &'a Resources,
-    /// Server settings.
-    pub parameters: &'a BTreeMap<String, String>,
+    /// How the spec wants it.
+    pub database: &'a Managed,
+}
+
+impl DatabaseKind for Server<'_> {
+    fn resources(&self) -> DatabaseResources {
+        let certificates = self.inputs.certificates.as_ref();
+        DatabaseResources::Managed {
+            authority: transport::authority(self.service, certificates),
+            credentials: self.credentials(),
+            server_tls: transport::server_tls(self.service, certificates),
+            service: self.headless_service(),
+            stateful_set: self.stateful_set(),
+            claim: self.claim(),
+            network_policy: network::database_policy(self.service),
+        }
+    }
+
+    fn address(&self, part: Component) -> Address {
+        let trusted = certificates::key::TRUSTED;
+        Address::in_volume(pod::secrets_volume(
+            VOLUME,
+            &[
+                (
+                    names::credentials(self.instance()),
+                    address::credentials(part),
+                ),
+                (names::server_tls(self.instance()), &[(trusted, trusted)]),
+            ],
+        ))
+    }
+
+    fn servers(&self) -> Option<NetworkPolicyPeer> {
+        Some(network::pods(self.service, Component::Database))
+    }
+
+    /// When the owner's password was lost and replaced, the server gets the new one only after its kubelet has read the
+    /// Secret again.
+    fn migration_variables(&self) -> Vec<EnvVar> {
+        vec![pod::env("HELLO_WAIT_TIMEOUT", "180s")]
+    }
 }
 
 impl Server<'_> {
@@ -76,17 +112,22 @@ impl Server<'_> {
     }
 
     fn meta(&self) -> ObjectMeta {
-        owned(
-            self.service,
-            names::database(self.instance()),
-            Component::Database,
-        )
+        let name = names::database(self.instance());
+        owned(self.service, name, Component::Database)
     }
 
-    pub fn credentials(&self) -> Secret {
+    fn labels(&self) -> Option<BTreeMap<String, String>> {
+        Some(names::labels(self.instance(), Component::Database))
+    }
+
+    fn selector(&self) -> BTreeMap<String, String> {
+        names::selector(self.instance(), Component::Database)
+    }
+
+    fn credentials(&self) -> Secret {
         let host = names::database(self.instance());
-        let trusted = pod::database_file(certificates::key::TRUSTED);
-        credentials(
+        let trusted = address::file(certificates::key::TRUSTED);
+        credentials::secret(
             self.service,
             &self.inputs.credentials,
             &host,
@@ -94,23 +135,15 @@ impl Server<'_> {
         )
     }
 
-    pub fn authority(&self) -> Secret {
-        transport::authority(self.service, self.inputs.certificates.as_ref())
-    }
-
-    pub fn server_tls(&self) -> Secret {
-        transport::server_tls(self.service, self.inputs.certificates.as_ref())
-    }
-
-    pub fn service(&self) -> Service {
+    fn headless_service(&self) -> Service {
         Service {
             metadata: self.meta(),
             spec: Some(ServiceSpec {
                 cluster_ip: Some("None".into()),
-                // A server that takes no connections says so faster than a name that is gone, and
-                // the name must not go while only the container beside the server starts again.
+                // A server that refuses connections is noticed faster than a name that does not exist, and the name
+                // must stay while only the container beside the server restarts.
                 publish_not_ready_addresses: Some(true),
-                selector: Some(names::selector(self.instance(), Component::Database)),
+                selector: Some(self.selector()),
                 ports: Some(vec![ServicePort {
                     name: Some("postgres".into()),
                     port: DATABASE_PORT.into(),
@@ -124,7 +157,7 @@ impl Server<'_> {
         }
     }
 
-    pub fn stateful_set(&self) -> StatefulSet {
+    fn stateful_set(&self) -> StatefulSet {
         let retention = if self.service.retain {
             "Retain"
         } else {
@@ -136,7 +169,7 @@ impl Server<'_> {
                 replicas: Some(1),
                 service_name: Some(names::database(self.instance())),
                 selector: LabelSelector {
-                    match_labels: Some(names::selector(self.instance(), Component::Database)),
+                    match_labels: Some(self.selector()),
                     match_expressions: None,
                 },
                 persistent_volume_claim_retention_policy: Some(
@@ -172,7 +205,7 @@ impl Server<'_> {
         spec.termination_grace_period_seconds = Some(120);
         PodTemplateSpec {
             metadata: Some(ObjectMeta {
-                labels: Some(names::labels(self.instance(), Component::Database)),
+                labels: self.labels(),
                 annotations: Some(BTreeMap::from([(
                     names::DEFAULT_CONTAINER_ANNOTATION.into(),
                     CONTAINER.into(),
@@ -184,13 +217,6 @@ impl Server<'_> {
     }
 
     fn container(&self) -> Container {
-        let mut args = vec!["postgres".to_owned()];
-        let own = transport::settings();
-        let given = self.parameters.iter().map(|(k, v)| (k.clone(), v.clone()));
-        for (name, value) in own.into_iter().chain(given) {
-            args.push("-c".into());
-            args.push(format!("{name}={value}"));
-        }
         let shell = |script: &str| LifecycleHandler {
             exec: Some(ExecAction {
                 command: Some(vec!["/bin/sh".into(), "-ec".into(), script.into()]),
@@ -198,7 +224,7 @@ impl Server<'_> {
             ..LifecycleHandler::default()
         };
         Container {
-            args: Some(args),
+            args: Some(self.arguments()),
             env: Some(vec![
                 pod::env("PGDATA", PGDATA),
                 pod::env("POSTGRES_DB", names::DATABASE),
@@ -214,7 +240,7 @@ impl Server<'_> {
                 protocol: Some("TCP".into()),
                 ..ContainerPort::default()
             }]),
-            resources: Some(pod::resources(self.resources)),
+            resources: Some(pod::resources(&self.database.resources)),
             volume_mounts: Some(vec![
                 pod::mount(names::DATA_VOLUME, DATA_ROOT, false),
                 pod::mount("run", SOCKET_DIRECTORY, false),
@@ -238,59 +264,44 @@ impl Server<'_> {
         }
     }
 
+    /// The server's command line. Of two equal settings the last one is used, so those of the spec come last.
+    fn arguments(&self) -> Vec<String> {
+        let own = transport::settings();
+        let given = self.database.parameters.iter();
+        let given = given.map(|(name, value)| (name.clone(), value.clone()));
+        let settings = own.into_iter().chain(given);
+        std::iter::once("postgres".to_owned())
+            .chain(settings.flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]))
+            .collect()
+    }
+
     fn claim_template(&self) -> PersistentVolumeClaim {
-        let size = self.inputs.claim_template_size.as_ref();
+        let storage = &self.database.storage;
+        let size = self.inputs.claim_template_size.as_deref();
+        let size = size.unwrap_or(storage.size.as_str());
         PersistentVolumeClaim {
             metadata: ObjectMeta {
                 name: Some(names::DATA_VOLUME.into()),
-                labels: Some(names::labels(self.instance(), Component::Database)),
+                labels: self.labels(),
                 ..ObjectMeta::default()
             },
-            spec: Some(claim_spec(
-                size.unwrap_or(&self.storage.size),
-                self.storage.storage_class_name.as_ref(),
-            )),
+            spec: Some(claim::spec(size, storage.storage_class.as_ref())),
             status: None,
         }
     }
 
-    /// The claim that the StatefulSet made: grown in place, because its template cannot change.
-    pub fn claim(&self) -> PersistentVolumeClaim {
+    /// The claim that the StatefulSet created. It grows in place, because the template cannot change.
+    fn claim(&self) -> PersistentVolumeClaim {
         PersistentVolumeClaim {
             metadata: ObjectMeta {
                 name: Some(names::data_claim(self.instance())),
                 namespace: Some(self.service.identity.namespace.clone()),
-                labels: Some(names::labels(self.instance(), Component::Database)),
+                labels: self.labels(),
                 ..ObjectMeta::default()
             },
-            spec: Some(PersistentVolumeClaimSpec {
-                access_modes: None,
-                storage_class_name: None,
-                ..claim_spec(&self.storage.size, None)
-            }),
+            spec: Some(claim::resized(self.database.storage.size.as_str())),
             status: None,
         }
-    }
-}
-
-/// The Secret with passwords and addresses for the server at `host`.
-pub fn credentials(
-    service: &Validated,
-    credentials: &Credentials,
-    host: &str,
-    trusted: Option<&str>,
-) -> Secret {
-    let name = names::credentials(&service.identity.name);
-    let mut metadata = data_owned(service, name, Component::Database);
-    let notes = credentials.notes();
-    if !notes.is_empty() {
-        metadata.annotations.get_or_insert_default().extend(notes);
-    }
-    Secret {
-        metadata,
-        data: Some(credentials.data(host, trusted)),
-        type_: Some("Opaque".into()),
-        ..Secret::default()
     }
 }
 
@@ -304,21 +315,5 @@ fn tcp_probe(period: i32, failures: i32) -> Probe {
         timeout_seconds: Some(5),
         failure_threshold: Some(failures),
         ..Probe::default()
-    }
-}
-
-/// A claim for one writer.
-pub fn claim_spec(size: &str, class: Option<&String>) -> PersistentVolumeClaimSpec {
-    PersistentVolumeClaimSpec {
-        access_modes: Some(vec!["ReadWriteOnce".into()]),
-        storage_class_name: class.cloned(),
-        resources: Some(VolumeResourceRequirements {
-            requests: Some(BTreeMap::from([(
-                "storage".into(),
-                Quantity(size.to_owned()),
-            )])),
-            limits: None,
-        }),
-        ..PersistentVolumeClaimSpec::default()
     }
 }

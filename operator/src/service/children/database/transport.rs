@@ -7,8 +7,8 @@ use k8s_openapi::{
 };
 
 use super::{
-    super::{owned, pod},
-    server, volume_watch,
+    super::{metadata::owned, pod},
+    address, server, volume_watch,
 };
 use crate::{
     object::names::{self, Component},
@@ -91,7 +91,7 @@ pub fn files(instance: &str) -> Volume {
 
 /// Where the server's files are.
 pub fn mount() -> VolumeMount {
-    pod::mount("database", pod::DATABASE_DIRECTORY, true)
+    pod::mount("database", address::DIRECTORY, true)
 }
 
 /// Settings of the server. Those of the spec come later on its command line, and win.
@@ -99,9 +99,9 @@ pub fn settings() -> Vec<(String, String)> {
     [
         ("ssl_min_protocol_version", "TLSv1.2".to_owned()),
         ("ssl", "on".to_owned()),
-        ("ssl_cert_file", pod::database_file(key::CERTIFICATE)),
-        ("ssl_key_file", pod::database_file(key::KEY)),
-        ("hba_file", pod::database_file(ACCESS_FILE)),
+        ("ssl_cert_file", address::file(key::CERTIFICATE)),
+        ("ssl_key_file", address::file(key::KEY)),
+        ("hba_file", address::file(ACCESS_FILE)),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
@@ -112,7 +112,7 @@ pub fn watch(service: &Validated) -> Container {
     Container {
         command: Some(vec!["/bin/bash".into(), "-c".into(), WATCH.into()]),
         env: Some(vec![
-            pod::env("FILES", pod::DATABASE_DIRECTORY),
+            pod::env("FILES", address::DIRECTORY),
             pod::env("PASSWORDS", server::PASSWORD_DIRECTORY),
             pod::env("DATA", server::DATA_ROOT),
             pod::env("NEARLY_FULL", volume_watch::NEARLY_FULL.to_string()),

@@ -1,9 +1,5 @@
-//! One writer at a time: a Lease in the operator's namespace.
-//!
-//! A holder may write for [`WRITES`] from the moment *before* it sent its last successful renewal. Another one takes over
-//! only when it has itself watched the record stay the same for [`DURATION`], by its own monotonic clock. The second
-//! interval starts later than the first, so the two never overlap, whatever the clocks of the nodes say. The
-//! [`crate::fence`] holds back what a holder would write later than that.
+//! The Lease: acquired, renewed, regained after an outage, given up. Why this leaves one writer: see
+//! [`crate::leadership`].
 
 use std::{io, time::Duration};
 
@@ -15,89 +11,25 @@ use kube::{Api, Client, api::PostParams};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    kubernetes::{connection::UNACKNOWLEDGED, fence::Fence},
-    leadership::watchdog::{Moment, Watchdog},
+    kubernetes::fence::Fence,
+    leadership::{
+        candidate::{Candidate, Claim, Record},
+        times::{CALL, CHECK, KILL, LEASE, RENEW, RETRY, WRITES},
+        watchdog::{Moment, Watchdog},
+    },
 };
 
-/// For how long nobody else takes over after a renewal.
-pub const DURATION: Duration = Duration::from_secs(15);
-/// How long the holder writes after a renewal.
-pub const WRITES: Duration = Duration::from_secs(11);
-/// When the kernel kills a holder that has not stopped by itself.
-const KILL: Duration = Duration::from_secs(13);
-/// What left the process before its end has arrived, or never will, before somebody else writes.
-const _: () = assert!(KILL.as_secs() + UNACKNOWLEDGED.as_secs() <= DURATION.as_secs());
-/// How often the holder renews.
-const RENEW: Duration = Duration::from_secs(5);
-/// How often a holder whose renewal failed tries.
-const RETRY: Duration = Duration::from_millis(500);
-/// How often a candidate looks whether the lease was given up.
-const LOOK: Duration = Duration::from_millis(250);
-/// Longest time one call may take; several fit into the lease.
-const CALL: Duration = Duration::from_secs(3);
+/// Added to a wait, so that the lease is over after it and not just then.
+const ROUNDING: Duration = Duration::from_millis(1);
+
 /// Name of the Lease.
 const NAME: &str = "hello-operator";
 
-/// What a Lease says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Record {
-    holder: String,
-    version: String,
-}
-
-/// What a process may do about a Lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// There is none: create it.
-    Create,
-    /// Replace this version.
-    Replace(String),
-    /// Somebody else holds it.
-    Wait,
-}
-
-/// Judges records by how long they stay the same.
-#[derive(Debug)]
-struct Judge {
-    identity: String,
-    seen: Option<(Record, Instant)>,
-}
-
-impl Judge {
-    /// Time until the record that was last seen is free, should it stay as it is.
-    fn patience(&self, now: Instant) -> Duration {
-        self.seen.as_ref().map_or(Duration::ZERO, |(_, since)| {
-            (*since + DURATION).saturating_duration_since(now)
-        })
-    }
-
-    fn judge(&mut self, record: Option<Record>, now: Instant) -> Verdict {
-        let Some(record) = record else {
-            self.seen = None;
-            return Verdict::Create;
-        };
-        let since = match &self.seen {
-            Some((seen, since)) if *seen == record => *since,
-            _ => now,
-        };
-        let free = record.holder.is_empty()
-            || record.holder == self.identity
-            || now.duration_since(since) > DURATION;
-        let version = record.version.clone();
-        self.seen = Some((record, since));
-        if free {
-            Verdict::Replace(version)
-        } else {
-            Verdict::Wait
-        }
-    }
-}
-
-/// What came of one try.
+/// Result of one try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {
     Held,
-    /// Somebody else holds it.
+    /// Another process holds it.
     Taken,
     /// Not known; nothing has changed for this process.
     Failed,
@@ -106,27 +38,24 @@ enum Round {
 /// A candidate for, or the holder of, the Lease.
 pub struct Elector {
     api: Api<Lease>,
-    judge: Judge,
+    candidate: Candidate,
     fence: Fence,
     watchdog: Option<Watchdog>,
 }
 
 impl Elector {
-    /// A candidate of this unique name.
+    /// A candidate with this unique name.
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
-            judge: Judge {
-                identity,
-                seen: None,
-            },
+            candidate: Candidate::new(identity),
             fence: Fence::closed(),
             watchdog: None,
         }
     }
 
-    /// The same, whose process is killed should it not stop writing in time.
+    /// The same, in a process that is killed when it does not stop writing in time.
     #[must_use]
     pub fn with(self, watchdog: Watchdog) -> Self {
         Self {
@@ -135,7 +64,7 @@ impl Elector {
         }
     }
 
-    /// What writes must ask.
+    /// The fence that every write must pass.
     #[must_use]
     pub fn fence(&self) -> Fence {
         self.fence.clone()
@@ -144,17 +73,17 @@ impl Elector {
     /// Waits until the Lease is held.
     pub async fn acquire(&mut self) {
         while self.round(false).await != Round::Held {
-            let pause = match self.judge.patience(Instant::now()) {
+            let pause = match self.candidate.time_until_free(Instant::now()) {
                 // Not a whole pause late when the holder is gone.
-                left if !left.is_zero() && left < LOOK => left + Duration::from_millis(1),
-                _ => LOOK,
+                left if !left.is_zero() && left < CHECK => left + ROUNDING,
+                _ => CHECK,
             };
             tokio::time::sleep(pause).await;
         }
-        tracing::info!(identity = self.judge.identity, "leading");
+        tracing::info!(identity = self.candidate.identity, "leading");
     }
 
-    /// Renews until that was not possible for so long that the fence has closed, or somebody else holds the Lease.
+    /// Renews until that failed for so long that the fence has closed, or another process holds the Lease.
     pub async fn keep(&mut self) {
         loop {
             let left = self.fence.remaining(Instant::now());
@@ -169,11 +98,11 @@ impl Elector {
             };
             tokio::time::sleep(pause.min(self.fence.remaining(Instant::now()))).await;
         }
-        tracing::warn!("the lease ran out");
+        tracing::warn!("lease expired");
     }
 
-    /// After [`Elector::keep`]: tries until the Lease is held again, which needs that nobody else has touched it; false
-    /// when somebody has. Whoever is alone goes on where it was, as soon as the API server answers.
+    /// After [`Elector::keep`]: tries until the Lease is held again; false when another process has written it in between.
+    /// A process that is alone goes on as soon as the API server answers.
     pub async fn regain(&mut self) -> bool {
         self.close().await;
         loop {
@@ -185,11 +114,11 @@ impl Elector {
         }
     }
 
-    /// Ends all writes and gives the Lease up, so that another one need not wait for its end; not when a write stays
-    /// without an answer, which may still be carried out.
+    /// Ends all writes and gives the Lease up, so that the next holder need not wait for its end. Keeps it when a write has
+    /// no answer yet, which may still be carried out.
     pub async fn release(&mut self) {
         if timeout(CALL, self.close()).await.is_err() {
-            tracing::warn!("lease kept: a write is under way");
+            tracing::warn!("lease kept: a write is in progress");
             return;
         }
         let released = timeout(CALL, self.give_up()).await;
@@ -197,15 +126,15 @@ impl Elector {
     }
 
     async fn give_up(&self) -> kube::Result<()> {
-        let mut held = self.judge.seen.as_ref().map(|(record, _)| record.clone());
-        while let Some(record) = held.filter(|record| record.holder == self.judge.identity) {
+        let mut held = self.candidate.own();
+        while let Some(record) = held.filter(|record| record.holder == self.candidate.identity) {
             match self
                 .replace(&lease(String::new(), Some(record.version)))
                 .await
             {
-                // By a renewal that was cut short and has arrived.
+                // A renewal that was cut short has arrived.
                 Err(kube::Error::Api(status)) if status.code == 409 => {
-                    held = self.look().await?;
+                    held = self.read().await?;
                 }
                 other => return other.map(drop),
             }
@@ -213,7 +142,7 @@ impl Elector {
         Ok(())
     }
 
-    async fn look(&self) -> kube::Result<Option<Record>> {
+    async fn read(&self) -> kube::Result<Option<Record>> {
         Ok(self.api.get_opt(NAME).await?.as_ref().map(record))
     }
 
@@ -226,9 +155,9 @@ impl Elector {
         }
     }
 
-    /// One look at the Lease, and a try to hold it.
+    /// Reads the Lease and tries to hold it. `mine`: see [`Elector::attempt`].
     async fn round(&mut self, mine: bool) -> Round {
-        // Before the first byte is sent: another one's interval can only start later.
+        // Before the first byte is sent: the interval of another candidate can only start later.
         let (start, moment) = (Instant::now(), Watchdog::now());
         match timeout(CALL, self.attempt(mine)).await {
             Ok(Ok(false)) => return Round::Taken,
@@ -242,7 +171,7 @@ impl Elector {
                 return Round::Failed;
             }
         }
-        // The watchdog first: the fence is never open longer than it.
+        // The watchdog first: the fence is never open without it.
         let armed = moment.and_then(|moment| self.arm(moment));
         if let Err(error) = armed {
             tracing::error!(%error, "the watchdog cannot be armed");
@@ -258,24 +187,24 @@ impl Elector {
             .map_or(Ok(()), |watchdog| watchdog.arm(from, KILL))
     }
 
-    /// Whether the Lease is held now. `mine`: only when it was before, and nobody else's in between.
+    /// Whether the Lease is held now. `mine`: only when this process held it before, and no other one in between.
     async fn attempt(&mut self, mine: bool) -> kube::Result<bool> {
-        let live = self.look().await?;
+        let live = self.read().await?;
         let holder = live.as_ref().map(|record| &record.holder);
-        if mine && holder != Some(&self.judge.identity) {
+        if mine && holder != Some(&self.candidate.identity) {
             return Ok(false);
         }
-        let version = match self.judge.judge(live, Instant::now()) {
-            Verdict::Wait => return Ok(false),
-            Verdict::Create => None,
-            Verdict::Replace(version) => Some(version),
+        let version = match self.candidate.observe(live, Instant::now()) {
+            Claim::Wait => return Ok(false),
+            Claim::Create => None,
+            Claim::Replace(version) => Some(version),
         };
-        let wanted = lease(self.judge.identity.clone(), version);
+        let wanted = lease(self.candidate.identity.clone(), version);
         let written = match &wanted.metadata.resource_version {
             None => self.api.create(&PostParams::default(), &wanted).await?,
             Some(_) => self.replace(&wanted).await?,
         };
-        self.judge.seen = Some((record(&written), Instant::now()));
+        self.candidate.wrote(record(&written), Instant::now());
         Ok(true)
     }
 
@@ -294,7 +223,7 @@ fn record(lease: &Lease) -> Record {
     }
 }
 
-/// The times are for people to read; nothing is decided by them.
+/// The times are for people; nothing is decided by them.
 fn lease(holder: String, version: Option<String>) -> Lease {
     let now = MicroTime(jiff::Timestamp::now());
     Lease {
@@ -305,12 +234,9 @@ fn lease(holder: String, version: Option<String>) -> Lease {
         },
         spec: Some(LeaseSpec {
             holder_identity: Some(holder),
-            lease_duration_seconds: Some(DURATION.as_secs().try_into().unwrap_or(i32::MAX)),
+            lease_duration_seconds: Some(LEASE.as_secs().try_into().unwrap_or(i32::MAX)),
             renew_time: Some(now),
             ..LeaseSpec::default()
         }),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,11 +10,11 @@ struct Store {
 }
 
 impl Store {
-    fn write(&mut self, verdict: &Verdict, holder: &str) -> bool {
-        let expected = match verdict {
-            Verdict::Wait => return false,
-            Verdict::Create => None,
-            Verdict::Replace(version) => Some(version),
+    fn write(&mut self, claim: &Claim, holder: &str) -> bool {
+        let expected = match claim {
+            Claim::Wait => return false,
+            Claim::Create => None,
+            Claim::Replace(version) => Some(version),
         };
         if self.record.as_ref().map(|record| &record.version) != expected {
             return false;
@@ -29,9 +29,9 @@ impl Store {
 }
 
 struct Node {
-    judge: Judge,
+    candidate: Candidate,
     /// Start of the round, what was decided, and when the write arrives.
-    pending: Option<(Instant, Verdict, Instant)>,
+    pending: Option<(Instant, Claim, Instant)>,
     next: Instant,
     may_write_until: Option<Instant>,
 }
@@ -44,10 +44,7 @@ fn overlap(schedule: &[Step]) -> Option<String> {
     let mut store = Store::default();
     let mut nodes: Vec<Node> = ["a", "b", "c"]
         .map(|name| Node {
-            judge: Judge {
-                identity: name.into(),
-                seen: None,
-            },
+            candidate: Candidate::new(name.into()),
             pending: None,
             next: start,
             may_write_until: None,
@@ -57,8 +54,8 @@ fn overlap(schedule: &[Step]) -> Option<String> {
     for (index, pause, travel) in schedule {
         let node = &mut nodes[*index];
         now = now.max(node.next);
-        let verdict = node.judge.judge(store.record.clone(), now);
-        node.pending = Some((now, verdict, now + Duration::from_millis(*travel)));
+        let claim = node.candidate.observe(store.record.clone(), now);
+        node.pending = Some((now, claim, now + Duration::from_millis(*travel)));
         node.next = now + Duration::from_millis(*pause);
         // Writes arrive in the order of their arrival times, not of their sending.
         loop {
@@ -67,21 +64,21 @@ fn overlap(schedule: &[Step]) -> Option<String> {
                 .filter(|(at, _)| *at <= now + Duration::from_millis(1))
                 .min();
             let Some((at, i)) = due else { break };
-            let name = nodes[i].judge.identity.clone();
-            if let Some((sent, verdict, _)) = nodes[i].pending.take()
-                && store.write(&verdict, &name)
+            let name = nodes[i].candidate.identity.clone();
+            if let Some((sent, claim, _)) = nodes[i].pending.take()
+                && store.write(&claim, &name)
             {
                 let other = nodes.iter().find(|other| {
-                    other.judge.identity != name
+                    other.candidate.identity != name
                         && other.may_write_until.is_some_and(|until| until > at)
                 });
                 if let Some(other) = other {
                     return Some(format!(
                         "{name} took over while {} may write",
-                        other.judge.identity
+                        other.candidate.identity
                     ));
                 }
-                nodes[i].may_write_until = Some(sent + DURATION);
+                nodes[i].may_write_until = Some(sent + LEASE);
             }
         }
         now += Duration::from_millis(1);
@@ -102,7 +99,7 @@ fn travels() -> impl Strategy<Value = u64> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Pauses (a stopped process), slow writes and lost races: never two writers.
+    /// Pauses (a stopped process), slow writes and lost races: never two writers at once.
     #[test]
     fn two_holders_never_overlap(
         schedule in prop::collection::vec((0..3_usize, pauses(), travels()), 1..120)
@@ -114,10 +111,7 @@ proptest! {
 #[test]
 fn a_record_that_changes_is_alive_whatever_its_clock_says() {
     let start = Instant::now();
-    let mut judge = Judge {
-        identity: "me".into(),
-        seen: None,
-    };
+    let mut candidate = Candidate::new("me".into());
     let mut record = Record {
         holder: "other".into(),
         version: "1".into(),
@@ -125,40 +119,26 @@ fn a_record_that_changes_is_alive_whatever_its_clock_says() {
     for second in 0..60 {
         record.version = second.to_string();
         let now = start + Duration::from_secs(second);
-        assert_eq!(judge.judge(Some(record.clone()), now), Verdict::Wait);
+        assert_eq!(candidate.observe(Some(record.clone()), now), Claim::Wait);
     }
-    let quiet = start + Duration::from_secs(59) + DURATION;
-    assert_eq!(judge.judge(Some(record.clone()), quiet), Verdict::Wait);
+    let quiet = start + Duration::from_secs(59) + LEASE;
+    assert_eq!(candidate.observe(Some(record.clone()), quiet), Claim::Wait);
     let over = quiet + Duration::from_millis(1);
     assert_eq!(
-        judge.judge(Some(record), over),
-        Verdict::Replace("59".into())
+        candidate.observe(Some(record), over),
+        Claim::Replace("59".into())
     );
 }
 
 #[test]
 fn a_released_lease_is_free_at_once() {
-    let mut judge = Judge {
-        identity: "me".into(),
-        seen: None,
-    };
+    let mut candidate = Candidate::new("me".into());
     let record = Record {
         holder: String::new(),
         version: "7".into(),
     };
     assert_eq!(
-        judge.judge(Some(record), Instant::now()),
-        Verdict::Replace("7".into())
+        candidate.observe(Some(record), Instant::now()),
+        Claim::Replace("7".into())
     );
-}
-
-#[test]
-fn a_closed_fence_lets_nothing_pass() {
-    let now = Instant::now();
-    assert!(Fence::closed().remaining(now).is_zero());
-    assert!(!Fence::open().remaining(now).is_zero());
-    let fence = Fence::closed();
-    fence.set(Some(now + DURATION));
-    assert_eq!(fence.remaining(now), DURATION);
-    assert!(fence.remaining(now + DURATION).is_zero());
 }

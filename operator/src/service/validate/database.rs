@@ -1,0 +1,171 @@
+//! The database of a service.
+//!
+//! The kinds of databases differ in what the operator builds, reads and reports. Facts that follow from the spec alone
+//! are methods here. What a kind builds is in `service::children::database`.
+
+use std::collections::BTreeMap;
+
+use super::{image::Image, object_name::ObjectName, resources::Resources, volume::Volume};
+use crate::{
+    error::{Error, Result},
+    object::{child::ChildId, kind::Kind, names},
+};
+
+/// Requests of a database server that names none: CPU and memory.
+const DEFAULT_REQUESTS: [&str; 2] = ["100m", "256Mi"];
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Database {
+    /// A server that the operator runs.
+    Managed(Managed),
+    /// A server that the user runs.
+    External(External),
+    /// Servers that CloudNativePG runs.
+    CloudNativePg(CloudNativePg),
+}
+
+/// A server that the operator runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Managed {
+    /// The volume.
+    pub storage: Volume,
+    /// Resources of the server.
+    pub resources: Resources,
+    /// Server settings.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// A server that the user runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct External {
+    /// Name of the Secret with the URI.
+    pub secret: ObjectName,
+    /// Key in the Secret.
+    pub key: String,
+    /// Key of the certificate authority of the server, when given.
+    pub ca_key: Option<String>,
+}
+
+/// Servers that CloudNativePG runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CloudNativePg {
+    /// How many.
+    pub instances: i32,
+    /// Their image, when given.
+    pub image: Option<Image>,
+    /// The volume of each.
+    pub storage: Volume,
+    /// Resources of each.
+    pub resources: Resources,
+}
+
+impl Database {
+    pub(super) fn parse(spec: &hello_crds::Database) -> Result<Self> {
+        match (&spec.managed, &spec.external, &spec.cloud_native_pg) {
+            (Some(managed), None, None) => Managed::parse(managed).map(Self::Managed),
+            (None, Some(external), None) => External::parse(external).map(Self::External),
+            (None, None, Some(cluster)) => CloudNativePg::parse(cluster).map(Self::CloudNativePg),
+            _ => Err(Error::invalid(
+                "spec.database",
+                "needs exactly one of managed, external and cloudNativePG",
+            )),
+        }
+    }
+
+    /// The value of `status.database.kind`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Managed(_) => "managed",
+            Self::External(_) => "external",
+            Self::CloudNativePg(_) => "cloudNativePG",
+        }
+    }
+
+    /// Whether migrations create the roles of the application and of the backups. A database without such roles is used
+    /// with one login for everything.
+    #[must_use]
+    pub const fn has_roles(&self) -> bool {
+        match self {
+            Self::Managed(_) | Self::CloudNativePg(_) => true,
+            Self::External(_) => false,
+        }
+    }
+
+    /// The child that runs the servers of the service `instance`; `None` when the operator runs none.
+    #[must_use]
+    pub fn servers(&self, instance: &str) -> Option<ChildId> {
+        let kind = match self {
+            Self::Managed(_) => Kind::StatefulSet,
+            Self::CloudNativePg(_) => Kind::Cluster,
+            Self::External(_) => return None,
+        };
+        Some(ChildId::new(kind, names::database(instance)))
+    }
+
+    /// The children that hold the data of the service `instance`, and the Secrets without which it cannot be used.
+    #[must_use]
+    pub fn data(&self, instance: &str) -> Vec<ChildId> {
+        let secret = |name| ChildId::new(Kind::Secret, name);
+        let credentials = secret(names::credentials(instance));
+        let mut data = match self {
+            Self::Managed(_) => vec![
+                secret(names::authority(instance)),
+                credentials,
+                secret(names::server_tls(instance)),
+                ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance)),
+            ],
+            Self::CloudNativePg(_) => vec![credentials],
+            Self::External(_) => vec![],
+        };
+        data.extend(self.servers(instance));
+        data
+    }
+}
+
+impl Managed {
+    fn parse(spec: &hello_crds::ManagedDatabase) -> Result<Self> {
+        const FIELD: &str = "spec.database.managed";
+        let resources = spec.resources.as_ref();
+        Ok(Self {
+            storage: Volume::parse(&format!("{FIELD}.storage"), &spec.storage)?,
+            resources: Resources::parse(
+                &format!("{FIELD}.resources"),
+                resources,
+                DEFAULT_REQUESTS,
+            )?,
+            parameters: spec.parameters.clone(),
+        })
+    }
+}
+
+impl External {
+    fn parse(spec: &hello_crds::ExternalDatabase) -> Result<Self> {
+        let secret = &spec.secret_ref;
+        Ok(Self {
+            secret: ObjectName::parse("spec.database.external.secretRef.name", &secret.name)?,
+            key: secret.key.clone(),
+            ca_key: secret.ca_key.clone(),
+        })
+    }
+}
+
+impl CloudNativePg {
+    fn parse(spec: &hello_crds::CloudNativePgDatabase) -> Result<Self> {
+        const FIELD: &str = "spec.database.cloudNativePG";
+        let image = spec.image.as_deref();
+        Ok(Self {
+            instances: spec.instances,
+            image: image
+                .map(|image| Image::parse(&format!("{FIELD}.image"), image))
+                .transpose()?,
+            storage: Volume::parse(&format!("{FIELD}.storage"), &spec.storage)?,
+            resources: Resources::parse(
+                &format!("{FIELD}.resources"),
+                spec.resources.as_ref(),
+                DEFAULT_REQUESTS,
+            )?,
+        })
+    }
+}

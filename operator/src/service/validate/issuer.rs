@@ -1,0 +1,103 @@
+//! The OpenID Connect issuer whose tokens are accepted.
+
+use hello_crds::{CertificatesRef, Oidc, SigningAlgorithm};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::ApiResource;
+
+use super::object_name::ObjectName;
+use crate::error::{Error, Result};
+
+/// An OpenID Connect issuer and the requirements on its tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Issuer {
+    /// `https://` URL, exactly as in the claim `iss`.
+    pub url: String,
+    /// Port of the URL.
+    pub port: u16,
+    /// Accepted audiences.
+    pub audience: Vec<String>,
+    /// Claim with the user name.
+    pub username_claim: String,
+    /// Scope that may modify any user; unset: nobody.
+    pub admin_scope: Option<String>,
+    /// Accepted signature algorithms.
+    pub algorithms: Vec<SigningAlgorithm>,
+    /// Accepted difference of clocks, in seconds.
+    pub leeway_seconds: i32,
+    /// The only certificate authorities that are trusted; `None`: the public ones.
+    pub authorities: Option<Authorities>,
+}
+
+/// Where certificate authorities are read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorities {
+    /// The field that names the object.
+    pub field: &'static str,
+    /// Kind of the object.
+    pub source: Source,
+    /// Name of the object.
+    pub name: ObjectName,
+    /// Key with the certificates in PEM.
+    pub key: String,
+}
+
+/// Kind of an object with files for a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The names are the API's own.
+pub enum Source {
+    Secret,
+    ConfigMap,
+}
+
+impl Source {
+    /// Where the API serves this kind.
+    #[must_use]
+    pub fn resource(self) -> ApiResource {
+        match self {
+            Self::Secret => ApiResource::erase::<Secret>(&()),
+            Self::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
+        }
+    }
+}
+
+impl Issuer {
+    pub(super) fn parse(spec: &Oidc) -> Result<Self> {
+        let wrong = || {
+            let problem = format!("{:?} is not an https:// address", spec.issuer);
+            Error::invalid("spec.auth.oidc.issuer", problem)
+        };
+        let address: http::Uri = spec.issuer.parse().map_err(|_| wrong())?;
+        if address.scheme_str() != Some("https") {
+            return Err(wrong());
+        }
+        Ok(Self {
+            url: spec.issuer.clone(),
+            port: address.port_u16().unwrap_or(443),
+            audience: spec.audience.clone(),
+            username_claim: spec.username_claim.clone(),
+            admin_scope: spec.admin_scope.clone(),
+            algorithms: spec.algorithms.clone(),
+            leeway_seconds: spec.leeway_seconds,
+            authorities: authorities(spec)?,
+        })
+    }
+}
+
+fn authorities(spec: &Oidc) -> Result<Option<Authorities>> {
+    let parse = |field: &'static str, source: Source, place: &CertificatesRef| {
+        Ok(Authorities {
+            field,
+            source,
+            name: ObjectName::parse(&format!("{field}.name"), &place.name)?,
+            key: place.key.clone(),
+        })
+    };
+    // The schema allows one of them only.
+    match (&spec.ca_secret_ref, &spec.ca_config_map_ref) {
+        (Some(place), _) => parse("spec.auth.oidc.caSecretRef", Source::Secret, place).map(Some),
+        (None, Some(place)) => {
+            parse("spec.auth.oidc.caConfigMapRef", Source::ConfigMap, place).map(Some)
+        }
+        (None, None) => Ok(None),
+    }
+}
