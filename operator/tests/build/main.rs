@@ -1,30 +1,19 @@
-//! What a resource leads to: every object as YAML beside the test, and the same bytes every time.
+//! The objects of a resource: recorded as YAML beside the test, and the same bytes every time.
 //!
 //! After a wanted change: `UPDATE_GOLDEN=1 cargo test -p hello-operator --test build`, then read the diff.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
+mod names;
+mod specs;
+
 use std::path::Path;
 
-use hello_crds::HelloService;
-use hello_operator::{
-    cli::manifest,
-    object::kind::Kind,
-    service::{
-        children::build,
-        dereference::inputs::Inputs,
-        validate::{DefaultImages, validate},
-    },
-};
+use hello_operator::{cli::manifest, object::kind::Kind};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn images() -> DefaultImages {
-    DefaultImages {
-        app: "hello-app:0.1.0".into(),
-        postgres: "postgres:18".into(),
-    }
-}
+use crate::specs::{images, objects, specs};
 
 fn golden(name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -90,84 +79,8 @@ fn pod_specs(value: &Value, found: &mut Vec<Value>) {
     }
 }
 
-fn parse(spec: &Value) -> HelloService {
-    serde_json::from_value(json!({
-        "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
-        "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1},
-        "spec": spec,
-    }))
-    .unwrap()
-}
-
-fn objects(spec: &Value) -> Vec<Value> {
-    let validated = validate(&parse(spec), &images()).unwrap();
-    let prepared = build(&validated, &Inputs::offline()).prepare().unwrap();
-    prepared
-        .children
-        .into_iter()
-        .map(|child| child.body)
-        .collect()
-}
-
-/// A valid spec: each part absent or with values of its range.
-fn specs() -> impl Strategy<Value = Value> {
-    let scaling = prop_oneof![
-        (0..9_i32).prop_map(|replicas| json!({"replicas": replicas})),
-        (1..4_i32, 4..9_i32).prop_map(|(min, max)| {
-            json!({"autoscaling": {"minReplicas": min, "maxReplicas": max}})
-        }),
-    ];
-    let database = prop_oneof![
-        Just(json!({})),
-        prop::collection::btree_map("[a-z]{1,8}", "[a-z0-9]{1,4}", 0..6).prop_map(|parameters| {
-            json!({"database": {"managed": {"parameters": parameters}}})
-        }),
-        Just(json!({"database": {"external": {"secretRef": {"name": "db"}}}})),
-        (1..9_i32).prop_map(|instances| {
-            json!({"database": {"cloudNativePG": {"instances": instances}}})
-        }),
-    ];
-    let backup = prop_oneof![
-        Just(json!({})),
-        (1..30_i32, any::<bool>()).prop_map(|(keep, suspend)| json!({"backup": {
-            "schedule": "0 2 * * *", "retention": {"keepLast": keep}, "suspend": suspend}})),
-    ];
-    let entry = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |(route, monitor, tls, oidc)| {
-            let mut spec = json!({"monitoring": {"serviceMonitor": monitor}});
-            if route {
-                spec["expose"] = json!({"httpRoute": {"parentRefs": [{"name": "public"}]}});
-            }
-            if tls {
-                spec["tls"] = json!({"secretName": "own"});
-            }
-            if oidc {
-                spec["auth"] =
-                    json!({"oidc": {"issuer": "https://id.example.com", "audience": ["hello"]}});
-            }
-            spec
-        },
-    );
-    let rest = (any::<bool>(), any::<bool>(), "[a-z]{1,9}").prop_map(|(isolate, retain, tag)| {
-        json!({
-            "networkPolicy": {"enabled": isolate},
-            "deletionPolicy": if retain { "Retain" } else { "Delete" },
-            "image": format!("hello-app:{tag}"),
-        })
-    });
-    (scaling, database, backup, entry, rest).prop_map(|parts| {
-        let mut spec = serde_json::Map::new();
-        for part in [parts.0, parts.1, parts.2, parts.3, parts.4] {
-            if let Value::Object(part) = part {
-                spec.extend(part);
-            }
-        }
-        Value::Object(spec)
-    })
-}
-
 proptest! {
-    /// Otherwise "nothing changed" could not be told, and every restart would write.
+    /// Otherwise every restart would write.
     #[test]
     fn the_same_spec_always_leads_to_the_same_bytes(spec in specs()) {
         let first = serde_json::to_string(&objects(&spec)).unwrap();
