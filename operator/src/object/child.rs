@@ -12,7 +12,7 @@ use crate::object::{
     names,
 };
 
-/// Which child of a service.
+/// Identifies a child of a service.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ChildId {
     /// Its kind.
@@ -41,11 +41,11 @@ impl fmt::Display for ChildId {
 /// One wanted object.
 #[derive(Clone, PartialEq)]
 pub struct Desired {
-    /// Which.
+    /// Kind and name.
     pub id: ChildId,
     /// When it may be written.
     pub gate: Gate,
-    /// The object as it is applied: type, metadata (with the hash annotation on what we create), and content.
+    /// The object as it is applied: type, metadata (with the hash annotation, unless another controller creates it), and content.
     pub body: Value,
     /// Hash of the object without the annotation.
     pub hash: String,
@@ -62,7 +62,7 @@ impl Desired {
     /// Turns a typed object into one that can be applied.
     ///
     /// # Errors
-    /// When the object does not serialize, which would be a defect in `build`.
+    /// When the object does not serialize, which is a defect.
     pub fn new<K>(kind: Kind, gate: Gate, object: &K) -> Result<Self, serde_json::Error>
     where
         K: Resource<DynamicType = ()> + Serialize,
@@ -74,7 +74,7 @@ impl Desired {
     #[must_use]
     pub fn from_body(kind: Kind, gate: Gate, mut body: Value) -> Self {
         let hash = hash(&body.to_string());
-        // What somebody else creates is as it should be when our fields are: no write to mark it.
+        // An object of another controller is settled when our fields are: the annotation alone must not cause a write.
         if gate != Gate::IfPresent {
             body["metadata"]["annotations"][names::HASH_ANNOTATION] = hash.as_str().into();
         }
@@ -88,7 +88,7 @@ impl Desired {
     }
 }
 
-/// First 16 hexadecimal digits of SHA-256: enough to tell versions of one object apart.
+/// First 16 hexadecimal digits of SHA-256: enough to distinguish versions of one object.
 #[must_use]
 pub fn hash(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());

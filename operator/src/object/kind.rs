@@ -146,7 +146,7 @@ kinds! {
     Service: built_in::<Service>(),
     StatefulSet: Row {
         needs_secrets: true,
-        claim: Some(names::claim_of),
+        claim: Some(names::stateful_set_claim),
         ..built_in::<StatefulSet>()
     },
     Cluster: Row {

@@ -11,22 +11,22 @@ pub const STATUS_MANAGER: &str = "hello-operator-status";
 
 /// Hash of the object that the operator last applied.
 pub const HASH_ANNOTATION: &str = "hello.internal/desired-hash";
-/// Marks an object that outlives its resource; the value is the resource's name.
+/// On an object that outlives its resource; the value is the resource's name.
 pub const RETAINED_ANNOTATION: &str = "hello.internal/retained-for";
-/// On a pod template: fingerprint of the credentials its pods read at start.
+/// On a pod template: fingerprint of the credentials that its pods read when they start.
 pub const CREDENTIALS_ANNOTATION: &str = "hello.internal/credentials";
-/// On a resource: a new value asks for new passwords. On the credentials: the value that was answered.
+/// On a resource: a new value requests new passwords. On the credentials: the value of the last request that was fulfilled.
 pub const ROTATE_ANNOTATION: &str = "hello.internal/rotate-credentials";
 /// On the credentials: when the passwords were last replaced.
 pub const ROTATED_ANNOTATION: &str = "hello.internal/credentials-rotated-at";
-/// Container that `kubectl logs` and `kubectl exec` mean when none is named.
+/// Container that `kubectl logs` and `kubectl exec` use when none is named.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
 /// Label with the name of the `HelloService`.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// Label with the part of the service.
 pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
-/// Label that selects everything the operator made.
+/// Label that selects everything the operator creates.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
 /// Name of the database inside the server.
@@ -50,7 +50,7 @@ pub mod key {
     pub const OWNER_URI: &str = "owner-uri";
     /// URI for the application.
     pub const APP_URI: &str = "app-uri";
-    /// URI for the application where the newest password is not known to the server yet.
+    /// URI for the application while the server does not know the newest password yet.
     pub const PREVIOUS_APP_URI: &str = "previous-app-uri";
     /// Password of the application's role before the last rotation.
     pub const PREVIOUS_APP_PASSWORD: &str = "previous-app-password";
@@ -149,13 +149,13 @@ pub fn authority(instance: &str) -> String {
     format!("{instance}-ca")
 }
 
-/// Secret with the managed database's certificate, and what its clients trust.
+/// Secret with the managed database's certificate, and the authorities that its clients trust.
 #[must_use]
 pub fn server_tls(instance: &str) -> String {
     format!("{}-tls", database(instance))
 }
 
-/// Names by which clients reach the managed database; the first is the one that ours use.
+/// Host names of the managed database; the operator's own clients use the first.
 #[must_use]
 pub fn database_hosts(instance: &str, namespace: &str) -> Vec<String> {
     let host = database(instance);
@@ -188,15 +188,15 @@ pub fn cnpg_secret(instance: &str) -> String {
 /// Label of CloudNativePG on the pods of a `Cluster`; the value is its name.
 pub const CNPG_LABEL: &str = "cnpg.io/cluster";
 
-/// Claim that the StatefulSet makes for its only pod.
+/// Claim of the managed database: the StatefulSet creates it for its only pod.
 #[must_use]
 pub fn data_claim(instance: &str) -> String {
-    claim_of(&database(instance))
+    stateful_set_claim(&database(instance))
 }
 
-/// Claim that a StatefulSet of ours makes for its only pod.
+/// Claim that a StatefulSet of the operator creates for its only pod.
 #[must_use]
-pub fn claim_of(stateful_set: &str) -> String {
+pub fn stateful_set_claim(stateful_set: &str) -> String {
     format!("{DATA_VOLUME}-{stateful_set}-0")
 }
 

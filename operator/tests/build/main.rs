@@ -144,16 +144,16 @@ proptest! {
 #[test]
 fn only_data_is_without_an_owner_and_only_under_retain() {
     let managed = json!({"managed": {}});
-    let engine = json!({"cloudNativePG": {}});
+    let cnpg = json!({"cloudNativePG": {}});
     for (policy, database, kept) in [
         ("Retain", &managed, vec!["PersistentVolumeClaim", "Secret"]),
         (
             "Retain",
-            &engine,
+            &cnpg,
             vec!["Cluster", "PersistentVolumeClaim", "Secret"],
         ),
         ("Delete", &managed, vec![]),
-        ("Delete", &engine, vec![]),
+        ("Delete", &cnpg, vec![]),
     ] {
         let spec = json!({"deletionPolicy": policy, "database": database, "backup": {"schedule": "@daily"}});
         let ownerless: Vec<String> = objects(&spec)

@@ -174,15 +174,15 @@ fn a_service_called_like_the_database_of_another_has_these_in_common_with_it() {
             .collect()
     };
     let managed = json!({});
-    let engine = json!({"database": {"cloudNativePG": {}}});
+    let cnpg = json!({"database": {"cloudNativePG": {}}});
     let external = json!({"database": {"external": {"secretRef": {"name": "db"}}}});
     assert_eq!(shared(&managed, ("shop-db", &managed)), ["Service shop-db"]);
     assert_eq!(
-        shared(&engine, ("shop-db", &managed)),
+        shared(&cnpg, ("shop-db", &managed)),
         ["Secret shop-db-ca", "ServiceAccount shop-db"]
     );
     assert_eq!(
-        shared(&engine, ("shop-db-rw", &managed)),
+        shared(&cnpg, ("shop-db-rw", &managed)),
         ["Service shop-db-rw"]
     );
     assert!(shared(&external, ("shop-db", &managed)).is_empty());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hello_operator::{
     object::{child::ChildId, kind::Kind},
-    service::secrets::certificates::{SERVER_LIFE, SPREAD},
+    service::secrets::certificates::{PROPAGATION, SERVER_LIFE},
 };
 use kube::{
     ResourceExt,
@@ -101,10 +101,10 @@ async fn an_authority_whose_secret_is_deleted_is_replaced_step_by_step() {
     assert_eq!(trusted(&world).await[1], old[0]);
     assert_eq!(file(&world, "demo-db-tls", "tls.crt").await, shown);
 
-    later(&world, SPREAD + MINUTE).await;
+    later(&world, PROPAGATION + MINUTE).await;
     assert_ne!(file(&world, "demo-db-tls", "tls.crt").await, shown);
     assert_eq!(trusted(&world).await[1], old[0]);
-    later(&world, SPREAD + MINUTE).await;
+    later(&world, PROPAGATION + MINUTE).await;
     assert_eq!(
         trusted(&world).await,
         [file(&world, "demo-ca", "ca.crt").await]

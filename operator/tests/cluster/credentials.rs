@@ -2,7 +2,7 @@
 
 use hello_operator::{
     object::{child::ChildId, kind::Kind},
-    service::secrets::credentials::SPREAD,
+    service::secrets::credentials::PROPAGATION,
 };
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ async fn passwords_are_replaced_when_asked_for_and_no_pod_restarted() {
     assert_eq!(job(&world).await, before.1, "the roles wait");
     operator.stop().await;
 
-    world.pass_time(SPREAD);
+    world.pass_time(PROPAGATION);
     let operator = world.operator();
     eventually("the roles change", || async {
         (job(&world).await != before.1).then_some(())

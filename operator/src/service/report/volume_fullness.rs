@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use kube::ResourceExt;
 
 use crate::{
-    object::names::{self, Component},
+    object::names::Component,
     service::{
         apply::Applied,
         children::volume_watch,
@@ -18,7 +18,7 @@ use crate::{
             finding::{Finding, yes},
             reason::Reason,
         },
-        validate::{Database, Validated},
+        validate::Validated,
     },
 };
 
@@ -69,14 +69,11 @@ pub fn finding(
     applied: &Applied,
     old: Option<&HelloServiceStatus>,
 ) -> Option<Finding> {
-    if !matches!(service.database, Database::Managed { .. }) {
-        return None;
-    }
+    let claim = service.database.volume_claim(&service.identity.name)?;
     let message = match VolumeFullness::from_pods(applied.pods()) {
         VolumeFullness::Room => return None,
         VolumeFullness::NearlyFull(used) => format!(
-            "claim {} is {used} % full: increase spec.database.managed.storage.size, or delete data",
-            names::data_claim(&service.identity.name)
+            "claim {claim} is {used} % full: increase spec.database.managed.storage.size, or delete data"
         ),
         // What was reported before stays: the volume did not become emptier by that.
         VolumeFullness::Unknown => {

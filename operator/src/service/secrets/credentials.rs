@@ -1,9 +1,10 @@
-//! Passwords of the database roles, the URIs made from them, and their replacement.
+//! Passwords of the database roles, the URIs made from them, and their rotation.
 //!
-//! No moment of a replacement leaves a client without a password that works: first every pod gets
-//! the new ones beside the old ones; after [`SPREAD`] the roles change; the application, which
-//! holds both, never notices. The owner's is given to the server by its own pod at once, and only
-//! migrations, which wait, use it.
+//! A rotation never leaves a client without a password that works:
+//!
+//! - the Secret gets the new passwords and keeps the previous ones; the application tries both;
+//! - after [`PROPAGATION`] every pod has the new ones, and a migration gives them to the roles;
+//! - the owner's password changes at once: the server's own pod sets it, and only migrations, which wait, use it.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -18,23 +19,23 @@ use crate::{
     },
 };
 
-/// After this time every pod has the new content of a Secret: kubelets need two minutes at most.
-pub const SPREAD: Duration = Duration::from_secs(180);
+/// Time after which every pod has the new content of a Secret: kubelets need two minutes at most.
+pub const PROPAGATION: Duration = Duration::from_secs(180);
 
 /// Passwords of the three roles; letters and digits only, so they need no escaping anywhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// `None` where an engine keeps the owner's password.
+    /// `None` where CloudNativePG keeps the owner's password.
     owner: Option<String>,
     roles: Roles,
-    /// Before the last replacement.
+    /// Before the last rotation.
     previous: Option<Roles>,
-    /// When the last replacement began.
+    /// When the last rotation began.
     rotated: Option<Timestamp>,
-    /// The value of the annotation that was answered last.
-    answered: Option<String>,
+    /// The annotation's value of the last request that was fulfilled.
+    fulfilled: Option<String>,
     /// Until when the roles keep their previous passwords.
-    spreading_until: Option<Timestamp>,
+    propagating_until: Option<Timestamp>,
 }
 
 /// Passwords that migrations give to the roles.
@@ -51,26 +52,26 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Keeps the passwords that `existing` holds and draws the missing ones; draws all of them when
-    /// `asked`, the resource's annotation, is another one than was answered last.
+    /// Keeps the passwords of the Secret `existing` and generates the missing ones. Generates all of them when
+    /// `requested`, the resource's annotation, has another value than the last request that was fulfilled.
     ///
     /// # Errors
     /// When the operating system gives no random numbers.
     pub fn keep_or_generate(
         existing: Option<&Secret>,
-        asked: Option<&str>,
+        requested: Option<&str>,
         now: Timestamp,
     ) -> Result<Self> {
         let mut credentials = Self::kept(existing)?;
         if existing.is_none() {
-            credentials.answered = asked.map(str::to_owned);
+            credentials.fulfilled = requested.map(str::to_owned);
         }
-        credentials.spread(now);
-        // One at a time: the roles still have the passwords that would be forgotten.
-        let free = credentials.spreading_until.is_none();
-        if free && asked.is_some() && asked != credentials.answered.as_deref() {
-            credentials.replace(now)?;
-            credentials.answered = asked.map(str::to_owned);
+        credentials.propagate(now);
+        // One rotation at a time: the roles still have the passwords that the next one would drop.
+        let idle = credentials.propagating_until.is_none();
+        if idle && requested.is_some() && requested != credentials.fulfilled.as_deref() {
+            credentials.rotate(now)?;
+            credentials.fulfilled = requested.map(str::to_owned);
         }
         Ok(credentials)
     }
@@ -79,7 +80,7 @@ impl Credentials {
         let data = existing.and_then(|secret| secret.data.as_ref());
         let kept = |key: &str| data.and_then(|data| read(data, key));
         let password = |key: &str| kept(key).map_or_else(generate, Ok);
-        let note = |key: &str| existing?.metadata.annotations.as_ref()?.get(key).cloned();
+        let annotation = |key: &str| existing?.metadata.annotations.as_ref()?.get(key).cloned();
         let previous = kept(key::PREVIOUS_APP_PASSWORD).zip(kept(key::PREVIOUS_BACKUP_PASSWORD));
         Ok(Self {
             owner: Some(password(key::OWNER_PASSWORD)?),
@@ -88,13 +89,13 @@ impl Credentials {
                 backup: password(key::BACKUP_PASSWORD)?,
             },
             previous: previous.map(|(app, backup)| Roles { app, backup }),
-            rotated: note(names::ROTATED_ANNOTATION).and_then(|time| time.parse().ok()),
-            answered: note(names::ROTATE_ANNOTATION),
-            spreading_until: None,
+            rotated: annotation(names::ROTATED_ANNOTATION).and_then(|time| time.parse().ok()),
+            fulfilled: annotation(names::ROTATE_ANNOTATION),
+            propagating_until: None,
         })
     }
 
-    fn replace(&mut self, now: Timestamp) -> Result<()> {
+    fn rotate(&mut self, now: Timestamp) -> Result<()> {
         let roles = Roles {
             app: generate()?,
             backup: generate()?,
@@ -102,22 +103,22 @@ impl Credentials {
         self.owner = Some(generate()?);
         self.previous = Some(std::mem::replace(&mut self.roles, roles));
         self.rotated = Timestamp::from_second(now.as_second()).ok();
-        self.spread(now);
+        self.propagate(now);
         Ok(())
     }
 
-    fn spread(&mut self, now: Timestamp) {
-        let end = self.rotated.map(|time| time + SPREAD);
-        self.spreading_until = end.filter(|end| self.previous.is_some() && *end > now);
+    fn propagate(&mut self, now: Timestamp) {
+        let end = self.rotated.map(|time| time + PROPAGATION);
+        self.propagating_until = end.filter(|end| self.previous.is_some() && *end > now);
     }
 
-    /// When a replacement goes on, if one is under way.
+    /// When a rotation continues, if one is in progress.
     #[must_use]
     pub fn next_change(&self) -> Option<Timestamp> {
-        self.spreading_until
+        self.propagating_until
     }
 
-    /// What `render` shows in place of passwords, which exist only in a cluster.
+    /// What `render` prints in place of passwords, which exist only in a cluster.
     #[must_use]
     pub fn placeholder() -> Self {
         let text = "generated-in-the-cluster".to_owned();
@@ -129,12 +130,12 @@ impl Credentials {
             },
             previous: None,
             rotated: None,
-            answered: None,
-            spreading_until: None,
+            fulfilled: None,
+            propagating_until: None,
         }
     }
 
-    /// The same without the owner's password, which an engine keeps.
+    /// The same without the owner's password, which CloudNativePG keeps.
     #[must_use]
     pub fn without_owner(self) -> Self {
         Self {
@@ -143,9 +144,9 @@ impl Credentials {
         }
     }
 
-    /// The passwords that the roles have, or are about to be given.
-    fn in_force(&self) -> &Roles {
-        match (&self.previous, self.spreading_until) {
+    /// The passwords that the roles have, or get from the next migration.
+    fn effective(&self) -> &Roles {
+        match (&self.previous, self.propagating_until) {
             (Some(previous), Some(_)) => previous,
             _ => &self.roles,
         }
@@ -182,10 +183,10 @@ impl Credentials {
             (key::BACKUP_PASSWORD, self.roles.backup.clone()),
             (key::APP_URI, uri(names::APP_ROLE, &self.roles.app)),
             (key::PREVIOUS_APP_URI, uri(names::APP_ROLE, &earlier.app)),
-            // A backup reads it once, when it starts, and has no second one.
+            // A backup reads it once, when it starts, and tries no second one.
             (
                 key::BACKUP_URI,
-                uri(names::BACKUP_ROLE, &self.in_force().backup),
+                uri(names::BACKUP_ROLE, &self.effective().backup),
             ),
         ]
         .into_iter()
@@ -197,10 +198,10 @@ impl Credentials {
 
     /// Annotations of the Secret.
     #[must_use]
-    pub fn notes(&self) -> BTreeMap<String, String> {
+    pub fn annotations(&self) -> BTreeMap<String, String> {
         let rotated = self.rotated.map(|time| time.to_string());
         [
-            (names::ROTATE_ANNOTATION, self.answered.clone()),
+            (names::ROTATE_ANNOTATION, self.fulfilled.clone()),
             (names::ROTATED_ANNOTATION, rotated),
         ]
         .into_iter()
@@ -211,12 +212,12 @@ impl Credentials {
     /// Fingerprint of the passwords that the migration sets.
     #[must_use]
     pub fn roles_fingerprint(&self) -> String {
-        let roles = self.in_force();
+        let roles = self.effective();
         child::hash(&format!("roles:{}:{}", roles.app, roles.backup))
     }
 }
 
-/// A password that is safe to use: one of the operator's own making, or a person's of the same alphabet.
+/// A password that needs no escaping: generated by the operator, or set by a person from the same alphabet.
 fn read(data: &BTreeMap<String, ByteString>, key: &str) -> Option<String> {
     let text = std::str::from_utf8(&data.get(key)?.0).ok()?;
     let usable = text.len() >= 8 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -240,7 +241,7 @@ mod tests {
     fn stored(credentials: &Credentials) -> Secret {
         Secret {
             metadata: ObjectMeta {
-                annotations: Some(credentials.notes()),
+                annotations: Some(credentials.annotations()),
                 ..ObjectMeta::default()
             },
             data: Some(credentials.data("host", None)),
@@ -248,8 +249,8 @@ mod tests {
         }
     }
 
-    fn next(before: &Credentials, asked: Option<&str>, now: Timestamp) -> Credentials {
-        Credentials::keep_or_generate(Some(&stored(before)), asked, now).unwrap()
+    fn next(before: &Credentials, requested: Option<&str>, now: Timestamp) -> Credentials {
+        Credentials::keep_or_generate(Some(&stored(before)), requested, now).unwrap()
     }
 
     fn first() -> Credentials {
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_kept_and_only_missing_ones_are_drawn() {
+    fn passwords_are_kept_and_only_missing_ones_are_generated() {
         let first = first();
         assert_eq!(next(&first, None, NOW), first);
         let mut secret = stored(&first);
@@ -269,7 +270,7 @@ mod tests {
         assert_ne!(second.roles_fingerprint(), first.roles_fingerprint());
     }
 
-    /// Else each pass would draw another one, and another migration would follow from it.
+    /// Otherwise each pass would generate another one, and another migration would follow from it.
     #[test]
     fn without_the_owner_nothing_depends_on_its_password() {
         let first = first().without_owner();
@@ -281,25 +282,25 @@ mod tests {
     }
 
     #[test]
-    fn asked_for_they_are_all_replaced_but_the_roles_change_only_when_every_pod_knows() {
+    fn a_rotation_replaces_all_but_the_roles_change_only_when_every_pod_has_them() {
         let before = first();
         let new = next(&before, Some("1"), NOW);
         assert_ne!(new.owner, before.owner);
         assert_ne!(new.roles.app, before.roles.app);
         assert_ne!(new.roles.backup, before.roles.backup);
-        assert_eq!(new.next_change(), Some(NOW + SPREAD));
+        assert_eq!(new.next_change(), Some(NOW + PROPAGATION));
         assert_eq!(new.roles_fingerprint(), before.roles_fingerprint());
         let (old_data, data) = (before.data("h", None), new.data("h", None));
         assert_ne!(data[key::APP_URI], old_data[key::APP_URI]);
         assert_eq!(data[key::PREVIOUS_APP_URI], old_data[key::APP_URI]);
         assert_eq!(data[key::BACKUP_URI], old_data[key::BACKUP_URI]);
 
-        // Nothing moves before the time, and a second wish waits.
-        let almost = NOW + SPREAD - Duration::from_secs(1);
+        // Nothing changes before the time, and a second request waits.
+        let almost = NOW + PROPAGATION - Duration::from_secs(1);
         assert_eq!(next(&new, Some("1"), almost), new);
         assert_eq!(next(&new, Some("2"), almost), new);
 
-        let done = next(&new, Some("1"), NOW + SPREAD);
+        let done = next(&new, Some("1"), NOW + PROPAGATION);
         assert!(done.roles == new.roles);
         assert_eq!(done.next_change(), None);
         assert_ne!(done.roles_fingerprint(), before.roles_fingerprint());
@@ -309,16 +310,16 @@ mod tests {
             done.data("h", None)[key::PREVIOUS_APP_URI],
             data[key::PREVIOUS_APP_URI]
         );
-        assert_eq!(next(&done, Some("1"), NOW + SPREAD * 99), done);
-        assert_eq!(next(&done, None, NOW + SPREAD * 99), done);
+        assert_eq!(next(&done, Some("1"), NOW + PROPAGATION * 99), done);
+        assert_eq!(next(&done, None, NOW + PROPAGATION * 99), done);
         assert_ne!(
-            next(&done, Some("2"), NOW + SPREAD).roles.app,
+            next(&done, Some("2"), NOW + PROPAGATION).roles.app,
             done.roles.app
         );
     }
 
     #[test]
-    fn a_new_service_that_already_asks_has_new_passwords_anyway() {
+    fn a_request_on_a_new_service_is_fulfilled_by_its_first_passwords() {
         let first = Credentials::keep_or_generate(None, Some("1"), NOW).unwrap();
         assert_eq!(first.next_change(), None);
         assert_eq!(next(&first, Some("1"), NOW), first);

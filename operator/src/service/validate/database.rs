@@ -93,6 +93,25 @@ impl Database {
         }
     }
 
+    /// Whether a watch reports every change of what the operator reads about it. The Secret of an external database is
+    /// not the operator's, so it is not watched.
+    #[must_use]
+    pub const fn is_watched(&self) -> bool {
+        match self {
+            Self::Managed(_) | Self::CloudNativePg(_) => true,
+            Self::External(_) => false,
+        }
+    }
+
+    /// The claim of the volume whose use the operator reports; `None` where it knows none.
+    #[must_use]
+    pub fn volume_claim(&self, instance: &str) -> Option<String> {
+        match self {
+            Self::Managed(_) => Some(names::data_claim(instance)),
+            Self::CloudNativePg(_) | Self::External(_) => None,
+        }
+    }
+
     /// The child that runs the servers of the service `instance`; `None` when the operator runs none.
     #[must_use]
     pub fn servers(&self, instance: &str) -> Option<ChildId> {
@@ -114,11 +133,12 @@ impl Database {
                 secret(names::authority(instance)),
                 credentials,
                 secret(names::server_tls(instance)),
-                ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance)),
             ],
             Self::CloudNativePg(_) => vec![credentials],
             Self::External(_) => vec![],
         };
+        let claim = self.volume_claim(instance);
+        data.extend(claim.map(|name| ChildId::new(Kind::PersistentVolumeClaim, name)));
         data.extend(self.servers(instance));
         data
     }
@@ -167,5 +187,67 @@ impl CloudNativePg {
                 DEFAULT_REQUESTS,
             )?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn parse(spec: Value) -> Result<Database> {
+        Database::parse(&serde_json::from_value(spec).unwrap())
+    }
+
+    #[test]
+    fn what_holds_the_data_is_known_for_each_kind() {
+        let data = |spec: Value| -> Vec<String> {
+            let database = parse(spec).unwrap();
+            let data = database.data("demo");
+            data.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            data(json!({"managed": {}})),
+            [
+                "Secret demo-ca",
+                "Secret demo-credentials",
+                "Secret demo-db-tls",
+                "PersistentVolumeClaim data-demo-db-0",
+                "StatefulSet demo-db",
+            ]
+        );
+        assert_eq!(
+            data(json!({"cloudNativePG": {}})),
+            ["Secret demo-credentials", "Cluster demo-db"]
+        );
+        let external = json!({"external": {"secretRef": {"name": "a"}}});
+        assert!(data(external).is_empty());
+    }
+
+    #[test]
+    fn only_the_users_own_server_has_one_login_and_no_watch() {
+        for (spec, kind, operated) in [
+            (json!({"managed": {}}), "managed", true),
+            (json!({"cloudNativePG": {}}), "cloudNativePG", true),
+            (
+                json!({"external": {"secretRef": {"name": "a"}}}),
+                "external",
+                false,
+            ),
+        ] {
+            let database = parse(spec).unwrap();
+            assert_eq!(database.kind(), kind);
+            assert_eq!(database.has_roles(), operated, "{kind}");
+            assert_eq!(database.is_watched(), operated, "{kind}");
+            assert_eq!(database.servers("demo").is_some(), operated, "{kind}");
+        }
+    }
+
+    #[test]
+    fn there_is_exactly_one_database() {
+        for spec in [json!({}), json!({"managed": {}, "cloudNativePG": {}})] {
+            assert!(parse(spec).is_err());
+        }
     }
 }

@@ -18,7 +18,7 @@ pub fn secret(
 ) -> Secret {
     let name = names::credentials(&service.identity.name);
     let mut metadata = data_owned(service, name, Component::Database);
-    let annotations = credentials.notes();
+    let annotations = credentials.annotations();
     if !annotations.is_empty() {
         let all = metadata.annotations.get_or_insert_default();
         all.extend(annotations);

@@ -1,4 +1,4 @@
-//! How the managed server is reached: its certificates, who may connect, and what makes it read new
+//! Connections to the managed server: its certificates, who may connect, and the container that makes it read new
 //! certificates without a restart.
 
 use k8s_openapi::{
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// File with [`ACCESS`]. It lies in the Secret of the certificate, so that no server has one without the other.
+/// File with [`ACCESS`]. It is in the Secret of the certificate, so that no server has one without the other.
 const ACCESS_FILE: &str = "pg_hba.conf";
 
 /// Who may connect. Over the network only with TLS; a client without it is refused, not answered in the clear.
@@ -28,13 +28,11 @@ local   all all     trust
 hostssl all all all scram-sha-256
 ";
 
-/// Tells the server what the kubelet has put into the volumes: certificates to read, and the owner's
-/// password. Ends when the data volume becomes nearly full or has room again, because what it says
-/// then is how the operator learns of it.
+/// Makes the server read what the kubelet put into the volumes: certificates and the owner's password. Exits when the
+/// data volume becomes nearly full or has room again, because the termination message is how the operator learns of it.
 ///
-/// A container of its own: the server is process 1 of its container and takes the death of a child
-/// that it does not know for a crash; a probe would have to change something, which nobody expects
-/// of it.
+/// It is a container of its own. The server is process 1 of its container and takes the exit of an unknown child for a
+/// crash. A probe must not change anything.
 const WATCH: &str = "trap 'exit 0' TERM INT
 say() { echo \"$1\" >/tmp/volume; echo \"$1 $used\" >/dev/termination-log; exit 0; }
 seen=
@@ -67,7 +65,7 @@ pub fn authority(service: &Validated, certificates: Option<&Certificates>) -> Se
     }
 }
 
-/// The server's certificate and key, who may connect, and what clients trust.
+/// The server's certificate and key, its access rules, and the authorities that clients trust.
 pub fn server_tls(service: &Validated, certificates: Option<&Certificates>) -> Secret {
     let name = names::server_tls(&service.identity.name);
     let mut data = certificates.map_or_else(
@@ -83,7 +81,7 @@ pub fn server_tls(service: &Validated, certificates: Option<&Certificates>) -> S
     }
 }
 
-/// The server's files. With what clients trust among them, the owner's address works in the pod too.
+/// The server's files. They include the authorities that clients trust, so the owner's URI works in this pod too.
 pub fn files(instance: &str) -> Volume {
     let files = [key::TRUSTED, key::CERTIFICATE, key::KEY, ACCESS_FILE].map(|file| (file, file));
     pod::secret_volume("database", &names::server_tls(instance), &files)
@@ -94,7 +92,7 @@ pub fn mount() -> VolumeMount {
     pod::mount("database", address::DIRECTORY, true)
 }
 
-/// Settings of the server. Those of the spec come later on its command line, and win.
+/// Settings of the server. Those of the spec come later on its command line and take precedence.
 pub fn settings() -> Vec<(String, String)> {
     [
         ("ssl_min_protocol_version", "TLSv1.2".to_owned()),
@@ -107,7 +105,7 @@ pub fn settings() -> Vec<(String, String)> {
     .into()
 }
 
-/// Carries news between the volumes, the server and the operator.
+/// Makes the server read changed files, and reports the use of its volume to the operator.
 pub fn watch(service: &Validated) -> Container {
     Container {
         command: Some(vec!["/bin/bash".into(), "-c".into(), WATCH.into()]),

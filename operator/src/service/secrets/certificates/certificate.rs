@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// A new certificate is valid from a little before its issue, for clocks that are behind.
 const BACKDATED: Duration = Duration::from_secs(300);
 
-/// A certificate that was read and understood.
+/// A certificate that was parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     der: Vec<u8>,
@@ -29,7 +29,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Every certificate in a PEM file; what is none is left out.
+    /// Every certificate in a PEM file; anything else in it is skipped.
     pub fn read_all(text: &[u8]) -> Vec<Self> {
         pem::parse_many(text)
             .unwrap_or_default()
@@ -47,7 +47,6 @@ impl Certificate {
             for name in &names.value.general_names {
                 hosts.push(match name {
                     GeneralName::DNSName(host) => (*host).to_owned(),
-                    // Not one of ours.
                     other => other.to_string(),
                 });
             }
@@ -82,7 +81,7 @@ impl Certificate {
         (self.from..self.to).contains(&now)
     }
 
-    /// Whether it is for a server with exactly these names.
+    /// Whether it is for a server with exactly these host names.
     pub fn is_for(&self, hosts: &[String]) -> bool {
         self.hosts == hosts
     }
@@ -131,7 +130,7 @@ impl Pair {
     /// # Errors
     /// When the operating system gives no random numbers.
     pub fn authority(now: Timestamp, life: Duration) -> Result<Self> {
-        // The time makes the names of two authorities differ, by which verifiers look for them.
+        // Verifiers look an authority up by its name: the time makes the names of two authorities differ.
         let mut params = params(&format!("hello database CA {}", now.as_second()), now, life);
         // It signs servers' certificates and no further authorities.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -164,7 +163,7 @@ impl Pair {
     }
 
     fn issued(certificate: &rcgen::Certificate, key: &KeyPair) -> Result<Self> {
-        // That our own certificate does not parse would be a defect of a library.
+        // A certificate of our own that does not parse is a defect of a library.
         let certificate = Certificate::read(certificate.der().to_vec())
             .ok_or(Error::Certificate(rcgen::Error::CouldNotParseCertificate))?;
         Ok(Self {

@@ -1,11 +1,11 @@
-//! Certificates of the managed database: an authority for each service, and the server's
-//! certificate by it. Pure but for random numbers: the time comes in as an argument.
+//! Certificates of the managed database: an authority for each service, and the server's certificate. Pure except for
+//! random numbers: the time is an argument.
 //!
-//! Nothing is remembered beside the certificates themselves. What is due follows from their dates:
+//! There is no state beside the certificates themselves. What is due follows from their dates:
 //!
-//! - a certificate is replaced when two thirds of its life are over;
-//! - a new authority is first only trusted. It signs once its certificate has [`SPREAD`] to every client;
-//! - an old authority is trusted until the server has shown the new certificate for as long.
+//! - a certificate is replaced after two thirds of its life;
+//! - a new authority is only trusted at first. It signs after [`PROPAGATION`], when every client has it;
+//! - an old authority is trusted until the server has used the new certificate for as long.
 
 mod certificate;
 
@@ -21,15 +21,15 @@ use crate::error::Result;
 pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * DAY);
 /// Life of the server's certificate: 90 days.
 pub const SERVER_LIFE: Duration = Duration::from_secs(90 * DAY);
-/// After this time every pod has the new content of a Secret: kubelets need two minutes at most,
-/// and one that is cut off gets this much longer.
-pub const SPREAD: Duration = Duration::from_secs(3600);
+/// Time after which every pod has the new content of a Secret: kubelets need two minutes, the rest is for one that is
+/// cut off for a while.
+pub const PROPAGATION: Duration = Duration::from_secs(3600);
 
 const DAY: u64 = 24 * 3600;
 
 /// Keys of the two Secrets.
 pub mod key {
-    /// What clients trust: the authority, and an earlier one for as long as it is needed.
+    /// Authorities that clients trust: the current one, and an earlier one for as long as it is needed.
     pub const TRUSTED: &str = "ca.crt";
     /// The authority's key.
     pub const AUTHORITY_KEY: &str = "ca.key";
@@ -49,8 +49,8 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Keeps what the Secrets hold and is still good, and issues the rest for a server with the
-    /// names `hosts`.
+    /// Keeps the certificates of the Secrets that are still good, and issues the rest for a server with the host names
+    /// `hosts`.
     ///
     /// # Errors
     /// When the operating system gives no random numbers.
@@ -87,17 +87,17 @@ impl Certificates {
         })
     }
 
-    /// When something is to be replaced or dropped, at the earliest.
+    /// The earliest time at which a certificate is due to be replaced or dropped.
     #[must_use]
     pub fn next_change(&self) -> Timestamp {
         let authority = &self.authority.certificate;
         let server = &self.server.certificate;
         let next = if !server.is_signed_by(authority) {
-            authority.issued() + SPREAD
+            authority.issued() + PROPAGATION
         } else if self.earlier.is_empty() {
             server.renewal()
         } else {
-            server.issued() + SPREAD
+            server.issued() + PROPAGATION
         };
         next.min(authority.renewal())
     }
@@ -111,7 +111,7 @@ impl Certificates {
         ])
     }
 
-    /// Content of the Secret with the server's certificate and what clients trust.
+    /// Content of the Secret with the server's certificate and the authorities that clients trust.
     #[must_use]
     pub fn server_data(&self) -> BTreeMap<String, ByteString> {
         let mut trusted = self.authority.certificate.pem.clone();
@@ -126,7 +126,7 @@ impl Certificates {
     }
 }
 
-/// What `render` shows in place of certificates, which exist only in a cluster.
+/// What `render` prints in place of certificates, which exist only in a cluster.
 #[must_use]
 pub fn placeholders(keys: &[&str]) -> BTreeMap<String, ByteString> {
     let text = "issued-in-the-cluster";
@@ -154,7 +154,7 @@ fn trusted(secret: &Secret) -> Vec<Certificate> {
         .unwrap_or_default()
 }
 
-/// Whether the server needs another certificate than the one it shows.
+/// Whether the server needs another certificate than the one it has.
 fn is_due(
     shown: &Certificate,
     trusted: &[Certificate],
@@ -165,7 +165,7 @@ fn is_due(
         return now >= shown.renewal();
     }
     let verifiable = trusted.iter().any(|other| shown.is_signed_by(other));
-    !verifiable || now >= authority.issued() + SPREAD
+    !verifiable || now >= authority.issued() + PROPAGATION
 }
 
 /// Authorities beside the current one without which some client could not connect.
@@ -176,7 +176,7 @@ fn earlier(
     now: Timestamp,
 ) -> Vec<Certificate> {
     // Until then a server may not have read its new certificate yet.
-    let settled = server.is_signed_by(authority) && now >= server.issued() + SPREAD;
+    let settled = server.is_signed_by(authority) && now >= server.issued() + PROPAGATION;
     let mut earlier: Vec<Certificate> = Vec::new();
     for other in trusted {
         let needed = !settled && other.is_authority && other.is_valid(now) && other != authority;

@@ -93,7 +93,7 @@ fn the_servers_certificate_is_renewed_at_two_thirds_of_its_life() {
 }
 
 /// Passes at every moment at which something is due, over thirty years, with clients and a server
-/// that each trail behind by up to [`SPREAD`].
+/// that each trail behind by up to [`PROPAGATION`].
 #[test]
 fn no_client_ever_meets_a_certificate_that_it_does_not_trust() {
     let mut stored = Stored::default();
@@ -136,13 +136,13 @@ fn a_new_authority_is_trusted_before_it_signs_and_the_old_one_until_its_signatur
     assert_eq!(stored.trusted().len(), 2);
     assert_eq!(stored.trusted()[1], old[0]);
     assert_eq!(stored.shown(), shown);
-    assert_eq!(next, now + SPREAD);
+    assert_eq!(next, now + PROPAGATION);
     stored.pass(next - MINUTE);
     assert_eq!(stored.shown(), shown);
     let last = stored.pass(next).next_change();
     assert!(stored.shown().is_signed_by(&stored.trusted()[0]));
     assert_eq!(stored.trusted()[1], old[0]);
-    assert_eq!(last, next + SPREAD);
+    assert_eq!(last, next + PROPAGATION);
     stored.pass(last);
     assert_eq!(stored.trusted().len(), 1);
     assert_ne!(stored.trusted(), old);
@@ -153,11 +153,11 @@ fn what_is_lost_or_spoilt_is_issued_again() {
     type Spoil = fn(&mut Stored);
     let spoil: [(&str, Spoil); 6] = [
         ("no server Secret", |stored| stored.server = None),
-        ("a key of somebody else", |stored| {
+        ("a key of another service", |stored| {
             let other = Pair::authority(START, SERVER_LIFE).unwrap();
             set(&mut stored.server, key::KEY, &other.key);
         }),
-        ("a certificate by somebody else", |stored| {
+        ("a certificate by another service", |stored| {
             let other = Pair::authority(START, SERVER_LIFE).unwrap();
             let pair = other.issue(&hosts(), START, SERVER_LIFE).unwrap();
             set(&mut stored.server, key::CERTIFICATE, &pair.certificate.pem);
