@@ -21,7 +21,7 @@ endif
 NEEDS := e2e/tools/prerequisites
 
 .PHONY: help up down check lint test test-setup test-build test-unit test-app test-contract test-browser test-operator test-cluster \
-        test-images test-e2e fuzz images cluster-build addons-build cluster-up cluster-down generate bench-app bench-operator
+        test-images test-e2e fuzz mutants images cluster-build addons-build cluster-up cluster-down generate bench-app bench-operator
 
 ##@ Use
 help: ## Show this list
@@ -106,6 +106,13 @@ test-e2e: ## Every scenario on a real kind cluster
 
 fuzz: ## Fuzz what clients send, FUZZ_SECONDS (60) a target; not part of `make test`
 	app/fuzz/run
+
+mutants: ## Change the pure parts in small ways and list what no test notices, MUTANTS=--file=GLOB for some files; not part of `make test`
+	cargo mutants --version > /dev/null 2>&1 || cargo install --locked cargo-mutants
+	status=0; \
+	cargo mutants --package hello-operator --output $(CARGO_TARGET_DIR)/mutants-operator $(MUTANTS) -- --lib --test build || status=$$?; \
+	cargo mutants --package hello-app --output $(CARGO_TARGET_DIR)/mutants-app $(MUTANTS) -- --lib || status=$$?; \
+	exit $$status
 
 ##@ Measure
 bench-app: ## The app beside pgbench, in one run
