@@ -93,6 +93,15 @@ pub enum Error {
         /// The object.
         child: ChildId,
     },
+    /// A live object does not parse as its kind.
+    #[error("{child} cannot be read: {source}")]
+    Unreadable {
+        /// The object.
+        child: ChildId,
+        /// Where it went wrong.
+        #[source]
+        source: serde_json::Error,
+    },
     /// An object could not be turned into or read from JSON.
     #[error("{what}: {source}")]
     Json {
@@ -128,7 +137,7 @@ impl Error {
             | Self::Random(_)
             | Self::Certificate(_) => Class::Transient,
             Self::Invalid { .. } | Self::Json { .. } => Class::Invalid,
-            Self::Missing { .. } => Class::Waiting,
+            Self::Missing { .. } | Self::Unreadable { .. } => Class::Waiting,
             Self::Foreign { .. } => Class::Conflict,
         }
     }
@@ -159,3 +168,130 @@ impl Error {
 
 /// Result of a step.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::kind::Kind;
+
+    fn answer(code: u16, message: &str) -> Error {
+        let status = kube::core::Status::failure(message, "Reason").with_code(code);
+        Error::Api {
+            action: "create Job demo".into(),
+            source: Box::new(kube::Error::Api(status.boxed())),
+        }
+    }
+
+    #[test]
+    fn every_answer_of_the_api_server_has_a_class() {
+        for (code, class) in [
+            (400, Class::Invalid),
+            (401, Class::Transient),
+            (403, Class::Refused),
+            (404, Class::Transient),
+            (408, Class::Transient),
+            (409, Class::Transient),
+            (410, Class::Transient),
+            (413, Class::Transient),
+            (422, Class::Invalid),
+            (429, Class::Transient),
+            (500, Class::Transient),
+            (502, Class::Transient),
+            (503, Class::Transient),
+            (504, Class::Transient),
+        ] {
+            let error = answer(code, "no");
+            assert_eq!(error.class(), class, "{code}");
+            assert!(error.is_code(code) && !error.is_code(code + 1));
+            assert!(!error.is_terminating_namespace());
+        }
+    }
+
+    #[test]
+    fn every_other_error_has_a_class() {
+        let child = || ChildId::new(Kind::Secret, "demo");
+        let json = || serde_json::from_str::<u8>("x").unwrap_err();
+        let action = || "get Secret demo".to_owned();
+        for (error, class) in [
+            (
+                Error::Deadline {
+                    action: action(),
+                    deadline: Duration::from_secs(10),
+                },
+                Class::Transient,
+            ),
+            (Error::NotLeader { action: action() }, Class::Transient),
+            (
+                Error::Api {
+                    action: action(),
+                    source: Box::new(kube::Error::LinesCodecMaxLineLengthExceeded),
+                },
+                Class::Transient,
+            ),
+            (Error::invalid("spec.image", "no"), Class::Invalid),
+            (
+                Error::Missing {
+                    message: "no".into(),
+                },
+                Class::Waiting,
+            ),
+            (Error::Foreign { child: child() }, Class::Conflict),
+            (
+                Error::Unreadable {
+                    child: child(),
+                    source: json(),
+                },
+                Class::Waiting,
+            ),
+            (
+                Error::Json {
+                    what: "status".into(),
+                    source: json(),
+                },
+                Class::Invalid,
+            ),
+            (
+                Error::Random(getrandom::Error::UNSUPPORTED),
+                Class::Transient,
+            ),
+            (
+                Error::Certificate(rcgen::Error::CouldNotParseCertificate),
+                Class::Transient,
+            ),
+        ] {
+            assert_eq!(error.class(), class, "{error}");
+            assert!(!error.is_code(403) && !error.is_terminating_namespace());
+        }
+    }
+
+    /// Nothing can be created there, and there will be nobody to report to.
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_recognised() {
+        let message = "jobs.batch \"demo\" is forbidden: unable to create new content in namespace ns \
+            because it is being terminated";
+        let terminating = answer(403, message);
+        assert!(terminating.is_terminating_namespace());
+        assert_eq!(terminating.class(), Class::Transient);
+        for other in [answer(403, "exceeded quota"), answer(409, message)] {
+            assert!(!other.is_terminating_namespace());
+        }
+    }
+
+    #[test]
+    fn delays_are_in_order_and_those_of_a_mistake_are_the_longest() {
+        let classes = [
+            Class::Transient,
+            Class::Waiting,
+            Class::Invalid,
+            Class::Conflict,
+            Class::Refused,
+        ];
+        for class in classes {
+            let (shortest, longest) = class.delays();
+            assert!(!shortest.is_zero() && shortest < longest, "{class:?}");
+            assert!(shortest <= Class::Invalid.delays().0);
+            // An outage of the API server must be over within 10 s of its return.
+            assert!(class != Class::Transient || longest <= Duration::from_secs(8));
+        }
+    }
+}

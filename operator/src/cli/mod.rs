@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod diff;
 pub mod manifest;
 pub mod run;
 
@@ -65,8 +66,9 @@ Examples:
     /// Show how the objects in the cluster differ from what a HelloService leads to
     ///
     /// Changes nothing, and needs no right to. A line for each object, without its content, which may be secret:
-    /// it is missing, it differs, it is leaving, or it is foreign (somebody else's).
-    /// Then the writes that the operator would make next. Fields that others set do not count.
+    /// it is missing, it differs, it is leaving, or it is foreign (it does not belong to this resource).
+    /// Then the references of the spec that are not usable, and the writes that the operator would make next.
+    /// Fields that the operator does not set do not count.
     #[command(
         verbatim_doc_comment,
         after_help = "\
@@ -143,7 +145,7 @@ pub fn main() -> ExitCode {
         Command::Render(render) => {
             manifest::render(&render.file, &render.images.into()).and_then(|text| print(&text))
         }
-        Command::Diff(diff) => match run::diff(&diff.file, &diff.images.into()) {
+        Command::Diff(compare) => match diff::diff(&compare.file, &compare.images.into()) {
             Ok(text) if text.is_empty() => Ok(()),
             Ok(text) => {
                 return print(&text).map_or_else(|error| fail(&*error), |()| ExitCode::from(1));

@@ -1,32 +1,24 @@
-//! What needs a cluster: the long-running operator, and the difference to a cluster.
+//! The long-running operator.
 
 use std::{
     error::Error,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
     sync::Arc,
 };
 
 use hello_crds::HelloService;
-use kube::{Client, Config, ResourceExt, api::ApiResource};
+use kube::{Client, api::ApiResource};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
 };
 
 use crate::{
-    cli::manifest,
     controller::{self, WatchEnded, watches},
     kubernetes::{api::Cluster, connection, fence::Fence},
     leadership::{lease::Elector, watchdog::Watchdog},
-    object::child::ChildId,
-    service::{
-        Context, RESYNC, children, dereference,
-        plan::{Presence, facts, plan},
-        report::events::Events,
-        validate::{self, DefaultImages},
-    },
+    service::{Context, RESYNC, report::events::Events, validate::DefaultImages},
     telemetry::{
         logging::{self, LogFormat},
         metrics::Metrics,
@@ -83,7 +75,7 @@ async fn operate(options: Options) -> Result<(), Fatal> {
     let mut probes = probes::serve(options.listen, Arc::clone(&health), Arc::clone(&metrics))
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
-    let client = connect().await?;
+    let client = connection::infer().await?;
     let mut elector = elector(&client, &options)?;
     if let Some(elector) = &mut elector {
         health.standby(true);
@@ -221,69 +213,4 @@ fn identity(pod: Option<&str>) -> String {
         pod.unwrap_or("hello-operator"),
         u64::from_le_bytes(bytes)
     )
-}
-
-async fn connect() -> Result<Client, Fatal> {
-    connection::connect(Config::infer().await?)
-}
-
-/// How the cluster differs from what the HelloServices in a file lead to; empty when it does not.
-///
-/// # Errors
-/// When the file is not usable or the cluster does not answer.
-pub fn diff(file: &Path, images: &DefaultImages) -> Result<String, Box<dyn Error>> {
-    let services = manifest::read(file)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let client = connect()
-            .await
-            .map_err(|error| -> Box<dyn Error> { error })?;
-        let cluster = Cluster::new(client, Arc::new(Metrics::default()), Fence::closed());
-        let mut text = String::new();
-        for service in services {
-            text.push_str(&diff_one(&cluster, service, images).await?);
-        }
-        Ok(text)
-    })
-}
-
-async fn diff_one(
-    cluster: &Cluster,
-    mut service: HelloService,
-    images: &DefaultImages,
-) -> Result<String, Box<dyn Error>> {
-    let namespace = service.namespace().unwrap_or_else(|| "default".into());
-    // The live one says which objects are its own.
-    let live = cluster.service(&namespace, &service.name_any()).await?;
-    service.metadata.namespace = Some(namespace.clone());
-    service.metadata.uid = live.and_then(|live| live.uid());
-    let validated = validate::validate(&service, images)?;
-    let now = jiff::Timestamp::now();
-    let (mut observed, inputs) = dereference::read(cluster, &validated, now).await?;
-    let prepared = children::build(&validated, &inputs).prepare()?;
-    let ids: Vec<ChildId> = prepared
-        .children
-        .iter()
-        .map(|child| child.id.clone())
-        .collect();
-    dereference::find_unlabelled(cluster, &validated, ids.iter(), &mut observed).await?;
-    let facts = facts::facts(&validated, &prepared, &observed);
-    let plan = plan(&facts::wanted(&prepared), &facts);
-    let mut text = String::new();
-    for id in &ids {
-        let word = match facts.present.get(id) {
-            None => "missing",
-            Some(Presence::Drifted) => "differs",
-            Some(Presence::Foreign) => "foreign",
-            Some(Presence::Deleting | Presence::Predecessor) => "leaving",
-            Some(Presence::Settled) => continue,
-        };
-        text.push_str(&format!("{word:8} {namespace}/{id}\n"));
-    }
-    for action in plan.actions {
-        text.push_str(&format!("next     {action}\n"));
-    }
-    Ok(text)
 }

@@ -42,6 +42,14 @@ const STREAM_WINDOW: u32 = 256 << 10;
 /// The same for all answers together.
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
+/// A client of the cluster that this pod runs in, or of the kubeconfig's current context.
+///
+/// # Errors
+/// When there is neither, or its settings cannot be used.
+pub async fn infer() -> Result<Client, BoxError> {
+    connect(Config::infer().await?)
+}
+
 /// A client without hidden retries: the queue decides when to try again.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 pub mod child;
 pub mod key;
 pub mod kind;
+pub mod live;
 pub mod names;
 pub mod owner;
 pub mod quantity;

@@ -1,4 +1,6 @@
-//! One pass over one resource: dereference, validate, build, apply, status.
+//! One pass over one resource: read, validate, build, decide, apply, report.
+//!
+//! The resource itself is read first, and validated before the rest is: its spec says what else to read.
 
 pub mod apply;
 pub mod children;
@@ -26,6 +28,7 @@ use crate::{
     },
     object::key::Key,
     service::{
+        plan::Decision,
         report::{
             conditions::is_ready, delay, events::Events, status, subject::Subject, write::write,
         },
@@ -104,25 +107,8 @@ impl Context {
                 return Err(error);
             }
         };
-        match advance(self, &service, now).await {
-            Ok((validated, applied, change)) => {
-                self.events.drift_reverted(&subject, applied.writes()).await;
-                let old = subject.status.as_ref();
-                let new = status::from_applied(&validated, &applied, old, now);
-                let outcome = outcome(&validated, &applied, &new, change, self.resync);
-                if let Some(time) = delay::hold_back(old, &new, now) {
-                    self.metrics
-                        .conditions
-                        .set(key, Conditions::from_status(&new));
-                    return Ok(Outcome {
-                        next: Next::After(time),
-                        ..outcome
-                    });
-                }
-                self.report(key, &subject, Some(&new), StatusPatch::Apply)
-                    .await?;
-                Ok(outcome)
-            }
+        match self.advance(key, &subject, &service, now).await {
+            Ok(outcome) => Ok(outcome),
             Err(error) => {
                 let new =
                     status::from_error(&subject.identity, &error, subject.status.as_ref(), now);
@@ -131,6 +117,34 @@ impl Context {
                 Err(error)
             }
         }
+    }
+
+    /// The steps of a pass over a resource that parses.
+    async fn advance(
+        &self,
+        key: &Key,
+        subject: &Subject,
+        service: &HelloService,
+        now: Timestamp,
+    ) -> Result<Outcome> {
+        let (validated, decision) = decide(&self.cluster, service, &self.images, now).await?;
+        let applied = apply::apply(&self.cluster, decision).await?;
+        self.events.drift_reverted(subject, applied.writes()).await;
+        let old = subject.status.as_ref();
+        let new = status::from_applied(&validated, &applied, old, now);
+        let outcome = outcome(&validated, &applied, &new, now, self.resync);
+        if let Some(time) = delay::hold_back(old, &new, now) {
+            self.metrics
+                .conditions
+                .set(key, Conditions::from_status(&new));
+            return Ok(Outcome {
+                next: Next::After(time),
+                ..outcome
+            });
+        }
+        self.report(key, subject, Some(&new), StatusPatch::Apply)
+            .await?;
+        Ok(outcome)
     }
 
     /// The resource, unless it is gone or being deleted: then owner references do the rest, and whatever is created
@@ -175,31 +189,29 @@ impl Context {
     }
 }
 
-/// Everything up to the writes; also returns after which time alone a change is due.
-async fn advance(
-    context: &Context,
+/// What a pass knows and wants to write, before it writes anything. This is all that `diff` does.
+///
+/// # Errors
+/// Those of the steps: the spec or what it names is not usable, or the API server does not answer.
+pub async fn decide(
+    cluster: &Cluster,
     service: &HelloService,
+    images: &DefaultImages,
     now: Timestamp,
-) -> Result<(Validated, apply::Applied, Option<Duration>)> {
-    let cluster = &context.cluster;
-    let validated = validate::validate(service, &context.images)?;
-    let (mut observed, inputs) = dereference::read(cluster, &validated, now).await?;
-    let prepared = children::build(&validated, &inputs).prepare()?;
-    let wanted = prepared.children.iter().map(|child| &child.id);
-    dereference::find_unlabelled(cluster, &validated, wanted, &mut observed).await?;
-    let applied = apply::apply(cluster, &validated, prepared, observed).await?;
-    let change = inputs.next_change().map(|due| {
-        let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-        left.max(Duration::from_secs(1))
-    });
-    Ok((validated, applied, change))
+) -> Result<(Validated, Decision)> {
+    let validated = validate::validate(service, images)?;
+    let mut read = dereference::read(cluster, &validated, now).await?;
+    let prepared = children::build(&validated, &read.inputs).prepare()?;
+    dereference::find_unlabelled(cluster, &validated, prepared.ids(), &mut read.observed).await?;
+    let decision = plan::decide(&validated, &prepared, read);
+    Ok((validated, decision))
 }
 
 fn outcome(
     service: &Validated,
     applied: &apply::Applied,
     new: &HelloServiceStatus,
-    change: Option<Duration>,
+    now: Timestamp,
     resync: Duration,
 ) -> Outcome {
     if !applied.refused().is_empty() {
@@ -214,6 +226,10 @@ fn outcome(
         _ if is_ready(new) => resync,
         Database::Managed { .. } | Database::CloudNativePg { .. } => IN_PROGRESS,
     };
+    let change = applied.next_change().map(|due| {
+        let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        left.max(Duration::from_secs(1))
+    });
     let next = change.map_or(next, |change| next.min(change));
     if applied.writes().is_empty() {
         Outcome::after(next, "unchanged")

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use hello_operator::{object::kind::Kind, service::plan::write_reason::Cause};
+use hello_operator::{object::kind::Kind, service::plan::write_reason::WriteReason};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ async fn log_of_a_life(name: &str, format: &str) -> String {
 }
 
 fn every_cause() -> BTreeSet<String> {
-    Cause::ALL.iter().map(ToString::to_string).collect()
+    WriteReason::ALL.iter().map(ToString::to_string).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use hello_operator::service::plan::JobPhase;
+use hello_operator::service::plan::facts::JobPhase;
 
 /// Replicas that the spec asks for, at least.
 pub const REPLICAS: u8 = 2;

@@ -1,4 +1,4 @@
-//! What the operator does in a cluster of the model: its own `validate`, `build`, `facts` and `plan`,
+//! What the operator does in a cluster of the model: its own `validate`, `build` and `decide`,
 //! over the objects as the API server would show them.
 
 use std::{
@@ -10,21 +10,27 @@ use hello_operator::{
     object::{
         child::{ChildId, Desired},
         kind::{Gate, Kind},
+        live::Live,
         names,
     },
     service::{
         children::{Prepared, build},
         dereference::{
+            Read,
             inputs::{DATABASE_PORT, Inputs, living_uid},
             observed::Observed,
         },
-        plan::{Action, Facts, JobPhase, Plan, Presence, facts, plan},
+        plan::{
+            self,
+            action::{Action, Change, Write as Planned},
+            facts::{Facts, JobPhase},
+            planner::{Plan, plan},
+            presence::Presence,
+        },
         secrets::credentials::Credentials,
         validate::{DefaultImages, Validated, validate},
     },
 };
-
-use kube::api::DynamicObject;
 
 use crate::{
     cluster::{Body, Name, Object, Resource, State, Verb, Write},
@@ -76,12 +82,13 @@ struct Memory {
     decisions: HashMap<View, Arc<Decision>>,
     builds: HashMap<(Resource, Option<String>), Arc<Built>>,
     bodies: Bodies,
-    lives: HashMap<(Name, Object), DynamicObject>,
+    lives: HashMap<(Name, Object), Live>,
 }
 
 struct Built {
     service: Validated,
     prepared: Prepared,
+    inputs: Inputs,
 }
 
 impl Operator {
@@ -123,33 +130,20 @@ impl Operator {
                 built
             }
         };
-        let facts = facts::facts(&built.service, &built.prepared, &observed);
-        let pods = |count: i32| u8::try_from(count).unwrap();
-        let first = facts.initial_replicas;
-        let plan = self.plan(&built.prepared, &observed, facts);
+        let (plan, planned) = self.plan(&built, observed);
         let name = |id: &ChildId| memory.bodies.name(id);
         let children = built.prepared.children.iter();
         let wanted = children.map(|child| (name(&child.id), Bodies::body(child)));
-        let wanted: BTreeMap<Name, Body> = wanted.collect();
-        let writes = plan.actions.iter().map(|action| {
-            let (id, verb) = match action {
-                Action::Create(id) => (id, Verb::Create(wanted[&name(id)], pods(first))),
-                Action::Update(id) => (id, Verb::Update(wanted[&name(id)])),
-                Action::Delete(id) => (id, Verb::Delete),
-                Action::Scale(id, replicas) => (id, Verb::Scale(pods(*replicas))),
-                Action::Release(id) => (id, Verb::Release),
-            };
-            Write {
-                name: name(id),
-                verb,
-                same: true,
-                claim: state.database().0,
-            }
+        let writes = planned.iter().map(|write| Write {
+            name: name(write.change.action().child()),
+            verb: verb(&write.change),
+            same: true,
+            claim: state.database().0,
         });
         Decision {
             writes: writes.collect(),
             conflicts: !plan.conflicts.is_empty(),
-            wanted,
+            wanted: wanted.collect(),
         }
     }
 
@@ -177,35 +171,69 @@ impl Operator {
         for child in &prepared.children {
             bodies.learn(child, resource.spec.version, identity);
         }
-        Built { service, prepared }
+        Built {
+            service,
+            prepared,
+            inputs,
+        }
     }
 
-    fn plan(&self, prepared: &Prepared, observed: &Observed, mut facts: Facts) -> Plan {
-        let mut wanted = facts::wanted(prepared);
+    /// The operator's decision; that of a wrong operator is put together from the same parts.
+    fn plan(&self, built: &Built, observed: Observed) -> (Plan, Vec<Planned>) {
+        let Built {
+            service,
+            prepared,
+            inputs,
+        } = built;
+        let Some(flaw) = self.flaw else {
+            let read = Read {
+                observed,
+                inputs: inputs.clone(),
+            };
+            let decision = plan::decide(service, prepared, read);
+            return (decision.plan, decision.writes);
+        };
+        let (mut facts, _) = plan::look(service, prepared, &observed);
+        let mut wanted = plan::wanted(prepared);
         let rollout = wanted.iter_mut().find(|child| child.gate == Gate::Migrated);
-        match (self.flaw, rollout) {
-            (Some(Flaw::RollsOutAtOnce), Some(app)) => app.gate = Gate::Always,
-            (Some(Flaw::DeletesWhatTheSpecDropped), _) => {
-                for id in observed.children.keys() {
+        match (flaw, rollout) {
+            (Flaw::RollsOutAtOnce, Some(app)) => app.gate = Gate::Always,
+            (Flaw::DeletesWhatTheSpecDropped, _) => {
+                for (id, _) in observed.children.iter() {
                     facts.present.entry(id.clone()).or_insert(Presence::Settled);
                 }
             }
-            (Some(flaw), _) => mislead(flaw, prepared, &mut facts),
-            (None, _) => {}
+            _ => mislead(flaw, prepared, &mut facts),
         }
         let mut plan = plan(&wanted, &facts);
         let app = fixed_id(Name::App);
-        match self.flaw {
-            Some(Flaw::WritesForEver) if facts.present.contains_key(&app) => {
+        match flaw {
+            Flaw::WritesForEver if facts.present.contains_key(&app) => {
                 plan.actions.push(Action::Update(app));
             }
-            Some(Flaw::NeverReleases) => plan
+            Flaw::NeverReleases => plan
                 .actions
                 .retain(|action| *action != Action::Release(app.clone())),
-            Some(Flaw::NeverRollsOut) => plan.actions.retain(|a| *a != Action::Update(app.clone())),
+            Flaw::NeverRollsOut => plan.actions.retain(|a| *a != Action::Update(app.clone())),
             _ => {}
         }
-        plan
+        let writes = plan::writes(&plan, &facts, &prepared.children);
+        (plan, writes)
+    }
+}
+
+/// What a change does in the model. A Deployment that names no number starts with one pod.
+fn verb(change: &Change) -> Verb {
+    let pods = |count: i64| u8::try_from(count).unwrap();
+    match change {
+        Change::Create(desired) => {
+            let replicas = desired.body["spec"]["replicas"].as_i64();
+            Verb::Create(Bodies::body(desired), pods(replicas.unwrap_or(1)))
+        }
+        Change::Update(desired) => Verb::Update(Bodies::body(desired)),
+        Change::Delete(_) => Verb::Delete,
+        Change::Scale(_, replicas) => Verb::Scale(pods((*replicas).into())),
+        Change::Release(_) => Verb::Release,
     }
 }
 

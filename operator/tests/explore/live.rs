@@ -7,12 +7,12 @@ use hello_operator::{
     object::{
         child::{ChildId, Desired},
         kind::Kind,
+        live::Live,
         names,
     },
-    service::plan::JobPhase,
+    service::plan::facts::JobPhase,
 };
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::cluster::{Body, ClaimOwner, Holder, Life, Name, Object, REPLICAS, Resource};
@@ -126,7 +126,7 @@ fn number(child: &Desired) -> u64 {
 }
 
 /// One object.
-pub fn live(name: Name, object: &Object, bodies: &Bodies) -> DynamicObject {
+pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
     let mut value = match object.life {
         Life::Foreign => theirs(),
         Life::Claim { uid, owner, .. } => claim(uid, owner, bodies),
@@ -168,7 +168,8 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> DynamicObject {
         }
         Life::Plain | Life::Claim { .. } | Life::Foreign => {}
     }
-    serde_json::from_value(value).unwrap()
+    let kind = bodies.id(name).kind;
+    Live::parse(kind, serde_json::from_value(value).unwrap()).unwrap()
 }
 
 /// An object of a Helm release of the same name.

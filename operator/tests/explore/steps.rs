@@ -1,6 +1,6 @@
 //! Steps that are not the operator's: those of Kubernetes, of people and of faults.
 
-use hello_operator::service::plan::JobPhase;
+use hello_operator::service::plan::facts::JobPhase;
 
 use crate::{
     cluster::{Body, Breach, ClaimOwner, Holder, Life, Name, Object, Pass, State},

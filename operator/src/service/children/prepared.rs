@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     error::{Error, Result},
     object::{
-        child::Desired,
+        child::{ChildId, Desired},
         kind::{Gate, Kind},
     },
 };
@@ -21,6 +21,13 @@ pub struct Prepared {
     pub replicas: Option<i32>,
     /// Application pods to start with.
     pub initial_replicas: i32,
+}
+
+impl Prepared {
+    /// Every child, in the order of application.
+    pub fn ids(&self) -> impl Iterator<Item = &ChildId> {
+        self.children.iter().map(|child| &child.id)
+    }
 }
 
 /// Collects children.

@@ -1,14 +1,14 @@
 //! What `build` needs from the cluster beside the spec.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{ResourceExt, api::DynamicObject};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Secret};
 
 use crate::{
     error::{Error, Result},
     object::{
         child::{self, ChildId},
         kind::Kind,
+        live::{Live, TypedChild},
         names,
     },
     service::{
@@ -78,7 +78,7 @@ impl Inputs {
             }),
             Database::Managed(_) => {
                 let claim = child(Kind::PersistentVolumeClaim, names::data_claim(instance));
-                let server = child(Kind::StatefulSet, names::database(instance));
+                let server = observed.children.typed(&names::database(instance));
                 Ok(Self {
                     credentials: kept_credentials(observed, service, now)?,
                     certificates: Some(kept_certificates(observed, service, now)?),
@@ -108,15 +108,19 @@ fn kept_credentials(
 ) -> Result<Credentials> {
     let name = names::credentials(&service.identity.name);
     let secret = kept_secret(observed, service, name)?;
-    Credentials::keep_or_generate(secret.as_ref(), service.rotate.as_deref(), now)
+    Credentials::keep_or_generate(secret, service.rotate.as_deref(), now)
 }
 
 /// A Secret whose content is kept. A foreign one would not be, so each pass would generate other content.
-fn kept_secret(observed: &Observed, service: &Validated, name: String) -> Result<Option<Secret>> {
+fn kept_secret<'a>(
+    observed: &'a Observed,
+    service: &Validated,
+    name: String,
+) -> Result<Option<&'a Secret>> {
     let id = ChildId::new(Kind::Secret, name);
     match observed.children.get(&id) {
-        Some(live) if !service.identity.has(live) => Err(Error::Foreign { child: id }),
-        found => found.cloned().map(to_secret).transpose(),
+        Some(live) if !service.identity.has(live.object()) => Err(Error::Foreign { child: id }),
+        found => Ok(found.and_then(Secret::from_live)),
     }
 }
 
@@ -129,32 +133,25 @@ fn kept_certificates(
     let authority = kept_secret(observed, service, names::authority(instance))?;
     let server = kept_secret(observed, service, names::server_tls(instance))?;
     let hosts = names::database_hosts(instance, namespace);
-    Certificates::keep_or_issue(authority.as_ref(), server.as_ref(), &hosts, now)
+    Certificates::keep_or_issue(authority, server, &hosts, now)
 }
 
 /// UID of what holds the data, unless it is being deleted.
 #[must_use]
-pub fn living_uid(object: Option<&DynamicObject>) -> Option<String> {
-    object
-        .filter(|object| object.metadata.deletion_timestamp.is_none())
-        .and_then(ResourceExt::uid)
+pub fn living_uid(live: Option<&Live>) -> Option<String> {
+    let living = live.filter(|live| !live.is_deleting())?;
+    living.metadata().uid.clone()
 }
 
-/// A Secret in its own type.
-///
-/// # Errors
-/// [`Error::Missing`] when it does not parse.
-pub(super) fn to_secret(object: DynamicObject) -> Result<Secret> {
-    let name = object.name_any();
-    object.try_parse().map_err(|error| Error::Missing {
-        message: format!("Secret {name} cannot be read: {error}"),
-    })
-}
-
-fn template_size(stateful_set: &DynamicObject) -> Option<String> {
-    stateful_set.data["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
-        .as_str()
-        .map(str::to_owned)
+fn template_size(stateful_set: &StatefulSet) -> Option<String> {
+    let templates = stateful_set
+        .spec
+        .as_ref()?
+        .volume_claim_templates
+        .as_ref()?;
+    let resources = templates.first()?.spec.as_ref()?.resources.as_ref()?;
+    let size = resources.requests.as_ref()?.get("storage")?;
+    Some(size.0.clone())
 }
 
 /// Identity (a hash: the address holds a password) and port of an external database.

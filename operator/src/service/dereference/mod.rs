@@ -10,17 +10,32 @@ pub mod references;
 
 use hello_crds::HelloService;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use kube::{ResourceExt, api::DynamicObject};
 
 use crate::{
     error::{Error, Result},
     kubernetes::api::Cluster,
-    object::{child::ChildId, kind::Kind, names},
+    object::{
+        child::ChildId,
+        kind::Kind,
+        live::{Live, TypedChild},
+        names,
+    },
     service::{
         dereference::{inputs::Inputs, observed::Observed},
         validate::{Database, Validated},
     },
 };
+
+/// What was read for a service.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// What exists.
+    pub observed: Observed,
+    /// What `build` needs of it.
+    pub inputs: Inputs,
+}
 
 /// Turns the raw object into a resource.
 ///
@@ -38,11 +53,7 @@ pub fn parse(object: DynamicObject) -> Result<HelloService> {
 ///
 /// # Errors
 /// When the API server does not answer, and those of [`Inputs::from_observed`].
-pub async fn read(
-    cluster: &Cluster,
-    service: &Validated,
-    now: Timestamp,
-) -> Result<(Observed, Inputs)> {
+pub async fn read(cluster: &Cluster, service: &Validated, now: Timestamp) -> Result<Read> {
     let mut observed = labelled(cluster, service).await?;
     // What holds data is looked up by name: were it overlooked because its labels are gone, new passwords would replace
     // those of the data.
@@ -51,7 +62,7 @@ pub async fn read(
     observed.address = address(cluster, service).await?;
     let inputs = Inputs::from_observed(service, &observed, now)?;
     observed.unresolved = unresolved(cluster, service).await?;
-    Ok((observed, inputs))
+    Ok(Read { observed, inputs })
 }
 
 /// Every object and pod with the labels of the service.
@@ -72,10 +83,11 @@ async fn labelled(cluster: &Cluster, service: &Validated) -> Result<Observed> {
             observed.missing.insert(kind);
             continue;
         };
-        let items = items
-            .into_iter()
-            .map(|item| (ChildId::new(kind, item.name_any()), trim(kind, item)));
-        observed.children.extend(items);
+        for item in items {
+            let id = ChildId::new(kind, item.name_any());
+            let live = live(&id, item)?;
+            observed.children.insert(id, live);
+        }
     }
     Ok(observed)
 }
@@ -91,27 +103,26 @@ pub async fn find_unlabelled(
     observed: &mut Observed,
 ) -> Result<()> {
     for id in wanted {
-        if !observed.children.contains_key(id)
+        if observed.children.get(id).is_none()
             && !observed.missing.contains(&id.kind)
             && let Some(object) = cluster.get(id, &service.identity.namespace).await?
         {
-            observed.children.insert(id.clone(), trim(id.kind, object));
+            observed.children.insert(id.clone(), live(id, object)?);
         }
     }
     Ok(())
 }
 
 /// The Secret with the address of an external database.
-async fn address(
-    cluster: &Cluster,
-    service: &Validated,
-) -> Result<Option<k8s_openapi::api::core::v1::Secret>> {
+async fn address(cluster: &Cluster, service: &Validated) -> Result<Option<Secret>> {
     let Database::External(external) = &service.database else {
         return Ok(None);
     };
     let id = ChildId::new(Kind::Secret, external.secret.as_str());
-    let found = cluster.get(&id, &service.identity.namespace).await?;
-    found.map(inputs::to_secret).transpose()
+    let Some(object) = cluster.get(&id, &service.identity.namespace).await? else {
+        return Ok(None);
+    };
+    Ok(Secret::from_live(&live(&id, object)?).cloned())
 }
 
 /// What is wrong with objects that the spec names and the operator does not make, in words.
@@ -127,9 +138,13 @@ async fn unresolved(cluster: &Cluster, service: &Validated) -> Result<Vec<String
     Ok(problems)
 }
 
-fn trim(kind: Kind, mut object: DynamicObject) -> DynamicObject {
-    if !kind.row().keeps_managed_fields {
+/// A live object without what no step reads.
+fn live(id: &ChildId, mut object: DynamicObject) -> Result<Live> {
+    if !id.kind.row().keeps_managed_fields {
         object.metadata.managed_fields = None;
     }
-    object
+    Live::parse(id.kind, object).map_err(|source| Error::Unreadable {
+        child: id.clone(),
+        source,
+    })
 }

@@ -1,17 +1,16 @@
 //! What exists for one service: plain data, as read from the API server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::DynamicObject;
 
-use crate::object::{child::ChildId, kind::Kind};
+use crate::object::{kind::Kind, live::LiveObjects};
 
 /// What exists for one service.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// Objects with the service's labels, and others under a wanted name.
-    pub children: BTreeMap<ChildId, DynamicObject>,
+    pub children: LiveObjects,
     /// Pods with the service's labels.
     pub pods: Vec<Pod>,
     /// Kinds that the cluster does not serve.

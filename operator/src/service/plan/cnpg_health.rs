@@ -8,17 +8,17 @@ use serde_json::Value;
 pub enum Health {
     /// Every server is there and the primary takes writes.
     Serving,
-    /// Writes are taken, but not every server is there; with CloudNativePG's words.
+    /// Writes are taken, but not every server is there; with the phase that CloudNativePG reports.
     Degraded(String),
-    /// Nothing is served yet, or just now; with CloudNativePG's words.
+    /// Nothing is served yet, or for the moment; with the phase that CloudNativePG reports.
     Starting(String),
-    /// CloudNativePG waits for a person; with its words.
+    /// CloudNativePG waits for a person; with the phase that it reports.
     Blocked(String),
-    /// Somebody put it to sleep.
+    /// A person asked for hibernation.
     Hibernated,
 }
 
-/// Phases that CloudNativePG does not leave by itself.
+/// Phases that CloudNativePG does not leave without a person.
 const BLOCKED: [&str; 4] = [
     "Waiting for user action",
     "Cluster is unrecoverable",
@@ -32,7 +32,7 @@ const HEALTHY: &str = "Cluster in healthy state";
 impl Health {
     /// Reads the state from a live `Cluster`.
     #[must_use]
-    pub fn of(live: &DynamicObject) -> Self {
+    pub fn from_cluster(live: &DynamicObject) -> Self {
         if is_hibernated(live) {
             return Self::Hibernated;
         }
@@ -45,25 +45,19 @@ impl Health {
         if writable && ready == wanted && condition(live, "Ready") {
             return Self::Serving;
         }
-        let said = words(&live.data["status"]);
-        if BLOCKED.iter().any(|phase| said.starts_with(phase)) {
-            return Self::Blocked(said);
+        let phase = reported_phase(&live.data["status"]);
+        if BLOCKED.iter().any(|start| phase.starts_with(start)) {
+            return Self::Blocked(phase);
         }
         if writable {
-            Self::Degraded(said)
+            Self::Degraded(phase)
         } else {
-            Self::Starting(said)
+            Self::Starting(phase)
         }
-    }
-
-    /// Whether the database answers and takes writes.
-    #[must_use]
-    pub fn answers(&self) -> bool {
-        matches!(self, Self::Serving | Self::Degraded(_))
     }
 }
 
-/// A hibernated cluster keeps `Ready=True`, so it is asked for by name.
+/// A hibernated cluster keeps `Ready=True`, so hibernation is looked at first.
 fn is_hibernated(live: &DynamicObject) -> bool {
     let asked = live.annotations().get("cnpg.io/hibernation");
     asked.is_some_and(|value| value == "on") || condition(live, "cnpg.io/hibernation")
@@ -89,13 +83,13 @@ fn has_primary(status: &Value) -> bool {
         && healthy.is_some_and(|pods| pods.iter().any(|pod| pod == primary))
 }
 
-/// What CloudNativePG says is going on. Asked only when not all is well: for a moment after a server is lost its last
-/// word is still that of a healthy cluster.
-fn words(status: &Value) -> String {
+/// The phase that CloudNativePG reports, of a cluster that is not healthy. For a moment after a server is lost the
+/// phase is still that of a healthy cluster.
+fn reported_phase(status: &Value) -> String {
     let text = |name: &str| status[name].as_str().filter(|text| !text.is_empty());
     match (text("phase"), text("phaseReason")) {
         (Some(HEALTHY), _) => {
-            "a server is missing, and CloudNativePG has not said more yet".to_owned()
+            "a server is missing, and CloudNativePG has not reported why yet".to_owned()
         }
         (Some(phase), Some(reason)) => format!("{phase}: {reason}"),
         (Some(phase), None) => phase.to_owned(),
@@ -120,7 +114,7 @@ mod tests {
             },
         });
         change(&mut body);
-        Health::of(&serde_json::from_value(body).unwrap())
+        Health::from_cluster(&serde_json::from_value(body).unwrap())
     }
 
     #[test]
@@ -132,7 +126,6 @@ mod tests {
     fn a_cluster_that_nobody_reported_on_is_starting() {
         let health = cluster(|body| body["status"] = Value::Null);
         assert!(matches!(health, Health::Starting(_)), "{health:?}");
-        assert!(!health.answers());
     }
 
     #[test]
@@ -143,7 +136,6 @@ mod tests {
             body["status"]["conditions"][0]["status"] = "False".into();
         });
         assert_eq!(health, Health::Degraded("Creating a new replica".into()));
-        assert!(health.answers());
     }
 
     /// Also while the old report still says that all is well.
@@ -154,19 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_not_explained_by_the_word_that_all_is_well() {
+    fn a_loss_is_not_explained_by_the_phase_of_a_healthy_cluster() {
         let health = cluster(|body| {
             body["status"]["readyInstances"] = 2.into();
             body["status"]["instancesStatus"] = json!({"healthy": ["demo-db-2", "demo-db-3"]});
         });
-        let said = "a server is missing, and CloudNativePG has not said more yet".to_owned();
-        assert_eq!(health, Health::Starting(said));
+        let phase = "a server is missing, and CloudNativePG has not reported why yet".to_owned();
+        assert_eq!(health, Health::Starting(phase));
     }
 
     #[test]
     fn without_a_replica_a_synchronous_write_hangs() {
         let health = cluster(|body| body["status"]["readyInstances"] = 1.into());
-        assert!(!health.answers(), "{health:?}");
+        assert!(matches!(health, Health::Starting(_)), "{health:?}");
         let single = cluster(|body| {
             body["spec"]["instances"] = 1.into();
             body["status"]["readyInstances"] = 1.into();
@@ -189,8 +181,8 @@ mod tests {
                 body["status"]["phase"] = "Failing over".into();
                 body["status"]["phaseReason"] = "from demo-db-1".into();
             });
-            let said = "Failing over: from demo-db-1".to_owned();
-            assert_eq!(health, Health::Starting(said), "{field}");
+            let phase = "Failing over: from demo-db-1".to_owned();
+            assert_eq!(health, Health::Starting(phase), "{field}");
         }
     }
 

@@ -1,202 +1,153 @@
-//! What the live objects mean for the decision: pure functions from objects to [`Facts`].
+//! What the live objects mean for the decision: everything that the planner depends on.
 
-use k8s_openapi::api::core::v1::Pod;
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::{
+    apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job, core::v1::Pod,
+};
 use kube::{ResourceExt, api::DynamicObject};
-use serde_json::Value;
 
 use crate::{
     object::{
-        child::{ChildId, Desired},
-        kind::{Gate, Kind},
+        child::ChildId,
+        kind::Kind,
+        live::TypedChild,
         names::{self, Component},
-        owner::{Identity, controller},
-        replicas, subset,
+        replicas,
     },
     service::{
-        children::{Prepared, SERVER},
+        children::Prepared,
         dereference::observed::Observed,
-        plan::{Facts, JobPhase, Presence, Wanted, cnpg_health},
-        validate::{Database, Scaling, Validated},
+        plan::presence::{Presence, outdated},
+        validate::{Scaling, Validated},
     },
 };
 
-/// The wanted children in the planner's terms.
-#[must_use]
-pub fn wanted(prepared: &Prepared) -> Vec<Wanted> {
-    prepared
-        .children
-        .iter()
-        .map(|child| Wanted {
-            id: child.id.clone(),
-            gate: child.gate,
-        })
-        .collect()
+/// Everything that the planner depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Facts {
+    /// Children that are there.
+    pub present: BTreeMap<ChildId, Presence>,
+    /// Phases of the migration Jobs among them.
+    pub jobs: BTreeMap<ChildId, JobPhase>,
+    /// Drifted children of which something else was wanted when they were written: no other writer changed them. The
+    /// actions are the same; the reason of the write differs.
+    pub outdated: BTreeSet<ChildId>,
+    /// Whether the database answers and runs what is wanted.
+    pub database_ready: bool,
+    /// Whether a pod of some migration may be at work, whatever became of its Job.
+    pub migrating: bool,
+    /// Replicas of the Deployment, when it exists.
+    pub live_replicas: Option<i32>,
+    /// Replicas wanted; `None` leaves them to the autoscaler.
+    pub wanted_replicas: Option<i32>,
+    /// Replicas of a Deployment that is created now.
+    pub initial_replicas: i32,
+    /// Whether the operator holds the number of replicas although it is not the operator's to keep: the next update
+    /// would remove it.
+    pub holds_replicas: bool,
+    /// Kinds that the cluster does not serve.
+    pub missing: BTreeSet<Kind>,
+    /// Whether children may be changed at all.
+    pub paused: bool,
 }
 
-/// What is there, in the planner's terms.
-#[must_use]
-pub fn facts(service: &Validated, prepared: &Prepared, observed: &Observed) -> Facts {
-    let mut facts = Facts {
-        wanted_replicas: prepared.replicas,
-        initial_replicas: initial_replicas(service, prepared, observed),
-        missing: observed.missing.clone(),
-        paused: service.paused,
-        migrating: observed.pods.iter().any(migrates),
-        ..Facts::default()
-    };
-    let server = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));
-    let server = observed.children.get(&server);
-    for (id, live) in &observed.children {
-        let desired = prepared.children.iter().find(|child| child.id == *id);
-        let Some(presence) = presence(&service.identity, id, live, desired, server) else {
-            continue;
+/// State of a migration Job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobPhase {
+    /// Its pods may be running.
+    Active,
+    /// It has done its work.
+    Succeeded,
+    /// It has given up.
+    Failed,
+}
+
+impl JobPhase {
+    /// From the status of a Job.
+    #[must_use]
+    pub fn from_job(job: &Job) -> Self {
+        let Some(status) = &job.status else {
+            return Self::Active;
         };
-        if id.kind == Kind::Job && presence != Presence::Foreign {
-            facts.jobs.insert(id.clone(), job_phase(&live.data));
+        let has = |wanted: &str| {
+            let mut conditions = status.conditions.iter().flatten();
+            conditions.any(|c| c.type_ == wanted && c.status == "True")
+        };
+        if has("Failed") {
+            Self::Failed
+        } else if has("Complete") || status.succeeded.unwrap_or_default() > 0 {
+            Self::Succeeded
+        } else {
+            Self::Active
         }
-        if id.kind == Kind::Deployment && desired.is_some() {
-            facts.live_replicas = live.data["spec"]["replicas"]
-                .as_i64()
-                .and_then(|n| n.try_into().ok());
-            let autoscaled = prepared.replicas.is_none();
-            facts.holds_replicas = replicas::holds(live, names::MANAGER)
-                || (autoscaled && replicas::holds(live, names::SCALE_MANAGER));
-        }
-        if presence == Presence::Drifted && desired.is_some_and(|child| outdated(live, child)) {
-            facts.outdated.insert(id.clone());
-        }
-        facts.present.insert(id.clone(), presence);
     }
-    let settled_and = |kind: Kind, ready: &dyn Fn(&DynamicObject) -> bool| {
-        let id = ChildId::new(kind, names::database(&service.identity.name));
-        facts.present.get(&id) == Some(&Presence::Settled)
-            && observed.children.get(&id).is_some_and(ready)
-    };
-    facts.database_ready = match service.database {
-        Database::External { .. } => true,
-        Database::Managed { .. } => settled_and(Kind::StatefulSet, &|live| {
-            server_ready(live, &observed.pods)
-        }),
-        Database::CloudNativePg { .. } => settled_and(Kind::Cluster, &|live| {
-            cnpg_health::Health::of(live).answers()
-        }),
-    };
-    facts
 }
 
-/// Application pods to start with: a Deployment that somebody deleted comes back with the number that
+impl Facts {
+    /// What was read, in the planner's terms. Whether the database is ready is judged afterwards, from these facts.
+    #[must_use]
+    pub(super) fn from_observed(
+        service: &Validated,
+        prepared: &Prepared,
+        observed: &Observed,
+    ) -> Self {
+        let mut facts = Self {
+            wanted_replicas: prepared.replicas,
+            initial_replicas: initial_replicas(service, prepared, observed),
+            missing: observed.missing.clone(),
+            paused: service.paused,
+            migrating: observed.pods.iter().any(migrates),
+            ..Self::default()
+        };
+        let server = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));
+        let server = observed.children.get(&server);
+        for (id, live) in observed.children.iter() {
+            let desired = prepared.children.iter().find(|child| child.id == *id);
+            let identity = &service.identity;
+            let Some(presence) = Presence::from_live(identity, id, live, desired, server) else {
+                continue;
+            };
+            if let Some(job) = Job::from_live(live)
+                && presence != Presence::Foreign
+            {
+                facts.jobs.insert(id.clone(), JobPhase::from_job(job));
+            }
+            if let Some(deployment) = Deployment::from_live(live)
+                && desired.is_some()
+            {
+                let spec = deployment.spec.as_ref();
+                facts.live_replicas = spec.and_then(|spec| spec.replicas);
+                facts.holds_replicas = holds_replicas(live.object(), prepared.replicas.is_none());
+            }
+            if presence == Presence::Drifted
+                && desired.is_some_and(|child| outdated(live.object(), child))
+            {
+                facts.outdated.insert(id.clone());
+            }
+            facts.present.insert(id.clone(), presence);
+        }
+        facts
+    }
+}
+
+/// Whether a manager of the operator holds the number of replicas that should not.
+fn holds_replicas(deployment: &DynamicObject, autoscaled: bool) -> bool {
+    replicas::holds(deployment, names::MANAGER)
+        || (autoscaled && replicas::holds(deployment, names::SCALE_MANAGER))
+}
+
+/// Application pods to start with: a Deployment that was deleted comes back with the number that
 /// the autoscaler chose last.
 fn initial_replicas(service: &Validated, prepared: &Prepared, observed: &Observed) -> i32 {
     let name = names::app(&service.identity.name);
-    let id = ChildId::new(Kind::HorizontalPodAutoscaler, name);
-    let (Scaling::Auto { min, max, .. }, Some(live)) =
-        (service.scaling, observed.children.get(&id))
-    else {
+    let autoscaler = observed.children.typed::<HorizontalPodAutoscaler>(&name);
+    let (Scaling::Auto { min, max, .. }, Some(autoscaler)) = (service.scaling, autoscaler) else {
         return prepared.initial_replicas;
     };
-    let chosen = live.data["status"]["desiredReplicas"].as_i64();
-    let chosen = chosen.and_then(|n| n.try_into().ok()).unwrap_or(min);
+    let status = autoscaler.status.as_ref();
+    let chosen = status.map_or(min, |status| status.desired_replicas);
     chosen.max(min).min(max)
-}
-
-/// What a live object is to us; `None` when it is neither wanted nor ours to remove. `server` is the
-/// StatefulSet under the name of ours.
-fn presence(
-    identity: &Identity,
-    id: &ChildId,
-    live: &DynamicObject,
-    desired: Option<&Desired>,
-    server: Option<&DynamicObject>,
-) -> Option<Presence> {
-    let owner = controller(live);
-    let ours = match owner {
-        Some(owner) if owner.uid == identity.uid => true,
-        Some(owner) if owner.kind == "HelloService" && owner.name == identity.name => {
-            // Also an unwanted Job: its pods may still be migrating.
-            return (desired.is_some() || id.kind == Kind::Job).then_some(Presence::Predecessor);
-        }
-        // The claim that a StatefulSet of ours made, and owns under `Delete`.
-        Some(owner)
-            if owner.kind == "StatefulSet"
-                && owner.name == names::database(&identity.name)
-                && desired.is_some_and(|child| child.gate == Gate::IfPresent) =>
-        {
-            let living = server.is_some_and(|server| {
-                server.metadata.uid.as_ref() == Some(&owner.uid)
-                    && controller(server).is_some_and(|owner| owner.uid == identity.uid)
-            });
-            if !living {
-                // The garbage collector takes it, also while another server uses it.
-                return Some(Presence::Predecessor);
-            }
-            true
-        }
-        Some(_) => false,
-        None => {
-            let claim = desired.is_some_and(|child| child.gate == Gate::IfPresent);
-            identity.has_retained(live) || (claim && identity.is_in_labels(live))
-        }
-    };
-    if !ours {
-        return desired.map(|_| Presence::Foreign);
-    }
-    if live.metadata.deletion_timestamp.is_some() {
-        return Some(Presence::Deleting);
-    }
-    let Some(desired) = desired else {
-        // Data is never removed because a field of the spec went away; it goes with the resource.
-        return (!id.kind.row().holds_data).then_some(Presence::Settled);
-    };
-    Some(if settled(live, desired) {
-        Presence::Settled
-    } else {
-        Presence::Drifted
-    })
-}
-
-/// Whether something else was wanted when the object was written last. What somebody else makes carries no mark of
-/// that, and what it lacks is rather our wish that changed than a label that was taken away.
-fn outdated(live: &DynamicObject, desired: &Desired) -> bool {
-    match live.annotations().get(names::HASH_ANNOTATION) {
-        Some(written) => *written != desired.hash,
-        None => desired.gate == Gate::IfPresent,
-    }
-}
-
-/// Whether there is nothing to write. A Job cannot be changed, so it is always as it should be.
-fn settled(live: &DynamicObject, desired: &Desired) -> bool {
-    if desired.gate == Gate::Migration {
-        return true;
-    }
-    let same = live.annotations().get(names::HASH_ANNOTATION) == Some(&desired.hash);
-    (same || desired.gate == Gate::IfPresent)
-        && serde_json::to_value(live).is_ok_and(|mut live| {
-            // Items of a list carry no type.
-            live["apiVersion"] = desired.body["apiVersion"].clone();
-            live["kind"] = desired.body["kind"].clone();
-            subset::contains(&live, &desired.body)
-        })
-}
-
-/// Phase of a Job from its status.
-#[must_use]
-pub fn job_phase(job: &Value) -> JobPhase {
-    let has = |wanted: &str| {
-        job["status"]["conditions"]
-            .as_array()
-            .is_some_and(|conditions| {
-                conditions
-                    .iter()
-                    .any(|c| c["type"] == wanted && c["status"] == "True")
-            })
-    };
-    if has("Failed") {
-        JobPhase::Failed
-    } else if has("Complete") || job["status"]["succeeded"].as_i64().unwrap_or_default() > 0 {
-        JobPhase::Succeeded
-    } else {
-        JobPhase::Active
-    }
 }
 
 /// Whether this is the pod of a migration that may be changing the schema. Its Job may be gone: only
@@ -210,75 +161,10 @@ fn migrates(pod: &Pod) -> bool {
         && !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// Whether the only pod of a StatefulSet runs the current template and its server is ready. A status
-/// that trails behind the generation is not believed.
-fn server_ready(live: &DynamicObject, pods: &[Pod]) -> bool {
-    let status = &live.data["status"];
-    status["observedGeneration"].as_i64() == live.metadata.generation
-        && status["updatedReplicas"] == 1
-        && status["currentRevision"] == status["updateRevision"]
-        && (status["readyReplicas"] == 1 || pods.iter().any(|pod| serves(pod, status)))
-}
-
-/// Whether the server in this pod of the current template is ready; the container beside it, which
-/// starts again whenever it has something to say, does not matter.
-fn serves(pod: &Pod, set: &Value) -> bool {
-    let current = pod
-        .labels()
-        .get("controller-revision-hash")
-        .map(String::as_str);
-    pod.metadata.deletion_timestamp.is_none()
-        && Component::from_labels(pod.labels()) == Some(Component::Database)
-        && current == set["updateRevision"].as_str()
-        && pod
-            .status
-            .iter()
-            .flat_map(|status| status.container_statuses.iter().flatten())
-            .any(|container| container.name == SERVER && container.ready)
-}
-
-/// Whether a Deployment runs the current template on every replica, and on none of the old one.
-#[must_use]
-pub fn rolled_out(live: &DynamicObject) -> bool {
-    let status = &live.data["status"];
-    let count = |name: &str| status[name].as_i64().unwrap_or_default();
-    let wanted = live.data["spec"]["replicas"].as_i64().unwrap_or(1);
-    status["observedGeneration"].as_i64() == live.metadata.generation
-        && count("updatedReplicas") == wanted
-        && count("availableReplicas") == wanted
-        && count("replicas") == wanted
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    fn set(ready: u8) -> DynamicObject {
-        serde_json::from_value(json!({"metadata": {"name": "demo-db", "generation": 3},
-            "status": {"observedGeneration": 3, "updatedReplicas": 1, "readyReplicas": ready,
-                "currentRevision": "r", "updateRevision": "r"}}))
-        .unwrap()
-    }
-
-    fn pod(revision: &str, server: bool) -> Pod {
-        let container = |name: &str, ready: bool| json!({"name": name, "image": "x", "imageID": "", "ready": ready, "restartCount": 0});
-        serde_json::from_value(json!({
-            "metadata": {"name": "demo-db-0", "labels": {
-                "app.kubernetes.io/component": "database", "controller-revision-hash": revision}},
-            "status": {"containerStatuses": [container("postgres", server), container("watch", false)]},
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn a_server_is_ready_also_while_the_container_beside_it_starts_again() {
-        assert!(server_ready(&set(1), &[]));
-        assert!(server_ready(&set(0), &[pod("r", true)]));
-        assert!(!server_ready(&set(0), &[pod("r", false)]));
-        assert!(!server_ready(&set(0), &[pod("earlier", true)]));
-        assert!(!server_ready(&set(0), &[]));
-    }
+    use serde_json::{Value, json};
 
     #[test]
     fn only_a_pod_that_has_not_ended_migrates() {
@@ -297,46 +183,34 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_goes_with_the_server_that_owns_it() {
-        let identity = Identity {
-            namespace: "ns".into(),
-            name: "demo".into(),
-            uid: "new".into(),
-            generation: 1,
+    fn the_phase_of_a_job_is_its_end_or_that_it_has_none() {
+        let phase = |status: Value| {
+            let job = json!({"metadata": {"name": "demo"}, "status": status});
+            JobPhase::from_job(&serde_json::from_value(job).unwrap())
         };
-        let object = |kind: &str, name: &str, uid: &str, owner: &str| -> DynamicObject {
-            serde_json::from_value(json!({"metadata": {"name": name, "uid": uid, "ownerReferences": [{
-                "apiVersion": "v1", "kind": kind, "name": name_of(kind), "uid": owner, "controller": true}]}}))
-            .unwrap()
+        let condition =
+            |type_: &str, status: &str| json!({"conditions": [{"type": type_, "status": status}]});
+        assert_eq!(phase(Value::Null), JobPhase::Active);
+        assert_eq!(phase(json!({"active": 1})), JobPhase::Active);
+        assert_eq!(phase(json!({"succeeded": 1})), JobPhase::Succeeded);
+        assert_eq!(phase(json!({"succeeded": 0})), JobPhase::Active);
+        assert_eq!(phase(condition("Complete", "True")), JobPhase::Succeeded);
+        assert_eq!(phase(condition("Complete", "False")), JobPhase::Active);
+        assert_eq!(phase(condition("Failed", "True")), JobPhase::Failed);
+        assert_eq!(phase(condition("Suspended", "True")), JobPhase::Active);
+    }
+
+    #[test]
+    fn the_scale_manager_may_hold_the_number_unless_an_autoscaler_owns_it() {
+        let deployment = |manager: &str| {
+            let entry = json!({"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+            serde_json::from_value(json!({"metadata": {"managedFields": [entry]}})).unwrap()
         };
-        fn name_of(kind: &str) -> &'static str {
-            match kind {
-                "StatefulSet" => "demo-db",
-                _ => "demo",
-            }
-        }
-        let body = json!({"metadata": {"name": "data-demo-db-0"}});
-        let desired = Desired::from_body(Kind::PersistentVolumeClaim, Gate::IfPresent, body);
-        let claim = object("StatefulSet", "data-demo-db-0", "claim", "server");
-        let seen = |server: Option<&DynamicObject>| {
-            presence(&identity, &desired.id, &claim, Some(&desired), server)
-        };
-        let server = |uid: &str, owner: &str| object("HelloService", "demo-db", uid, owner);
-        assert_ne!(
-            seen(Some(&server("server", "new"))),
-            Some(Presence::Predecessor)
-        );
-        assert_ne!(
-            seen(Some(&server("server", "new"))),
-            Some(Presence::Foreign)
-        );
-        // It is gone, another one, or an earlier resource's.
-        for server in [
-            None,
-            Some(server("other", "new")),
-            Some(server("server", "old")),
-        ] {
-            assert_eq!(seen(server.as_ref()), Some(Presence::Predecessor));
+        for autoscaled in [true, false] {
+            assert!(holds_replicas(&deployment(names::MANAGER), autoscaled));
+            let scale = deployment(names::SCALE_MANAGER);
+            assert_eq!(holds_replicas(&scale, autoscaled), autoscaled);
+            assert!(!holds_replicas(&deployment("kubectl"), autoscaled));
         }
     }
 }

@@ -1,304 +1,273 @@
-//! The decision: what to write next, given what is wanted and what is there.
+//! Step 4: the decision, as data. Nothing is read or written here.
 //!
-//! A pure function of facts. It keeps no memory: whatever happened before (a crash, a lost answer,
-//! somebody else's edit), the next call starts from what is there now. That is what makes it
-//! possible to explore every interleaving in a model checker instead of arguing about them.
+//! [`facts`] and [`presence`] turn live objects into what the [`planner`] depends on, [`readiness`] judges whether the
+//! parts of the service are ready, and [`decide`] puts together what is to be written, with its bodies.
 
+pub mod action;
 pub mod cnpg_health;
 pub mod facts;
+pub mod planner;
+pub mod presence;
+pub mod readiness;
 pub mod write_reason;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 
-use crate::object::{
-    child::ChildId,
-    kind::{Gate, Kind},
-};
-
-/// What is wanted of one child.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Wanted {
-    /// Which child.
-    pub id: ChildId,
-    /// When it may be written.
-    pub gate: Gate,
-}
-
-/// What is there under the name of a child, or belongs to the resource without being wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Presence {
-    /// Ours and as wanted (or not compared, when it is not wanted at all).
-    Settled,
-    /// Ours, and different from what is wanted.
-    Drifted,
-    /// On its way out.
-    Deleting,
-    /// It belongs to an earlier resource of this name, whose garbage is still being collected.
-    Predecessor,
-    /// Somebody else's.
-    Foreign,
-}
-
-/// State of a migration Job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum JobPhase {
-    /// Its pods may be running.
-    Active,
-    /// It has done its work.
-    Succeeded,
-    /// It has given up.
-    Failed,
-}
-
-/// Everything the decision depends on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Facts {
-    /// Children that are there.
-    pub present: BTreeMap<ChildId, Presence>,
-    /// Phases of the migration Jobs among them.
-    pub jobs: BTreeMap<ChildId, JobPhase>,
-    /// Drifted children of which something else was wanted when they were written: nobody meddled with them. The
-    /// decision is the same; it is told apart for those who read about it.
-    pub outdated: BTreeSet<ChildId>,
-    /// Whether the database answers and runs what is wanted.
-    pub database_ready: bool,
-    /// Whether a pod of some migration may be at work, whatever became of its Job.
-    pub migrating: bool,
-    /// Replicas of the Deployment, when it exists.
-    pub live_replicas: Option<i32>,
-    /// Replicas wanted; `None` leaves them to the autoscaler.
-    pub wanted_replicas: Option<i32>,
-    /// Replicas of a Deployment that is created now.
-    pub initial_replicas: i32,
-    /// Whether we hold the number of replicas although it is not ours to keep: the next update would
-    /// take it away.
-    pub holds_replicas: bool,
-    /// Kinds that the cluster does not serve.
-    pub missing: BTreeSet<Kind>,
-    /// Whether children may be changed at all.
-    pub paused: bool,
-}
-
-/// One write.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Create the child.
-    Create(ChildId),
-    /// Bring the child to what is wanted.
-    Update(ChildId),
-    /// Delete the child.
-    Delete(ChildId),
-    /// Give the Deployment this number of replicas.
-    Scale(ChildId, i32),
-    /// Give up the Deployment's number of replicas, which stays what it is.
-    Release(ChildId),
-}
-
-impl Action {
-    /// The child it concerns.
-    #[must_use]
-    pub const fn child(&self) -> &ChildId {
-        match self {
-            Self::Create(id)
-            | Self::Update(id)
-            | Self::Delete(id)
-            | Self::Scale(id, _)
-            | Self::Release(id) => id,
-        }
-    }
-
-    /// What is done to it.
-    #[must_use]
-    pub const fn verb(&self) -> &'static str {
-        match self {
-            Self::Create(_) => "create",
-            Self::Update(_) => "update",
-            Self::Delete(_) => "delete",
-            Self::Scale(..) => "scale",
-            Self::Release(_) => "release",
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = self.verb();
-        match self {
-            Self::Create(id) | Self::Update(id) | Self::Delete(id) => write!(f, "{verb} {id}"),
-            Self::Scale(id, replicas) => write!(f, "{verb} {id} to {replicas}"),
-            Self::Release(id) => write!(f, "{verb} the replicas of {id}"),
-        }
-    }
-}
-
-/// How far the wanted migration is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Migration {
-    /// It waits for the database, or for another migration to be gone.
-    Pending,
-    /// Its Job exists or is created now.
-    Running,
-    /// Its Job failed; nothing more happens until the inputs change or the Job is deleted.
-    Failed,
-    /// Its Job succeeded.
-    Succeeded,
-}
-
-/// The decision.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Plan {
-    /// Writes, in order.
-    pub actions: Vec<Action>,
-    /// How far the migration is before these writes.
-    pub migration: Migration,
-    /// Wanted names that somebody else has.
-    pub conflicts: Vec<ChildId>,
-    /// Wanted names that will become free by themselves.
-    pub leaving: Vec<ChildId>,
-    /// Wanted children whose kind the cluster does not serve.
-    pub unavailable: Vec<ChildId>,
-}
-
-/// Decides what to write next.
-#[must_use]
-pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
-    let mut plan = Plan {
-        actions: Vec::new(),
-        migration: migration_phase(wanted, facts),
-        conflicts: Vec::new(),
-        leaving: Vec::new(),
-        unavailable: Vec::new(),
-    };
-    for child in wanted {
-        if facts.missing.contains(&child.id.kind) {
-            plan.unavailable.push(child.id.clone());
-            continue;
-        }
-        let presence = facts.present.get(&child.id);
-        match presence {
-            Some(Presence::Foreign) => plan.conflicts.push(child.id.clone()),
-            Some(Presence::Deleting | Presence::Predecessor) => plan.leaving.push(child.id.clone()),
-            Some(Presence::Settled | Presence::Drifted) | None => {
-                plan.child(child, presence, facts);
-            }
-        }
-    }
-    plan.remove_unwanted(wanted, facts);
-    // An autoscaler that is still there would take the number of pods back.
-    plan.actions.sort_by_key(
-        |action| !matches!(action, Action::Delete(id) if id.kind == Kind::HorizontalPodAutoscaler),
-    );
-    if facts.paused {
-        plan.actions.clear();
-    }
-    plan
-}
-
-/// Looks only at the wanted Job: what an earlier one achieved says nothing about this one.
-fn migration_phase(wanted: &[Wanted], facts: &Facts) -> Migration {
-    let job = wanted.iter().find(|child| child.gate == Gate::Migration);
-    let Some(job) = job else {
-        return Migration::Pending;
-    };
-    match (facts.present.get(&job.id), facts.jobs.get(&job.id)) {
-        (Some(Presence::Settled | Presence::Drifted), Some(phase)) => match phase {
-            JobPhase::Active => Migration::Running,
-            JobPhase::Succeeded => Migration::Succeeded,
-            JobPhase::Failed => Migration::Failed,
+use crate::{
+    object::{
+        child::{ChildId, Desired},
+        kind::Kind,
+        live::LiveObjects,
+        owner::Identity,
+    },
+    service::{
+        children::Prepared,
+        dereference::{Read, observed::Observed},
+        plan::{
+            action::{Action, Change, Write},
+            facts::Facts,
+            planner::{Plan, Wanted, plan},
+            readiness::{Readiness, judge},
+            write_reason::WriteReason,
         },
-        _ => Migration::Pending,
+        validate::{Database, Validated},
+    },
+};
+
+/// What a pass is going to do, and what it knows.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// The service.
+    pub identity: Identity,
+    /// Where its data is.
+    pub database: Database,
+    /// Every wanted child.
+    pub wanted: Vec<ChildId>,
+    /// What the plan is based on.
+    pub facts: Facts,
+    /// The plan.
+    pub plan: Plan,
+    /// The writes of the plan with their bodies, in order.
+    pub writes: Vec<Write>,
+    /// Whether the parts of the service are ready, before the writes.
+    pub readiness: Readiness,
+    /// The live objects before the writes.
+    pub live: LiveObjects,
+    /// The service's pods.
+    pub pods: Vec<Pod>,
+    /// What is wrong with objects that the spec names, in words.
+    pub unresolved: Vec<String>,
+    /// When time alone makes another decision due.
+    pub next_change: Option<Timestamp>,
+}
+
+/// Decides what to do about a service, given what is wanted and what was read.
+#[must_use]
+pub fn decide(service: &Validated, prepared: &Prepared, read: Read) -> Decision {
+    let Read { observed, inputs } = read;
+    let (facts, readiness) = look(service, prepared, &observed);
+    let plan = plan(&wanted(prepared), &facts);
+    Decision {
+        identity: service.identity.clone(),
+        database: service.database.clone(),
+        wanted: prepared.ids().cloned().collect(),
+        writes: writes(&plan, &facts, &prepared.children),
+        facts,
+        plan,
+        readiness,
+        live: observed.children,
+        pods: observed.pods,
+        unresolved: observed.unresolved,
+        next_change: inputs.next_change(),
     }
 }
 
-/// Whether the claim that the pods of this child write to is somebody else's, or on its way out.
-fn volume_is_taken(id: &ChildId, facts: &Facts) -> bool {
-    let Some(claim) = id.kind.row().claim else {
-        return false;
-    };
-    let claim = ChildId::new(Kind::PersistentVolumeClaim, claim(&id.name));
-    matches!(
-        facts.present.get(&claim),
-        Some(Presence::Deleting | Presence::Predecessor | Presence::Foreign)
-    )
+/// What was read, in the planner's terms, and what it means for readiness.
+#[must_use]
+pub fn look(service: &Validated, prepared: &Prepared, observed: &Observed) -> (Facts, Readiness) {
+    let mut facts = Facts::from_observed(service, prepared, observed);
+    let readiness = judge(
+        &service.identity,
+        &service.database,
+        &facts,
+        &observed.children,
+        &observed.pods,
+    );
+    facts.database_ready = readiness.database.is_ready();
+    (facts, readiness)
 }
 
-impl Plan {
-    fn child(&mut self, child: &Wanted, presence: Option<&Presence>, facts: &Facts) {
-        let id = &child.id;
-        let drifted = presence == Some(&Presence::Drifted);
-        match child.gate {
-            Gate::Always | Gate::IfPresent if drifted => {
-                self.actions.push(Action::Update(id.clone()));
-            }
-            // What its pods wrote there would be lost, or in the way of somebody else.
-            Gate::Always if presence.is_none() && volume_is_taken(id, facts) => {}
-            Gate::Always if presence.is_none() => self.actions.push(Action::Create(id.clone())),
-            Gate::Always | Gate::IfPresent => {}
-            Gate::Migration => self.migrate(id, presence, facts),
-            Gate::Migrated => self.roll_out(id, presence, facts),
-        }
-    }
+/// The wanted children in the planner's terms.
+#[must_use]
+pub fn wanted(prepared: &Prepared) -> Vec<Wanted> {
+    let children = prepared.children.iter().map(|child| Wanted {
+        id: child.id.clone(),
+        gate: child.gate,
+    });
+    children.collect()
+}
 
-    /// A Job is created only where no other one is left, not even a finished one: were an old
-    /// success kept, going back to its inputs would roll out without a migration. Nor may a pod of one
-    /// be left: those of a Job that others deleted outlive it.
-    fn migrate(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
-        let mut alone = true;
-        for other in facts.jobs.keys().filter(|other| *other != id) {
-            alone = false;
-            let leaving = matches!(
-                facts.present.get(other),
-                Some(Presence::Deleting | Presence::Predecessor)
-            );
-            if !leaving {
-                self.actions.push(Action::Delete(other.clone()));
+/// The writes of a plan with their bodies.
+#[must_use]
+pub fn writes(plan: &Plan, facts: &Facts, children: &[Desired]) -> Vec<Write> {
+    let body = |id: &ChildId| children.iter().find(|child| child.id == *id).cloned();
+    let mut writes: Vec<Write> = Vec::new();
+    for action in &plan.actions {
+        let change = match action {
+            Action::Create(id) => {
+                body(id).map(|body| Change::Create(starting_with(body, facts.initial_replicas)))
             }
-        }
-        if presence.is_none() && alone && !facts.migrating && facts.database_ready {
-            self.actions.push(Action::Create(id.clone()));
-            self.migration = Migration::Running;
+            Action::Update(id) => body(id).map(Change::Update),
+            Action::Delete(id) => Some(Change::Delete(id.clone())),
+            Action::Scale(id, replicas) => Some(Change::Scale(id.clone(), *replicas)),
+            Action::Release(id) => Some(Change::Release(id.clone())),
+        };
+        // The planner creates and updates wanted children only, and each of these has a body.
+        if let Some(change) = change {
+            writes.push(Write {
+                change,
+                reason: WriteReason::from_action(action, facts),
+                needs: needs(action, &writes),
+            });
         }
     }
+    writes
+}
 
-    fn roll_out(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
-        if facts.holds_replicas {
-            self.actions.push(Action::Release(id.clone()));
-        }
-        if self.migration == Migration::Succeeded {
-            match presence {
-                None => {
-                    self.actions.push(Action::Create(id.clone()));
-                    // With one, nobody has said a number: it is the API server's own.
-                    if facts.initial_replicas != 1 {
-                        self.actions.push(Action::Release(id.clone()));
-                    }
-                    return;
-                }
-                Some(Presence::Drifted) => self.actions.push(Action::Update(id.clone())),
-                Some(_) => {}
-            }
-        }
-        // The number of pods is independent of what they run: it also follows while a migration is due.
-        if let (Some(wanted), Some(live)) = (facts.wanted_replicas, facts.live_replicas)
-            && wanted != live
-        {
-            self.actions.push(Action::Scale(id.clone(), wanted));
-        }
+/// The Deployment with its number of pods: without one the API server starts it with one pod.
+fn starting_with(mut desired: Desired, replicas: i32) -> Desired {
+    if desired.id.kind == Kind::Deployment && replicas != 1 {
+        desired.body["spec"]["replicas"] = replicas.into();
     }
+    desired
+}
 
-    /// Jobs are left to [`Plan::migrate`].
-    fn remove_unwanted(&mut self, wanted: &[Wanted], facts: &Facts) {
-        for (id, presence) in &facts.present {
-            let ours = matches!(presence, Presence::Settled | Presence::Drifted);
-            if ours && id.kind != Kind::Job && !wanted.iter().any(|child| child.id == *id) {
-                self.actions.push(Action::Delete(id.clone()));
-            }
-        }
-    }
+/// Children whose earlier writes an action builds on.
+fn needs(action: &Action, earlier: &[Write]) -> Vec<ChildId> {
+    let needed = earlier.iter().map(|write| write.change.action());
+    let needed = needed.filter(|earlier| match (action, earlier) {
+        // The replicas of what was not created cannot be released, and an update before the release would remove them.
+        (Action::Release(id), Action::Create(other))
+        | (Action::Update(id), Action::Release(other)) => id == other,
+        (
+            Action::Create(id) | Action::Update(id),
+            Action::Create(other) | Action::Update(other),
+        ) => id.kind.row().needs_secrets && other.kind == Kind::Secret,
+        _ => false,
+    });
+    needed.map(|earlier| earlier.child().clone()).collect()
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{object::kind::Gate, service::plan::planner::Migration};
+    use serde_json::json;
+
+    fn id(kind: Kind) -> ChildId {
+        ChildId::new(kind, "demo")
+    }
+
+    fn desired(kind: Kind) -> Desired {
+        Desired::from_body(kind, Gate::Always, json!({"metadata": {"name": "demo"}}))
+    }
+
+    fn planned(actions: &[Action], initial_replicas: i32) -> Vec<Write> {
+        let plan = Plan {
+            actions: actions.to_vec(),
+            migration: Migration::Pending,
+            conflicts: vec![],
+            leaving: vec![],
+            unavailable: vec![],
+        };
+        let facts = Facts {
+            initial_replicas,
+            ..Facts::default()
+        };
+        let kinds: BTreeSet<Kind> = actions.iter().map(|action| action.child().kind).collect();
+        let children: Vec<Desired> = kinds.into_iter().map(desired).collect();
+        writes(&plan, &facts, &children)
+    }
+
+    #[test]
+    fn every_action_becomes_the_write_that_carries_it_out() {
+        let actions = [
+            Action::Create(id(Kind::Service)),
+            Action::Update(id(Kind::Secret)),
+            Action::Delete(id(Kind::Ingress)),
+            Action::Scale(id(Kind::Deployment), 3),
+            Action::Release(id(Kind::Deployment)),
+        ];
+        let writes = planned(&actions, 1);
+        let carried_out: Vec<Action> = writes.iter().map(|write| write.change.action()).collect();
+        assert_eq!(carried_out, actions);
+        assert_eq!(writes[0].change, Change::Create(desired(Kind::Service)));
+        assert_eq!(writes[0].reason, WriteReason::Missing);
+        assert_eq!(writes[2].reason, WriteReason::Unwanted);
+    }
+
+    #[test]
+    fn only_a_new_deployment_starts_with_a_number_and_one_is_the_default() {
+        for (kind, initial, expected) in [
+            (Kind::Deployment, 3, json!(3)),
+            (Kind::Deployment, 0, json!(0)),
+            (Kind::Deployment, 1, json!(null)),
+            (Kind::Service, 3, json!(null)),
+        ] {
+            let writes = planned(&[Action::Create(id(kind))], initial);
+            let Change::Create(created) = &writes[0].change else {
+                panic!("{writes:?}")
+            };
+            assert_eq!(
+                created.body["spec"]["replicas"], expected,
+                "{kind} {initial}"
+            );
+        }
+        let updated = planned(&[Action::Update(id(Kind::Deployment))], 3);
+        let expected = Change::Update(desired(Kind::Deployment));
+        assert_eq!(updated[0].change, expected);
+    }
+
+    /// What each write of a plan needs, as kinds.
+    fn needed(actions: &[Action]) -> Vec<Vec<Kind>> {
+        let writes = planned(actions, 2);
+        let kinds = |write: &Write| write.needs.iter().map(|id| id.kind).collect();
+        writes.iter().map(kinds).collect()
+    }
+
+    #[test]
+    fn what_uses_secrets_needs_those_that_are_written_before() {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Secret) {
+            let uses = kind.row().needs_secrets;
+            let expected: Vec<Kind> = if uses { vec![Kind::Secret] } else { vec![] };
+            for secret in [
+                Action::Create(id(Kind::Secret)),
+                Action::Update(id(Kind::Secret)),
+            ] {
+                for action in [Action::Create(id(kind)), Action::Update(id(kind))] {
+                    let needed = needed(&[secret.clone(), action]);
+                    assert_eq!(needed, [vec![], expected.clone()], "{kind}");
+                }
+                let others = [Action::Delete(id(kind)), Action::Scale(id(kind), 2)];
+                let needed = needed(&[&[secret], &others[..]].concat());
+                assert_eq!(needed, [vec![], vec![], vec![]], "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_release_and_what_it_prepares_need_each_other_in_order() {
+        let deployment = id(Kind::Deployment);
+        let create = Action::Create(deployment.clone());
+        let release = Action::Release(deployment.clone());
+        let update = Action::Update(deployment.clone());
+        let own = vec![Kind::Deployment];
+        assert_eq!(needed(&[create, release.clone()]), [vec![], own.clone()]);
+        assert_eq!(needed(&[release.clone(), update]), [vec![], own]);
+        let scale = Action::Scale(deployment, 2);
+        assert_eq!(needed(&[release, scale]), [vec![], vec![]]);
+    }
+}

@@ -4,17 +4,17 @@ use std::fmt;
 
 use crate::{
     object::{child::ChildId, kind::Kind},
-    service::plan::{Action, Facts},
+    service::plan::{action::Action, facts::Facts},
 };
 
 /// Reason of a write. The names are in the log; `docs/operate.md` explains them.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Cause {
+pub enum WriteReason {
     /// It is wanted and not there.
     Missing,
     /// It is as it was last written, and now something else is wanted.
     WantedChanged,
-    /// Somebody else changed what was written.
+    /// Another writer changed what was written.
     Drift,
     /// It is there and no longer wanted.
     Unwanted,
@@ -22,14 +22,14 @@ pub enum Cause {
     MigrationDue,
     /// A migration with other inputs is due.
     MigrationSuperseded,
-    /// There are more or fewer pods than wanted, or their number is not the operator's to keep.
+    /// There are more or fewer pods than wanted, or the operator holds a number that is not its own.
     Replicas,
     /// There is something new to report.
     StatusChanged,
 }
 
-impl Cause {
-    /// Every cause.
+impl WriteReason {
+    /// Every reason.
     pub const ALL: [Self; 8] = [
         Self::Missing,
         Self::WantedChanged,
@@ -41,9 +41,9 @@ impl Cause {
         Self::StatusChanged,
     ];
 
-    /// Why `action` was decided on, given what it was decided on.
+    /// Why an action is taken, given the facts that it was decided on.
     #[must_use]
-    pub fn of(action: &Action, facts: &Facts) -> Self {
+    pub fn from_action(action: &Action, facts: &Facts) -> Self {
         let is_job = |id: &ChildId| id.kind == Kind::Job;
         match action {
             Action::Create(id) if is_job(id) => Self::MigrationDue,
@@ -59,7 +59,7 @@ impl Cause {
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for WriteReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
@@ -70,37 +70,40 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::service::plan::Presence;
+    use crate::service::plan::presence::Presence;
 
     #[test]
-    fn every_write_has_its_cause() {
+    fn every_write_has_its_reason() {
         let id = |kind| ChildId::new(kind, "demo");
         let (service, job) = (id(Kind::Service), id(Kind::Job));
         let mut facts = Facts::default();
-        let cause = |action: &Action, facts: &Facts| Cause::of(action, facts);
+        let reason = |action: &Action, facts: &Facts| WriteReason::from_action(action, facts);
         for (action, expected) in [
-            (Action::Create(service.clone()), Cause::Missing),
-            (Action::Update(service.clone()), Cause::Drift),
-            (Action::Delete(service.clone()), Cause::Unwanted),
-            (Action::Create(job.clone()), Cause::MigrationDue),
-            (Action::Delete(job), Cause::MigrationSuperseded),
-            (Action::Scale(id(Kind::Deployment), 3), Cause::Replicas),
-            (Action::Release(id(Kind::Deployment)), Cause::Missing),
+            (Action::Create(service.clone()), WriteReason::Missing),
+            (Action::Update(service.clone()), WriteReason::Drift),
+            (Action::Delete(service.clone()), WriteReason::Unwanted),
+            (Action::Create(job.clone()), WriteReason::MigrationDue),
+            (Action::Delete(job), WriteReason::MigrationSuperseded),
+            (
+                Action::Scale(id(Kind::Deployment), 3),
+                WriteReason::Replicas,
+            ),
+            (Action::Release(id(Kind::Deployment)), WriteReason::Missing),
         ] {
-            assert_eq!(cause(&action, &facts), expected, "{action}");
+            assert_eq!(reason(&action, &facts), expected, "{action}");
         }
         let deployment = id(Kind::Deployment);
         facts.present.insert(deployment.clone(), Presence::Settled);
         let release = Action::Release(deployment);
-        assert_eq!(cause(&release, &facts), Cause::Replicas);
+        assert_eq!(reason(&release, &facts), WriteReason::Replicas);
         facts.outdated.insert(service.clone());
         let update = Action::Update(service);
-        assert_eq!(cause(&update, &facts), Cause::WantedChanged);
+        assert_eq!(reason(&update, &facts), WriteReason::WantedChanged);
     }
 
     #[test]
-    fn the_documentation_explains_exactly_these_causes() {
-        let known: BTreeSet<String> = Cause::ALL.iter().map(ToString::to_string).collect();
+    fn the_documentation_explains_exactly_these_reasons() {
+        let known: BTreeSet<String> = WriteReason::ALL.iter().map(ToString::to_string).collect();
         let documented = crate::documented("operate.md", "## The operator's log");
         assert_eq!(documented, known);
     }

@@ -1,17 +1,12 @@
 //! What is reported about the application.
 
-use kube::api::DynamicObject;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
 use crate::{
-    object::{
-        child::ChildId,
-        kind::Kind,
-        names::{self, Component},
-        owner::Identity,
-    },
+    object::names::{self, Component},
     service::{
         apply::Applied,
-        plan::facts,
+        plan::readiness::Rollout,
         report::{
             finding::{Finding, no, yes},
             pod_failure,
@@ -21,38 +16,25 @@ use crate::{
     },
 };
 
-/// The live Deployment.
-fn deployment<'a>(identity: &Identity, applied: &'a Applied) -> Option<&'a DynamicObject> {
-    applied.get(&ChildId::new(Kind::Deployment, names::app(&identity.name)))
-}
-
 /// Whether every replica runs the wanted version.
-pub fn finding(service: &Validated, applied: &Applied) -> Finding {
-    let Some(live) = deployment(&service.identity, applied) else {
-        return no(Reason::RolloutWaiting);
-    };
-    if facts::rolled_out(live) {
-        return yes(Reason::RolledOut);
+pub fn finding(applied: &Applied) -> Finding {
+    match &applied.readiness().app {
+        Rollout::Absent => return no(Reason::RolloutWaiting),
+        Rollout::Complete => return yes(Reason::RolledOut),
+        Rollout::InProgress | Rollout::Stuck { .. } => {}
     }
     if let Some(failure) = pod_failure::first(applied.pods(), Component::App) {
         return failure.finding();
     }
-    let mut conditions = live.data["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    let stuck = conditions.find(|condition| {
-        (condition["type"] == "ReplicaFailure" && condition["status"] == "True")
-            || condition["reason"] == "ProgressDeadlineExceeded"
-    });
-    match stuck.map(|condition| condition["message"].as_str()) {
-        Some(Some(message)) => no(Reason::RolloutStuck).with(message),
-        Some(None) => no(Reason::RolloutStuck),
-        None => no(Reason::RollingOut),
+    match &applied.readiness().app {
+        Rollout::Stuck { message } if message.is_empty() => no(Reason::RolloutStuck),
+        Rollout::Stuck { message } => no(Reason::RolloutStuck).with(message),
+        Rollout::Absent | Rollout::Complete | Rollout::InProgress => no(Reason::RollingOut),
     }
 }
 
 /// What the application's pods are.
+#[derive(Default)]
 pub struct Running {
     /// Image that the Deployment gives to its pods.
     pub image: Option<String>,
@@ -64,24 +46,27 @@ pub struct Running {
 
 /// Reads it from the live Deployment; nothing runs without one.
 pub fn running(service: &Validated, applied: &Applied) -> Running {
-    let live = deployment(&service.identity, applied);
-    let count = |name: &str| {
-        let count = live.and_then(|live| live.data["status"][name].as_i64());
-        count.and_then(|n| n.try_into().ok()).unwrap_or_default()
+    let name = names::app(&service.identity.name);
+    let Some(deployment) = applied.live().typed::<Deployment>(&name) else {
+        return Running::default();
     };
+    let status = deployment.status.as_ref();
+    let count =
+        |count: fn(&DeploymentStatus) -> Option<i32>| status.and_then(count).unwrap_or_default();
     Running {
-        image: live.and_then(image),
-        replicas: count("replicas"),
-        ready_replicas: count("readyReplicas"),
+        image: image(deployment),
+        replicas: count(|status| status.replicas),
+        ready_replicas: count(|status| status.ready_replicas),
     }
 }
 
-fn image(deployment: &DynamicObject) -> Option<String> {
-    let containers = deployment.data["spec"]["template"]["spec"]["containers"].as_array()?;
-    let app = containers
+fn image(deployment: &Deployment) -> Option<String> {
+    let pods = deployment.spec.as_ref()?.template.spec.as_ref()?;
+    let app = pods
+        .containers
         .iter()
-        .find(|container| container["name"] == "app")?;
-    app["image"].as_str().map(str::to_owned)
+        .find(|container| container.name == "app")?;
+    app.image.clone()
 }
 
 /// Address of the service inside the cluster.

@@ -1,6 +1,7 @@
 //! What is reported about the database.
 
 use hello_crds::DatabaseStatus;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use crate::{
     kubernetes::optional_apis,
@@ -11,7 +12,7 @@ use crate::{
     },
     service::{
         apply::Applied,
-        plan::{Presence, cnpg_health::Health},
+        plan::readiness::DatabaseState,
         report::{
             finding::{Finding, no, yes},
             pod_failure,
@@ -23,85 +24,76 @@ use crate::{
 
 /// Whether the database is ready and matches the spec.
 pub fn finding(service: &Validated, applied: &Applied) -> Finding {
-    match service.database {
-        Database::External { .. } => yes(Reason::ExternalDatabase),
-        Database::Managed { .. } => managed(service, applied),
-        Database::CloudNativePg { .. } => cloud_native_pg(service, applied),
-    }
-}
-
-fn managed(service: &Validated, applied: &Applied) -> Finding {
-    if applied.facts().database_ready {
-        return yes(Reason::DatabaseServing);
-    }
-    let instance = &service.identity.name;
-    let claim = ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(instance));
-    if let Some(failure) = pod_failure::first(applied.pods(), Component::Database) {
-        let pending = applied
-            .get(&claim)
-            .filter(|claim| claim.data["status"]["phase"] == "Pending");
-        return match (pending, failure.reason) {
-            (Some(live), Reason::Unschedulable) => {
-                let class = live.data["spec"]["storageClassName"].as_str();
-                no(Reason::VolumePending).with(format!(
-                    "claim {} is not bound (storage class {}): {}",
-                    claim.name,
-                    class.unwrap_or("default"),
-                    failure.message
-                ))
-            }
-            _ => failure.finding(),
-        };
-    }
-    let server = ChildId::new(Kind::StatefulSet, names::database(instance));
-    if [server, claim]
-        .iter()
-        .any(|part| applied.plan().leaving.contains(part))
+    let state = &applied.readiness().database;
+    let managed = matches!(service.database, Database::Managed(_));
+    if managed
+        && !state.is_ready()
+        && let Some(failure) = server_failure(service, applied)
     {
-        return no(Reason::DatabaseTerminating);
+        return failure;
     }
-    no(Reason::DatabaseStarting)
+    match state {
+        DatabaseState::External => yes(Reason::ExternalDatabase),
+        DatabaseState::Serving if managed => yes(Reason::DatabaseServing),
+        DatabaseState::Serving => yes(Reason::DatabaseServing).with("every server is ready"),
+        DatabaseState::Changing => {
+            no(Reason::DatabaseStarting).with("the Cluster is being changed")
+        }
+        DatabaseState::Degraded { phase, .. } => no(Reason::DatabaseDegraded).with(phase),
+        DatabaseState::Starting { phase: Some(phase) } => no(Reason::DatabaseStarting).with(phase),
+        DatabaseState::Starting { phase: None } => no(Reason::DatabaseStarting),
+        DatabaseState::Blocked { phase } => no(Reason::DatabaseBlocked).with(phase),
+        DatabaseState::Hibernated => no(Reason::DatabaseHibernated),
+        DatabaseState::Leaving => no(Reason::DatabaseTerminating),
+        DatabaseState::Absent => {
+            no(Reason::DatabaseStarting).with("the Cluster does not exist yet")
+        }
+        DatabaseState::NotServed => {
+            let name = names::database(&service.identity.name);
+            let cluster = ChildId::new(Kind::Cluster, name);
+            no(Reason::ApiMissing).with(optional_apis::explain(&cluster))
+        }
+    }
 }
 
-fn cloud_native_pg(service: &Validated, applied: &Applied) -> Finding {
-    let id = ChildId::new(Kind::Cluster, names::database(&service.identity.name));
-    if applied.plan().unavailable.contains(&id) {
-        return no(Reason::ApiMissing).with(optional_apis::explain(&id));
-    }
-    let live = match applied.facts().present.get(&id) {
-        Some(Presence::Predecessor | Presence::Deleting) => {
-            return no(Reason::DatabaseTerminating);
-        }
-        Some(Presence::Foreign) => None,
-        Some(Presence::Settled | Presence::Drifted) | None => applied.get(&id),
+/// Why the pod of the operator's own server does not get ready.
+fn server_failure(service: &Validated, applied: &Applied) -> Option<Finding> {
+    let failure = pod_failure::first(applied.pods(), Component::Database)?;
+    let name = names::data_claim(&service.identity.name);
+    let claim = applied.live().typed::<PersistentVolumeClaim>(&name);
+    let pending = claim.filter(|claim| {
+        let phase = claim
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
+        phase == Some("Pending")
+    });
+    let (Some(claim), Reason::Unschedulable) = (pending, failure.reason) else {
+        return Some(failure.finding());
     };
-    match live.map(Health::of) {
-        None => no(Reason::DatabaseStarting).with("the Cluster does not exist yet"),
-        Some(Health::Serving) if applied.facts().database_ready => {
-            yes(Reason::DatabaseServing).with("every server is ready")
-        }
-        Some(Health::Serving) => no(Reason::DatabaseStarting).with("the Cluster is being changed"),
-        Some(Health::Degraded(phase)) => no(Reason::DatabaseDegraded).with(phase),
-        Some(Health::Starting(phase)) => no(Reason::DatabaseStarting).with(phase),
-        Some(Health::Blocked(phase)) => no(Reason::DatabaseBlocked).with(phase),
-        Some(Health::Hibernated) => no(Reason::DatabaseHibernated),
-    }
+    let spec = claim.spec.as_ref();
+    let class = spec.and_then(|spec| spec.storage_class_name.as_deref());
+    Some(no(Reason::VolumePending).with(format!(
+        "claim {name} is not bound (storage class {}): {}",
+        class.unwrap_or("default"),
+        failure.message
+    )))
 }
 
 /// The database in use.
 pub fn status(service: &Validated, applied: &Applied) -> DatabaseStatus {
     let instance = &service.identity.name;
     match &service.database {
-        Database::Managed { .. } => DatabaseStatus {
+        Database::Managed(_) => DatabaseStatus {
             kind: "managed".into(),
             volume_claim: Some(names::data_claim(instance)),
             ..DatabaseStatus::default()
         },
-        Database::External { .. } => DatabaseStatus {
+        Database::External(_) => DatabaseStatus {
             kind: "external".into(),
             ..DatabaseStatus::default()
         },
-        Database::CloudNativePg { .. } => {
+        Database::CloudNativePg(_) => {
             let id = ChildId::new(Kind::Cluster, names::database(instance));
             let status = applied.get(&id).map(|live| &live.data["status"]);
             DatabaseStatus {

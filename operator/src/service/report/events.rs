@@ -8,7 +8,7 @@ use crate::{
     kubernetes::{api::Cluster, connection::DEADLINE},
     object::{names, owner::Identity},
     service::{
-        plan::{Action, write_reason::Cause},
+        plan::{action::Action, write_reason::WriteReason},
         report::{conditions::is_ready, reason::Reason, subject::Subject},
     },
 };
@@ -41,7 +41,7 @@ impl Events {
 
     /// Publishes which children another client had changed or deleted. Repeated changes of one child are one event
     /// whose count rises.
-    pub async fn drift_reverted(&self, subject: &Subject, writes: &[(Action, Cause)]) {
+    pub async fn drift_reverted(&self, subject: &Subject, writes: &[(Action, WriteReason)]) {
         for event in reverted(subject, writes) {
             self.send(&event, &subject.identity).await;
         }
@@ -88,15 +88,15 @@ fn event(condition: &Condition) -> Event {
 
 /// Children that another client changed or deleted. Until the service was ready for this generation, a missing child is
 /// one that is created for the first time; after that, it is one that was deleted.
-fn reverted(subject: &Subject, writes: &[(Action, Cause)]) -> impl Iterator<Item = Event> {
+fn reverted(subject: &Subject, writes: &[(Action, WriteReason)]) -> impl Iterator<Item = Event> {
     let was_ready = subject.status.as_ref().is_some_and(|status| {
         is_ready(status) && status.observed_generation == Some(subject.identity.generation)
     });
     writes.iter().filter_map(move |(action, cause)| {
         let what = match (action, cause) {
-            (Action::Update(_), Cause::Drift) => "was changed by another client: restored",
-            (Action::Create(_), Cause::Missing) if was_ready => "was missing: created again",
-            (Action::Scale(..), Cause::Replicas) if was_ready => {
+            (Action::Update(_), WriteReason::Drift) => "was changed by another client: restored",
+            (Action::Create(_), WriteReason::Missing) if was_ready => "was missing: created again",
+            (Action::Scale(..), WriteReason::Replicas) if was_ready => {
                 "was scaled by another client: restored"
             }
             _ => return None,
@@ -237,15 +237,24 @@ mod tests {
     fn changes_by_other_clients_are_reported_and_the_steps_of_a_change_are_not() {
         let id = |kind| ChildId::new(kind, "demo");
         let writes = [
-            (Action::Create(id(Kind::Ingress)), Cause::Missing),
-            (Action::Update(id(Kind::Service)), Cause::Drift),
-            (Action::Update(id(Kind::CronJob)), Cause::WantedChanged),
-            (Action::Delete(id(Kind::NetworkPolicy)), Cause::Unwanted),
-            (Action::Scale(id(Kind::Deployment), 2), Cause::Replicas),
+            (Action::Create(id(Kind::Ingress)), WriteReason::Missing),
+            (Action::Update(id(Kind::Service)), WriteReason::Drift),
+            (
+                Action::Update(id(Kind::CronJob)),
+                WriteReason::WantedChanged,
+            ),
+            (
+                Action::Delete(id(Kind::NetworkPolicy)),
+                WriteReason::Unwanted,
+            ),
+            (
+                Action::Scale(id(Kind::Deployment), 2),
+                WriteReason::Replicas,
+            ),
             // A part of its creation, a hand-over, and a step of a migration.
-            (Action::Release(id(Kind::Deployment)), Cause::Missing),
-            (Action::Release(id(Kind::Deployment)), Cause::Replicas),
-            (Action::Create(id(Kind::Job)), Cause::MigrationDue),
+            (Action::Release(id(Kind::Deployment)), WriteReason::Missing),
+            (Action::Release(id(Kind::Deployment)), WriteReason::Replicas),
+            (Action::Create(id(Kind::Job)), WriteReason::MigrationDue),
         ];
         let notes = |ready: &str, generation: i64| -> Vec<String> {
             let mut status = status(&[("Ready", ready, "")]);

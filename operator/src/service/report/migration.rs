@@ -6,7 +6,7 @@ use crate::{
     object::{kind::Kind, names::Component},
     service::{
         apply::Applied,
-        plan::Migration,
+        plan::planner::Migration,
         report::{
             finding::{Finding, no, yes},
             pod_failure,
@@ -24,7 +24,7 @@ pub fn finding(service: &Validated, applied: &Applied) -> Finding {
         return no(Reason::Refused).with(format!("{id}: {error}"));
     }
     let failure = || pod_failure::first(applied.pods(), Component::Migration);
-    match applied.plan().migration {
+    match applied.migration() {
         Migration::Succeeded => {
             yes(Reason::MigrationSucceeded).with(format!("the schema fits {image}"))
         }
@@ -48,7 +48,7 @@ pub fn finding(service: &Validated, applied: &Applied) -> Finding {
 /// The wanted migration; `None` before the database is known.
 pub fn status(applied: &Applied) -> Option<MigrationStatus> {
     let job = applied.wanted().iter().find(|id| id.kind == Kind::Job)?;
-    let phase = match applied.plan().migration {
+    let phase = match applied.migration() {
         Migration::Pending => "Pending",
         Migration::Running => "Running",
         Migration::Failed => "Failed",

@@ -95,7 +95,7 @@ fn ready(
     if let Some(blocked) = blocked(applied) {
         return blocked;
     }
-    let app = app::finding(service, applied);
+    let app = app::finding(applied);
     let components = [database, migrated, &app];
     if let Some(missing) = components.into_iter().find(|finding| !finding.holds) {
         return missing.clone();

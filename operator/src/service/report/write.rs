@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     kubernetes::api::{Cluster, status::StatusPatch},
     service::{
-        plan::write_reason::Cause,
+        plan::write_reason::WriteReason,
         report::{conditions::is_ready, events::Events, subject::Subject},
     },
 };
@@ -46,7 +46,7 @@ pub async fn write(
         kind = "HelloService",
         object = identity.name,
         ready = is_ready(new),
-        reason = %Cause::StatusChanged,
+        reason = %WriteReason::StatusChanged,
         "applied"
     );
     events.transitions(subject, new).await;

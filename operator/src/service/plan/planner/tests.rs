@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn deployment() -> ChildId {
@@ -201,7 +203,7 @@ fn an_autoscaler_is_gone_before_the_number_changes() {
 }
 
 #[test]
-fn no_pod_is_made_for_the_volume_of_somebody_else() {
+fn no_pod_is_made_for_a_foreign_volume() {
     for (kind, name, claim) in [
         (Kind::StatefulSet, "demo-db", "data-demo-db-0"),
         (Kind::CronJob, "demo-backup", "demo-backup"),

@@ -1,0 +1,224 @@
+//! Step 5: carries out the writes of a decision. Nothing is decided here.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DynamicObject;
+
+use crate::{
+    error::{Class, Error, Result},
+    kubernetes::api::Cluster,
+    object::{
+        child::ChildId,
+        kind::Kind,
+        live::{Live, LiveObjects},
+        owner::Identity,
+    },
+    service::plan::{
+        Decision,
+        action::{Action, Change, Write},
+        facts::Facts,
+        planner::{Migration, Plan},
+        readiness::{Readiness, judge},
+        write_reason::WriteReason,
+    },
+};
+
+/// What is there after the writes. Only `apply` makes one, so a status can only
+/// report what was really applied.
+#[derive(Debug)]
+pub struct Applied {
+    decision: Decision,
+    refused: Vec<(ChildId, Error)>,
+    not_made: BTreeSet<ChildId>,
+    writes: Vec<(Action, WriteReason)>,
+}
+
+impl Applied {
+    /// What a pass without writes leaves.
+    #[cfg(test)]
+    pub(crate) fn without_writes(decision: Decision) -> Self {
+        Self {
+            decision,
+            refused: Vec::new(),
+            not_made: BTreeSet::new(),
+            writes: Vec::new(),
+        }
+    }
+
+    /// The live object of a child.
+    #[must_use]
+    pub fn get(&self, id: &ChildId) -> Option<&DynamicObject> {
+        self.decision.live.get(id).map(Live::object)
+    }
+
+    /// The live objects.
+    #[must_use]
+    pub fn live(&self) -> &LiveObjects {
+        &self.decision.live
+    }
+
+    /// The service's pods.
+    #[must_use]
+    pub fn pods(&self) -> &[Pod] {
+        &self.decision.pods
+    }
+
+    /// Every wanted child.
+    #[must_use]
+    pub fn wanted(&self) -> &[ChildId] {
+        &self.decision.wanted
+    }
+
+    /// What the plan was based on.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.decision.facts
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.decision.plan
+    }
+
+    /// Whether the parts of the service are ready, after the writes.
+    #[must_use]
+    pub fn readiness(&self) -> &Readiness {
+        &self.decision.readiness
+    }
+
+    /// How far the migration is: as planned, unless its Job could not be written.
+    #[must_use]
+    pub fn migration(&self) -> Migration {
+        if self.not_made.iter().any(|id| id.kind == Kind::Job) {
+            return Migration::Pending;
+        }
+        self.decision.plan.migration
+    }
+
+    /// Children that the API server refused to write, with its answers.
+    #[must_use]
+    pub fn refused(&self) -> &[(ChildId, Error)] {
+        &self.refused
+    }
+
+    /// What is wrong with objects that the spec names, in words.
+    #[must_use]
+    pub fn unresolved(&self) -> &[String] {
+        &self.decision.unresolved
+    }
+
+    /// When time alone makes another pass due.
+    #[must_use]
+    pub fn next_change(&self) -> Option<Timestamp> {
+        self.decision.next_change
+    }
+
+    /// Writes that were made, and why.
+    #[must_use]
+    pub fn writes(&self) -> &[(Action, WriteReason)] {
+        &self.writes
+    }
+}
+
+/// Carries out the writes in their order. A write that the API server refuses does not keep the others from being made,
+/// except those that need it.
+///
+/// # Errors
+/// A transient error ends the pass: the next one starts from what is there then.
+pub async fn apply(cluster: &Cluster, mut decision: Decision) -> Result<Applied> {
+    let (mut made, mut refused, mut not_made) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for Write {
+        change,
+        reason,
+        needs,
+    } in &decision.writes
+    {
+        let action = change.action();
+        if needs.iter().any(|id| not_made.contains(id)) {
+            not_made.insert(action.child().clone());
+            continue;
+        }
+        match carry_out(cluster, &decision.identity, change, &mut decision.live).await {
+            Ok(()) => {
+                log(&decision.identity, &action, *reason);
+                made.push((action, *reason));
+            }
+            Err(error) if error.class() == Class::Transient => return Err(error),
+            Err(error) => {
+                not_made.insert(action.child().clone());
+                refused.push((action.child().clone(), error));
+            }
+        }
+    }
+    decision.readiness = judge(
+        &decision.identity,
+        &decision.database,
+        &decision.facts,
+        &decision.live,
+        &decision.pods,
+    );
+    Ok(Applied {
+        decision,
+        refused,
+        not_made,
+        writes: made,
+    })
+}
+
+fn log(service: &Identity, action: &Action, reason: WriteReason) {
+    let id = action.child();
+    tracing::info!(
+        namespace = service.namespace,
+        name = service.name,
+        write = action.verb(),
+        kind = %id.kind,
+        object = id.name,
+        replicas = action.replicas(),
+        %reason,
+        "applied"
+    );
+}
+
+/// Makes one write, and keeps the live objects up to date with its answer. A write to an object that is there is for
+/// that very object, by its UID.
+async fn carry_out(
+    cluster: &Cluster,
+    service: &Identity,
+    change: &Change,
+    live: &mut LiveObjects,
+) -> Result<()> {
+    let namespace = &service.namespace;
+    let uid = |id: &ChildId| live.get(id).map(Live::uid).unwrap_or_default();
+    let (id, object) = match change {
+        Change::Create(desired) => (&desired.id, cluster.create(desired, namespace).await?),
+        Change::Update(desired) => {
+            let id = &desired.id;
+            (id, cluster.update(desired, namespace, &uid(id)).await?)
+        }
+        Change::Scale(id, replicas) => {
+            let uid = uid(id);
+            (id, cluster.scale(id, namespace, &uid, *replicas).await?)
+        }
+        Change::Release(id) => {
+            let uid = uid(id);
+            (id, cluster.release_replicas(id, namespace, &uid).await?)
+        }
+        Change::Delete(id) => {
+            cluster.delete(id, namespace, &uid(id)).await?;
+            live.remove(id);
+            return Ok(());
+        }
+    };
+    let object = Live::parse(id.kind, object).map_err(|source| Error::Unreadable {
+        child: id.clone(),
+        source,
+    })?;
+    live.insert(id.clone(), object);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

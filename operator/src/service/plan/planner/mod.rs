@@ -1,0 +1,194 @@
+//! The planner: what to write next, given what is wanted and what is there.
+//!
+//! A pure function of facts. It keeps no memory: whatever happened before (a crash, a lost answer, an edit by another
+//! writer), the next call starts from what is there now. That makes it possible to explore every interleaving in a
+//! model checker.
+
+use crate::{
+    object::{
+        child::ChildId,
+        kind::{Gate, Kind},
+    },
+    service::plan::{
+        action::Action,
+        facts::{Facts, JobPhase},
+        presence::Presence,
+    },
+};
+
+/// What is wanted of one child.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// Which child.
+    pub id: ChildId,
+    /// When it may be written.
+    pub gate: Gate,
+}
+
+/// How far the wanted migration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Migration {
+    /// It waits for the database, or for another migration to be gone.
+    Pending,
+    /// Its Job exists or is created now.
+    Running,
+    /// Its Job failed; nothing more happens until the inputs change or the Job is deleted.
+    Failed,
+    /// Its Job succeeded.
+    Succeeded,
+}
+
+/// What the planner decides.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// Writes, in order.
+    pub actions: Vec<Action>,
+    /// How far the migration is before these writes.
+    pub migration: Migration,
+    /// Wanted names that foreign objects have.
+    pub conflicts: Vec<ChildId>,
+    /// Wanted names that become free without a write.
+    pub leaving: Vec<ChildId>,
+    /// Wanted children whose kind the cluster does not serve.
+    pub unavailable: Vec<ChildId>,
+}
+
+/// Decides what to write next.
+#[must_use]
+pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
+    let mut plan = Plan {
+        actions: Vec::new(),
+        migration: migration_phase(wanted, facts),
+        conflicts: Vec::new(),
+        leaving: Vec::new(),
+        unavailable: Vec::new(),
+    };
+    for child in wanted {
+        if facts.missing.contains(&child.id.kind) {
+            plan.unavailable.push(child.id.clone());
+            continue;
+        }
+        let presence = facts.present.get(&child.id);
+        match presence {
+            Some(Presence::Foreign) => plan.conflicts.push(child.id.clone()),
+            Some(Presence::Deleting | Presence::Predecessor) => plan.leaving.push(child.id.clone()),
+            Some(Presence::Settled | Presence::Drifted) | None => {
+                plan.child(child, presence, facts);
+            }
+        }
+    }
+    plan.remove_unwanted(wanted, facts);
+    // An autoscaler that still exists would change the number of pods back.
+    plan.actions.sort_by_key(
+        |action| !matches!(action, Action::Delete(id) if id.kind == Kind::HorizontalPodAutoscaler),
+    );
+    if facts.paused {
+        plan.actions.clear();
+    }
+    plan
+}
+
+/// Looks only at the wanted Job: what an earlier one achieved says nothing about this one.
+fn migration_phase(wanted: &[Wanted], facts: &Facts) -> Migration {
+    let job = wanted.iter().find(|child| child.gate == Gate::Migration);
+    let Some(job) = job else {
+        return Migration::Pending;
+    };
+    match (facts.present.get(&job.id), facts.jobs.get(&job.id)) {
+        (Some(Presence::Settled | Presence::Drifted), Some(phase)) => match phase {
+            JobPhase::Active => Migration::Running,
+            JobPhase::Succeeded => Migration::Succeeded,
+            JobPhase::Failed => Migration::Failed,
+        },
+        _ => Migration::Pending,
+    }
+}
+
+/// Whether the claim to which the pods of this child write is foreign, or being deleted.
+fn volume_is_taken(id: &ChildId, facts: &Facts) -> bool {
+    let Some(claim) = id.kind.row().claim else {
+        return false;
+    };
+    let claim = ChildId::new(Kind::PersistentVolumeClaim, claim(&id.name));
+    matches!(
+        facts.present.get(&claim),
+        Some(Presence::Deleting | Presence::Predecessor | Presence::Foreign)
+    )
+}
+
+impl Plan {
+    fn child(&mut self, child: &Wanted, presence: Option<&Presence>, facts: &Facts) {
+        let id = &child.id;
+        let drifted = presence == Some(&Presence::Drifted);
+        match child.gate {
+            Gate::Always | Gate::IfPresent if drifted => {
+                self.actions.push(Action::Update(id.clone()));
+            }
+            // What its pods write there would be lost, or in a foreign volume.
+            Gate::Always if presence.is_none() && volume_is_taken(id, facts) => {}
+            Gate::Always if presence.is_none() => self.actions.push(Action::Create(id.clone())),
+            Gate::Always | Gate::IfPresent => {}
+            Gate::Migration => self.migrate(id, presence, facts),
+            Gate::Migrated => self.roll_out(id, presence, facts),
+        }
+    }
+
+    /// A Job is created only when no other one is left, not even a finished one: with an old success kept, going back
+    /// to its inputs would roll out without a migration. Nor may a pod of one be left: the pods of a Job that another
+    /// writer deleted outlive it.
+    fn migrate(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
+        let mut alone = true;
+        for other in facts.jobs.keys().filter(|other| *other != id) {
+            alone = false;
+            let presence = facts.present.get(other);
+            if !presence.is_some_and(|presence| presence.is_leaving()) {
+                self.actions.push(Action::Delete(other.clone()));
+            }
+        }
+        if presence.is_none() && alone && !facts.migrating && facts.database_ready {
+            self.actions.push(Action::Create(id.clone()));
+            self.migration = Migration::Running;
+        }
+    }
+
+    fn roll_out(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
+        if facts.holds_replicas {
+            self.actions.push(Action::Release(id.clone()));
+        }
+        if self.migration == Migration::Succeeded {
+            match presence {
+                None => {
+                    self.actions.push(Action::Create(id.clone()));
+                    // With one replica, no number was written: it is the API server's default.
+                    if facts.initial_replicas != 1 {
+                        self.actions.push(Action::Release(id.clone()));
+                    }
+                    return;
+                }
+                Some(Presence::Drifted) => self.actions.push(Action::Update(id.clone())),
+                Some(_) => {}
+            }
+        }
+        // The number of pods is independent of what they run: it also follows while a migration is due.
+        if let (Some(wanted), Some(live)) = (facts.wanted_replicas, facts.live_replicas)
+            && wanted != live
+        {
+            self.actions.push(Action::Scale(id.clone(), wanted));
+        }
+    }
+
+    /// Jobs are left to [`Plan::migrate`].
+    fn remove_unwanted(&mut self, wanted: &[Wanted], facts: &Facts) {
+        for (id, presence) in &facts.present {
+            if presence.is_ours()
+                && id.kind != Kind::Job
+                && !wanted.iter().any(|child| child.id == *id)
+            {
+                self.actions.push(Action::Delete(id.clone()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! What a live object is to the service: wanted or not, ours or foreign, as wanted or not.
+
+use kube::{ResourceExt, api::DynamicObject};
+
+use crate::object::{
+    child::{ChildId, Desired},
+    kind::{Gate, Kind},
+    live::Live,
+    names,
+    owner::{Identity, controller},
+    subset,
+};
+
+/// What is there under the name of a child, or belongs to the resource without being wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// Ours and as wanted (or not compared, when it is not wanted at all).
+    Settled,
+    /// Ours, and different from what is wanted.
+    Drifted,
+    /// Being deleted.
+    Deleting,
+    /// It belongs to an earlier resource of this name, whose garbage is still being collected.
+    Predecessor,
+    /// Owned by another controller, or made by hand.
+    Foreign,
+}
+
+impl Presence {
+    /// Whether the name becomes free without anything being done.
+    #[must_use]
+    pub const fn is_leaving(self) -> bool {
+        match self {
+            Self::Deleting | Self::Predecessor => true,
+            Self::Settled | Self::Drifted | Self::Foreign => false,
+        }
+    }
+
+    /// Whether the object is one to change or delete.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        match self {
+            Self::Settled | Self::Drifted => true,
+            Self::Deleting | Self::Predecessor | Self::Foreign => false,
+        }
+    }
+
+    /// Of a live object; `None` when it is neither wanted nor ours to delete. `server` is the StatefulSet under the
+    /// name of the managed database.
+    #[must_use]
+    pub(super) fn from_live(
+        identity: &Identity,
+        id: &ChildId,
+        live: &Live,
+        desired: Option<&Desired>,
+        server: Option<&Live>,
+    ) -> Option<Self> {
+        let object = live.object();
+        let ours = match controller(object) {
+            Some(owner) if owner.uid == identity.uid => true,
+            Some(owner) if owner.kind == "HelloService" && owner.name == identity.name => {
+                // Also an unwanted Job: its pods may still be migrating.
+                return (desired.is_some() || id.kind == Kind::Job).then_some(Self::Predecessor);
+            }
+            // The claim that a StatefulSet of ours made, and owns under `Delete`.
+            Some(owner)
+                if owner.kind == "StatefulSet"
+                    && owner.name == names::database(&identity.name)
+                    && desired.is_some_and(|child| child.gate == Gate::IfPresent) =>
+            {
+                let living = server.is_some_and(|server| {
+                    server.metadata().uid.as_ref() == Some(&owner.uid)
+                        && controller(server.object())
+                            .is_some_and(|owner| owner.uid == identity.uid)
+                });
+                if !living {
+                    // The garbage collector deletes it, also while another server uses it.
+                    return Some(Self::Predecessor);
+                }
+                true
+            }
+            Some(_) => false,
+            None => {
+                let claim = desired.is_some_and(|child| child.gate == Gate::IfPresent);
+                identity.has_retained(object) || (claim && identity.is_in_labels(object))
+            }
+        };
+        if !ours {
+            return desired.map(|_| Self::Foreign);
+        }
+        if live.is_deleting() {
+            return Some(Self::Deleting);
+        }
+        let Some(desired) = desired else {
+            // Data is never deleted because a field of the spec was removed; it goes with the resource.
+            return (!id.kind.row().holds_data).then_some(Self::Settled);
+        };
+        Some(if settled(object, desired) {
+            Self::Settled
+        } else {
+            Self::Drifted
+        })
+    }
+}
+
+/// Whether something else was wanted when the object was written last. An object that another controller makes has no
+/// mark of that, and what it lacks is more likely a changed spec than a label that was removed.
+pub(super) fn outdated(live: &DynamicObject, desired: &Desired) -> bool {
+    match live.annotations().get(names::HASH_ANNOTATION) {
+        Some(written) => *written != desired.hash,
+        None => desired.gate == Gate::IfPresent,
+    }
+}
+
+/// Whether there is nothing to write. A Job cannot be changed, so it always matches.
+fn settled(live: &DynamicObject, desired: &Desired) -> bool {
+    if desired.gate == Gate::Migration {
+        return true;
+    }
+    let same = live.annotations().get(names::HASH_ANNOTATION) == Some(&desired.hash);
+    (same || desired.gate == Gate::IfPresent)
+        && serde_json::to_value(live).is_ok_and(|mut live| {
+            // Items of a list carry no type.
+            live["apiVersion"] = desired.body["apiVersion"].clone();
+            live["kind"] = desired.body["kind"].clone();
+            subset::contains(&live, &desired.body)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn identity() -> Identity {
+        Identity {
+            namespace: "ns".into(),
+            name: "demo".into(),
+            uid: "new".into(),
+            generation: 1,
+        }
+    }
+
+    fn live(kind: Kind, object: Value) -> Live {
+        Live::parse(kind, serde_json::from_value(object).unwrap()).unwrap()
+    }
+
+    fn owner(kind: &str, name: &str, uid: &str) -> Value {
+        json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": uid, "controller": true}])
+    }
+
+    fn seen(kind: Kind, object: &Value, desired: Option<&Desired>) -> Option<Presence> {
+        let id = ChildId::new(kind, object["metadata"]["name"].as_str().unwrap());
+        let live = live(kind, object.clone());
+        Presence::from_live(&identity(), &id, &live, desired, None)
+    }
+
+    /// A Service as the operator wrote it for this resource, and what is wanted of it.
+    fn written() -> (Value, Desired) {
+        let body = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo",
+            "ownerReferences": owner("HelloService", "demo", "new")},
+            "spec": {"type": "ClusterIP"}});
+        let desired = Desired::from_body(Kind::Service, Gate::Always, body);
+        (desired.body.clone(), desired)
+    }
+
+    #[test]
+    fn an_object_as_it_was_written_is_settled_also_with_defaults_and_without_its_type() {
+        let (mut object, desired) = written();
+        object["spec"]["sessionAffinity"] = "None".into();
+        object.as_object_mut().unwrap().remove("kind");
+        object.as_object_mut().unwrap().remove("apiVersion");
+        assert_eq!(
+            seen(Kind::Service, &object, Some(&desired)),
+            Some(Presence::Settled)
+        );
+    }
+
+    #[test]
+    fn a_changed_field_or_another_hash_is_drift_and_only_the_hash_is_outdated() {
+        let (object, desired) = written();
+        let mut changed = object.clone();
+        changed["spec"]["type"] = "NodePort".into();
+        let mut older = object;
+        older["metadata"]["annotations"][names::HASH_ANNOTATION] = "0".into();
+        for (object, is_outdated) in [(&changed, false), (&older, true)] {
+            assert_eq!(
+                seen(Kind::Service, object, Some(&desired)),
+                Some(Presence::Drifted)
+            );
+            let object = serde_json::from_value(object.clone()).unwrap();
+            assert_eq!(outdated(&object, &desired), is_outdated);
+        }
+    }
+
+    #[test]
+    fn a_deletion_is_seen_before_the_content() {
+        let (mut object, desired) = written();
+        object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        for desired in [Some(&desired), None] {
+            assert_eq!(
+                seen(Kind::Service, &object, desired),
+                Some(Presence::Deleting)
+            );
+        }
+    }
+
+    #[test]
+    fn the_owner_decides_whose_it_is() {
+        let (mut object, desired) = written();
+        object = json!({"metadata": object["metadata"]});
+        object["metadata"]["ownerReferences"] = owner("HelloService", "demo", "old");
+        assert_eq!(
+            seen(Kind::Service, &object, Some(&desired)),
+            Some(Presence::Predecessor)
+        );
+        assert_eq!(seen(Kind::Service, &object, None), None);
+        assert_eq!(seen(Kind::Job, &object, None), Some(Presence::Predecessor));
+        object["metadata"]["ownerReferences"] = owner("HelloService", "other", "old");
+        assert_eq!(
+            seen(Kind::Service, &object, Some(&desired)),
+            Some(Presence::Foreign)
+        );
+        assert_eq!(seen(Kind::Service, &object, None), None);
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_ours_to_delete_unless_it_holds_data() {
+        let (object, _) = written();
+        assert_eq!(seen(Kind::Service, &object, None), Some(Presence::Settled));
+        for kind in [Kind::Secret, Kind::PersistentVolumeClaim, Kind::Cluster] {
+            let object = json!({"metadata": object["metadata"]});
+            assert_eq!(seen(kind, &object, None), None, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_retained_object_is_adopted_by_labels_and_hash_and_a_claim_by_labels_alone() {
+        let labels =
+            json!({names::INSTANCE_LABEL: "demo", names::MANAGED_BY_LABEL: names::MANAGER});
+        let body = json!({"metadata": {"name": "data-demo-db-0", "labels": labels}});
+        for (gate, bare) in [
+            (Gate::Always, Presence::Foreign),
+            (Gate::IfPresent, Presence::Settled),
+        ] {
+            let desired = Desired::from_body(Kind::PersistentVolumeClaim, gate, body.clone());
+            let seen = |object: &Value| seen(Kind::PersistentVolumeClaim, object, Some(&desired));
+            assert_eq!(seen(&body), Some(bare), "{gate:?}");
+            assert_eq!(seen(&desired.body), Some(Presence::Settled), "{gate:?}");
+        }
+    }
+
+    #[test]
+    fn a_claim_goes_with_the_server_that_owns_it() {
+        let object = |name: &str, uid: &str, owners: Value| json!({"metadata": {"name": name, "uid": uid, "ownerReferences": owners}});
+        let body = json!({"metadata": {"name": "data-demo-db-0"}});
+        let desired = Desired::from_body(Kind::PersistentVolumeClaim, Gate::IfPresent, body);
+        let claim = live(
+            Kind::PersistentVolumeClaim,
+            object(
+                "data-demo-db-0",
+                "claim",
+                owner("StatefulSet", "demo-db", "server"),
+            ),
+        );
+        let seen = |server: Option<&Live>| {
+            Presence::from_live(&identity(), &desired.id, &claim, Some(&desired), server)
+        };
+        let server = |uid: &str, service: &str| {
+            let owners = owner("HelloService", "demo", service);
+            live(Kind::StatefulSet, object("demo-db", uid, owners))
+        };
+        assert_eq!(
+            seen(Some(&server("server", "new"))),
+            Some(Presence::Settled)
+        );
+        // It is gone, another one, or an earlier resource's.
+        for server in [
+            None,
+            Some(server("other", "new")),
+            Some(server("server", "old")),
+        ] {
+            assert_eq!(seen(server.as_ref()), Some(Presence::Predecessor));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Whether the parts of a service are ready, judged from their live objects. This is the only place that judges it:
+//! the planner asks whether a migration may start, and the report explains the same value.
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, DeploymentStatus, StatefulSet},
+    core::v1::Pod,
+};
+use kube::ResourceExt;
+
+use crate::{
+    object::{
+        child::ChildId,
+        kind::Kind,
+        live::LiveObjects,
+        names::{self, Component},
+        owner::Identity,
+    },
+    service::{
+        children::SERVER,
+        plan::{cnpg_health::Health, facts::Facts, presence::Presence},
+        validate::Database,
+    },
+};
+
+/// Whether the parts of a service are ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// The database.
+    pub database: DatabaseState,
+    /// The application.
+    pub app: Rollout,
+}
+
+/// State of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseState {
+    /// Another party runs it: the operator only knows its address.
+    External,
+    /// It answers, and runs what is wanted.
+    Serving,
+    /// Every server answers, and the change to what is wanted is in progress.
+    Changing,
+    /// Writes are taken, but not every server is there.
+    Degraded {
+        /// What CloudNativePG reports.
+        phase: String,
+        /// Whether the servers run what is wanted.
+        settled: bool,
+    },
+    /// It does not answer yet, or just now.
+    Starting {
+        /// What CloudNativePG reports; `None` for the operator's own server.
+        phase: Option<String>,
+    },
+    /// CloudNativePG waits for a person.
+    Blocked {
+        /// What CloudNativePG reports.
+        phase: String,
+    },
+    /// A person asked CloudNativePG to stop the servers.
+    Hibernated,
+    /// An earlier server of this name, or its volume, is still being deleted.
+    Leaving,
+    /// Nothing that would run it exists yet.
+    Absent,
+    /// The cluster does not serve the kind that would run it.
+    NotServed,
+}
+
+impl DatabaseState {
+    /// Whether it answers and runs what is wanted, so that a migration may start.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        match self {
+            Self::External | Self::Serving => true,
+            Self::Degraded { settled, .. } => *settled,
+            Self::Changing
+            | Self::Starting { .. }
+            | Self::Blocked { .. }
+            | Self::Hibernated
+            | Self::Leaving
+            | Self::Absent
+            | Self::NotServed => false,
+        }
+    }
+}
+
+/// State of the application's rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rollout {
+    /// There is no Deployment yet.
+    Absent,
+    /// Every replica runs the current template, and none the old one.
+    Complete,
+    /// Not every replica runs the current template yet.
+    InProgress,
+    /// Kubernetes reports that it does not go on.
+    Stuck {
+        /// What Kubernetes reports.
+        message: String,
+    },
+}
+
+/// Judges the parts of a service.
+#[must_use]
+pub fn judge(
+    identity: &Identity,
+    database: &Database,
+    facts: &Facts,
+    live: &LiveObjects,
+    pods: &[Pod],
+) -> Readiness {
+    let name = names::database(&identity.name);
+    let deployment = live.typed::<Deployment>(&names::app(&identity.name));
+    Readiness {
+        database: match database {
+            Database::External(_) => DatabaseState::External,
+            Database::Managed(_) => managed(&name, facts, live, pods),
+            Database::CloudNativePg(_) => cloud_native_pg(name, facts, live),
+        },
+        app: deployment.map_or(Rollout::Absent, rollout),
+    }
+}
+
+fn managed(name: &str, facts: &Facts, live: &LiveObjects, pods: &[Pod]) -> DatabaseState {
+    let set = ChildId::new(Kind::StatefulSet, name);
+    let claim = ChildId::new(Kind::PersistentVolumeClaim, names::stateful_set_claim(name));
+    let settled = facts.present.get(&set) == Some(&Presence::Settled);
+    let server = live.typed::<StatefulSet>(name);
+    if settled && server.is_some_and(|server| server_ready(server, pods)) {
+        return DatabaseState::Serving;
+    }
+    let mut parts = [set, claim].into_iter();
+    if parts.any(|part| {
+        facts
+            .present
+            .get(&part)
+            .is_some_and(|seen| seen.is_leaving())
+    }) {
+        return DatabaseState::Leaving;
+    }
+    DatabaseState::Starting { phase: None }
+}
+
+fn cloud_native_pg(name: String, facts: &Facts, live: &LiveObjects) -> DatabaseState {
+    let id = ChildId::new(Kind::Cluster, name);
+    if facts.missing.contains(&Kind::Cluster) {
+        return DatabaseState::NotServed;
+    }
+    let presence = facts.present.get(&id);
+    let settled = presence == Some(&Presence::Settled);
+    let cluster = match presence {
+        Some(Presence::Predecessor | Presence::Deleting) => return DatabaseState::Leaving,
+        Some(Presence::Foreign) => None,
+        Some(Presence::Settled | Presence::Drifted) | None => live.get(&id),
+    };
+    let Some(cluster) = cluster else {
+        return DatabaseState::Absent;
+    };
+    match Health::from_cluster(cluster.object()) {
+        Health::Serving if settled => DatabaseState::Serving,
+        Health::Serving => DatabaseState::Changing,
+        Health::Degraded(phase) => DatabaseState::Degraded { phase, settled },
+        Health::Starting(phase) => DatabaseState::Starting { phase: Some(phase) },
+        Health::Blocked(phase) => DatabaseState::Blocked { phase },
+        Health::Hibernated => DatabaseState::Hibernated,
+    }
+}
+
+/// Whether the only pod of a StatefulSet runs the current template and its server is ready. A status
+/// that trails behind the generation does not count.
+fn server_ready(set: &StatefulSet, pods: &[Pod]) -> bool {
+    let Some(status) = &set.status else {
+        return false;
+    };
+    let revision = status.update_revision.as_deref();
+    status.observed_generation == set.metadata.generation
+        && status.updated_replicas == Some(1)
+        && status.current_revision.as_deref() == revision
+        && (status.ready_replicas == Some(1) || pods.iter().any(|pod| serves(pod, revision)))
+}
+
+/// Whether the server in this pod of the current template is ready. The container beside it does not count: it starts
+/// again whenever it has something to report.
+fn serves(pod: &Pod, revision: Option<&str>) -> bool {
+    let labels = pod.labels();
+    let own = labels.get("controller-revision-hash").map(String::as_str);
+    pod.metadata.deletion_timestamp.is_none()
+        && Component::from_labels(labels) == Some(Component::Database)
+        && own == revision
+        && pod
+            .status
+            .iter()
+            .flat_map(|status| status.container_statuses.iter().flatten())
+            .any(|container| container.name == SERVER && container.ready)
+}
+
+fn rollout(deployment: &Deployment) -> Rollout {
+    let none = DeploymentStatus::default();
+    let status = deployment.status.as_ref().unwrap_or(&none);
+    let spec = deployment.spec.as_ref();
+    let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    let all = |count: Option<i32>| count.unwrap_or_default() == wanted;
+    if status.observed_generation == deployment.metadata.generation
+        && all(status.updated_replicas)
+        && all(status.available_replicas)
+        && all(status.replicas)
+    {
+        return Rollout::Complete;
+    }
+    let mut conditions = status.conditions.iter().flatten();
+    let stuck = conditions.find(|condition| {
+        (condition.type_ == "ReplicaFailure" && condition.status == "True")
+            || condition.reason.as_deref() == Some("ProgressDeadlineExceeded")
+    });
+    stuck.map_or(Rollout::InProgress, |condition| Rollout::Stuck {
+        message: condition.message.clone().unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::object::live::Live;
+
+fn set(status: Value) -> StatefulSet {
+    serde_json::from_value(
+        json!({"metadata": {"name": "demo-db", "generation": 3}, "status": status}),
+    )
+    .unwrap()
+}
+
+fn current(ready: i32) -> Value {
+    json!({"replicas": 1, "observedGeneration": 3, "updatedReplicas": 1, "readyReplicas": ready,
+        "currentRevision": "r", "updateRevision": "r"})
+}
+
+fn pod(change: impl FnOnce(&mut Value)) -> Pod {
+    let container = |name: &str, ready: bool| json!({"name": name, "image": "x", "imageID": "", "ready": ready, "restartCount": 0});
+    let mut pod = json!({
+        "metadata": {"name": "demo-db-0", "labels": {
+            "app.kubernetes.io/component": "database", "controller-revision-hash": "r"}},
+        "status": {"containerStatuses": [container("postgres", true), container("watch", false)]},
+    });
+    change(&mut pod);
+    serde_json::from_value(pod).unwrap()
+}
+
+#[test]
+fn a_server_is_ready_also_while_the_container_beside_it_starts_again() {
+    assert!(server_ready(&set(current(1)), &[]));
+    assert!(!server_ready(&set(current(0)), &[]));
+    let beside = |change: fn(&mut Value)| server_ready(&set(current(0)), &[pod(change)]);
+    assert!(beside(|_| ()));
+    for change in [
+        (|pod| pod["status"]["containerStatuses"][0]["ready"] = false.into()) as fn(&mut Value),
+        |pod| pod["metadata"]["labels"]["controller-revision-hash"] = "earlier".into(),
+        |pod| pod["metadata"]["labels"]["app.kubernetes.io/component"] = "app".into(),
+        |pod| pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into(),
+    ] {
+        assert!(!beside(change));
+    }
+}
+
+#[test]
+fn a_server_that_is_behind_its_spec_is_not_ready() {
+    assert!(!server_ready(&set(Value::Null), &[]));
+    for (field, value) in [
+        ("observedGeneration", json!(2)),
+        ("updatedReplicas", json!(0)),
+        ("currentRevision", json!("earlier")),
+    ] {
+        let mut status = current(1);
+        status[field] = value;
+        assert!(!server_ready(&set(status), &[pod(|_| ())]), "{field}");
+    }
+}
+
+fn deployment(status: Value) -> Deployment {
+    serde_json::from_value(json!({"metadata": {"name": "demo", "generation": 3},
+        "spec": {"replicas": 2, "selector": {}, "template": {}}, "status": status}))
+    .unwrap()
+}
+
+#[test]
+fn a_rollout_is_complete_when_every_replica_is_a_current_one() {
+    let complete = json!({"observedGeneration": 3, "updatedReplicas": 2, "availableReplicas": 2, "replicas": 2});
+    assert_eq!(rollout(&deployment(complete.clone())), Rollout::Complete);
+    for (field, value) in [
+        ("observedGeneration", 2),
+        ("updatedReplicas", 1),
+        ("availableReplicas", 1),
+        // One of the old template is left.
+        ("replicas", 3),
+    ] {
+        let mut status = complete.clone();
+        status[field] = value.into();
+        assert_eq!(rollout(&deployment(status)), Rollout::InProgress, "{field}");
+    }
+    assert_eq!(rollout(&deployment(json!({}))), Rollout::InProgress);
+}
+
+#[test]
+fn no_replicas_at_all_can_be_wanted() {
+    let mut none = deployment(json!({"observedGeneration": 3}));
+    assert_eq!(rollout(&none), Rollout::InProgress);
+    none.spec.as_mut().unwrap().replicas = Some(0);
+    assert_eq!(rollout(&none), Rollout::Complete);
+}
+
+#[test]
+fn a_rollout_that_does_not_go_on_has_the_message_of_kubernetes() {
+    let with = |type_: &str, status: &str, reason: &str| {
+        rollout(&deployment(json!({"conditions": [
+            {"type": "Available", "status": "False", "reason": "Few", "message": "other"},
+            {"type": type_, "status": status, "reason": reason, "message": "exceeded quota"}]})))
+    };
+    let stuck = Rollout::Stuck {
+        message: "exceeded quota".into(),
+    };
+    assert_eq!(with("ReplicaFailure", "True", "FailedCreate"), stuck);
+    assert_eq!(
+        with("Progressing", "False", "ProgressDeadlineExceeded"),
+        stuck
+    );
+    let calm = with("ReplicaFailure", "False", "FailedCreate");
+    assert_eq!(calm, Rollout::InProgress);
+}
+
+fn identity() -> Identity {
+    Identity {
+        namespace: "ns".into(),
+        name: "demo".into(),
+        uid: "u".into(),
+        generation: 1,
+    }
+}
+
+/// The state of a database of which this is there.
+fn state(database: &Value, present: &[(ChildId, Presence)], live: LiveObjects) -> DatabaseState {
+    let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+        "metadata": {"name": "demo"}, "spec": {"database": database}});
+    let images = crate::service::validate::DefaultImages {
+        app: "hello-app:1".into(),
+        postgres: "postgres:18".into(),
+    };
+    let service = serde_json::from_value(service).unwrap();
+    let validated = crate::service::validate::validate(&service, &images).unwrap();
+    let facts = Facts {
+        present: present.iter().cloned().collect(),
+        ..Facts::default()
+    };
+    judge(&identity(), &validated.database, &facts, &live, &[]).database
+}
+
+fn with(kind: Kind, object: Value) -> LiveObjects {
+    let live = Live::parse(kind, serde_json::from_value(object).unwrap()).unwrap();
+    let mut all = LiveObjects::default();
+    all.insert(ChildId::new(kind, "demo-db"), live);
+    all
+}
+
+#[test]
+fn a_managed_database_serves_only_as_it_is_wanted() {
+    let managed = json!({"managed": {}});
+    let id = ChildId::new(Kind::StatefulSet, "demo-db");
+    let live = || {
+        let object =
+            json!({"metadata": {"name": "demo-db", "generation": 3}, "status": current(1)});
+        with(Kind::StatefulSet, object)
+    };
+    let starting = DatabaseState::Starting { phase: None };
+    for (presence, expected) in [
+        (Presence::Settled, DatabaseState::Serving),
+        (Presence::Drifted, starting.clone()),
+        (Presence::Foreign, starting.clone()),
+        (Presence::Deleting, DatabaseState::Leaving),
+        (Presence::Predecessor, DatabaseState::Leaving),
+    ] {
+        let seen = state(&managed, &[(id.clone(), presence)], live());
+        assert_eq!(seen.is_ready(), expected == DatabaseState::Serving);
+        assert_eq!(seen, expected, "{presence:?}");
+    }
+    assert_eq!(state(&managed, &[], LiveObjects::default()), starting);
+    let claim = ChildId::new(Kind::PersistentVolumeClaim, "data-demo-db-0");
+    let leaving = state(
+        &managed,
+        &[(claim, Presence::Deleting)],
+        LiveObjects::default(),
+    );
+    assert_eq!(leaving, DatabaseState::Leaving);
+}
+
+#[test]
+fn a_database_by_cloudnativepg_is_judged_by_its_health_and_its_spec() {
+    let database = json!({"cloudNativePG": {"instances": 3}});
+    let id = ChildId::new(Kind::Cluster, "demo-db");
+    let live = |ready: i32| {
+        let object = json!({"metadata": {"name": "demo-db"}, "spec": {"instances": 3}, "status": {
+            "phase": "x", "readyInstances": ready, "currentPrimary": "a", "targetPrimary": "a",
+            "instancesStatus": {"healthy": ["a"]}, "conditions": [{"type": "Ready", "status": "True"}]}});
+        with(Kind::Cluster, object)
+    };
+    let seen = |presence, ready| state(&database, &[(id.clone(), presence)], live(ready));
+    assert_eq!(seen(Presence::Settled, 3), DatabaseState::Serving);
+    assert_eq!(seen(Presence::Drifted, 3), DatabaseState::Changing);
+    assert!(!seen(Presence::Drifted, 3).is_ready());
+    for (presence, settled) in [(Presence::Settled, true), (Presence::Drifted, false)] {
+        let degraded = seen(presence, 2);
+        assert_eq!(degraded.is_ready(), settled);
+        let phase = "x".to_owned();
+        assert_eq!(degraded, DatabaseState::Degraded { phase, settled });
+    }
+    let starting = DatabaseState::Starting {
+        phase: Some("x".into()),
+    };
+    assert_eq!(seen(Presence::Settled, 1), starting);
+    assert!(!starting.is_ready());
+    assert_eq!(seen(Presence::Deleting, 3), DatabaseState::Leaving);
+    assert_eq!(seen(Presence::Predecessor, 3), DatabaseState::Leaving);
+    assert_eq!(seen(Presence::Foreign, 3), DatabaseState::Absent);
+    let absent = state(&database, &[], LiveObjects::default());
+    assert_eq!(absent, DatabaseState::Absent);
+}
+
+#[test]
+fn without_its_kind_or_an_own_server_there_is_little_to_judge() {
+    let external = json!({"external": {"secretRef": {"name": "db"}}});
+    let state = state(&external, &[], LiveObjects::default());
+    assert_eq!(state, DatabaseState::External);
+    assert!(state.is_ready());
+}
