@@ -51,7 +51,7 @@ impl Class {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server answered with an error, or not at all.
-    #[error("{action}: {source}")]
+    #[error("{action}: {}", answer(source))]
     Api {
         /// What was tried.
         action: String,
@@ -117,6 +117,14 @@ pub enum Error {
     /// A certificate could not be issued.
     #[error("no certificate: {0}")]
     Certificate(rcgen::Error),
+}
+
+/// The error in words: of a refusal only the API server's own message.
+fn answer(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 impl Error {

@@ -47,6 +47,14 @@ impl Applied {
         }
     }
 
+    /// The same after the API server refused to write this child.
+    #[cfg(test)]
+    pub(crate) fn refusing(mut self, id: ChildId, error: Error) -> Self {
+        self.not_made.insert(id.clone());
+        self.refused.push((id, error));
+        self
+    }
+
     /// The live object of a child.
     #[must_use]
     pub fn get(&self, id: &ChildId) -> Option<&DynamicObject> {

@@ -8,7 +8,7 @@ use crate::{
         apply::Applied,
         plan::readiness::Rollout,
         report::{
-            finding::{Finding, no, yes},
+            finding::{Finding, no},
             pod_failure,
             reason::Reason,
         },
@@ -16,21 +16,22 @@ use crate::{
     },
 };
 
-/// Whether every replica runs the wanted version.
-pub fn finding(applied: &Applied) -> Finding {
-    match &applied.readiness().app {
-        Rollout::Absent => return no(Reason::RolloutWaiting),
-        Rollout::Complete => return yes(Reason::RolledOut),
+/// Why not every replica runs the wanted version; `None` when every one does.
+pub fn finding(applied: &Applied) -> Option<Finding> {
+    let rollout = &applied.readiness().app;
+    match rollout {
+        Rollout::Absent => return Some(no(Reason::RolloutWaiting)),
+        Rollout::Complete => return None,
         Rollout::InProgress | Rollout::Stuck { .. } => {}
     }
     if let Some(failure) = pod_failure::first(applied.pods(), Component::App) {
-        return failure.finding();
+        return Some(failure.finding());
     }
-    match &applied.readiness().app {
+    Some(match rollout {
         Rollout::Stuck { message } if message.is_empty() => no(Reason::RolloutStuck),
         Rollout::Stuck { message } => no(Reason::RolloutStuck).with(message),
         Rollout::Absent | Rollout::Complete | Rollout::InProgress => no(Reason::RollingOut),
-    }
+    })
 }
 
 /// What the application's pods are.

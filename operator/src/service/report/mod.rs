@@ -17,3 +17,6 @@ pub mod status;
 pub mod subject;
 mod volume_fullness;
 pub mod write;
+
+#[cfg(test)]
+mod tests;

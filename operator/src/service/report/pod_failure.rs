@@ -113,14 +113,15 @@ fn in_container(container: &ContainerStatus) -> Option<PodFailure> {
         return None;
     }
     let message = end.message.as_deref().unwrap_or_default().trim();
-    let cause = match end.reason.as_deref() {
-        Some("OOMKilled") => "killed: out of memory".to_owned(),
-        _ => format!("exit code {}", end.exit_code),
+    let mut text = match end.reason.as_deref() {
+        Some("OOMKilled") => format!("{}: killed: out of memory", container.name),
+        _ => format!("{}: exit code {}", container.name, end.exit_code),
     };
-    Some(PodFailure::new(
-        Reason::ContainerFailed,
-        &format!("{}: {cause}: {message}", container.name),
-    ))
+    if !message.is_empty() {
+        text.push_str(": ");
+        text.push_str(message);
+    }
+    Some(PodFailure::new(Reason::ContainerFailed, &text))
 }
 
 /// The kubelet alternates between the error and its back-off. Only the error is reported, always with the same words.

@@ -64,7 +64,6 @@ reasons! {
     RolloutWaiting, Routine, "the application is not deployed yet";
     RollingOut, Routine, "not every replica runs the wanted version yet";
     RolloutStuck, ActionNeeded, "the rollout makes no progress";
-    RolledOut, Routine, "every replica runs the wanted version";
     NoFault, Routine, "no action is needed";
     Active, Routine, "spec.paused is not set";
     DriftReverted, Routine, "a child that another client changed was restored";

@@ -95,10 +95,12 @@ fn ready(
     if let Some(blocked) = blocked(applied) {
         return blocked;
     }
-    let app = app::finding(applied);
-    let components = [database, migrated, &app];
-    if let Some(missing) = components.into_iter().find(|finding| !finding.holds) {
-        return missing.clone();
+    let component = [database, migrated]
+        .into_iter()
+        .find(|finding| !finding.holds)
+        .cloned();
+    if let Some(missing) = component.or_else(|| app::finding(applied)) {
+        return missing;
     }
     if service.paused {
         return no(Reason::Paused);

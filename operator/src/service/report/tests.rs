@@ -1,0 +1,365 @@
+//! Every finding, from live objects through the real steps of a pass: validate, build, decide, report.
+//!
+//! A fixture `NAME.yaml` has what exists for a service, `NAME.status.yaml` the status that is reported about it. After a
+//! wanted change: `UPDATE_GOLDEN=1 cargo test -p hello-operator --lib report`, then read the diff.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use hello_crds::{ConditionType, HelloService, HelloServiceStatus};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    error::{Error, Result},
+    object::{
+        child::{ChildId, Desired},
+        kind::Kind,
+        live::Live,
+        names,
+        owner::Identity,
+    },
+    service::{
+        apply::Applied,
+        children,
+        dereference::{Read, inputs::Inputs, observed::Observed},
+        plan,
+        report::{conditions::find, reason::Reason, status},
+        validate::{DefaultImages, Validated, validate},
+    },
+};
+
+/// The time of every fixture. What was reported earlier is from the day before.
+const NOW: &str = "2026-01-02T00:00:00Z";
+
+/// Reasons that are in no condition, and what reports them.
+const ELSEWHERE: [(Reason, &str); 1] = [(
+    Reason::DriftReverted,
+    "an event, see the tests of report::events",
+)];
+
+/// What exists for the service `demo` in the namespace `ns`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Fixture {
+    /// The fixture to start with.
+    from: Option<String>,
+    /// Merged over the spec of that one.
+    spec: Map<String, Value>,
+    /// Objects that are there: as wanted, with changes.
+    live: Vec<LiveObject>,
+    /// Objects of that fixture, by kind and name, that are not there.
+    without: Vec<String>,
+    /// Pods; those of that fixture are not there.
+    pods: Option<Vec<Pod>>,
+    /// Kinds that the cluster does not serve.
+    missing: Vec<String>,
+    /// Address in the Secret of an external database.
+    address: Option<String>,
+    /// What is wrong with objects that the spec names.
+    unresolved: Vec<String>,
+    /// A write that the API server refuses.
+    refused: Option<Refused>,
+    /// The message of a panic.
+    panic: Option<String>,
+    /// The status that the resource has.
+    before: Option<HelloServiceStatus>,
+}
+
+/// A live object: the wanted child of this kind (and name, when there are several), with a merge patch. One that is not
+/// wanted is the patch alone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LiveObject {
+    kind: String,
+    name: Option<String>,
+    #[serde(default)]
+    patch: Map<String, Value>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refused {
+    /// Kind of the child; without one the whole pass is refused.
+    kind: Option<String>,
+    code: u16,
+    message: String,
+}
+
+impl Refused {
+    fn error(&self) -> Error {
+        let status = kube::core::Status::failure(&self.message, "Forbidden").with_code(self.code);
+        Error::Api {
+            action: "create".into(),
+            source: Box::new(kube::Error::Api(status.boxed())),
+        }
+    }
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report")
+}
+
+fn names() -> Vec<String> {
+    let entries = fs::read_dir(folder()).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.ends_with(".status.yaml"))
+        .map(|name| name.strip_suffix(".yaml").unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert!(names.len() > 30, "{names:?}");
+    names
+}
+
+/// RFC 7396.
+fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (key, value) in patch {
+        match (value, target.get_mut(key)) {
+            (Value::Null, _) => {
+                target.remove(key);
+            }
+            (Value::Object(patch), Some(Value::Object(target))) => merge(target, patch),
+            (Value::Object(patch), _) => {
+                let mut object = Map::new();
+                merge(&mut object, patch);
+                target.insert(key.clone(), object.into());
+            }
+            (value, _) => {
+                target.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Adds a patch to another one: what it removes stays removed.
+fn extend(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (key, value) in patch {
+        match (value, target.get_mut(key)) {
+            (Value::Object(patch), Some(Value::Object(target))) => extend(target, patch),
+            (value, _) => {
+                target.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn kind(name: &str) -> Kind {
+    let mut all = Kind::ALL.into_iter();
+    all.find(|kind| kind.to_string() == name)
+        .unwrap_or_else(|| panic!("{name}"))
+}
+
+impl Fixture {
+    /// Reads a fixture, with the one that it starts from.
+    fn read(name: &str) -> Self {
+        let path = folder().join(format!("{name}.yaml"));
+        let text = fs::read_to_string(&path).unwrap();
+        let own: Self =
+            serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let Some(base) = &own.from else {
+            return own;
+        };
+        let mut all = Self::read(base);
+        merge(&mut all.spec, &own.spec);
+        all.live
+            .retain(|live| !own.without.contains(&live.to_string()));
+        for live in own.live {
+            match all.live.iter_mut().find(|old| old.is(&live)) {
+                Some(old) => extend(&mut old.patch, &live.patch),
+                None => all.live.push(live),
+            }
+        }
+        Self {
+            pods: own.pods.or(all.pods),
+            missing: own.missing,
+            address: own.address.or(all.address),
+            unresolved: own.unresolved,
+            refused: own.refused,
+            panic: own.panic,
+            before: own.before,
+            ..all
+        }
+    }
+
+    fn service(&self) -> HelloService {
+        serde_json::from_value(json!({
+            "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+            "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 3},
+            "spec": self.spec,
+        }))
+        .unwrap()
+    }
+
+    /// The status that is reported about it.
+    fn status(&self) -> HelloServiceStatus {
+        let now: Timestamp = NOW.parse().unwrap();
+        let old = self.before.as_ref();
+        let identity = Identity {
+            namespace: "ns".into(),
+            name: "demo".into(),
+            uid: "u".into(),
+            generation: 3,
+        };
+        if let Some(message) = &self.panic {
+            return status::from_panic(&identity, message, old, now);
+        }
+        let images = DefaultImages {
+            app: "hello-app:1".into(),
+            postgres: "postgres:18".into(),
+        };
+        let applied = validate(&self.service(), &images)
+            .and_then(|service| Ok((self.applied(&service, now)?, service)));
+        match applied {
+            Ok((applied, service)) => status::from_applied(&service, &applied, old, now),
+            Err(error) => status::from_error(&identity, &error, old, now).unwrap(),
+        }
+    }
+
+    fn applied(&self, service: &Validated, now: Timestamp) -> Result<Applied> {
+        let observed = self.observed(service, now)?;
+        let inputs = Inputs::from_observed(service, &observed, now)?;
+        let prepared = children::build(service, &inputs).prepare()?;
+        let decision = plan::decide(service, &prepared, Read { observed, inputs });
+        let applied = Applied::without_writes(decision);
+        let Some(refused) = &self.refused else {
+            return Ok(applied);
+        };
+        let Some(child) = refused.kind.as_deref().map(kind) else {
+            return Err(refused.error());
+        };
+        let id = prepared.ids().find(|id| id.kind == child).unwrap().clone();
+        Ok(applied.refusing(id, refused.error()))
+    }
+
+    /// What would have been read from the API server.
+    fn observed(&self, service: &Validated, now: Timestamp) -> Result<Observed> {
+        let mut observed = Observed {
+            pods: self.pods.clone().unwrap_or_default(),
+            missing: self.missing.iter().map(|name| kind(name)).collect(),
+            address: self.address.as_ref().map(|address| {
+                let secret = json!({"metadata": {"name": "db"}, "stringData": {}});
+                let mut secret: Secret = serde_json::from_value(secret).unwrap();
+                let value = k8s_openapi::ByteString(address.clone().into_bytes());
+                secret.data = Some([("uri".to_owned(), value)].into());
+                secret
+            }),
+            unresolved: self.unresolved.clone(),
+            ..Observed::default()
+        };
+        // What holds the data names the migration, so it comes first.
+        for kind in [Kind::PersistentVolumeClaim, Kind::Cluster] {
+            let name = match kind {
+                Kind::Cluster => names::database("demo"),
+                _ => names::data_claim("demo"),
+            };
+            if self.live.iter().any(|live| live.kind == kind.to_string()) {
+                let body = json!({"metadata": {"name": name, "uid": uid(kind)}});
+                let live = Live::parse(kind, serde_json::from_value(body).unwrap()).unwrap();
+                observed.children.insert(ChildId::new(kind, name), live);
+            }
+        }
+        let inputs = Inputs::from_observed(service, &observed, now)?;
+        let wanted = children::build(service, &inputs).prepare()?.children;
+        for object in &self.live {
+            let (id, live) = object.live(&wanted);
+            observed.children.insert(id, live);
+        }
+        Ok(observed)
+    }
+}
+
+fn uid(kind: Kind) -> String {
+    format!("uid-{kind}")
+}
+
+impl std::fmt::Display for LiveObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} {name}", self.kind),
+            None => f.write_str(&self.kind),
+        }
+    }
+}
+
+impl LiveObject {
+    fn is(&self, other: &Self) -> bool {
+        (&self.kind, &self.name) == (&other.kind, &other.name)
+    }
+
+    fn live(&self, wanted: &[Desired]) -> (ChildId, Live) {
+        let kind = kind(&self.kind);
+        let mut same = wanted.iter().filter(|child| {
+            let name = self.name.as_ref();
+            child.id.kind == kind && name.is_none_or(|name| child.id.name == *name)
+        });
+        let (mut body, name) = match same.next() {
+            Some(child) => (child.body.clone(), child.id.name.clone()),
+            // It must say itself whose it is.
+            None => {
+                assert!(!self.patch.is_empty(), "{self} is not wanted");
+                (json!({}), self.name.clone().unwrap())
+            }
+        };
+        assert_eq!(same.next().map(|child| &child.id), None, "{self}: which?");
+        body["metadata"]["name"] = name.clone().into();
+        body["metadata"]["uid"] = uid(kind).into();
+        merge(body.as_object_mut().unwrap(), &self.patch);
+        let object = serde_json::from_value(body).unwrap();
+        let live = Live::parse(kind, object).unwrap_or_else(|error| panic!("{self}: {error}"));
+        (ChildId::new(kind, name), live)
+    }
+}
+
+#[test]
+fn every_situation_is_reported_as_recorded() {
+    for name in names() {
+        let status = Fixture::read(&name).status();
+        let mut reported = serde_yaml::to_string(&status).unwrap();
+        // The name depends on the passwords, which are random.
+        if let Some(migration) = &status.migration {
+            reported = reported.replace(&migration.job, "demo-migrate-HASH");
+        }
+        let path = folder().join(format!("{name}.status.yaml"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&path, &reported).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap();
+        assert_eq!(reported, expected, "{name}");
+    }
+}
+
+#[test]
+fn every_reason_has_a_situation() {
+    let mut found: BTreeSet<Reason> = ELSEWHERE.iter().map(|(reason, _)| *reason).collect();
+    for name in names() {
+        for condition in Fixture::read(&name).status().conditions {
+            let reason = Reason::from_name(&condition.reason);
+            found.insert(reason.unwrap_or_else(|| panic!("{name}: {}", condition.reason)));
+        }
+    }
+    let all: BTreeSet<Reason> = Reason::ALL.iter().copied().collect();
+    assert_eq!(found, all);
+}
+
+#[test]
+fn every_condition_is_complete() {
+    for name in names() {
+        let status = Fixture::read(&name).status();
+        assert_eq!(status.observed_generation, Some(3), "{name}");
+        for condition in &status.conditions {
+            assert!(!condition.message.is_empty(), "{name}: {condition:?}");
+        }
+        let ready = find(&status, ConditionType::Ready).unwrap();
+        let degraded = find(&status, ConditionType::Degraded).unwrap();
+        let progressing = find(&status, ConditionType::Progressing).unwrap();
+        let needs_action = Reason::from_name(&ready.reason).unwrap().needs_action();
+        assert!(!needs_action || degraded.status == "True", "{name}");
+        assert!(!needs_action || progressing.status == "False", "{name}");
+        assert!(
+            ready.status == "False" || progressing.status == "False",
+            "{name}"
+        );
+    }
+}
