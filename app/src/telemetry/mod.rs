@@ -15,5 +15,5 @@ pub use logging::{LogFormat, LogSink, init_logging};
 pub use metrics::{HttpMetrics, Metrics, OidcMetrics, StoreMetrics, UNMATCHED};
 pub use panics::{log_panics, panic_message};
 #[cfg(feature = "otlp")]
-pub use spans::{RequestSpan, Spans, SpansError};
+pub use spans::{Spans, SpansError};
 pub use trace_context::TraceParent;
