@@ -4,10 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use hello_app::config::Cli;
+use hello_app::cli::Cli;
 
 fn main() -> ExitCode {
-    match hello_app::run(Cli::parse().command) {
+    match hello_app::commands::run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nowhere else to tell it when even this cannot be written.

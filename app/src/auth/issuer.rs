@@ -6,8 +6,8 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::OidcConfig;
-use super::fetch::{self, FetchError};
 use super::keys::{InvalidKeySet, KeySet};
+use crate::http_client::{self, FetchError};
 
 /// Where the discovery document is, below the issuer.
 const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -60,11 +60,11 @@ impl Issuer {
     /// See [`IssuerError`].
     pub async fn keys(&self) -> Result<KeySet, IssuerError> {
         let ca_file = self.config.ca_file.as_deref();
-        let document = fetch::get(&self.discovery_url(), ca_file)
+        let document = http_client::get(&self.discovery_url(), ca_file)
             .await
             .map_err(IssuerError::Discovery)?;
         let keys_url = self.keys_url(&document)?;
-        let keys = fetch::get(&keys_url, ca_file)
+        let keys = http_client::get(&keys_url, ca_file)
             .await
             .map_err(IssuerError::Keys)?;
         Ok(KeySet::parse(&keys)?)

@@ -4,7 +4,6 @@
 //! checked with the issuer's published keys, which a background task holds at hand.
 
 mod bearer;
-mod fetch;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod issuer;
@@ -29,9 +28,6 @@ use refresh::KeyCache;
 use token::Rules;
 
 pub use bearer::MAX_TOKEN;
-pub use fetch::check_ca_file;
-#[cfg(feature = "otlp")]
-pub use fetch::tls_config as client_tls;
 pub use issuer::transport_is_safe;
 pub use metrics::OidcMetrics;
 pub use token::{Algorithm, Writer};

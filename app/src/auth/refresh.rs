@@ -7,9 +7,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::OidcMetrics;
-use super::fetch;
 use super::issuer::Issuer;
 use super::keys::KeySet;
+use crate::http_client;
 
 /// How often the keys are fetched unasked.
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -66,7 +66,7 @@ impl View<'_> {
             return;
         }
         // Two documents; whether they came or not is seen by looking.
-        let _ = tokio::time::timeout(2 * fetch::DEADLINE, self.latest.changed()).await;
+        let _ = tokio::time::timeout(2 * http_client::DEADLINE, self.latest.changed()).await;
     }
 }
 

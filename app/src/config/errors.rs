@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::args::LogArgs;
-use super::{DatabaseArgs, Secret};
+use crate::cli::{DatabaseArgs, LogArgs};
+use crate::secret::Secret;
 use crate::store::DatabaseUrlSource;
 use crate::telemetry::LogFormat;
 

@@ -6,8 +6,9 @@ use url::Url;
 
 use super::ConfigErrors;
 use super::errors::{non_empty, non_empty_path};
-use crate::auth::{Algorithm, OidcConfig, check_ca_file, transport_is_safe};
-use crate::config::OidcArgs;
+use crate::auth::{Algorithm, OidcConfig, transport_is_safe};
+use crate::cli::OidcArgs;
+use crate::http_client::check_ca_file;
 
 /// The furthest that the issuer's clock may be off.
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -116,7 +117,7 @@ fn trimmed(texts: &[String]) -> Vec<String> {
 mod tests {
     use super::super::{ConfigErrors, ServeConfig};
     use super::*;
-    use crate::config::{Cli, Command};
+    use crate::cli::{Cli, Command};
     use clap::Parser;
 
     fn oidc(flags: &[&str]) -> Result<Option<OidcConfig>, ConfigErrors> {

@@ -1,7 +1,8 @@
 //! What limits each client's requests.
 
+use super::ConfigErrors;
 use super::errors::non_empty;
-use super::{ConfigErrors, ServeArgs};
+use crate::cli::ServeArgs;
 use crate::http::{Network, Rate, RateLimitOptions, TrustedProxies};
 
 impl ConfigErrors {
@@ -36,7 +37,8 @@ impl ConfigErrors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Cli, Command, ServeConfig};
+    use crate::cli::{Cli, Command};
+    use crate::config::ServeConfig;
     use clap::Parser;
 
     fn limit(flags: &[&str]) -> Result<Option<RateLimitOptions>, String> {

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::ConfigErrors;
 use super::errors::non_empty;
-use super::{ConfigErrors, Secret, ServeArgs};
 use crate::auth::OidcConfig;
+use crate::cli::ServeArgs;
 use crate::domain::{LeapDay, UsernameRule};
 use crate::http::{RateLimitOptions, TlsFiles};
 use crate::runtime;
+use crate::secret::Secret;
 use crate::store::{DatabaseUrlSource, Pooler};
 use crate::telemetry::LogFormat;
 
@@ -170,7 +172,7 @@ impl ConfigErrors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Cli, Command};
+    use crate::cli::{Cli, Command};
     use clap::Parser;
 
     fn serve(flags: &[&str]) -> Result<ServeConfig, ConfigErrors> {

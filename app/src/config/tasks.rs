@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::ConfigErrors;
 use super::errors::non_empty_path;
-use super::{BackupArgs, ConfigErrors, MigrateArgs, SeedArgs};
-use crate::roles::RolePasswords;
+use crate::cli::{BackupArgs, MigrateArgs, SeedArgs};
+use crate::commands::migrate::RolePasswords;
 use crate::store::DatabaseUrlSource;
 use crate::telemetry::LogFormat;
 

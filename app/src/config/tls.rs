@@ -1,7 +1,8 @@
 //! Where the API's certificate is.
 
+use super::ConfigErrors;
 use super::errors::non_empty_path;
-use super::{ConfigErrors, ServeArgs};
+use crate::cli::ServeArgs;
 use crate::http::TlsFiles;
 
 impl ConfigErrors {

@@ -1,22 +1,22 @@
 //! Where people are kept: one trait a resource, implemented by PostgreSQL and by SQLite.
 
+mod database_url;
 pub mod people;
 mod postgres;
 mod precondition;
 pub mod schema;
 mod sql;
 mod sqlite;
-mod url;
 
 use futures::future::BoxFuture;
 
 use crate::domain::{DateOfBirth, Username};
 
+pub use database_url::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl};
 pub use people::{Friendships, Users};
 pub use postgres::{Losses, Pooler, PostgresOptions, PostgresStore};
 pub use precondition::Precondition;
 pub use sqlite::SqliteStore;
-pub use url::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl};
 
 /// Why the store gave no answer. The caller turns each into 503: the request itself was fine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

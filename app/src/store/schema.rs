@@ -1,8 +1,10 @@
 //! The schema's versions: migrations compiled into the program, and what a database is at.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::Row;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
 
 /// Migrations for PostgreSQL.
@@ -58,4 +60,59 @@ pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresSta
         }
         Err(error) => Err(error),
     }
+}
+
+/// Why a database was not migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// The database stayed away.
+    #[error("the database could not be reached within {waited:?}: {last}")]
+    Unreachable {
+        /// How long it was waited for.
+        waited: Duration,
+        /// What the last attempt met.
+        last: String,
+    },
+    /// The schema was changed by somebody else.
+    #[error("migration {0} was changed after it was applied: the schema is not this program's")]
+    Tampered(i64),
+    /// The schema was migrated by a newer program.
+    #[error("the schema is at version {found}, newer than this program's {known}")]
+    Newer {
+        /// The database's version.
+        found: i64,
+        /// The newest this program knows.
+        known: i64,
+    },
+    /// A migration, or making the roles, failed.
+    #[error("{0}")]
+    Failed(#[from] sqlx::Error),
+    /// Another trouble of the migration machinery.
+    #[error("{0}")]
+    Other(MigrateError),
+}
+
+impl From<MigrateError> for MigrationError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMismatch(version) => Self::Tampered(version),
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// Migrates a PostgreSQL database to this program's schema.
+///
+/// # Errors
+/// See [`MigrationError`]. Migrations that succeeded before the one that failed stay applied.
+pub async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), MigrationError> {
+    let found = postgres_state(connection).await?.version;
+    let known = postgres_version();
+    if found > known {
+        return Err(MigrationError::Newer { found, known });
+    }
+    // The migrator takes an advisory lock, so that two jobs at a time do no harm.
+    let migrator: &Migrator = &POSTGRES;
+    migrator.run_direct(None, connection, false).await?;
+    Ok(())
 }

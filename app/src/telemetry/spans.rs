@@ -24,8 +24,8 @@ use tokio::runtime::Handle;
 
 use super::access_log::known_method;
 use super::trace_context::{TraceId, TraceParent};
-use crate::auth::client_tls;
 use crate::http::Template;
+use crate::http_client::tls_config as client_tls;
 
 /// How long the end of the program waits for the last spans to be exported.
 const LAST_EXPORT: Duration = Duration::from_secs(2);

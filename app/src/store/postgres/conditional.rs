@@ -3,8 +3,8 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::jobs::{RunError, Terms};
-use super::single::Statement;
+use super::change::{RunError, Terms};
+use super::query::Statement;
 use crate::domain::{DateOfBirth, Username};
 use crate::store::Precondition;
 

@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::jobs::{Job, RunError, Terms};
+use super::change::{Job, RunError, Terms};
 use super::queue::{Queue, Turn};
 use super::{Pooler, PostgresOptions};
 use crate::store::{DatabaseUrl, StoreError, schema};
@@ -401,7 +401,7 @@ fn fail_all<J: Job>(queue: &Queue<J>, error: &StoreError) {
 mod tests {
     use tokio::sync::oneshot;
 
-    use super::super::jobs::Lookup;
+    use super::super::change::Lookup;
     use super::super::queue::Beside;
     use super::*;
     use crate::domain::Username;

@@ -1,12 +1,12 @@
 //! PostgreSQL without a pool: a few connections, each owned by a task, and statements that carry
 //! many requests at once.
 
+mod change;
 mod conditional;
-mod jobs;
 mod link;
-mod people;
+mod lists;
+mod query;
 mod queue;
-mod single;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,11 +17,11 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use self::change::{Change, Job, Lookup, Reply};
 use self::conditional::ChangeIf;
-use self::jobs::{Change, Job, Lookup, Reply};
 pub use self::link::Losses;
+use self::query::Single;
 use self::queue::Queue;
-use self::single::Single;
 use super::{Birthdays, DatabaseUrlSource, Health, Precondition, Store, StoreError, StoreFuture};
 use crate::domain::{DateOfBirth, Username};
 use crate::telemetry::StoreMetrics;

@@ -6,8 +6,8 @@ use chrono::{Days, NaiveDate};
 use sqlx::{ConnectOptions, Connection};
 
 use crate::domain::{DateOfBirth, Username};
-use crate::migrate::MigrationError;
 use crate::store::people::Person;
+use crate::store::schema::MigrationError;
 use crate::store::{DatabaseUrl, SqliteStore, schema};
 
 /// People that are written in one transaction.

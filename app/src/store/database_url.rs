@@ -7,7 +7,7 @@ use std::str::FromStr;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// A database address. `Debug` shows only the kind, because the address holds the password.
 #[derive(Clone)]

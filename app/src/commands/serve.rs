@@ -13,7 +13,7 @@ use crate::config::ServeConfig;
 use crate::domain::{Calendar, SystemClock};
 use crate::http::{self, Admin, Api, ConnectionLimits, RateLimit, Tls, TlsError};
 use crate::lifecycle::{self, Phase, Signal};
-use crate::migrate::MigrationError;
+use crate::store::schema::MigrationError;
 use crate::store::{
     DatabaseUrl, InvalidDatabaseUrl, PostgresOptions, PostgresStore, SqliteStore, Store,
 };

@@ -44,7 +44,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the file cannot be opened or its schema does not fit this program.
-    pub async fn open(url: &SqliteConnectOptions) -> Result<Self, crate::migrate::MigrationError> {
+    pub async fn open(url: &SqliteConnectOptions) -> Result<Self, schema::MigrationError> {
         let options = options(url);
         // SQLite lets one connection write at a time: a second would only wait for the lock.
         let writes = SqlitePoolOptions::new()

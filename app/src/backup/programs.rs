@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use sqlx::postgres::PgSslMode;
 
 use super::{BackupError, at};
-use crate::config::Secret;
+use crate::secret::Secret;
 use crate::store::{DatabaseUrl, InvalidDatabaseUrl};
 
 /// Where public authorities are written; named so that it is removed with what a backup leaves behind.

@@ -5,8 +5,8 @@ use futures::FutureExt;
 use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
-use super::jobs::{RunError, Terms};
-use super::single::{Single, Statement};
+use super::change::{RunError, Terms};
+use super::query::{Single, Statement};
 use crate::domain::{Friendship, NameRange, Pair, Username};
 use crate::store::StoreFuture;
 use crate::store::people::{

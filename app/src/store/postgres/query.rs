@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
-use super::jobs::{Job, Reply, RunError, Terms};
+use super::change::{Job, Reply, RunError, Terms};
 use super::queue::Beside;
 use crate::store::StoreError;
 

@@ -4,7 +4,7 @@
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// The role the app serves with.
 pub const APP_ROLE: &str = "hello_app";

@@ -1,6 +1,6 @@
 //! `backup`: pg_dump into a folder, in such a way that a file under its final name is whole.
 
-mod connection;
+mod programs;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::process::Command;
 
-use self::connection::Connection;
+use self::programs::Connection;
 use crate::config::{BackupConfig, DumpFormat};
 use crate::lifecycle;
 use crate::store::InvalidDatabaseUrl;
