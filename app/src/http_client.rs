@@ -1,30 +1,33 @@
-//! A bounded GET, over TLS or not: all that is needed of an HTTP client.
+//! The HTTP client: how the issuer's keys are fetched, and traces sent. TLS is rustls with ring.
+//!
+//! Documents are fetched on a connection of their own, which is closed afterwards: there are two every
+//! ten minutes, and a pool of connections and HTTP/2 would only make the program larger.
 
-use std::io;
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{Either, select};
-use http::{Request, StatusCode, header};
+use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::service::Service as _;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::service::TowerToHyperService;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use url::{Host, Url};
+use url::{Position, Url};
 
-/// The longest that one document may take, from the name's lookup to the last byte.
+/// The longest time for one document, from the lookup of the name to the last byte.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 /// The largest document, in bytes.
 const MAX_BODY: usize = 256 << 10;
 
-/// Why a document was not got.
+/// Why a document could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// No answer within the deadline.
@@ -32,8 +35,8 @@ pub enum FetchError {
     Timeout,
     /// The connection, TLS included, failed.
     #[error("{0}")]
-    Connection(#[from] io::Error),
-    /// The answer is not HTTP, or was cut off.
+    Connection(String),
+    /// The answer is not HTTP, or is incomplete.
     #[error("{0}")]
     Http(#[from] hyper::Error),
     /// The answer is not a success.
@@ -42,18 +45,23 @@ pub enum FetchError {
     /// The answer is over the limit.
     #[error("the answer is over {MAX_BODY} bytes")]
     TooLarge,
-    /// The URL has no host, or one that TLS has no name for.
-    #[error("the URL names no host")]
-    NoHost,
-    /// The trusted certificates cannot be read.
+    /// The URL cannot be requested.
+    #[error("the URL is invalid: {0}")]
+    Url(#[from] http::Error),
+    /// The certificates of the authorities cannot be used.
     #[error("{0}")]
-    Certificates(String),
+    Certificates(#[from] InvalidCertificates),
 }
 
-/// Gets a JSON document. `ca_file` replaces the system's certificates.
+/// Why certificates cannot be used; the text names the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidCertificates(String);
+
+/// Fetches a JSON document. `ca_file` replaces the certificates of the system.
 ///
 /// # Errors
-/// See [`FetchError`]. Redirections are not followed.
+/// See [`FetchError`]. Redirects are not followed.
 pub async fn get(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError> {
     tokio::time::timeout(DEADLINE, exchange(url, ca_file))
         .await
@@ -61,10 +69,15 @@ pub async fn get(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError>
 }
 
 async fn exchange(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError> {
-    let stream = connect(url, ca_file).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let uri = Uri::try_from(url.as_str()).map_err(http::Error::from)?;
+    let request = request(url)?;
+    let stream = TowerToHyperService::new(connector(ca_file)?)
+        .call(uri)
+        .await
+        .map_err(|error| FetchError::Connection(with_sources(&*error)))?;
+    let (mut sender, connection) = http1::handshake(stream).await?;
     let answer = Box::pin(async move {
-        let response = sender.send_request(request(url)?).await?;
+        let response = sender.send_request(request).await?;
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status(response.status()));
         }
@@ -73,94 +86,85 @@ async fn exchange(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError
     });
     match select(answer, Box::pin(connection)).await {
         Either::Left((answer, _)) => answer,
-        // Done with the connection; the rest of the answer is at hand.
+        // The connection is done; the rest of the answer is in memory.
         Either::Right((_, answer)) => answer.await,
     }
 }
 
-fn request(url: &Url) -> Result<Request<Empty<Bytes>>, FetchError> {
-    let host = url.host_str().ok_or(FetchError::NoHost)?;
-    let authority = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.into(),
-    };
-    let target = match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().into(),
-    };
-    Request::get(target)
-        .header(header::HOST, authority)
+fn request(url: &Url) -> Result<Request<Empty<Bytes>>, http::Error> {
+    Request::get(&url[Position::BeforePath..Position::AfterQuery])
+        .header(
+            header::HOST,
+            &url[Position::BeforeHost..Position::AfterPort],
+        )
         .header(header::ACCEPT, "application/json, application/jwk-set+json")
         .header(
             header::USER_AGENT,
             concat!("hello-app/", env!("CARGO_PKG_VERSION")),
         )
         .body(Empty::new())
-        .map_err(|_| FetchError::NoHost)
 }
 
-fn body_error(error: Box<dyn std::error::Error + Send + Sync>) -> FetchError {
+fn body_error(error: Box<dyn Error + Send + Sync>) -> FetchError {
     match error.downcast::<hyper::Error>() {
         Ok(error) => FetchError::Http(*error),
         Err(error) if error.is::<LengthLimitError>() => FetchError::TooLarge,
-        Err(error) => io::Error::other(error).into(),
+        Err(error) => FetchError::Connection(error.to_string()),
     }
 }
 
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<Box<dyn Io>, FetchError> {
-    let port = url.port_or_known_default().ok_or(FetchError::NoHost)?;
-    let (name, stream) = match url.host().ok_or(FetchError::NoHost)? {
-        Host::Domain(name) => {
-            let server = ServerName::try_from(name.to_owned());
-            (server.ok(), TcpStream::connect((name, port)).await?)
+/// The error and its causes: the first says only what was tried.
+fn with_sources(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
         }
-        Host::Ipv4(address) => (
-            Some(ServerName::IpAddress(address.into())),
-            TcpStream::connect((address, port)).await?,
-        ),
-        Host::Ipv6(address) => (
-            Some(ServerName::IpAddress(address.into())),
-            TcpStream::connect((address, port)).await?,
-        ),
-    };
-    if url.scheme() != "https" {
-        return Ok(Box::new(stream));
+        source = error.source();
     }
-    let connector = TlsConnector::from(Arc::new(tls_config(ca_file)?));
-    let name = name.ok_or(FetchError::NoHost)?;
-    Ok(Box::new(connector.connect(name, stream).await?))
+    text
 }
 
-/// Trusts the certificates in `ca_file`, or the system's. Made anew for each connection: there is
-/// one every few minutes, and certificates change.
+/// Connects with TLS or without, as the URL says. Trusts the certificates in `ca_file`, or those of the
+/// system. It is made again for each document, because certificates change.
 ///
 /// # Errors
-/// When the file cannot be read or holds none.
-pub fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, FetchError> {
+/// When the file cannot be read or holds no certificate.
+pub fn connector(
+    ca_file: Option<&Path>,
+) -> Result<HttpsConnector<HttpConnector>, InvalidCertificates> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    Ok(HttpsConnector::from((http, tls_config(ca_file)?)))
+}
+
+fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, InvalidCertificates> {
     let roots = match ca_file {
-        Some(file) => own_roots(file).map_err(FetchError::Certificates)?,
+        Some(file) => roots_in_file(file)?,
         None => system_roots(),
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| FetchError::Certificates(error.to_string()))?;
+        .map_err(|error| InvalidCertificates(error.to_string()))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Whether `file` holds certificates.
+/// Checks that `file` holds certificates.
 ///
 /// # Errors
 /// When it cannot be read or holds none; the text says which.
 pub fn check_ca_file(file: &Path) -> Result<(), String> {
-    own_roots(file).map(|_| ())
+    roots_in_file(file)
+        .map(drop)
+        .map_err(|InvalidCertificates(text)| text)
 }
 
-fn own_roots(file: &Path) -> Result<RootCertStore, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+fn roots_in_file(file: &Path) -> Result<RootCertStore, InvalidCertificates> {
+    let failed =
+        |error: &dyn std::fmt::Display| InvalidCertificates(format!("{}: {error}", file.display()));
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| failed(&error))? {
         let certificate = certificate.map_err(|error| failed(&error))?;
@@ -172,7 +176,7 @@ fn own_roots(file: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// The system's certificates; Mozilla's, which are built in, where there are none.
+/// The certificates of the system; where it has none, Mozilla's, which are built in.
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -180,4 +184,50 @@ fn system_roots() -> RootCertStore {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     roots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_name_the_host_and_the_path_alone() {
+        for (url, host, target) in [
+            ("https://id.example/keys?a=b", "id.example", "/keys?a=b"),
+            ("https://id.example:443", "id.example", "/"),
+            ("http://id.example:8080/a", "id.example:8080", "/a"),
+            ("http://[::1]:80/a#b", "[::1]", "/a"),
+            ("http://user:secret@[::1]:81/", "[::1]:81", "/"),
+        ] {
+            let request = request(&url.parse().unwrap()).unwrap();
+            assert_eq!(request.headers()["host"], host);
+            assert_eq!(request.uri().to_string(), target);
+        }
+    }
+
+    #[test]
+    fn causes_are_reported_once_each() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("tcp connect error")]
+        struct Outer(#[source] std::io::Error);
+        let refused = || std::io::Error::other("refused");
+        assert_eq!(
+            with_sources(&Outer(refused())),
+            "tcp connect error: refused"
+        );
+        assert_eq!(with_sources(&std::io::Error::other(refused())), "refused");
+    }
+
+    #[test]
+    fn certificates_are_read_from_the_file_or_refused_by_its_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = connector(Some(file.path())).unwrap_err().to_string();
+        assert!(error.contains("holds no certificate"), "{error}");
+        assert!(
+            error.contains(&file.path().display().to_string()),
+            "{error}"
+        );
+        assert!(connector(Some(Path::new("/nonexistent"))).is_err());
+        assert!(connector(None).is_ok());
+    }
 }

@@ -9,6 +9,7 @@ pub mod domain;
 pub mod http;
 pub mod http_client;
 pub mod lifecycle;
+pub mod postgres_url;
 pub mod runtime;
 pub mod secret;
 pub mod store;

@@ -1,4 +1,4 @@
-//! `serve`: puts the parts together, and takes them down in order.
+//! `serve`: starts the parts of the service, and stops them in order.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,27 +7,28 @@ use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::JoinHandle;
 
 use crate::auth::Authenticator;
-use crate::config::ServeConfig;
+use crate::config::{ServeConfig, ServerOptions};
 use crate::domain::{Calendar, SystemClock};
 use crate::http::{self, Admin, Api, ConnectionLimits, RateLimit, Tls, TlsError};
-use crate::lifecycle::{self, Phase, Signal};
+use crate::lifecycle::{self, Phase, PhaseControl, Signal};
 use crate::store::schema::MigrationError;
 use crate::store::{
     DatabaseUrl, InvalidDatabaseUrl, PostgresOptions, PostgresStore, SqliteStore, Store,
 };
-use crate::telemetry::{AccessLog, LogSink, Metrics, init_logging};
+use crate::telemetry::{AccessLog, LogSink, Metrics};
 
 /// The largest head of a request, in bytes.
 const MAX_HEADER_BYTES: usize = 16 << 10;
-/// Connections that may wait to be accepted. Where it is full, clients try again only after a
-/// second; the system allows less than this where it is set to (`net.core.somaxconn`).
+/// Connections that may wait to be accepted. When the queue is full, clients retry only after a
+/// second. The system caps the number (`net.core.somaxconn`).
 const BACKLOG: u32 = 65_535;
 /// Requests that may wait for one kind of database connection.
 const QUEUE_CAPACITY: usize = 16_384;
 
-/// Why the service did not start, or ended otherwise than by a signal.
+/// Why the service did not start, or ended without a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be listened on.
@@ -35,7 +36,7 @@ pub enum ServeError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// The database URL cannot be used.
@@ -51,6 +52,9 @@ pub enum ServeError {
     #[cfg(feature = "otlp")]
     #[error("{0}")]
     Traces(#[from] crate::telemetry::SpansError),
+    /// A listener ended although no signal asked for it.
+    #[error("the {0} listener ended unexpectedly")]
+    Ended(&'static str),
     /// The system refuses threads or signals.
     #[error("{0}")]
     System(#[from] io::Error),
@@ -61,53 +65,134 @@ pub enum ServeError {
 /// # Errors
 /// See [`ServeError`]. A PostgreSQL that is away is no error: the service waits for it.
 pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> {
-    init_logging(sink, config.log_level, config.log_format);
     raise_file_limit();
+    let drain_delay = config.server.drain_delay;
+    let mut service = Service::start(config, sink).await?;
+    let signal = tokio::select! {
+        signal = lifecycle::termination() => signal?,
+        _ = &mut service.api => return Err(ServeError::Ended("API")),
+        _ = &mut service.admin => return Err(ServeError::Ended("health and metrics")),
+    };
+    if signal == Signal::Terminate {
+        service.drain(drain_delay).await;
+    }
+    service.stop().await;
+    Ok(())
+}
+
+/// The parts that run.
+struct Service {
+    store: Arc<dyn Store>,
+    api: JoinHandle<()>,
+    control: PhaseControl,
+    /// Outlives the API's listener: it shows that the service is draining.
+    admin: JoinHandle<()>,
+    admin_control: PhaseControl,
     #[cfg(feature = "otlp")]
-    let spans = crate::telemetry::Spans::from_environment()?.map(Arc::new);
-    let tls = config.tls.clone().map(Tls::start).transpose()?;
-    let listener = listen(config.listen)?;
-    let admin_listener = listen(config.admin_listen)?;
-    let metrics = Arc::new(Metrics::default());
-    let store = open_store(&config, &metrics).await?;
-    let (control, phase) = lifecycle::phases();
-    // The admin listener outlives the API's: it shows that the service is draining.
-    let (admin_control, admin_phase) = lifecycle::phases();
-    let admin = Arc::new(Admin {
-        store: store.clone(),
-        metrics: metrics.clone(),
-        phase: phase.clone(),
-    });
-    let access_log = (config.log_level >= tracing::Level::INFO)
-        .then(|| AccessLog::new(sink.writer(), config.log_format));
-    let authenticator = config
-        .oidc
-        .map(|oidc| Authenticator::start(oidc, metrics.oidc.clone()));
-    let api = Arc::new(Api {
-        store: store.clone(),
-        calendar: Calendar::new(Arc::new(SystemClock), config.zone),
-        leap_day: config.leap_day,
-        usernames: config.usernames,
-        authenticator,
-        body_timeout: config.body_timeout,
-        rate_limit: config.rate_limit.clone().map(RateLimit::new),
-        metrics: metrics.http.clone(),
-        access_log,
+    spans: Option<Arc<crate::telemetry::Spans>>,
+}
+
+impl Service {
+    async fn start(config: ServeConfig, sink: &LogSink) -> Result<Self, ServeError> {
         #[cfg(feature = "otlp")]
-        spans: spans.clone(),
-        phase: phase.clone(),
-    });
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        api = %listener.local_addr()?,
-        admin = %admin_listener.local_addr()?,
-        "listening"
-    );
+        let spans = crate::telemetry::Spans::from_environment()?.map(Arc::new);
+        let tls = config.server.tls().map(Tls::start).transpose()?;
+        let listener = listen(config.server.address())?;
+        let admin_listener = listen(config.admin.admin_listen)?;
+        let metrics = Arc::new(Metrics::default());
+        let store = open_store(&config, &metrics).await?;
+        let (control, phase) = lifecycle::phases();
+        let (admin_control, admin_phase) = lifecycle::phases();
+        let admin = Arc::new(Admin {
+            store: store.clone(),
+            metrics: metrics.clone(),
+            phase: phase.clone(),
+        });
+        let (limits, admin_limits) = connection_limits(&config.server);
+        let access_log = (config.log.log_level >= tracing::Level::INFO)
+            .then(|| AccessLog::new(sink.writer(), config.log.log_format));
+        let authenticator = config
+            .oidc
+            .map(|oidc| Authenticator::start(oidc, metrics.oidc.clone()));
+        let api = Arc::new(Api {
+            store: store.clone(),
+            calendar: Calendar::new(Arc::new(SystemClock), config.greeting.time_zone),
+            leap_day: config.greeting.leap_day,
+            usernames: config.greeting.usernames,
+            authenticator,
+            body_timeout: config.server.body_timeout,
+            rate_limit: config.rate_limit.map(RateLimit::new),
+            metrics: metrics.http.clone(),
+            access_log,
+            #[cfg(feature = "otlp")]
+            spans: spans.clone(),
+            phase: phase.clone(),
+        });
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            api = %listener.local_addr()?,
+            admin = %admin_listener.local_addr()?,
+            "listening"
+        );
+        let admin = http::serve(
+            admin_listener,
+            http::admin_filter(admin),
+            admin_limits,
+            None,
+            admin_phase,
+            Gauge::default(),
+        );
+        let connections = metrics.http.connections.clone();
+        let api = http::serve(
+            listener,
+            http::api_filter(api),
+            limits,
+            tls,
+            phase,
+            connections,
+        );
+        Ok(Self {
+            store,
+            api: tokio::spawn(api),
+            control,
+            admin: tokio::spawn(admin),
+            admin_control,
+            #[cfg(feature = "otlp")]
+            spans,
+        })
+    }
+
+    /// Goes on serving for `delay`, but asks clients and load balancers to go elsewhere.
+    async fn drain(&self, delay: Duration) {
+        self.control.advance(Phase::Draining);
+        tracing::info!(?delay, "draining");
+        tokio::time::sleep(delay).await;
+    }
+
+    /// Takes no new connections, finishes requests in progress, and closes the store.
+    async fn stop(self) {
+        self.control.advance(Phase::Stopping);
+        tracing::info!("stopping");
+        // Nothing aborts either task. If one panicked, the panic is in the log.
+        let _ = self.api.await;
+        self.store.close().await;
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = self.spans {
+            spans.close().await;
+        }
+        self.admin_control.advance(Phase::Stopping);
+        let _ = self.admin.await;
+        tracing::info!("stopped");
+    }
+}
+
+/// What bounds the connections of the API, and those of health and metrics.
+fn connection_limits(options: &ServerOptions) -> (ConnectionLimits, ConnectionLimits) {
     let limits = ConnectionLimits {
-        max_connections: config.max_connections,
-        header_timeout: config.header_timeout,
+        max_connections: options.max_connections.get(),
+        header_timeout: options.header_timeout,
         max_header_bytes: MAX_HEADER_BYTES,
-        drain_timeout: config.drain_timeout,
+        drain_timeout: options.drain_timeout,
     };
     let admin_limits = ConnectionLimits {
         max_connections: 64,
@@ -115,49 +200,15 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
         drain_timeout: Duration::from_millis(500),
         ..limits.clone()
     };
-    let admin_task = tokio::spawn(http::serve(
-        admin_listener,
-        http::admin_filter(admin),
-        admin_limits,
-        None,
-        admin_phase,
-        Gauge::default(),
-    ));
-    let api_task = tokio::spawn(http::serve(
-        listener,
-        http::api_filter(api),
-        limits,
-        tls,
-        phase,
-        metrics.http.connections.clone(),
-    ));
-
-    let signal = lifecycle::termination().await?;
-    control.advance(Phase::Draining);
-    if signal == Signal::Terminate {
-        tracing::info!(delay = ?config.drain_delay, "draining");
-        tokio::time::sleep(config.drain_delay).await;
-    }
-    control.advance(Phase::Stopping);
-    tracing::info!("stopping");
-    // Neither task is ever aborted, and a panic aborts the process.
-    let _ = api_task.await;
-    store.close().await;
-    #[cfg(feature = "otlp")]
-    if let Some(spans) = spans {
-        spans.close().await;
-    }
-    admin_control.advance(Phase::Stopping);
-    let _ = admin_task.await;
-    tracing::info!("stopped");
-    Ok(())
+    (limits, admin_limits)
 }
 
-/// Every connection is a file to the system, which grants few of them unless asked for more.
+/// Raises the limit of open files to the highest that is allowed: every connection is a file to the
+/// system, and the default limit is low.
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;
-    // What is granted already will do where this is refused.
+    // Where this is refused, the present limit stays.
     let _ = setrlimit(
         Resource::Nofile,
         Rlimit {
@@ -173,7 +224,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        // Connections of a process before this one may still be on their way out.
+        // Connections of an earlier process may still be closing.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -189,14 +240,13 @@ async fn open_store(config: &ServeConfig, metrics: &Metrics) -> Result<Arc<dyn S
         }
         DatabaseUrl::Postgres(_) => Ok(Arc::new(PostgresStore::start(PostgresOptions {
             url: config.database.clone(),
-            read_connections: config.read_connections,
-            write_connections: config.write_connections,
-            query_connections: config.query_connections,
-            deadline: config.database_deadline,
-            connect_timeout: config.database_deadline,
+            read_connections: config.postgres.read_connections.get(),
+            write_connections: config.postgres.write_connections.get(),
+            query_connections: config.postgres.query_connections.get(),
+            deadline: config.postgres.database_deadline,
+            connect_timeout: config.postgres.database_deadline,
             queue_capacity: QUEUE_CAPACITY,
-            pooler: config.pooler,
-            losses: Arc::default(),
+            pooler: config.postgres.database_pooler,
             metrics: metrics.store.clone(),
         }))),
     }

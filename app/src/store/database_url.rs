@@ -1,19 +1,19 @@
-//! The database's address, kept out of every log.
+//! The URL of the database, and where it comes from. It is kept out of every log.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::SqliteConnectOptions;
 
+use crate::postgres_url::{InvalidPostgresUrl, PostgresUrl};
 use crate::secret::Secret;
 
-/// A database address. `Debug` shows only the kind, because the address holds the password.
+/// The URL of a database. `Debug` shows only the kind, because the URL holds the password.
 #[derive(Clone)]
 pub enum DatabaseUrl {
     /// `postgres://…`
-    Postgres(Box<PgConnectOptions>),
+    Postgres(Box<PostgresUrl>),
     /// `sqlite://…`
     Sqlite(Box<SqliteConnectOptions>),
 }
@@ -27,21 +27,24 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Why an address cannot be used. Never repeats the address.
+/// Why a database URL cannot be used. Never repeats the URL.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDatabaseUrl {
     /// Neither of the two schemes.
     #[error("the database URL must begin with postgres://, postgresql:// or sqlite:")]
     Scheme,
-    /// The right scheme, but malformed behind it.
+    /// A malformed PostgreSQL URL.
     #[error("the database URL is malformed: {0}")]
-    Malformed(String),
-    /// The file with the address cannot be read.
+    Postgres(#[from] InvalidPostgresUrl),
+    /// A malformed SQLite URL.
+    #[error("the database URL is malformed: {0}")]
+    Sqlite(sqlx::Error),
+    /// The file with the URL cannot be read.
     #[error("cannot read {}: {error}", path.display())]
     File {
         /// The file that was named.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: std::io::Error,
     },
 }
@@ -50,58 +53,19 @@ impl FromStr for DatabaseUrl {
     type Err = InvalidDatabaseUrl;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let malformed = |error: sqlx::Error| InvalidDatabaseUrl::Malformed(error.to_string());
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            let options: PgConnectOptions = text.parse().map_err(malformed)?;
-            // The driver keeps the brackets of an IPv6 address, which certificates do not have.
-            let host = options.get_host().trim_matches(['[', ']']).to_owned();
-            let options = options.host(&host);
-            let mode = ssl_mode(text, &options);
-            Ok(Self::Postgres(Box::new(options.ssl_mode(mode))))
+            Ok(Self::Postgres(Box::new(PostgresUrl::parse(text)?)))
         } else if text.starts_with("sqlite:") {
-            Ok(Self::Sqlite(Box::new(text.parse().map_err(malformed)?)))
+            let options = text.parse().map_err(InvalidDatabaseUrl::Sqlite)?;
+            Ok(Self::Sqlite(Box::new(options)))
         } else {
             Err(InvalidDatabaseUrl::Scheme)
         }
     }
 }
 
-/// How the server is spoken to: as PostgreSQL's own programs would, except that a remote server is
-/// verified unless the address says otherwise.
-fn ssl_mode(text: &str, options: &PgConnectOptions) -> PgSslMode {
-    let query: Vec<_> = url::Url::parse(text)
-        .map(|url| url.query_pairs().map(|(key, _)| key.into()).collect())
-        .unwrap_or_default();
-    let given = |names: &[&str]| query.iter().any(|key: &String| names.contains(&&**key));
-    let authority_given = given(&["sslrootcert", "ssl-root-cert", "ssl-ca"])
-        || std::env::var_os("PGSSLROOTCERT").is_some();
-    let mode_given = given(&["sslmode", "ssl-mode"]);
-    match options.get_ssl_mode() {
-        _ if !mode_given && is_remote(options) => PgSslMode::VerifyFull,
-        // The driver does not look at the authorities it is given then.
-        PgSslMode::Require if authority_given => PgSslMode::VerifyCa,
-        // The driver would never encrypt.
-        PgSslMode::Allow => PgSslMode::Prefer,
-        mode => mode,
-    }
-}
-
-/// Whether the way to the server leaves the machine and the cluster. Names without a dot are
-/// Services of the same namespace or neighbours in a compose file.
-fn is_remote(options: &PgConnectOptions) -> bool {
-    let host = options.get_host();
-    let local = options.get_socket().is_some()
-        || host.starts_with('/')
-        || host
-            .parse::<std::net::IpAddr>()
-            .map_or(!host.contains('.'), |ip| ip.is_loopback())
-        || host.ends_with(".svc")
-        || host.ends_with(".svc.cluster.local");
-    !local
-}
-
-/// Where the address comes from; a file is read anew for every connection, so that a rotated
-/// password takes effect without a restart.
+/// Where the URL comes from. A file is read again for every connection, so that a rotated password
+/// takes effect without a restart.
 #[derive(Debug, Clone)]
 pub enum DatabaseUrlSource {
     /// Given directly.
@@ -111,17 +75,17 @@ pub enum DatabaseUrlSource {
 }
 
 impl DatabaseUrlSource {
-    /// Reads the address as it is now.
+    /// Reads the present URL.
     ///
     /// # Errors
-    /// When the file is unreadable or does not hold a usable address.
+    /// When the file is unreadable or does not hold a usable URL.
     pub fn read(&self) -> Result<DatabaseUrl, InvalidDatabaseUrl> {
         self.text()?.expose().parse()
     }
 
-    /// The address to try when the server refuses the login of the first: the file beside it whose
-    /// name ends in `.previous`. Whoever replaces a password leaves the old one there, so that
-    /// connections are made both before and after the server has learned the new one.
+    /// The URL to try when the server rejects the login of the first: in the file beside it whose name
+    /// ends in `.previous`. Whoever replaces a password leaves the old one there, so that connections
+    /// succeed both before and after the server gets the new one.
     pub fn read_previous(&self) -> Option<DatabaseUrl> {
         let Self::File(path) = self else {
             return None;
@@ -133,11 +97,7 @@ impl DatabaseUrlSource {
         (previous != current).then(|| previous.expose().parse().ok())?
     }
 
-    /// Reads the address as it is now, unparsed.
-    ///
-    /// # Errors
-    /// When the file is unreadable.
-    pub fn text(&self) -> Result<Secret, InvalidDatabaseUrl> {
+    fn text(&self) -> Result<Secret, InvalidDatabaseUrl> {
         match self {
             Self::Value(text) => Ok(text.clone()),
             Self::File(path) => Secret::read(path).map_err(|error| InvalidDatabaseUrl::File {
@@ -152,54 +112,11 @@ impl DatabaseUrlSource {
 mod tests {
     use super::*;
 
-    fn ssl_mode(url: &str) -> PgSslMode {
-        match url.parse().unwrap() {
-            DatabaseUrl::Postgres(options) => options.get_ssl_mode(),
-            DatabaseUrl::Sqlite(_) => panic!("{url} is not PostgreSQL"),
+    fn user(url: &DatabaseUrl) -> String {
+        match url {
+            DatabaseUrl::Postgres(url) => url.options().get_username().to_owned(),
+            DatabaseUrl::Sqlite(_) => panic!("not PostgreSQL"),
         }
-    }
-
-    #[test]
-    fn remote_hosts_are_verified_unless_told_otherwise() {
-        for url in [
-            "postgres://user@localhost/db",
-            "postgres://user@127.0.0.1/db",
-            "postgres://user@[::1]/db",
-            "postgres://user@hello-db/db",
-            "postgres://user@hello-db.default.svc/db",
-            "postgresql://user@hello-db.default.svc.cluster.local/db",
-            "postgres://user@localhost/db?host=/run/postgresql",
-        ] {
-            assert!(matches!(ssl_mode(url), PgSslMode::Prefer), "{url}");
-        }
-        for url in [
-            "postgres://user@db.example.com/db",
-            "postgres://user@192.0.2.7/db",
-            "postgres://user@[2001:db8::7]/db",
-        ] {
-            assert!(matches!(ssl_mode(url), PgSslMode::VerifyFull), "{url}");
-        }
-        let told = "postgres://user@db.example.com/db?sslmode=require";
-        assert!(matches!(ssl_mode(told), PgSslMode::Require));
-        // Only a parameter tells; this is a password.
-        let not_told = "postgres://user:sslmode=disable@db.example.com/db";
-        assert!(matches!(ssl_mode(not_told), PgSslMode::VerifyFull));
-    }
-
-    #[test]
-    fn modes_mean_what_they_mean_to_the_programs_of_postgresql() {
-        let local = |query: &str| ssl_mode(&format!("postgres://user@localhost/db?{query}"));
-        assert!(matches!(local("sslmode=require"), PgSslMode::Require));
-        assert!(matches!(
-            local("sslmode=require&sslrootcert=/ca"),
-            PgSslMode::VerifyCa
-        ));
-        assert!(matches!(
-            local("sslmode=verify-full&sslrootcert=/ca"),
-            PgSslMode::VerifyFull
-        ));
-        assert!(matches!(local("sslmode=allow"), PgSslMode::Prefer));
-        assert!(matches!(local("sslmode=disable"), PgSslMode::Disable));
     }
 
     #[test]
@@ -219,22 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_anew_each_time() {
+    fn a_file_is_read_again_each_time() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let source = DatabaseUrlSource::File(file.path().into());
         assert!(source.read().is_err());
         std::fs::write(file.path(), "postgres://first@localhost/db\n").unwrap();
-        let user = |source: &DatabaseUrlSource| match source.read().unwrap() {
-            DatabaseUrl::Postgres(options) => options.get_username().to_owned(),
-            DatabaseUrl::Sqlite(_) => panic!("not PostgreSQL"),
-        };
-        assert_eq!(user(&source), "first");
+        assert_eq!(user(&source.read().unwrap()), "first");
         std::fs::write(file.path(), "postgres://second@localhost/db\n").unwrap();
-        assert_eq!(user(&source), "second");
+        assert_eq!(user(&source.read().unwrap()), "second");
     }
 
     #[test]
-    fn an_earlier_address_counts_when_it_is_another_one() {
+    fn the_previous_url_counts_when_it_differs() {
         let folder = tempfile::tempdir().unwrap();
         let (file, beside) = (
             folder.path().join("uri"),
@@ -248,9 +161,6 @@ mod tests {
         std::fs::write(&beside, "nonsense").unwrap();
         assert!(source.read_previous().is_none());
         std::fs::write(&beside, "postgres://old@localhost/db").unwrap();
-        let DatabaseUrl::Postgres(options) = source.read_previous().unwrap() else {
-            panic!("not PostgreSQL")
-        };
-        assert_eq!(options.get_username(), "old");
+        assert_eq!(user(&source.read_previous().unwrap()), "old");
     }
 }

@@ -153,7 +153,7 @@ fn makes_roles_with_just_the_rights_they_need() {
 #[test]
 fn needs_a_database_and_reads_its_url_from_a_file() {
     let output = command(&["migrate"]).output().unwrap();
-    assert!(last_line(&output).contains("DATABASE_URL_FILE is required"));
+    assert!(last_line(&output).contains("(DATABASE_URL_FILE): one of them is required"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("url");
     let url = format!("sqlite://{}\n", folder.path().join("x.db").display());

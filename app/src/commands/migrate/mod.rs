@@ -1,4 +1,4 @@
-//! `migrate`: brings a database to this program's schema, and its roles into being.
+//! `migrate`: migrates a database to the schema of this program, and creates or updates its roles.
 
 mod roles;
 
@@ -7,43 +7,59 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 
-pub use self::roles::RolePasswords;
+use crate::config::MigrateConfig;
 use crate::store::schema::MigrationError;
-use crate::store::{DatabaseUrl, SqliteStore, schema};
+use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, schema};
 
-/// The pause between two attempts to reach the database.
+/// Pause between two attempts to reach the database.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Migrates the database at `url`, waiting up to `wait` for it to come up. Returns the schema's
-/// version.
-///
-/// # Errors
-/// See [`MigrationError`]. Migrations that succeeded before the one that failed stay applied.
-pub async fn run(
-    url: &DatabaseUrl,
-    wait: Duration,
-    passwords: &RolePasswords,
-) -> Result<i64, MigrationError> {
-    match url {
-        DatabaseUrl::Postgres(options) => {
-            let mut connection = connect(options, wait).await?;
-            schema::migrate_postgres(&mut connection).await?;
-            roles::ensure(&mut connection, passwords).await?;
-            connection.close().await?;
-            Ok(schema::postgres_version())
-        }
-        DatabaseUrl::Sqlite(options) => {
-            SqliteStore::open(options).await?;
-            Ok(schema::latest(&schema::SQLITE))
-        }
-    }
+/// Why a database was not migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database URL cannot be used.
+    #[error("{0}")]
+    Url(#[from] InvalidDatabaseUrl),
+    /// The database did not accept connections in time.
+    #[error("the database could not be reached within {waited:?}: {last}")]
+    Unreachable {
+        /// How long it was waited for.
+        waited: Duration,
+        /// The error of the last attempt.
+        last: String,
+    },
+    /// The schema cannot be migrated.
+    #[error("{0}")]
+    Schema(#[from] MigrationError),
+    /// Creating or updating the roles failed.
+    #[error("{0}")]
+    Roles(#[from] sqlx::Error),
 }
 
-/// Connects as soon as the server takes connections.
-async fn connect(
-    options: &PgConnectOptions,
-    wait: Duration,
-) -> Result<PgConnection, MigrationError> {
+/// Migrates the database, and creates or updates its roles.
+///
+/// # Errors
+/// See [`MigrateError`]. Migrations that succeeded before the one that failed stay applied.
+pub async fn run(config: MigrateConfig) -> Result<(), MigrateError> {
+    let version = match config.database.read()? {
+        DatabaseUrl::Postgres(url) => {
+            let mut connection = connect(url.options(), config.wait).await?;
+            schema::migrate_postgres(&mut connection).await?;
+            roles::ensure(&mut connection, &config.passwords).await?;
+            connection.close().await?;
+            schema::postgres_version()
+        }
+        DatabaseUrl::Sqlite(options) => {
+            SqliteStore::open(&options).await?;
+            schema::latest(&schema::SQLITE)
+        }
+    };
+    tracing::info!(version, "the database is migrated");
+    Ok(())
+}
+
+/// Connects as soon as the server accepts connections, at most for `wait`.
+async fn connect(options: &PgConnectOptions, wait: Duration) -> Result<PgConnection, MigrateError> {
     let end = tokio::time::Instant::now() + wait;
     let mut last = String::from("no attempt finished");
     loop {
@@ -56,10 +72,10 @@ async fn connect(
                     last = reason;
                 }
             }
-            Err(_) => return Err(MigrationError::Unreachable { waited: wait, last }),
+            Err(_) => return Err(MigrateError::Unreachable { waited: wait, last }),
         }
         if tokio::time::Instant::now() + PAUSE > end {
-            return Err(MigrationError::Unreachable { waited: wait, last });
+            return Err(MigrateError::Unreachable { waited: wait, last });
         }
         tokio::time::sleep(PAUSE).await;
     }

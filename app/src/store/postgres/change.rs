@@ -1,167 +1,32 @@
-//! The two kinds of work a connection does, each many callers at a time.
+//! Setting dates of birth and removing users: many callers in one statement.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::queue::Beside;
+use super::job::{Job, Reply, RunError, Terms};
+use super::queue::Overlap;
 use crate::domain::{DateOfBirth, Username};
 use crate::store::StoreError;
 
-/// Where a caller waits for its answer.
-pub type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// How a batch is to be run.
-#[derive(Debug, Clone, Copy)]
-pub struct Terms {
-    /// A batch that writes must do nothing when the server comes to it only after this moment, by
-    /// the server's clock.
-    pub fence: DateTime<Utc>,
-    /// Whether statements may stay prepared on the connection.
-    pub persistent: bool,
-}
-
-/// Work that can share a statement with more of its kind.
-pub trait Job: Send + Sync + Sized + 'static {
-    /// For logs.
-    const KIND: &'static str;
-    /// The most that go into one statement.
-    const MAX_BATCH: usize;
-    /// When a second batch may run beside the first.
-    const BESIDE: Beside;
-    /// Whether the connection must be allowed to write.
-    const WRITES: bool;
-    /// What the database answers to a whole batch.
-    type Output: Send;
-
-    /// Does the whole batch.
-    fn run(
-        connection: &mut PgConnection,
-        batch: &[Self],
-        terms: Terms,
-    ) -> impl Future<Output = Result<Self::Output, RunError>> + Send;
-
-    /// Gives every job of a batch its part of the answer.
-    fn answer(batch: &mut Vec<Self>, output: Self::Output);
-
-    /// When the job was asked for.
-    fn asked(&self) -> Instant;
-
-    /// Whether nobody waits for the answer any more.
-    fn is_abandoned(&self) -> bool;
-
-    /// Whether the job may run again after its connection was lost; true at most once.
-    fn may_retry(&mut self) -> bool;
-
-    /// Answers with an error.
-    fn fail(self, error: StoreError);
-}
-
-/// Why a batch was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The database, or the way to it, failed.
-    #[error("{0}")]
-    Database(#[from] sqlx::Error),
-    /// The server came to it after the fence, and so did nothing.
-    #[error("the server came to the statement too late")]
-    Late,
-}
-
-/// Look up one date of birth.
-#[derive(Debug)]
-pub struct Lookup {
-    username: Username,
-    asked: Instant,
-    retried: bool,
-    reply: Reply<Option<DateOfBirth>>,
-}
-
-impl Lookup {
-    /// Asks for `username`.
-    pub fn new(username: Username, reply: Reply<Option<DateOfBirth>>) -> Self {
-        Self {
-            username,
-            asked: Instant::now(),
-            retried: false,
-            reply,
-        }
-    }
-}
-
-impl Job for Lookup {
-    const KIND: &'static str = "read";
-    const MAX_BATCH: usize = 128;
-    const BESIDE: Beside = Beside::HalfAsMuch;
-    const WRITES: bool = false;
-    type Output = Vec<(String, NaiveDate)>;
-
-    async fn run(
-        connection: &mut PgConnection,
-        batch: &[Self],
-        terms: Terms,
-    ) -> Result<Self::Output, RunError> {
-        let names: Vec<&str> = batch.iter().map(|job| job.username.as_str()).collect();
-        let rows =
-            sqlx::query_as("SELECT username, date_of_birth FROM users WHERE username = ANY($1)")
-                .persistent(terms.persistent)
-                .bind(&names)
-                .fetch_all(connection)
-                .await?;
-        Ok(rows)
-    }
-
-    fn answer(batch: &mut Vec<Self>, rows: Self::Output) {
-        let found: HashMap<&str, NaiveDate> = rows
-            .iter()
-            .map(|(name, born)| (name.as_str(), *born))
-            .collect();
-        for job in batch.drain(..) {
-            let born = found
-                .get(job.username.as_str())
-                .copied()
-                .map(DateOfBirth::from_stored);
-            // The caller may have gone away; then nobody misses the answer.
-            let _ = job.reply.send(Ok(born));
-        }
-    }
-
-    fn asked(&self) -> Instant {
-        self.asked
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-    }
-
-    fn may_retry(&mut self) -> bool {
-        !std::mem::replace(&mut self.retried, true)
-    }
-
-    fn fail(self, error: StoreError) {
-        let _ = self.reply.send(Err(error));
-    }
-}
-
-/// Set one date of birth, or remove a user when there is none.
+/// Sets one date of birth, or removes a user when there is none.
 #[derive(Debug)]
 pub struct Change {
     username: Username,
     born: Option<DateOfBirth>,
-    asked: Instant,
+    queued: Instant,
     reply: Reply<()>,
 }
 
 impl Change {
-    /// Asks for `username` to have this date of birth, or to be gone.
+    /// Gives `username` this date of birth, or removes it.
     pub fn new(username: Username, born: Option<DateOfBirth>, reply: Reply<()>) -> Self {
         Self {
             username,
             born,
-            asked: Instant::now(),
+            queued: Instant::now(),
             reply,
         }
     }
@@ -170,7 +35,7 @@ impl Change {
 impl Job for Change {
     const KIND: &'static str = "write";
     const MAX_BATCH: usize = 256;
-    const BESIDE: Beside = Beside::WhenSlow;
+    const OVERLAP: Overlap = Overlap::WhenSlow;
     const WRITES: bool = true;
     type Output = ();
 
@@ -195,8 +60,8 @@ impl Job for Change {
         }
     }
 
-    fn asked(&self) -> Instant {
-        self.asked
+    fn queued(&self) -> Instant {
+        self.queued
     }
 
     fn is_abandoned(&self) -> bool {
@@ -204,8 +69,8 @@ impl Job for Change {
     }
 
     fn may_retry(&mut self) -> bool {
-        // Whether the lost statement took effect is unknown; running it again later could undo
-        // somebody else's newer write.
+        // Whether the lost statement took effect is unknown. Running it again later could revert a newer
+        // write of another client.
         false
     }
 
@@ -228,7 +93,7 @@ async fn upsert(
     .persistent(terms.persistent)
     .bind(&names)
     .bind(&dates)
-    .bind(terms.fence)
+    .bind(terms.start_by)
     .execute(connection)
     .await?;
     if done.rows_affected() == 0 {
@@ -245,15 +110,15 @@ async fn delete(
 ) -> Result<(), RunError> {
     // Locked in the order of names, as the upserts are: two batches never deadlock.
     let in_time: bool = sqlx::query_scalar(
-        "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
+        "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS in_time), \
          doomed AS MATERIALIZED (SELECT username FROM users \
-             WHERE username = ANY($1) AND (SELECT open FROM fence) ORDER BY username FOR UPDATE), \
+             WHERE username = ANY($1) AND (SELECT in_time FROM fence) ORDER BY username FOR UPDATE), \
          gone AS (DELETE FROM users WHERE username IN (SELECT username FROM doomed)) \
-         SELECT open FROM fence",
+         SELECT in_time FROM fence",
     )
     .persistent(terms.persistent)
     .bind(names)
-    .bind(terms.fence)
+    .bind(terms.start_by)
     .fetch_one(connection)
     .await?;
     if in_time { Ok(()) } else { Err(RunError::Late) }
@@ -278,6 +143,8 @@ fn last_change_per_user(batch: &[Change]) -> (Vec<(&str, NaiveDate)>, Vec<&str>)
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
 
     fn change(name: &str, born: Option<&str>) -> Change {
