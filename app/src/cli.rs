@@ -71,15 +71,15 @@ where
 }
 
 /// One command of the program.
-struct Entry {
+struct Subcommand {
     name: &'static str,
     about: &'static str,
     arguments: fn(clap::Command) -> clap::Command,
     read: fn(&ArgMatches) -> Result<Command, ConfigErrors>,
 }
 
-const COMMANDS: [Entry; 7] = [
-    Entry {
+const COMMANDS: [Subcommand; 7] = [
+    Subcommand {
         name: "serve",
         about: "Serve the API",
         arguments: ServeConfig::arguments,
@@ -89,31 +89,31 @@ const COMMANDS: [Entry; 7] = [
             )?)))
         },
     },
-    Entry {
+    Subcommand {
         name: "migrate",
         about: "Migrate the database to the schema of this program, and create or update its roles",
         arguments: MigrateConfig::arguments,
         read: |matches| MigrateConfig::from_matches(matches).map(Command::Migrate),
     },
-    Entry {
+    Subcommand {
         name: "backup",
         about: "Dump the database into a folder, check the dump, and delete old dumps",
         arguments: BackupConfig::arguments,
         read: |matches| BackupConfig::from_matches(matches).map(Command::Backup),
     },
-    Entry {
+    Subcommand {
         name: "seed",
         about: "Fill a migrated database with made-up people",
         arguments: SeedConfig::arguments,
         read: |matches| SeedConfig::from_matches(matches).map(Command::Seed),
     },
-    Entry {
+    Subcommand {
         name: "openapi",
         about: "Print the OpenAPI document of the API",
         arguments: |command| command,
         read: |_| Ok(Command::Openapi),
     },
-    Entry {
+    Subcommand {
         name: "install-to",
         about: "Copy this program to a folder, for init containers of images without `cp`",
         arguments: |command| {
@@ -130,7 +130,7 @@ const COMMANDS: [Entry; 7] = [
             })
         },
     },
-    Entry {
+    Subcommand {
         name: "healthcheck",
         about: "Ask a running service whether it is ready",
         arguments: AdminOptions::arguments,

@@ -1,4 +1,4 @@
-//! Metrics of the issuer's keys.
+//! Metrics of the keys of the issuer.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,7 +11,7 @@ struct ResultLabels {
     result: &'static str,
 }
 
-/// How it goes with the issuer.
+/// Metrics of the keys of the issuer.
 #[derive(Debug)]
 pub struct OidcMetrics {
     refreshes: Family<ResultLabels, Counter>,
@@ -35,7 +35,7 @@ impl OidcMetrics {
         Self { refreshes, keys }
     }
 
-    /// Counts a refresh that brought so many keys.
+    /// Counts a refresh that fetched this many keys.
     pub fn fetched(&self, keys: usize) {
         self.count("ok");
         // At most a few dozen.

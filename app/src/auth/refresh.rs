@@ -1,36 +1,38 @@
-//! Keeps the issuer's keys at hand: a task fetches them, requests only look.
+//! Keeps the keys of the issuer in memory: a task fetches them, requests only read them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::OidcMetrics;
-use super::issuer::Issuer;
+use super::issuer::{Issuer, IssuerError};
 use super::keys::KeySet;
+use super::metrics::OidcMetrics;
 use crate::http_client;
 
-/// How often the keys are fetched unasked.
+/// Pause between two fetches that nobody asks for.
 const INTERVAL: Duration = Duration::from_secs(600);
-/// How often unknown key ids may ask for a fetch, and how soon after a failure the next one is.
+/// Shortest pause between two fetches for unknown key ids, and the pause after a failure.
 const PAUSE: Duration = Duration::from_secs(60);
-/// How soon the first fetch is tried again; twice as long each time, up to [`MAX_RETRY`].
+/// First pause while there are no keys at all; it doubles each time, up to [`MAX_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest pause while there are no keys at all.
 const MAX_RETRY: Duration = Duration::from_secs(16);
 
-/// The last keys that were got; none before the first success.
+/// The last keys that were fetched; none before the first success.
 type Latest = Option<Arc<KeySet>>;
 
-/// The keys, for requests to look at.
+/// The keys, for requests to read.
 pub struct KeyCache {
     latest: watch::Receiver<Latest>,
     gate: Arc<Gate>,
 }
 
 impl KeyCache {
-    /// Begins to fetch. The task lives as long as the process: it holds nothing to give back.
+    /// Starts to fetch. The task lives as long as the process.
     pub fn start(issuer: Issuer, metrics: Arc<OidcMetrics>) -> Self {
         let (publish, latest) = watch::channel(None);
         let gate = Arc::new(Gate::default());
@@ -38,7 +40,7 @@ impl KeyCache {
         Self { latest, gate }
     }
 
-    /// The keys from here on.
+    /// The keys from now on.
     pub fn view(&self) -> View<'_> {
         View {
             latest: self.latest.clone(),
@@ -54,18 +56,18 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// The last keys that were got.
+    /// The last keys that were fetched.
     pub fn latest(&mut self) -> Latest {
         self.latest.borrow_and_update().clone()
     }
 
-    /// Asks for fresh keys and waits for them, when that is allowed now. What has come since
-    /// [`View::latest`] is there afterwards in any case.
+    /// Asks for fresh keys and waits for them, when that is allowed now. Keys that were fetched since
+    /// [`View::latest`] are there afterwards in any case.
     pub async fn refreshed(&mut self) {
         if !self.gate.ask(Instant::now()) {
             return;
         }
-        // Two documents; whether they came or not is seen by looking.
+        // Two documents. Whether they were fetched shows in the keys.
         let _ = tokio::time::timeout(2 * http_client::DEADLINE, self.latest.changed()).await;
     }
 }
@@ -80,15 +82,14 @@ struct Gate {
 #[derive(Default)]
 struct GateState {
     last: Option<Instant>,
-    under_way: bool,
+    in_progress: bool,
 }
 
 impl Gate {
-    /// Whether a fetch is under way now, perhaps because of this call: its end is yet to be
-    /// published.
+    /// Whether a fetch is in progress now, perhaps because of this call. Its end is published later.
     fn ask(&self, now: Instant) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.under_way {
+        if state.in_progress {
             return true;
         }
         if state.last.is_some_and(|last| now < last + PAUSE) {
@@ -96,16 +97,17 @@ impl Gate {
         }
         *state = GateState {
             last: Some(now),
-            under_way: true,
+            in_progress: true,
         };
         self.wake.notify_one();
         true
     }
 
-    /// Ends the fetch. Under the lock, so that nobody begins to wait for what was just published.
+    /// Ends the fetch. It publishes under the lock, so that no request begins to wait for what was just
+    /// published.
     fn finish(&self, publish: impl FnOnce()) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.under_way = false;
+        state.in_progress = false;
         publish();
     }
 }
@@ -118,10 +120,12 @@ async fn keep_fresh(
 ) {
     let mut retry = FIRST_RETRY;
     loop {
-        let pause = match issuer.keys().await {
+        // A panic must not end the task: the keys would be the same forever.
+        let fetched = AssertUnwindSafe(issuer.keys()).catch_unwind().await;
+        let pause = match fetched.unwrap_or(Err(IssuerError::Panicked)) {
             Ok(keys) => {
                 let count = keys.len();
-                tracing::debug!(keys = count, "the issuer's keys are fresh");
+                tracing::debug!(keys = count, "fetched the keys of the issuer");
                 gate.finish(|| publish.send_modify(|latest| *latest = Some(Arc::new(keys))));
                 metrics.fetched(count);
                 INTERVAL
@@ -129,7 +133,7 @@ async fn keep_fresh(
             Err(error) => {
                 tracing::warn!(%error, "cannot get the issuer's keys");
                 metrics.failed();
-                // Wakes those who wait; the old keys stay.
+                // Wakes requests that wait; the old keys stay.
                 gate.finish(|| publish.send_modify(|_| ()));
                 if publish.borrow().is_some() {
                     PAUSE

@@ -62,17 +62,44 @@ fn the_page_of_options_is_current() {
     );
 }
 
-/// The options of each command, by group. A group is described once.
-fn page() -> String {
-    let commands = [
+#[test]
+fn the_operator_sets_only_variables_that_exist() {
+    let known: Vec<_> = all_sections()
+        .into_iter()
+        .flat_map(|(_, sections)| sections)
+        .flat_map(|section| section.entries)
+        .map(|entry| entry.variable)
+        .collect();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../operator/tests/golden");
+    let mut found = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let objects = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let names = objects
+            .lines()
+            .filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("name: "));
+        for name in names.filter(|name| name.starts_with("HELLO_")) {
+            assert!(known.contains(&name), "{name}");
+            found += 1;
+        }
+    }
+    assert!(found > 20, "{found}");
+}
+
+/// The options of each command.
+fn all_sections() -> [(&'static str, Vec<Section>); 5] {
+    [
         ("serve", ServeConfig::sections()),
         ("migrate", MigrateConfig::sections()),
         ("backup", BackupConfig::sections()),
         ("seed", SeedConfig::sections()),
         ("healthcheck", AdminOptions::sections()),
-    ];
+    ]
+}
+
+/// The options of all commands, by group. A group is described once.
+fn page() -> String {
     let mut groups: Vec<(Section, Vec<&str>)> = Vec::new();
-    for (command, sections) in commands {
+    for (command, sections) in all_sections() {
         for section in sections {
             match groups
                 .iter_mut()

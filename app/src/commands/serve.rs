@@ -128,29 +128,19 @@ impl Service {
             spans: spans.clone(),
             phase: phase.clone(),
         });
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            api = %listener.local_addr()?,
-            admin = %admin_listener.local_addr()?,
-            "listening"
-        );
+        log_listening(&listener, &admin_listener)?;
+        let admin = http::admin_filter(admin);
+        let unused = Gauge::default();
         let admin = http::serve(
             admin_listener,
-            http::admin_filter(admin),
+            admin,
             admin_limits,
             None,
             admin_phase,
-            Gauge::default(),
+            unused,
         );
-        let connections = metrics.http.connections.clone();
-        let api = http::serve(
-            listener,
-            http::api_filter(api),
-            limits,
-            tls,
-            phase,
-            connections,
-        );
+        let (api, connections) = (http::api_filter(api), metrics.http.connections.clone());
+        let api = http::serve(listener, api, limits, tls, phase, connections);
         Ok(Self {
             store,
             api: tokio::spawn(api),
@@ -186,6 +176,16 @@ impl Service {
     }
 }
 
+fn log_listening(api: &TcpListener, admin: &TcpListener) -> io::Result<()> {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        api = %api.local_addr()?,
+        admin = %admin.local_addr()?,
+        "listening"
+    );
+    Ok(())
+}
+
 /// What bounds the connections of the API, and those of health and metrics.
 fn connection_limits(options: &ServerOptions) -> (ConnectionLimits, ConnectionLimits) {
     let limits = ConnectionLimits {
@@ -198,7 +198,7 @@ fn connection_limits(options: &ServerOptions) -> (ConnectionLimits, ConnectionLi
         max_connections: 64,
         header_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_millis(500),
-        ..limits.clone()
+        ..limits
     };
     (limits, admin_limits)
 }
