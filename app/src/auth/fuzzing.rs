@@ -7,10 +7,11 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::DecodingKey;
 
+use super::algorithm::Algorithm;
 use super::bearer::bearer_token;
 use super::keys::KeySet;
 use super::oidc::OidcConfig;
-use super::token::{Algorithm, Rules};
+use super::token::Rules;
 use super::{MAX_TOKEN, ring_provider};
 
 /// The public key of an example in RFC 8037.

@@ -3,6 +3,7 @@
 //! A writer is the user that a claim of the token names, or has the admin scope. Signatures are checked
 //! with the published keys of the issuer, which a background task keeps in memory.
 
+mod algorithm;
 mod authenticator;
 mod bearer;
 #[cfg(any(test, fuzzing))]
@@ -15,9 +16,10 @@ mod refresh;
 mod ring_provider;
 mod token;
 
+pub use algorithm::Algorithm;
 pub use authenticator::Authenticator;
 pub use bearer::MAX_TOKEN;
 pub use issuer::transport_is_safe;
 pub use metrics::OidcMetrics;
 pub use oidc::{OidcConfig, Refusal};
-pub use token::{Algorithm, Writer};
+pub use token::Writer;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::token::Algorithm;
+use super::algorithm::Algorithm;
 
 /// What tokens are checked against.
 #[derive(Debug, Clone)]

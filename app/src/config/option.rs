@@ -53,6 +53,7 @@ impl Entry {
             .long(self.name.replace('_', "-"))
             .env(self.variable)
             .hide_env_values(self.secret)
+            .value_name(self.name.to_uppercase())
             .help(format!("{} [accepts: {}]", self.help, self.accepts))
             .required(self.required)
             .value_parser(value_parser!(OsString));

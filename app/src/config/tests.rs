@@ -58,8 +58,12 @@ fn for_each_option(mut check: impl FnMut(&Entry, &dyn Fn(&str) -> String)) {
                     others.push("--oidc-audience=a");
                 }
             }
-            if entry.excludes.is_some() {
-                others.clear();
+            let sections = C::sections();
+            let all = sections.iter().flat_map(|section| &section.entries);
+            let excluding = all.filter(|other| other.excludes == Some(entry.name));
+            for other in excluding.map(|other| other.name).chain(entry.excludes) {
+                let other = format!("--{}=", other.replace('_', "-"));
+                others.retain(|flag| !flag.starts_with(&other));
             }
             check(entry, &|value| {
                 let given = format!("{option}{value}");
