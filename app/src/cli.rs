@@ -9,7 +9,7 @@ use crate::config::{
     AdminOptions, BackupConfig, CommandConfig, ConfigErrors, MigrateConfig, SeedConfig, ServeConfig,
 };
 
-/// What the program is asked to do, with checked values.
+/// A command, with checked values.
 #[derive(Debug)]
 pub enum Command {
     /// Serve the API.

@@ -62,7 +62,7 @@ pub enum Signal {
     Interrupt,
 }
 
-/// Waits for a signal that asks the process to end.
+/// Waits for a signal that ends the process.
 ///
 /// # Errors
 /// When signals cannot be received.

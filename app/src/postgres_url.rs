@@ -22,7 +22,7 @@ pub struct PostgresUrl {
     program: ProgramUrl,
 }
 
-/// The same URL for PostgreSQL's own programs, with the password apart: everybody on the machine can
+/// The same URL for PostgreSQL's own programs, with the password apart: every user of the machine can
 /// read a command line.
 #[derive(Clone)]
 pub struct ProgramUrl {

@@ -13,7 +13,7 @@ use super::keys::KeySet;
 use super::metrics::OidcMetrics;
 use crate::http_client;
 
-/// Pause between two fetches that nobody asks for.
+/// Pause between two regular fetches.
 const INTERVAL: Duration = Duration::from_secs(600);
 /// Shortest pause between two fetches for unknown key ids, and the pause after a failure.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -34,9 +34,22 @@ pub struct KeyCache {
 impl KeyCache {
     /// Starts to fetch. The task lives as long as the process.
     pub fn start(issuer: Issuer, metrics: Arc<OidcMetrics>) -> Self {
+        let issuer = Arc::new(issuer);
+        let fetch = move || {
+            let issuer = issuer.clone();
+            async move { issuer.keys().await }
+        };
+        Self::with(fetch, metrics)
+    }
+
+    fn with<F, K>(fetch: F, metrics: Arc<OidcMetrics>) -> Self
+    where
+        F: Fn() -> K + Send + 'static,
+        K: Future<Output = Result<KeySet, IssuerError>> + Send + 'static,
+    {
         let (publish, latest) = watch::channel(None);
         let gate = Arc::new(Gate::default());
-        tokio::spawn(keep_fresh(issuer, publish, gate.clone(), metrics));
+        tokio::spawn(keep_fresh(fetch, publish, gate.clone(), metrics));
         Self { latest, gate }
     }
 
@@ -64,7 +77,7 @@ impl View<'_> {
     /// Asks for fresh keys and waits for them, when that is allowed now. Keys that were fetched since
     /// [`View::latest`] are there afterwards in any case.
     pub async fn refreshed(&mut self) {
-        if !self.gate.ask(Instant::now()) {
+        if !self.gate.request(Instant::now()) {
             return;
         }
         // Two documents. Whether they were fetched shows in the keys.
@@ -87,7 +100,7 @@ struct GateState {
 
 impl Gate {
     /// Whether a fetch is in progress now, perhaps because of this call. Its end is published later.
-    fn ask(&self, now: Instant) -> bool {
+    fn request(&self, now: Instant) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.in_progress {
             return true;
@@ -112,8 +125,8 @@ impl Gate {
     }
 }
 
-async fn keep_fresh(
-    issuer: Issuer,
+async fn keep_fresh<K: Future<Output = Result<KeySet, IssuerError>>>(
+    fetch: impl Fn() -> K,
     publish: watch::Sender<Latest>,
     gate: Arc<Gate>,
     metrics: Arc<OidcMetrics>,
@@ -121,7 +134,7 @@ async fn keep_fresh(
     let mut retry = FIRST_RETRY;
     loop {
         // A panic must not end the task: the keys would be the same forever.
-        let fetched = AssertUnwindSafe(issuer.keys()).catch_unwind().await;
+        let fetched = AssertUnwindSafe(fetch()).catch_unwind().await;
         let pause = match fetched.unwrap_or(Err(IssuerError::Panicked)) {
             Ok(keys) => {
                 let count = keys.len();
@@ -152,14 +165,36 @@ async fn keep_fresh(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use prometheus_client::registry::Registry;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_fetch_that_panics_counts_as_failed_and_is_repeated() {
+        const KEYS: &str = r#"{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}"#;
+        let calls = AtomicUsize::new(0);
+        let fetch = move || {
+            let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                assert!(!first, "planted panic");
+                Ok(KeySet::parse(KEYS.as_bytes())?)
+            }
+        };
+        let metrics = Arc::new(OidcMetrics::new(&mut Registry::default()));
+        let mut cache = KeyCache::with(fetch, metrics);
+        let fetched = cache.latest.wait_for(Option::is_some);
+        let fetched = tokio::time::timeout(Duration::from_secs(60), fetched).await;
+        assert!(fetched.unwrap().is_ok());
+    }
 
     #[test]
     fn one_fetch_a_minute_however_many_ask() {
         let gate = Gate::default();
         let start = Instant::now();
-        let at = |seconds| gate.ask(start + Duration::from_secs(seconds));
-        assert!(at(0), "the first one asks");
+        let at = |seconds| gate.request(start + Duration::from_secs(seconds));
+        assert!(at(0), "the first one causes a fetch");
         assert!(at(1), "others wait for the same fetch");
         gate.finish(|| ());
         assert!(!at(2));

@@ -57,7 +57,7 @@ impl Rules {
     /// The header of a token that may be valid.
     ///
     /// # Errors
-    /// When it is no token, or asks for an algorithm that is not allowed, or for an extension.
+    /// When it is no token, or needs an algorithm that is not allowed, or an extension.
     pub fn header(&self, token: &str) -> Result<Header, Refusal> {
         let header = decode_header(token).map_err(|_| Refusal::InvalidToken(NOT_A_TOKEN))?;
         if self.validation(&header).is_none() {

@@ -1,5 +1,5 @@
-//! Who vouches for a remote server: PostgreSQL's programs do not ask by themselves, and the image of
-//! PostgreSQL has no certificates.
+//! The authorities that a remote server is verified with: PostgreSQL's programs do not verify by
+//! themselves, and the image of PostgreSQL has no certificates.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

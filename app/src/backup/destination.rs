@@ -84,7 +84,7 @@ impl Folder {
     }
 }
 
-/// Creates an empty file that only its owner may read: a dump holds everybody's data. `pg_dump` keeps
+/// Creates an empty file that only its owner may read: a dump holds the data of all users. `pg_dump` keeps
 /// the mode of a file that exists.
 pub fn create_private(path: &Path) -> Result<(), BackupError> {
     File::options()

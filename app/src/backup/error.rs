@@ -44,7 +44,7 @@ pub enum BackupError {
     /// The dump lacks its end.
     #[error("the plain dump is incomplete")]
     Truncated,
-    /// A signal asked to stop.
+    /// A signal ended the backup.
     #[error("interrupted by a signal")]
     Interrupted,
 }

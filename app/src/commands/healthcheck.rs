@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// # Errors
 /// When the service does not answer in time or is not ready; the text is the reason.
 pub async fn run(address: SocketAddr) -> io::Result<()> {
-    let answer = tokio::time::timeout(DEADLINE, ask(local(address)))
+    let answer = tokio::time::timeout(DEADLINE, request(local(address)))
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
     let status = answer.split(' ').nth(1).unwrap_or_default();
@@ -38,7 +38,7 @@ fn local(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-async fn ask(address: SocketAddr) -> io::Result<String> {
+async fn request(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream
         .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

@@ -48,11 +48,11 @@ pub enum ServeError {
     /// The certificate cannot be used.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
-    /// Traces cannot be exported as the environment asks.
+    /// Traces cannot be exported as the environment configures it.
     #[cfg(feature = "otlp")]
     #[error("{0}")]
     Traces(#[from] crate::telemetry::SpansError),
-    /// A listener ended although no signal asked for it.
+    /// A listener ended without a signal.
     #[error("the {0} listener ended unexpectedly")]
     Ended(&'static str),
     /// The system refuses threads or signals.
@@ -152,7 +152,7 @@ impl Service {
         })
     }
 
-    /// Goes on serving for `delay`, but asks clients and load balancers to go elsewhere.
+    /// Continues to serve for `delay`, but asks clients and load balancers to go elsewhere.
     async fn drain(&self, delay: Duration) {
         self.control.advance(Phase::Draining);
         tracing::info!(?delay, "draining");

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-/// What `accepts` says of durations.
+/// The `accepts` of durations.
 pub const DURATION: &str = "a duration such as 500ms, 5s or 1m";
-/// What `accepts` says of addresses to listen on.
+/// The `accepts` of addresses to listen on.
 pub const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
-/// What `accepts` says of numbers that must not be zero.
+/// The `accepts` of numbers that must not be zero.
 pub const FROM_ONE: &str = "a whole number from 1";
 
 /// Anything that is read by [`FromStr`].

@@ -1,4 +1,4 @@
-//! Starting, draining, stopping, and what the admin listener tells meanwhile.
+//! Starting, draining, stopping, and what the admin listener reports meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ fn sigterm_drains_without_losing_a_request() {
         app.admin("/readyz").status == 503
     });
     assert_eq!(app.admin("/livez").status, 200);
-    // Still served, but told to go elsewhere.
+    // Still served, but asked to go elsewhere.
     let answer = app.put_date("/hello/alice", "1990-01-01");
     assert_eq!(
         (answer.status, answer.header("connection")),

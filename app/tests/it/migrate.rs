@@ -106,7 +106,7 @@ fn makes_roles_with_just_the_rights_they_need() {
         "--backup-role-password-file",
         password.to_str().unwrap(),
     ];
-    // The password ends up as it is in the file, whatever characters it has, also when changed.
+    // The password is exactly that in the file, with any characters, also when it changes.
     for text in ["o'ne\\", "secret"] {
         std::fs::write(&password, format!("{text}\n")).unwrap();
         let output = migrate(&server.url(OWNER, &database), &arguments);

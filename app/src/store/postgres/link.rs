@@ -40,7 +40,7 @@ enum End {
     Closed,
     /// There was none.
     NotConnected(ConnectError),
-    /// It is of no use any more.
+    /// It cannot be used any more.
     Lost(String),
 }
 
@@ -158,7 +158,7 @@ fn window<J: Job>(batch: &[J], deadline: Deadline) -> Window {
 }
 
 /// Runs a batch and answers its callers, which leaves it empty. An error is the reason why the
-/// connection is of no use any more.
+/// connection cannot be used any more.
 async fn run_batch<J: Job>(
     queue: &Queue<J>,
     session: &mut impl Session<J>,
@@ -205,7 +205,7 @@ async fn run_batch<J: Job>(
 }
 
 /// Whether only the statement failed. Anything else means that the connection, or the server behind it,
-/// is of no use any more: shut down, failed over to read-only, or out of sync.
+/// cannot be used any more: shut down, failed over to read-only, or out of sync.
 fn is_statement_error(error: &sqlx::Error) -> bool {
     const READ_ONLY: &str = "25006";
     const OPERATOR_INTERVENTION: &str = "57";
