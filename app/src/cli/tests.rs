@@ -62,14 +62,35 @@ fn the_page_of_options_is_current() {
     );
 }
 
-#[test]
-fn the_operator_sets_only_variables_that_exist() {
-    let known: Vec<_> = all_sections()
+/// The variables of all options.
+fn variables() -> Vec<&'static str> {
+    all_sections()
         .into_iter()
         .flat_map(|(_, sections)| sections)
         .flat_map(|section| section.entries)
         .map(|entry| entry.variable)
-        .collect();
+        .collect()
+}
+
+#[test]
+fn pages_about_the_app_name_only_variables_that_exist() {
+    let known = variables();
+    let mut found = 0;
+    for page in ["api.md", "auth.md"] {
+        let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let words = text.split(|letter: char| letter != '_' && !letter.is_ascii_alphanumeric());
+        for name in words.filter(|word| word.starts_with("HELLO_")) {
+            assert!(known.contains(&name), "{page}: {name}");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{found}");
+}
+
+#[test]
+fn the_operator_sets_only_variables_that_exist() {
+    let known = variables();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../operator/tests/golden");
     let mut found = 0;
     for file in std::fs::read_dir(folder).unwrap() {

@@ -8,7 +8,8 @@ use strum::EnumString;
 
 use super::check::{FROM_ONE, choice, parse};
 use super::database::DatabaseOptions;
-use super::option::{OptionGroup, filled_list, option_group, path, required_path, value};
+use super::group::{OptionGroup, option_group};
+use super::option::{filled_list, path, required_path, value};
 use super::{CommandConfig, ConfigErrors, LogOptions, Section};
 use crate::store::DatabaseUrlSource;
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 
-use super::option::{OptionGroup, option_group, optional, path};
+use super::group::{OptionGroup, option_group};
+use super::option::{optional, path};
 use super::{ConfigErrors, Section};
 use crate::secret::Secret;
 use crate::store::DatabaseUrlSource;

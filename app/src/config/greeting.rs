@@ -3,7 +3,8 @@
 use jiff::tz::TimeZone;
 
 use super::check::{choice, zone};
-use super::option::{option_group, value};
+use super::group::option_group;
+use super::option::value;
 use crate::domain::{LeapDay, UsernameRule};
 
 option_group! {

@@ -1,7 +1,8 @@
 //! What is logged, and how.
 
 use super::check::choice;
-use super::option::{option_group, value};
+use super::group::option_group;
+use super::option::value;
 use crate::telemetry::LogFormat;
 
 option_group! {

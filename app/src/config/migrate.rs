@@ -6,7 +6,8 @@ use clap::ArgMatches;
 
 use super::check::{DURATION, duration};
 use super::database::DatabaseOptions;
-use super::option::{OptionGroup, option_group, secret_file, value};
+use super::group::{OptionGroup, option_group};
+use super::option::{secret_file, value};
 use super::{CommandConfig, ConfigErrors, LogOptions, Section};
 use crate::secret::Secret;
 use crate::store::DatabaseUrlSource;

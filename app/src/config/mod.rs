@@ -1,12 +1,13 @@
 //! Flags, environment variables and files, turned into checked values.
 //!
-//! Each option is one entry in the group that it belongs to; [`option`] describes what an entry holds.
+//! Each option is one entry in the group that it belongs to; [`group`] describes what an entry gives.
 
 mod backup;
 mod check;
 mod database;
 mod errors;
 mod greeting;
+mod group;
 mod log;
 mod migrate;
 mod oidc;
@@ -22,9 +23,10 @@ use clap::ArgMatches;
 pub use backup::{BackupConfig, BackupOptions, DumpFormat};
 pub use errors::ConfigErrors;
 pub use greeting::GreetingOptions;
+pub use group::OptionGroup;
 pub use log::LogOptions;
 pub use migrate::{MigrateConfig, RolePasswords};
-pub use option::{Entry, OptionGroup};
+pub use option::Entry;
 pub use postgres::PostgresConnectionOptions;
 pub use seed::{SeedConfig, SeedOptions};
 pub use serve::ServeConfig;

@@ -8,7 +8,8 @@ use url::Url;
 
 use super::ConfigErrors;
 use super::check::{choice, duration, non_empty, parse, word};
-use super::option::{OptionGroup, checked_path, filled_list, list, option_group, optional, value};
+use super::group::{OptionGroup, option_group};
+use super::option::{checked_path, filled_list, list, optional, value};
 use crate::auth::{Algorithm, OidcConfig, transport_is_safe};
 use crate::http_client::check_ca_file;
 

@@ -1,5 +1,4 @@
-//! What a configuration option is. Each option is one entry of an [`option_group!`]: the entry gives
-//! the flag, the variable, the default, the check, the help and the documentation.
+//! What a configuration option is: how it is described, and how its texts become a value.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -7,7 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
-use super::ConfigErrors;
 use crate::secret::Secret;
 
 /// An option as users see it: on the command line, in the environment and in the documentation.
@@ -69,7 +67,7 @@ impl Entry {
     }
 
     /// Whether a value is given. An empty one counts as none, and so does the default.
-    fn is_given(&self, matches: &ArgMatches) -> bool {
+    pub(super) fn is_given(&self, matches: &ArgMatches) -> bool {
         matches.value_source(self.name) != Some(ValueSource::DefaultValue)
             && texts(matches, self.name)
                 .iter()
@@ -132,6 +130,11 @@ impl<T> ConfigOption<T> {
     pub fn secret(mut self) -> Self {
         self.entry.secret = true;
         self
+    }
+
+    /// The value, or what is wrong with the texts that are given under `name`.
+    pub(super) fn read(&self, matches: &ArgMatches, name: &str) -> Result<T, Vec<String>> {
+        (self.read)(&texts(matches, name))
     }
 
     /// The entry under its name in the group.
@@ -287,108 +290,3 @@ pub fn secret_file(variable: &'static str, accepts: &'static str) -> ConfigOptio
         Ok(Some(secret))
     })
 }
-
-/// Options that belong together. [`option_group!`] implements it.
-pub trait OptionGroup: Sized {
-    /// The heading over the options in `--help` and in the documentation.
-    const HEADING: &'static str;
-
-    /// The options, in order.
-    fn entries() -> Vec<Entry>;
-
-    /// The checked values; `None` when a mistake was recorded.
-    fn read_group(matches: &ArgMatches, errors: &mut ConfigErrors) -> Option<Self>;
-
-    /// How mistakes name the option `name`.
-    fn label(name: &str) -> String {
-        label(&Self::entries(), name)
-    }
-}
-
-fn label(entries: &[Entry], name: &str) -> String {
-    entries
-        .iter()
-        .find(|entry| entry.name == name)
-        .map_or_else(|| name.to_owned(), Entry::label)
-}
-
-impl ConfigErrors {
-    /// Reads one option, or records what is wrong with it and what it accepts.
-    pub(super) fn value<T>(
-        &mut self,
-        matches: &ArgMatches,
-        name: &'static str,
-        option: ConfigOption<T>,
-    ) -> Option<T> {
-        let mistakes = match (option.read)(&texts(matches, name)) {
-            Ok(value) => return Some(value),
-            Err(mistakes) => mistakes,
-        };
-        let entry = option.named(name, "");
-        for mistake in mistakes {
-            self.record(&entry.label(), format!("{mistake}; give {}", entry.accepts));
-        }
-        None
-    }
-
-    /// Records which options lack the ones they need, or have others beside them that they exclude.
-    pub(super) fn relations(&mut self, entries: &[Entry], matches: &ArgMatches) {
-        let given = |name: &str| {
-            entries
-                .iter()
-                .any(|entry| entry.name == name && entry.is_given(matches))
-        };
-        for entry in entries.iter().filter(|entry| entry.is_given(matches)) {
-            if let Some(needed) = entry.needs.filter(|needed| !given(needed)) {
-                self.record(&entry.label(), format!("needs {}", label(entries, needed)));
-            }
-            if let Some(excluded) = entry.excludes.filter(|excluded| given(excluded)) {
-                let excluded = label(entries, excluded);
-                self.record(
-                    &entry.label(),
-                    format!("cannot be used together with {excluded}"),
-                );
-            }
-        }
-    }
-}
-
-/// Declares a group of options: a struct with a checked value for each, and the table of them. The doc
-/// comment of a field is the option's help; its name is the flag.
-macro_rules! option_group {
-    (
-        $(#[doc = $about:literal])+
-        $heading:literal => pub struct $group:ident {
-            $( $(#[doc = $help:literal])+ $name:ident: $type:ty = $option:expr, )+
-        }
-    ) => {
-        $(#[doc = $about])+
-        #[derive(Debug, Clone)]
-        pub struct $group {
-            $( $(#[doc = $help])+ pub $name: $type, )+
-        }
-
-        impl $crate::config::OptionGroup for $group {
-            const HEADING: &'static str = $heading;
-
-            fn entries() -> Vec<$crate::config::Entry> {
-                vec![$({
-                    let option: $crate::config::option::ConfigOption<$type> = $option;
-                    option.named(stringify!($name), concat!($($help),+))
-                }),+]
-            }
-
-            fn read_group(
-                matches: &clap::ArgMatches,
-                errors: &mut $crate::config::ConfigErrors,
-            ) -> Option<Self> {
-                errors.relations(&Self::entries(), matches);
-                // Each is read before any is missed, so that all mistakes are recorded.
-                $( let $name = errors.value(matches, stringify!($name), $option); )+
-                Some(Self { $( $name: $name?, )+ })
-            }
-        }
-    };
-}
-
-pub(super) use option_group;

@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::check::{DURATION, FROM_ONE, choice, duration, parse};
-use super::option::{option_group, value};
+use super::group::option_group;
+use super::option::value;
 use crate::store::Pooler;
 
 option_group! {

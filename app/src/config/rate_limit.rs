@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use super::check::{FROM_ONE, choice, parse};
-use super::option::{list, option_group, optional, value};
+use super::group::option_group;
+use super::option::{list, optional, value};
 use crate::http::{ForwardedHeader, Network, Rate, RateLimitOptions, TrustedProxies};
 
 option_group! {

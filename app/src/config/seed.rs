@@ -4,7 +4,8 @@ use clap::ArgMatches;
 
 use super::check::parse;
 use super::database::DatabaseOptions;
-use super::option::{OptionGroup, option_group, value};
+use super::group::{OptionGroup, option_group};
+use super::option::value;
 use super::{CommandConfig, ConfigErrors, LogOptions, Section};
 use crate::store::DatabaseUrlSource;
 

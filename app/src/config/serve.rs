@@ -3,8 +3,8 @@
 use clap::ArgMatches;
 
 use super::database::DatabaseOptions;
+use super::group::OptionGroup;
 use super::oidc::OidcOptions;
-use super::option::OptionGroup;
 use super::rate_limit::ClientLimitOptions;
 use super::{
     AdminOptions, CommandConfig, ConfigErrors, GreetingOptions, LogOptions,

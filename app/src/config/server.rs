@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::{ADDRESS, DURATION, FROM_ONE, duration, parse};
-use super::option::{option_group, optional, path, value};
+use super::group::option_group;
+use super::option::{optional, path, value};
 use crate::http::TlsFiles;
 
 /// The port of the API unless another one is given.
