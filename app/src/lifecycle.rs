@@ -1,23 +1,23 @@
-//! The way from serving to gone: drain, stop, done.
+//! The phases of the service: serving, draining, stopping.
 
 use tokio::sync::watch;
 
-/// How far the service is on its way down.
+/// The phase of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Serving.
     Serving,
-    /// Still serving, but not ready any more and asking clients to go elsewhere.
+    /// Still serving, but not ready, and asking clients to go elsewhere.
     Draining,
-    /// Taking no new connections; finishing what is under way.
+    /// Accepting no connections; finishing requests in progress.
     Stopping,
 }
 
-/// Moves the service along.
+/// Moves the service to its next phase.
 #[derive(Debug)]
 pub struct PhaseControl(watch::Sender<Phase>);
 
-/// Sees how far the service is.
+/// Reads the phase of the service.
 #[derive(Debug, Clone)]
 pub struct PhaseWatch(watch::Receiver<Phase>);
 
@@ -48,24 +48,24 @@ impl PhaseWatch {
 
     /// Waits until `phase` or a later one is reached.
     pub async fn reached(&mut self, phase: Phase) {
-        // The control going away means that the process ends.
+        // The control is dropped only when the process ends.
         let _ = self.0.wait_for(|current| *current >= phase).await;
     }
 }
 
-/// A signal that asks the process to end.
+/// A signal that ends the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM, as orchestrators send it.
     Terminate,
-    /// SIGINT: somebody pressed Ctrl-C and waits.
+    /// SIGINT: a person pressed Ctrl-C and waits.
     Interrupt,
 }
 
-/// Waits for a signal that asks the process to end.
+/// Waits for a signal that ends the process.
 ///
 /// # Errors
-/// When signals cannot be listened to.
+/// When signals cannot be received.
 pub async fn termination() -> std::io::Result<Signal> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;

@@ -3,14 +3,19 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-use hello_app::config::Cli;
+use hello_app::cli::{self, CliError};
+use hello_app::commands;
 
 fn main() -> ExitCode {
-    match hello_app::run(Cli::parse().command) {
+    let done = match cli::parse(std::env::args_os()) {
+        Ok(command) => commands::run(command),
+        Err(CliError::Usage(error)) => error.exit(),
+        Err(error) => Err(error.into()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nowhere else to tell it when even this cannot be written.
+            // There is nowhere else to report it when even this cannot be written.
             let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }

@@ -5,13 +5,13 @@ use std::num::NonZeroUsize;
 
 use tokio::runtime::Builder;
 
-/// As many cores as one thread can make use of, beside the database's and the clients' share.
+/// Cores that one thread can use, beside the share of the database and the clients.
 const CORES_OF_ONE_THREAD: usize = 2;
 
 /// One thread on up to two cores, otherwise one for each core.
 ///
-/// Threads that take work from one another wake one another up: on two cores a greeting costs a
-/// third more CPU with two threads than with one, and fewer are served.
+/// Threads that take work from one another also wake one another: on two cores a greeting costs a
+/// third more CPU time with two threads than with one.
 #[must_use]
 pub fn default_threads() -> NonZeroUsize {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -22,7 +22,7 @@ pub fn default_threads() -> NonZeroUsize {
     }
 }
 
-/// Runs `future` to its end, and what it starts beside it, on so many threads.
+/// Runs `future` to its end, and the tasks that it starts, on this many threads.
 ///
 /// # Errors
 /// When the system refuses threads or an event queue.

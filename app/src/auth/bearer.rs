@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, header};
 
-use super::Refusal;
+use super::oidc::Refusal;
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is checked, in bytes.
 pub const MAX_TOKEN: usize = 8 << 10;
 
 /// The bearer token. Other schemes count as none.

@@ -1,4 +1,4 @@
-//! What must hold of whatever is sent as a token, or comes as an issuer's keys. The targets in
+//! What must hold for any bytes sent as a token, or received as the keys of an issuer. The targets in
 //! `fuzz` look for counter-examples.
 
 use std::sync::LazyLock;
@@ -7,10 +7,12 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::DecodingKey;
 
+use super::algorithm::Algorithm;
 use super::bearer::bearer_token;
 use super::keys::KeySet;
-use super::token::{Algorithm, Rules};
-use super::{MAX_TOKEN, OidcConfig, ring_provider};
+use super::oidc::OidcConfig;
+use super::token::Rules;
+use super::{MAX_TOKEN, ring_provider};
 
 /// The public key of an example in RFC 8037.
 const KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
@@ -31,7 +33,7 @@ static RULES: LazyLock<Option<(Rules, DecodingKey)>> = LazyLock::new(|| {
     Some((rules, DecodingKey::from_ed_components(KEY).ok()?))
 });
 
-/// A token: none counts that the key has not signed, and none that is too long is looked at.
+/// A token: one that the key has not signed is never valid, and one that is too long is not checked.
 pub fn token(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else {
         return;
@@ -49,12 +51,12 @@ pub fn token(bytes: &[u8]) {
         assert!(header.crit.is_none());
         assert!(
             rules.verify(token, &header, key).is_err(),
-            "a forged token counts"
+            "a forged token is valid"
         );
     }
 }
 
-/// A key set: one that is taken holds keys.
+/// A key set: one that is accepted holds keys.
 pub fn keys(bytes: &[u8]) {
     if let Ok(keys) = KeySet::parse(bytes) {
         assert!(keys.len() > 0);

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde::Deserialize;
 use url::{Host, Url};
 
-use super::OidcConfig;
-use super::fetch::{self, FetchError};
 use super::keys::{InvalidKeySet, KeySet};
+use super::oidc::OidcConfig;
+use crate::http_client::{self, FetchError};
 
 /// Where the discovery document is, below the issuer.
 const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -15,34 +15,37 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 /// Why there are no new keys.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
-    /// The discovery document was not got.
+    /// The discovery document could not be fetched.
     #[error("discovery document: {0}")]
     Discovery(FetchError),
-    /// It is not one.
+    /// The answer is not a discovery document.
     #[error("discovery document: {0}")]
     NotDiscovery(serde_json::Error),
-    /// It is that of somebody else.
-    #[error("discovery document: it is of another issuer")]
+    /// It belongs to another issuer.
+    #[error("discovery document: it belongs to another issuer")]
     OtherIssuer,
-    /// It leads nowhere, or to a place without TLS.
+    /// Its URL of the keys is malformed, or not https.
     #[error("discovery document: jwks_uri must be an https URL")]
     KeysUrl,
-    /// The keys were not got.
+    /// The keys could not be fetched.
     #[error("key set: {0}")]
     Keys(FetchError),
-    /// They are none.
+    /// The answer is not a key set.
     #[error("key set: {0}")]
     NotKeys(#[from] InvalidKeySet),
+    /// Reading an answer panicked.
+    #[error("reading the answer panicked")]
+    Panicked,
 }
 
-/// What is taken of the discovery document.
+/// What is read of the discovery document.
 #[derive(Debug, Deserialize)]
 struct Discovery {
     issuer: String,
     jwks_uri: String,
 }
 
-/// An issuer to ask for keys.
+/// An issuer, whose keys can be fetched.
 #[derive(Debug)]
 pub struct Issuer {
     config: OidcConfig,
@@ -54,17 +57,17 @@ impl Issuer {
         Self { config }
     }
 
-    /// The keys as they are now.
+    /// Fetches the present keys.
     ///
     /// # Errors
     /// See [`IssuerError`].
     pub async fn keys(&self) -> Result<KeySet, IssuerError> {
         let ca_file = self.config.ca_file.as_deref();
-        let document = fetch::get(&self.discovery_url(), ca_file)
+        let document = http_client::get(&self.discovery_url(), ca_file)
             .await
             .map_err(IssuerError::Discovery)?;
         let keys_url = self.keys_url(&document)?;
-        let keys = fetch::get(&keys_url, ca_file)
+        let keys = http_client::get(&keys_url, ca_file)
             .await
             .map_err(IssuerError::Keys)?;
         Ok(KeySet::parse(&keys)?)
@@ -77,7 +80,7 @@ impl Issuer {
         url
     }
 
-    /// Where the keys are, by a discovery document.
+    /// The URL of the keys in a discovery document.
     fn keys_url(&self, document: &[u8]) -> Result<Url, IssuerError> {
         let discovery: Discovery =
             serde_json::from_slice(document).map_err(IssuerError::NotDiscovery)?;
@@ -91,8 +94,8 @@ impl Issuer {
     }
 }
 
-/// Whether nobody on the way can change what comes from `url`: it is https, or http to this machine.
-/// With `allow_http` any http will do.
+/// Whether nobody on the network can change what comes from `url`: it is https, or http on this
+/// machine. With `allow_http` any http is allowed.
 pub fn transport_is_safe(url: &Url, allow_http: bool) -> bool {
     match (url.scheme(), url.host()) {
         ("https", Some(_)) => true,

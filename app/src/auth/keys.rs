@@ -14,7 +14,7 @@ pub struct KeySet {
     keys: Vec<Key>,
 }
 
-/// A key, and the one algorithm it is for: a token cannot choose how it is used.
+/// A key, and the one algorithm that it is for: a token cannot choose how the key is used.
 #[derive(Debug)]
 struct Key {
     id: Option<String>,
@@ -22,7 +22,7 @@ struct Key {
     decoding: DecodingKey,
 }
 
-/// What a set says about a token's header.
+/// The key for the header of a token.
 #[derive(Debug)]
 pub enum Lookup<'a> {
     /// The key to check the signature with.
@@ -33,7 +33,7 @@ pub enum Lookup<'a> {
     Unusable,
 }
 
-/// Why a document holds no keys.
+/// Why a document is not a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeySet {
     /// Not a JSON Web Key Set.
@@ -45,7 +45,7 @@ pub enum InvalidKeySet {
 }
 
 impl KeySet {
-    /// Reads a JSON Web Key Set. Keys of other kinds and for other uses are passed over.
+    /// Reads a JSON Web Key Set. Keys of other kinds and for other uses are skipped.
     ///
     /// # Errors
     /// See [`InvalidKeySet`].
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn other_keys_are_passed_over() {
+    fn other_keys_are_skipped() {
         let with = |name: &str, value: Value| {
             let mut key = rsa("x");
             key[name] = value;

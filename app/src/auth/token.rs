@@ -1,46 +1,11 @@
-//! What makes a token count, and what it says about its bearer (RFC 7519, RFC 8725).
-
-use std::str::FromStr;
+//! What makes a token valid, and who its bearer is (RFC 7519, RFC 8725).
 
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{DecodingKey, Header, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
-use super::{OidcConfig, Refusal};
-
-/// An algorithm that tokens may be signed with. None takes a shared secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-}
-
-impl FromStr for Algorithm {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "RS256" => Ok(Self::Rs256),
-            "ES256" => Ok(Self::Es256),
-            "EdDSA" => Ok(Self::EdDsa),
-            _ => Err("must be RS256, ES256 or EdDSA".into()),
-        }
-    }
-}
-
-impl From<Algorithm> for jsonwebtoken::Algorithm {
-    fn from(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Rs256 => Self::RS256,
-            Algorithm::Es256 => Self::ES256,
-            Algorithm::EdDsa => Self::EdDSA,
-        }
-    }
-}
+use super::algorithm::Algorithm;
+use super::oidc::{OidcConfig, Refusal};
 
 /// Who sends a request. Has no `Debug`: names are not for logs.
 pub struct Writer {
@@ -49,18 +14,18 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// What the claim says, as it says it.
+    /// The value of the claim, unchecked.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Whether every user may be written.
+    /// Whether the writer may modify any user.
     pub fn is_admin(&self) -> bool {
         self.admin
     }
 }
 
-/// What makes a token count.
+/// What makes a token valid.
 pub struct Rules {
     /// One for each algorithm that is allowed.
     validations: Vec<Validation>,
@@ -70,7 +35,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules that the configuration asks for.
+    /// The rules of this configuration.
     pub fn new(config: &OidcConfig) -> Self {
         let validation = |algorithm: &Algorithm| {
             let mut validation = Validation::new((*algorithm).into());
@@ -89,10 +54,10 @@ impl Rules {
         }
     }
 
-    /// The header of a token that may count.
+    /// The header of a token that may be valid.
     ///
     /// # Errors
-    /// When it is none, asks for an algorithm that is not allowed, or for something unknown.
+    /// When it is no token, or needs an algorithm that is not allowed, or an extension.
     pub fn header(&self, token: &str) -> Result<Header, Refusal> {
         let header = decode_header(token).map_err(|_| Refusal::InvalidToken(NOT_A_TOKEN))?;
         if self.validation(&header).is_none() {
@@ -110,7 +75,7 @@ impl Rules {
             .find(|validation| validation.algorithms.contains(&header.alg))
     }
 
-    /// Who the token speaks for, when its signature is the key's and its claims hold.
+    /// The bearer of the token, when the key has signed it and its claims hold.
     ///
     /// # Errors
     /// The first rule that the token breaks.
@@ -144,7 +109,7 @@ impl Rules {
 const NOT_A_TOKEN: &str = "The token is not a signed JSON Web Token";
 const WRONG_ISSUER: &str = "The token is of another issuer";
 
-/// The rule in words; nothing of the token.
+/// The rule in words, without anything of the token.
 fn describe(error: &Error) -> &'static str {
     match error.kind() {
         ErrorKind::InvalidSignature => "The signature is wrong",

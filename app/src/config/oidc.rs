@@ -1,211 +1,115 @@
-//! The issuer whose tokens allow to write.
+//! The issuer whose tokens allow to modify users.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ArgMatches;
 use url::Url;
 
 use super::ConfigErrors;
-use super::errors::{non_empty, non_empty_path};
-use crate::auth::{Algorithm, OidcConfig, check_ca_file, transport_is_safe};
-use crate::config::OidcArgs;
+use super::check::{choice, duration, non_empty, parse, word};
+use super::group::{OptionGroup, option_group};
+use super::option::{checked_path, filled_list, list, optional, value};
+use crate::auth::{Algorithm, OidcConfig, transport_is_safe};
+use crate::http_client::check_ca_file;
 
-/// The furthest that the issuer's clock may be off.
+/// The largest difference allowed between the clocks of the issuer and of this machine.
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
-impl ConfigErrors {
-    /// The issuer, when one is named. `None` also when a mistake was noted.
-    pub(super) fn oidc(&mut self, args: &OidcArgs) -> Option<OidcConfig> {
-        let audiences: Vec<_> = trimmed(&args.oidc_audience);
-        let admin_scope = non_empty(args.oidc_admin_scope.as_deref());
-        let ca_file = non_empty_path(args.oidc_ca_file.as_deref());
-        let Some(issuer) = non_empty(args.oidc_issuer.as_deref()) else {
-            for (name, present) in [
-                ("HELLO_OIDC_AUDIENCE", !audiences.is_empty()),
-                ("HELLO_OIDC_ADMIN_SCOPE", admin_scope.is_some()),
-                ("HELLO_OIDC_CA_FILE", ca_file.is_some()),
-            ] {
-                if present {
-                    self.note(format!("{name}: needs HELLO_OIDC_ISSUER"));
-                }
-            }
-            return None;
-        };
-        let allow_http = self.parse("HELLO_OIDC_ALLOW_HTTP", &args.oidc_allow_http);
-        let issuer_url = self.issuer_url(issuer, allow_http.unwrap_or(true));
-        if audiences.is_empty() {
-            self.note("HELLO_OIDC_AUDIENCE: is required with HELLO_OIDC_ISSUER");
-        }
-        if args.oidc_username_claim.is_empty() {
-            self.note("HELLO_OIDC_USERNAME_CLAIM: is empty");
-        }
-        if admin_scope.is_some_and(|scope| scope.contains(' ')) {
-            self.note("HELLO_OIDC_ADMIN_SCOPE: must be one word");
-        }
-        let algorithms = self.algorithms(&args.oidc_algorithms);
-        let leeway = self.leeway(&args.oidc_leeway);
-        if let Some(Err(error)) = ca_file.map(check_ca_file) {
-            self.note(format!("HELLO_OIDC_CA_FILE: {error}"));
-        }
-        Some(OidcConfig {
-            issuer: issuer.to_owned(),
-            issuer_url: issuer_url?,
-            audiences,
-            username_claim: args.oidc_username_claim.clone(),
-            admin_scope: admin_scope.map(Into::into),
-            algorithms,
-            leeway: leeway?,
-            ca_file: ca_file.map(Into::into),
-            allow_http: allow_http?,
-        })
-    }
+/// An issuer: its name, and the same as the place of the discovery document.
+#[derive(Debug, Clone)]
+pub struct IssuerUrl {
+    name: String,
+    url: Url,
+}
 
-    fn issuer_url(&mut self, issuer: &str, allow_http: bool) -> Option<Url> {
-        const NAME: &str = "HELLO_OIDC_ISSUER";
-        let url: Url = self.parse(NAME, issuer)?;
-        if !transport_is_safe(&url, allow_http) {
-            self.note(format!(
-                "{NAME}: must be https, or http on this machine (or with HELLO_OIDC_ALLOW_HTTP=true)"
-            ));
-        } else if url.query().is_some() || url.fragment().is_some() {
-            self.note(format!("{NAME}: must have neither query nor fragment"));
-        } else if !url.username().is_empty() || url.password().is_some() {
-            self.note(format!("{NAME}: must not hold a password"));
-        } else {
-            return Some(url);
-        }
-        None
-    }
-
-    fn algorithms(&mut self, texts: &[String]) -> Vec<Algorithm> {
-        const NAME: &str = "HELLO_OIDC_ALGORITHMS";
-        let mut algorithms = Vec::new();
-        for text in trimmed(texts) {
-            if let Some(algorithm) = self.parse(NAME, &text)
-                && !algorithms.contains(&algorithm)
-            {
-                algorithms.push(algorithm);
-            }
-        }
-        if algorithms.is_empty() {
-            self.note(format!("{NAME}: names none"));
-        }
-        algorithms
-    }
-
-    fn leeway(&mut self, text: &str) -> Option<Duration> {
-        const NAME: &str = "HELLO_OIDC_LEEWAY";
-        let leeway = self.duration(NAME, text)?;
-        if leeway > MAX_LEEWAY {
-            self.note(format!("{NAME}: must be at most 5m"));
-            return None;
-        }
-        Some(leeway)
+option_group! {
+    /// Who may modify users: everybody, unless an issuer is named.
+    "Authorization" => pub struct OidcOptions {
+        /// OpenID Connect issuer. With it, modifying a user needs a token of this issuer; its `iss` must
+        /// equal exactly this value. Unset: everybody may modify every user.
+        oidc_issuer: Option<IssuerUrl> = optional(
+            "HELLO_OIDC_ISSUER", "an https URL without query, fragment and password", issuer)
+            .needs("oidc_audience"),
+        /// Audiences: the `aud` of a token must hold one of them.
+        oidc_audience: Vec<String> = list(
+            "HELLO_OIDC_AUDIENCE", "names separated by commas", parse)
+            .needs("oidc_issuer"),
+        /// Claim that holds the user name.
+        oidc_username_claim: String = value(
+            "HELLO_OIDC_USERNAME_CLAIM", "sub", "the name of a claim", non_empty),
+        /// Scope, in `scope` or `scp`, that may modify any user. Unset: nobody.
+        oidc_admin_scope: Option<String> = optional("HELLO_OIDC_ADMIN_SCOPE", "one word", word)
+            .needs("oidc_issuer"),
+        /// Algorithms that tokens may be signed with. A shorter list is stricter.
+        oidc_algorithms: Vec<Algorithm> = filled_list(
+            "HELLO_OIDC_ALGORITHMS", "RS256,ES256,EdDSA",
+            "`RS256`, `ES256` and `EdDSA`, or some of them, separated by commas", choice),
+        /// Largest difference allowed between the clocks of the issuer and of this machine.
+        oidc_leeway: Duration = value(
+            "HELLO_OIDC_LEEWAY", "60s", "a duration of at most 5m, such as 60s", leeway),
+        /// Certificates of the authorities that the issuer is verified with. Unset: those of the
+        /// system, or Mozilla's where the system has none.
+        oidc_ca_file: Option<PathBuf> = checked_path(
+            "HELLO_OIDC_CA_FILE", "the path of a PEM file", check_ca_file)
+            .needs("oidc_issuer"),
+        /// Whether an issuer without TLS is allowed on another machine. For tests only.
+        oidc_allow_http: bool = value("HELLO_OIDC_ALLOW_HTTP", "false", "`true` or `false`", choice),
     }
 }
 
-/// The entries of a list; an empty one does not count.
-fn trimmed(texts: &[String]) -> Vec<String> {
-    texts
-        .iter()
-        .map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
-        .collect()
+impl OidcOptions {
+    /// The issuer, if one is named. The outer `None` means that a mistake was recorded.
+    pub(super) fn oidc(
+        matches: &ArgMatches,
+        errors: &mut ConfigErrors,
+    ) -> Option<Option<OidcConfig>> {
+        let options = Self::read_group(matches, errors)?;
+        let Some(issuer) = options.oidc_issuer else {
+            return Some(None);
+        };
+        if !transport_is_safe(&issuer.url, options.oidc_allow_http) {
+            let allow = Self::label("oidc_allow_http");
+            let mistake = format!("is not on this machine; give an https URL, or set {allow}");
+            errors.record(&Self::label("oidc_issuer"), mistake);
+            return None;
+        }
+        Some(Some(OidcConfig {
+            issuer: issuer.name,
+            issuer_url: issuer.url,
+            audiences: options.oidc_audience,
+            username_claim: options.oidc_username_claim,
+            admin_scope: options.oidc_admin_scope,
+            algorithms: options.oidc_algorithms,
+            leeway: options.oidc_leeway,
+            ca_file: options.oidc_ca_file,
+            allow_http: options.oidc_allow_http,
+        }))
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::{ConfigErrors, ServeConfig};
-    use super::*;
-    use crate::config::{Cli, Command};
-    use clap::Parser;
-
-    fn oidc(flags: &[&str]) -> Result<Option<OidcConfig>, ConfigErrors> {
-        let command = ["hello-app", "serve", "--database-url", "sqlite::memory:"];
-        let Command::Serve(args) = Cli::parse_from(command.iter().chain(flags)).command else {
-            panic!("not serve");
-        };
-        ServeConfig::try_from(&*args).map(|config| config.oidc)
+/// Checks the form alone: whether http is allowed depends on another option.
+fn issuer(text: &str) -> Result<IssuerUrl, String> {
+    let url: Url = parse(text)?;
+    if !transport_is_safe(&url, true) {
+        return Err("is neither an https nor an http URL".into());
     }
-
-    const ISSUER: &str = "--oidc-issuer=https://id.example/realms/a";
-
-    #[test]
-    fn off_unless_an_issuer_is_named() {
-        assert!(oidc(&[]).unwrap().is_none());
-        assert!(oidc(&["--oidc-issuer="]).unwrap().is_none());
-        let error = oidc(&["--oidc-audience=a", "--oidc-admin-scope=b"]).unwrap_err();
-        let error = error.to_string();
-        assert!(error.contains("HELLO_OIDC_AUDIENCE: needs"), "{error}");
-        assert!(error.contains("HELLO_OIDC_ADMIN_SCOPE: needs"), "{error}");
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query or a fragment".into());
     }
-
-    #[test]
-    fn has_safe_defaults() {
-        let config = oidc(&[ISSUER, "--oidc-audience=a, b,"]).unwrap().unwrap();
-        assert_eq!(config.issuer, "https://id.example/realms/a");
-        assert_eq!(config.audiences, ["a", "b"]);
-        assert_eq!(config.username_claim, "sub");
-        assert_eq!(config.admin_scope, None);
-        assert_eq!(config.leeway, Duration::from_secs(60));
-        assert_eq!(config.algorithms.len(), 3);
-        assert!(!config.allow_http);
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user name or a password".into());
     }
+    Ok(IssuerUrl {
+        name: text.to_owned(),
+        url,
+    })
+}
 
-    #[test]
-    fn all_mistakes_are_reported_at_once() {
-        let error = oidc(&[
-            "--oidc-issuer=http://id.example",
-            "--oidc-username-claim=",
-            "--oidc-admin-scope=two words",
-            "--oidc-algorithms=RS256,HS256",
-            "--oidc-leeway=6m",
-            "--oidc-ca-file=/does/not/exist",
-            "--oidc-allow-http=perhaps",
-            "--time-zone=Mars/Base",
-        ]);
-        let error = error.unwrap_err().to_string();
-        for name in [
-            "HELLO_OIDC_AUDIENCE",
-            "HELLO_OIDC_USERNAME_CLAIM",
-            "HELLO_OIDC_ADMIN_SCOPE",
-            "HELLO_OIDC_ALGORITHMS",
-            "HELLO_OIDC_LEEWAY",
-            "HELLO_OIDC_CA_FILE",
-            "HELLO_OIDC_ALLOW_HTTP",
-            "HELLO_TIME_ZONE",
-        ] {
-            assert!(error.contains(name), "{name} is not in {error}");
-        }
+fn leeway(text: &str) -> Result<Duration, String> {
+    let leeway = duration(text)?;
+    if leeway > MAX_LEEWAY {
+        return Err("is too long".into());
     }
-
-    #[test]
-    fn the_issuer_is_reached_safely_and_holds_no_secret() {
-        let with = |issuer: &str, flags: &[&str]| {
-            let issuer = format!("--oidc-issuer={issuer}");
-            let mut all = vec![issuer.as_str(), "--oidc-audience=a"];
-            all.extend(flags);
-            oidc(&all).map(|_| ()).map_err(|error| error.to_string())
-        };
-        assert!(with("http://127.0.0.1:8080", &[]).is_ok());
-        assert!(with("http://id.example", &[]).is_err());
-        assert!(with("http://id.example", &["--oidc-allow-http=true"]).is_ok());
-        for refused in [
-            "id.example",
-            "https://id.example?a=b",
-            "https://id.example#a",
-            "https://user:hidden@id.example",
-        ] {
-            let error = with(refused, &[]).unwrap_err();
-            assert!(error.contains("HELLO_OIDC_ISSUER"), "{error}");
-            assert!(!error.contains("hidden"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_file_without_certificates_is_a_mistake() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let flag = format!("--oidc-ca-file={}", file.path().display());
-        let error = oidc(&[ISSUER, "--oidc-audience=a", &flag]).unwrap_err();
-        assert!(error.to_string().contains("holds no certificate"));
-    }
+    Ok(leeway)
 }

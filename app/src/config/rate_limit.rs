@@ -1,85 +1,41 @@
 //! What limits each client's requests.
 
-use super::errors::non_empty;
-use super::{ConfigErrors, ServeArgs};
-use crate::api::{Network, Rate, RateLimitOptions, TrustedProxies};
+use std::num::NonZeroU32;
 
-impl ConfigErrors {
-    /// The limit, when there is one and nothing is wrong with it.
-    pub(super) fn rate_limit(&mut self, args: &ServeArgs) -> Option<RateLimitOptions> {
-        let rate = non_empty(args.rate_limit.as_deref());
-        let burst = non_empty(args.rate_limit_burst.as_deref());
-        if burst.is_some() && rate.is_none() {
-            self.note("HELLO_RATE_LIMIT_BURST needs HELLO_RATE_LIMIT");
-        }
-        let burst = burst.map(|burst| self.parse("HELLO_RATE_LIMIT_BURST", burst));
-        let networks: Vec<Network> = args
-            .trusted_proxies
-            .iter()
-            .map(|text| text.trim())
-            .filter(|text| !text.is_empty())
-            .filter_map(|text| self.parse("HELLO_TRUSTED_PROXIES", text))
-            .collect();
-        let header = self.parse("HELLO_FORWARDED_HEADER", &args.forwarded_header);
-        let rate: Rate = self.parse("HELLO_RATE_LIMIT", rate?)?;
-        Some(RateLimitOptions {
-            rate,
-            burst: burst.unwrap_or(Some(rate.requests))?,
-            proxies: TrustedProxies {
-                networks,
-                header: header?,
-            },
-        })
+use super::check::{FROM_ONE, choice, parse};
+use super::group::option_group;
+use super::option::{list, optional, value};
+use crate::api::{ForwardedHeader, Network, Rate, RateLimitOptions, TrustedProxies};
+
+option_group! {
+    /// What limits each client's requests.
+    "Rate limit" => pub struct ClientLimitOptions {
+        /// Most requests of one client. After that the answer is 429. Unset: no limit.
+        rate_limit: Option<Rate> = optional(
+            "HELLO_RATE_LIMIT", "a rate such as 20/s, 600/m or 1000/h", choice),
+        /// Requests that one client may send at once. Unset: the number in the rate limit.
+        rate_limit_burst: Option<NonZeroU32> = optional("HELLO_RATE_LIMIT_BURST", FROM_ONE, parse)
+            .needs("rate_limit"),
+        /// Trusted proxies, whose forwarded-for header is honoured. Unset: none.
+        trusted_proxies: Vec<Network> = list(
+            "HELLO_TRUSTED_PROXIES", "addresses, or blocks such as 10.0.0.0/8, separated by commas", parse),
+        /// Header in which trusted proxies name the client.
+        forwarded_header: ForwardedHeader = value(
+            "HELLO_FORWARDED_HEADER", "x-forwarded-for", "`x-forwarded-for` or `forwarded`", choice),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Cli, Command, ServeConfig};
-    use clap::Parser;
-
-    fn limit(flags: &[&str]) -> Result<Option<RateLimitOptions>, String> {
-        let command = ["hello-app", "serve", "--database-url", "sqlite::memory:"];
-        let Command::Serve(args) = Cli::parse_from(command.iter().chain(flags)).command else {
-            panic!("not serve");
-        };
-        ServeConfig::try_from(&*args)
-            .map(|config| config.rate_limit)
-            .map_err(|errors| errors.to_string())
-    }
-
-    #[test]
-    fn there_is_no_limit_unless_it_is_asked_for() {
-        assert!(limit(&[]).unwrap().is_none());
-        assert!(limit(&["--rate-limit="]).unwrap().is_none());
-        let given = limit(&["--rate-limit=600/m"]).unwrap().unwrap();
-        assert_eq!(given.burst.get(), 600);
-        let flags = ["--rate-limit=600/m", "--rate-limit-burst=5"];
-        assert_eq!(limit(&flags).unwrap().unwrap().burst.get(), 5);
-    }
-
-    #[test]
-    fn proxies_are_a_list() {
-        let flags = ["--rate-limit=1/s", "--trusted-proxies=10.0.0.0/8, ::1,"];
-        assert_eq!(limit(&flags).unwrap().unwrap().proxies.networks.len(), 2);
-    }
-
-    #[test]
-    fn every_mistake_is_told() {
-        let error = limit(&[
-            "--rate-limit-burst=0",
-            "--trusted-proxies=a",
-            "--forwarded-header=x",
-        ])
-        .unwrap_err();
-        for part in [
-            "needs HELLO_RATE_LIMIT",
-            "HELLO_RATE_LIMIT_BURST:",
-            "HELLO_TRUSTED_PROXIES:",
-            "HELLO_FORWARDED_HEADER:",
-        ] {
-            assert!(error.contains(part), "{part} is not in {error}");
-        }
+impl ClientLimitOptions {
+    /// The limit, when there is one.
+    pub(super) fn limit(self) -> Option<RateLimitOptions> {
+        let rate = self.rate_limit?;
+        Some(RateLimitOptions {
+            burst: self.rate_limit_burst.unwrap_or(rate.requests),
+            rate,
+            proxies: TrustedProxies {
+                networks: self.trusted_proxies,
+                header: self.forwarded_header,
+            },
+        })
     }
 }

@@ -1,41 +1,26 @@
-//! Where people are kept: one trait a resource, implemented by PostgreSQL and by SQLite.
+//! Where people are kept: one trait for each resource, implemented by PostgreSQL and by SQLite.
 
+mod database_url;
+mod error;
 pub mod people;
 mod postgres;
 mod precondition;
 pub mod schema;
 mod sql;
 mod sqlite;
-mod url;
 
 use futures::future::BoxFuture;
 
 use crate::domain::{DateOfBirth, Username};
 
+pub use database_url::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl};
+pub use error::StoreError;
 pub use people::{Friendships, Users};
-pub use postgres::{Losses, Pooler, PostgresOptions, PostgresStore};
+pub use postgres::{Pooler, PostgresOptions, PostgresStore};
 pub use precondition::Precondition;
 pub use sqlite::SqliteStore;
-pub use url::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl};
 
-/// Why the store gave no answer. The caller turns each into 503: the request itself was fine.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// The database cannot be reached, or went away during the statement.
-    #[error("the database is away")]
-    Unavailable,
-    /// No answer within the deadline.
-    #[error("the database did not answer in time")]
-    Timeout,
-    /// Too much is waiting already.
-    #[error("too many requests wait for the database")]
-    Overloaded,
-    /// The database answered with an error; the text is for the log only.
-    #[error("the database refused a statement: {0}")]
-    Refused(String),
-}
-
-/// The outcome of a store operation, some time later.
+/// The answer of a store operation, some time later.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// Dates of birth by user name.
@@ -43,14 +28,14 @@ pub trait Birthdays: Send + Sync {
     /// The date of birth of `username`, if known.
     fn get(&self, username: Username) -> StoreFuture<'_, Option<DateOfBirth>>;
 
-    /// Remembers a date of birth; answers only once it is durable.
+    /// Stores a date of birth; answers only once it is durable.
     fn put(&self, username: Username, born: DateOfBirth) -> StoreFuture<'_, ()>;
 
-    /// Forgets a user; answers only once that is durable. Succeeds when there was none.
+    /// Removes a user; answers only once that is durable. Succeeds when there was none.
     fn delete(&self, username: Username) -> StoreFuture<'_, ()>;
 
     /// Like [`Birthdays::put`], or like [`Birthdays::delete`] when there is no date, but only when
-    /// `precondition` holds; tells whether it did. Nobody's change comes between the two.
+    /// `precondition` holds; answers whether it did. No other change comes between the two.
     fn change_if(
         &self,
         username: Username,
@@ -59,22 +44,22 @@ pub trait Birthdays: Send + Sync {
     ) -> StoreFuture<'_, bool>;
 }
 
-/// How fit the store is to serve.
+/// Whether the store can serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// Never been reachable with a migrated schema yet.
+    /// It was never reachable with a migrated schema.
     Starting,
     /// Serving.
     Ready,
-    /// Was serving, but is away.
+    /// It served before, but is away.
     Away,
 }
 
 /// A whole store.
 pub trait Store: Birthdays + Users + Friendships {
-    /// The last known state; never asks the database, so it is cheap and cannot hang.
+    /// The last known state. It does not ask the database, so it is cheap and cannot hang.
     fn health(&self) -> Health;
 
-    /// Finishes what was accepted and lets go of all connections.
+    /// Finishes what was accepted and closes all connections.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

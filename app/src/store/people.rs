@@ -1,4 +1,4 @@
-//! What the store tells about people beside their birthdays: lists of them, and friendships.
+//! What the store knows of people beside their birthdays: lists of them, and friendships.
 
 use chrono::NaiveDate;
 
@@ -58,7 +58,7 @@ impl BirthdaySpan {
         self.window
             .ranges(from_day)
             .map(|(first, last)| IndexRange {
-                // Only the first range goes on behind somebody; the next begins with its day.
+                // Only the first range begins after a name; the next begins with its first day.
                 from: (first.number(), name.take().unwrap_or_default()),
                 last: last.number(),
             })
@@ -75,7 +75,7 @@ pub trait Users: Send + Sync {
     fn birthdays(&self, span: BirthdaySpan, limit: u32) -> StoreFuture<'_, Vec<Person>>;
 }
 
-/// Somebody who was named is not a user.
+/// A name that belongs to no user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownUser(pub Username);
 
@@ -94,28 +94,28 @@ pub(super) fn stored_friendship(
     }
 }
 
-/// A friendship after somebody asked for it.
+/// A friendship after it was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// As it is now.
+    /// The present state.
     pub friendship: Friendship,
     /// Whether there was none before.
     pub created: bool,
 }
 
-/// Somebody's friend, or one to be.
+/// A friend of a user, or one who may become it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Friend {
     /// The friend.
     pub username: Username,
-    /// Whether the friend is the one who asked.
+    /// Whether the friend is the one who requested it.
     pub asked: bool,
     /// Whether the friendship was accepted.
     pub accepted: bool,
 }
 
 impl Friend {
-    /// A friend from a row of name, whether the friend asked, and whether it was accepted.
+    /// A friend from a row: name, whether the friend requested it, and whether it was accepted.
     pub(super) fn from_row((username, asked, accepted): (String, bool, bool)) -> Self {
         Self {
             username: Username::from_stored(username),
@@ -128,13 +128,13 @@ impl Friend {
 /// Which friends to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FriendList {
-    /// Whose friends.
+    /// The user whose friends are listed.
     pub of: Username,
     /// Only accepted, or only pending ones.
     pub accepted: Option<bool>,
     /// Only those that come after this name.
     pub after: Option<Username>,
-    /// At most so many.
+    /// The most that are listed.
     pub limit: u32,
 }
 
@@ -154,16 +154,16 @@ impl FriendList {
     }
 }
 
-/// Friendships: at most one a pair, gone with either user.
+/// Friendships: at most one for each pair, removed with either user.
 pub trait Friendships: Send + Sync {
-    /// Asks on behalf of the pair's actor. What the other one had asked for becomes accepted;
-    /// asking again changes nothing.
+    /// Requests on behalf of the pair's actor. What the other one had requested becomes accepted;
+    /// requesting again changes nothing.
     fn befriend(&self, pair: Pair) -> StoreFuture<'_, Result<Asked, UnknownUser>>;
 
     /// The pair's friendship, if there is any.
     fn friendship(&self, pair: Pair) -> StoreFuture<'_, Result<Option<Friendship>, UnknownUser>>;
 
-    /// Ends whatever there is between the pair. Succeeds when there was nothing.
+    /// Removes the friendship or request of the pair. Succeeds when there was none.
     fn unfriend(&self, pair: Pair) -> StoreFuture<'_, ()>;
 
     /// Friends in the order of names.

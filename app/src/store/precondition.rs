@@ -1,5 +1,5 @@
-//! What must be stored for a change to be made. The comparison is part of the statement that
-//! writes: nobody gets between the two.
+//! What must be stored for a change to be made. The comparison is part of the statement that writes: no
+//! other change comes between the two.
 
 use crate::domain::{DateOfBirth, MonthDay};
 

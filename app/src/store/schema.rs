@@ -1,8 +1,8 @@
-//! The schema's versions: migrations compiled into the program, and what a database is at.
+//! The schema: the migrations in this program, and the version of a database.
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
 
 /// Migrations for PostgreSQL.
@@ -24,10 +24,10 @@ pub fn latest(migrator: &Migrator) -> i64 {
         .unwrap_or(0)
 }
 
-/// What a PostgreSQL server is like.
+/// State of a PostgreSQL server.
 #[derive(Debug, Clone, Copy)]
 pub struct PostgresState {
-    /// It refuses writes.
+    /// Whether it rejects writes.
     pub read_only: bool,
     /// The schema's version, 0 when it was never migrated.
     pub version: i64,
@@ -35,10 +35,10 @@ pub struct PostgresState {
     pub time: DateTime<Utc>,
 }
 
-/// Asks a server what it is like, in one simple query that every pooler lets through.
+/// Reads the state of a server, in one simple query that every pooler accepts.
 ///
 /// # Errors
-/// When the server does not answer, or does not let this role look.
+/// When the server does not answer, or this role may not read the versions.
 pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresState, sqlx::Error> {
     const QUERY: &str = "SELECT current_setting('transaction_read_only') = 'on', \
          coalesce(max(version), 0), clock_timestamp() FROM _sqlx_migrations WHERE success";
@@ -58,4 +58,53 @@ pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresSta
         }
         Err(error) => Err(error),
     }
+}
+
+/// Why a schema cannot be migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// An applied migration is not the one that this program has.
+    #[error(
+        "migration {0} was changed after it was applied: the schema does not belong to this program"
+    )]
+    Tampered(i64),
+    /// The schema is newer than this program.
+    #[error("the schema is at version {found}, newer than this program's {known}")]
+    Newer {
+        /// The database's version.
+        found: i64,
+        /// The newest this program knows.
+        known: i64,
+    },
+    /// A migration failed.
+    #[error("{0}")]
+    Failed(#[from] sqlx::Error),
+    /// Another failure of the migrator.
+    #[error("{0}")]
+    Other(MigrateError),
+}
+
+impl From<MigrateError> for MigrationError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMismatch(version) => Self::Tampered(version),
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// Migrates a PostgreSQL database to this program's schema.
+///
+/// # Errors
+/// See [`MigrationError`]. Migrations that succeeded before the one that failed stay applied.
+pub async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), MigrationError> {
+    let found = postgres_state(connection).await?.version;
+    let known = postgres_version();
+    if found > known {
+        return Err(MigrationError::Newer { found, known });
+    }
+    // The migrator takes an advisory lock, so that two jobs may run at the same time.
+    let migrator: &Migrator = &POSTGRES;
+    migrator.run_direct(None, connection, false).await?;
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderMap, Method, StatusCode};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceState,
@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 
 use super::method::known_method;
 use super::trace_context::{TraceId, TraceParent};
-use crate::auth::client_tls;
+use crate::http_client::connector;
 
 /// The longest time that the end of the program waits for the last export.
 const LAST_EXPORT: Duration = Duration::from_secs(2);
@@ -203,13 +203,8 @@ struct OnRuntime {
 impl OnRuntime {
     fn new() -> Result<Self, SpansError> {
         let authorities = traces_setting("CERTIFICATE").map(PathBuf::from);
-        let tls = client_tls(authorities.as_deref())
+        let connector = connector(authorities.as_deref())
             .map_err(|error| SpansError::Certificate(error.to_string()))?;
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .build();
         let timeout = traces_setting("TIMEOUT")
             .and_then(|millis| millis.parse().ok())
             .map_or(EXPORT_TIMEOUT, Duration::from_millis);

@@ -52,10 +52,10 @@ fn a_dump_can_be_restored() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let files = names(folder.path());
     assert_eq!(files.len(), 2, "{files:?}");
-    for (file, told) in files.iter().zip(report["files"].as_array().unwrap()) {
-        assert_eq!(told["name"], *file);
+    for (file, reported) in files.iter().zip(report["files"].as_array().unwrap()) {
+        assert_eq!(reported["name"], *file);
         assert_eq!(
-            told["sizeBytes"],
+            reported["sizeBytes"],
             folder.path().join(file).metadata().unwrap().len()
         );
         let mode = folder
@@ -103,7 +103,7 @@ fn keeps_the_newest_and_leaves_other_files_alone() {
 }
 
 #[test]
-fn a_backup_that_fails_says_so_and_changes_nothing() {
+fn a_backup_that_fails_reports_it_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let old = "hello-20200101T000000Z.dump";
     std::fs::write(folder.path().join(old), "").unwrap();

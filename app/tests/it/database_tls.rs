@@ -76,11 +76,11 @@ fn a_remote_server_must_prove_who_it_is() {
         check(REMOTE, format!("?{other}"), UNKNOWN);
         check(REMOTE, "?sslrootcert=/nowhere".into(), Some("No such file"));
         check(REMOTE, format!("?{nonsense}"), UNKNOWN);
-        // It can be told otherwise.
+        // The URL can give another mode.
         check(REMOTE, "?sslmode=require".into(), None);
         check(REMOTE, "?sslmode=prefer".into(), None);
         check(REMOTE, "?sslmode=disable".into(), Some("no encryption"));
-        // Near, TLS is used when there is some, and nothing is verified unless asked for.
+        // Near, TLS is used when the server has it, and nothing is verified unless the URL says so.
         check(NEAR, String::new(), None);
         check(NEAR, format!("?sslmode=verify-full&{own}"), None);
         check(
@@ -90,7 +90,7 @@ fn a_remote_server_must_prove_who_it_is() {
         );
         check("localhost", format!("?sslmode=verify-ca&{own}"), None);
         check("localhost", format!("?sslmode=verify-ca&{other}"), UNKNOWN);
-        // Authorities that are named are asked.
+        // Authorities that are named are used.
         check("localhost", format!("?sslmode=require&{own}"), None);
         check("localhost", format!("?sslmode=require&{other}"), UNKNOWN);
     });
@@ -128,7 +128,7 @@ fn a_new_authority_is_taken_over_without_a_restart() {
     all_encrypted();
     let refused = |reason: &str| {
         eventually("the server is refused", Duration::from_secs(5), || {
-            // Some may have come just before the server looked at its files.
+            // Some may have connected just before the server read its files.
             server.end_sessions();
             app.admin("/readyz").status == 503 && app.log().contains(reason)
         });

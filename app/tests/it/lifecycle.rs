@@ -1,4 +1,4 @@
-//! Starting, draining, stopping, and what the admin listener tells meanwhile.
+//! Starting, draining, stopping, and what the admin listener reports meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -20,13 +20,13 @@ fn sigterm_drains_without_losing_a_request() {
         app.admin("/readyz").status == 503
     });
     assert_eq!(app.admin("/livez").status, 200);
-    // Still served, but told to go elsewhere.
+    // Still served, but asked to go elsewhere.
     let answer = app.put_date("/hello/alice", "1990-01-01");
     assert_eq!(
         (answer.status, answer.header("connection")),
         (204, Some("close"))
     );
-    // A request that is under way when the listener closes is finished.
+    // A request that is in progress when the listener closes is finished.
     let mut slow = Connection::open(app.api);
     let request = request_bytes(
         "PUT",
@@ -222,7 +222,7 @@ fn healthcheck_tells_by_its_exit_code() {
 }
 
 #[test]
-fn configuration_mistakes_are_told_at_once_and_without_secrets() {
+fn configuration_mistakes_are_reported_at_once_and_without_secrets() {
     let output = command(&["serve"])
         .env("DATABASE_URL", "mysql://user:s3cret@host/db")
         .env("HELLO_LISTEN", "here")
@@ -238,7 +238,7 @@ fn configuration_mistakes_are_told_at_once_and_without_secrets() {
 }
 
 #[test]
-fn a_taken_port_is_told() {
+fn a_taken_port_is_reported() {
     let app = App::sqlite();
     let output = command(&["serve"])
         .env("DATABASE_URL", "sqlite::memory:")

@@ -106,7 +106,7 @@ fn makes_roles_with_just_the_rights_they_need() {
         "--backup-role-password-file",
         password.to_str().unwrap(),
     ];
-    // The password ends up as it is in the file, whatever characters it has, also when changed.
+    // The password is exactly that in the file, with any characters, also when it changes.
     for text in ["o'ne\\", "secret"] {
         std::fs::write(&password, format!("{text}\n")).unwrap();
         let output = migrate(&server.url(OWNER, &database), &arguments);
@@ -153,7 +153,7 @@ fn makes_roles_with_just_the_rights_they_need() {
 #[test]
 fn needs_a_database_and_reads_its_url_from_a_file() {
     let output = command(&["migrate"]).output().unwrap();
-    assert!(last_line(&output).contains("DATABASE_URL_FILE is required"));
+    assert!(last_line(&output).contains("(DATABASE_URL_FILE): one of them is required"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("url");
     let url = format!("sqlite://{}\n", folder.path().join("x.db").display());

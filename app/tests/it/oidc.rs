@@ -21,7 +21,7 @@ struct Guarded {
 }
 
 impl Guarded {
-    /// With the issuer's keys at hand.
+    /// With the keys of the issuer in memory.
     fn start(keys: Vec<Value>, variables: &[(&str, &str)]) -> Self {
         let guarded = Self::with(Issuer::start(keys), variables);
         guarded.wait_for_keys();

@@ -61,7 +61,7 @@ fn fills_both_stores_with_the_same_people_and_only_once() {
 }
 
 #[test]
-fn says_what_is_wrong() {
+fn reports_what_is_wrong() {
     let (server, database) = (shared(), database());
     server.sql(&database, "DROP TABLE friendships, users, _sqlx_migrations");
     let output = seed(&server.url(OWNER, &database), &[]);
@@ -72,7 +72,7 @@ fn says_what_is_wrong() {
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        log.contains("HELLO_SEED_COUNT") && log.contains("HELLO_SEED:"),
+        log.contains("(HELLO_SEED_COUNT): ") && log.contains("(HELLO_SEED): "),
         "{log}"
     );
 }

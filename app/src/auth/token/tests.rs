@@ -1,4 +1,4 @@
-//! Tokens that are never to count. Those with real signatures are in the integration tests.
+//! Tokens that must never be valid. Those with real signatures are in the integration tests.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,7 +31,7 @@ fn with_header(header: &Value) -> String {
 fn refusal(token: &str) -> &'static str {
     match Rules::new(&config()).header(token) {
         Err(Refusal::InvalidToken(reason)) => reason,
-        _ => panic!("{token} may count"),
+        _ => panic!("{token} may be valid"),
     }
 }
 

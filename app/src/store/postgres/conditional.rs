@@ -1,15 +1,15 @@
-//! Changes that are made only in certain states. They do not share statements with others: a
-//! change that another one of the same batch overtakes must not count as made.
+//! Changes that are made only in certain states. They do not share statements with others: in a batch
+//! only the last change to a user is made, and the others would count as made too.
 
 use sqlx::postgres::PgConnection;
 
-use super::jobs::{RunError, Terms};
-use super::single::Statement;
+use super::job::{RunError, Terms};
+use super::query::Statement;
 use crate::domain::{DateOfBirth, Username};
 use crate::store::Precondition;
 
-// Each compares under the row's lock, with the newest committed date: a writer that comes first
-// is waited for. They tell whether they came in time, and whether the change was made.
+// Each compares under the lock of the row, with the newest committed date: a writer that is first is
+// waited for. The answer is whether the server began in time, and whether the change was made.
 
 /// The day of the year as [`crate::domain::MonthDay`] numbers it.
 macro_rules! month_day {
@@ -25,45 +25,45 @@ macro_rules! month_day {
 }
 
 const UPDATE: &str = concat!(
-    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
+    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS in_time), \
      done AS (UPDATE users SET date_of_birth = $5 \
          WHERE username = $1 AND (",
     month_day!("date_of_birth"),
-    " = ANY($3)) = $4 AND (SELECT open FROM fence) \
+    " = ANY($3)) = $4 AND (SELECT in_time FROM fence) \
          RETURNING username) \
-     SELECT open, EXISTS (SELECT FROM done) FROM fence"
+     SELECT in_time, EXISTS (SELECT FROM done) FROM fence"
 );
 
 const UPSERT: &str = concat!(
-    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
+    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS in_time), \
      done AS (INSERT INTO users AS old (username, date_of_birth) \
-         SELECT $1::text, $5::date FROM fence WHERE open \
+         SELECT $1::text, $5::date FROM fence WHERE in_time \
          ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth \
          WHERE (",
     month_day!("old.date_of_birth"),
     " = ANY($3)) = $4 \
          RETURNING username) \
-     SELECT open, EXISTS (SELECT FROM done) FROM fence"
+     SELECT in_time, EXISTS (SELECT FROM done) FROM fence"
 );
 
 const DELETE: &str = concat!(
-    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS open), \
+    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS in_time), \
      done AS (DELETE FROM users \
          WHERE username = $1 AND (",
     month_day!("date_of_birth"),
-    " = ANY($3)) = $4 AND (SELECT open FROM fence) \
+    " = ANY($3)) = $4 AND (SELECT in_time FROM fence) \
          RETURNING username) \
-     SELECT open, EXISTS (SELECT FROM done) \
+     SELECT in_time, EXISTS (SELECT FROM done) \
          OR ($5 AND NOT EXISTS (SELECT FROM users WHERE username = $1)) FROM fence"
 );
 
 /// Sets a date of birth, or removes a user when there is none, under a condition.
 pub struct ChangeIf {
-    /// Whose.
+    /// The user.
     pub username: Username,
-    /// The new date.
+    /// The new date, or none.
     pub born: Option<DateOfBirth>,
-    /// When to do it.
+    /// The states in which to do it.
     pub precondition: Precondition,
 }
 
@@ -80,7 +80,7 @@ impl Statement for ChangeIf {
         };
         let query = sqlx::query_as(statement)
             .bind(self.username.as_str())
-            .bind(terms.fence)
+            .bind(terms.start_by)
             .bind(self.precondition.numbers())
             .bind(listed);
         let query = match self.born {

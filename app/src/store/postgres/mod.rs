@@ -1,118 +1,83 @@
-//! PostgreSQL without a pool: a few connections, each owned by a task, and statements that carry
-//! many requests at once.
+//! PostgreSQL without a pool: a few connections, each owned by a task, and statements that answer many
+//! requests at once.
 
+mod change;
 mod conditional;
-mod jobs;
+mod deadline;
+mod job;
 mod link;
-mod people;
+mod lists;
+mod lookup;
+mod options;
+mod query;
 mod queue;
-mod single;
+mod server;
+mod session;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use self::change::Change;
 use self::conditional::ChangeIf;
-use self::jobs::{Change, Job, Lookup, Reply};
-pub use self::link::Losses;
+use self::deadline::Deadline;
+use self::job::{Job, Reply};
+use self::link::Shared;
+use self::lookup::Lookup;
+pub use self::options::{Pooler, PostgresOptions};
+use self::query::{Query, Statement};
 use self::queue::Queue;
-use self::single::Single;
-use super::{Birthdays, DatabaseUrlSource, Health, Precondition, Store, StoreError, StoreFuture};
+use self::server::Server;
+use super::{Birthdays, Health, Precondition, Store, StoreError, StoreFuture};
 use crate::domain::{DateOfBirth, Username};
-use crate::telemetry::StoreMetrics;
-
-/// What is between the service and the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Pooler {
-    /// Nothing: a connection stays with one server process.
-    #[default]
-    None,
-    /// A pooler such as PgBouncer that gives each transaction any server connection.
-    Transaction,
-}
-
-impl std::str::FromStr for Pooler {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "none" => Ok(Self::None),
-            "transaction" => Ok(Self::Transaction),
-            other => Err(format!("`{other}` is neither `none` nor `transaction`")),
-        }
-    }
-}
-
-/// How to reach PostgreSQL, and the bounds to keep.
-#[derive(Debug, Clone)]
-pub struct PostgresOptions {
-    /// Where the address comes from.
-    pub url: DatabaseUrlSource,
-    /// Connections that read. Never more are opened.
-    pub read_connections: usize,
-    /// Connections that write. Never more are opened.
-    pub write_connections: usize,
-    /// Connections for lists and friendships. Never more are opened.
-    pub query_connections: usize,
-    /// The longest a caller waits for an answer.
-    pub deadline: Duration,
-    /// The longest one attempt to connect takes.
-    pub connect_timeout: Duration,
-    /// The most requests that may wait for one kind of connection.
-    pub queue_capacity: usize,
-    /// What is between the service and the server.
-    pub pooler: Pooler,
-    /// Counts connections that were lost.
-    pub losses: Arc<Losses>,
-    /// Where batch sizes and times are counted.
-    pub metrics: Arc<StoreMetrics>,
-}
 
 /// The store on PostgreSQL.
 #[derive(Debug)]
 pub struct PostgresStore {
     reads: Arc<Queue<Lookup>>,
     writes: Arc<Queue<Change>>,
-    singles: Arc<Queue<Single>>,
-    deadline: Duration,
+    queries: Arc<Queue<Query>>,
+    deadline: Deadline,
     was_ready: AtomicBool,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    links: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl PostgresStore {
-    /// Starts the connections' tasks and returns at once: the database may be away, or not
-    /// migrated yet, and [`Store::health`] tells when that changes.
+    /// Starts the links and returns at once: the database may be away, or not migrated yet.
+    /// [`Store::health`] reports when that changes.
     pub fn start(options: PostgresOptions) -> Self {
-        let options = Arc::new(options);
+        let shared = Arc::new(Shared {
+            deadline: Deadline::new(options.deadline),
+            metrics: options.metrics,
+            losses: AtomicUsize::new(0),
+        });
+        let server = Arc::new(Server {
+            url: options.url,
+            connect_timeout: options.connect_timeout,
+            pooler: options.pooler,
+        });
         let reads = queue(options.queue_capacity);
         let writes = queue(options.queue_capacity);
-        let singles = queue(options.queue_capacity);
-        let mut tasks = Vec::new();
-        for _ in 0..options.read_connections {
-            tasks.push(tokio::spawn(link::run(reads.clone(), options.clone())));
-        }
-        for _ in 0..options.write_connections {
-            tasks.push(tokio::spawn(link::run(writes.clone(), options.clone())));
-        }
-        for _ in 0..options.query_connections {
-            tasks.push(tokio::spawn(link::run(singles.clone(), options.clone())));
-        }
+        let queries = queue(options.queue_capacity);
+        let mut links = Vec::new();
+        links.extend(start(&reads, options.read_connections, &server, &shared));
+        links.extend(start(&writes, options.write_connections, &server, &shared));
+        links.extend(start(&queries, options.query_connections, &server, &shared));
         Self {
             reads,
             writes,
-            singles,
-            deadline: options.deadline,
+            queries,
+            deadline: shared.deadline,
             was_ready: AtomicBool::new(false),
-            tasks: Mutex::new(tasks),
+            links: Mutex::new(links),
         }
     }
 
-    /// Queues a job and waits for its answer, at most for the caller's deadline.
+    /// Queues a job and waits for its answer, at most until the deadline.
     async fn ask<J: Job, T>(
         &self,
         queue: &Queue<J>,
@@ -120,17 +85,33 @@ impl PostgresStore {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         queue.push(job(reply))?;
-        match tokio::time::timeout(self.deadline, answer).await {
+        match tokio::time::timeout(self.deadline.wait(), answer).await {
             Ok(Ok(answer)) => answer,
-            // The task was dropped with the job in hand: the runtime is shutting down.
+            // The job was dropped: its link panicked, or the runtime is shutting down.
             Ok(Err(_)) => Err(StoreError::Unavailable),
             Err(_) => Err(StoreError::Timeout),
         }
     }
+
+    /// Runs a statement for one caller.
+    fn query<S: Statement>(&self, statement: S) -> StoreFuture<'_, S::Output> {
+        self.ask(&self.queries, |reply| Query::new(statement, reply))
+            .boxed()
+    }
 }
 
 fn queue<J: Job>(capacity: usize) -> Arc<Queue<J>> {
-    Arc::new(Queue::new(capacity, J::MAX_BATCH, J::BESIDE))
+    Arc::new(Queue::new(capacity, J::MAX_BATCH, J::OVERLAP))
+}
+
+/// Starts `count` links that serve `queue`.
+fn start<J: Job>(
+    queue: &Arc<Queue<J>>,
+    count: usize,
+    server: &Arc<Server>,
+    shared: &Arc<Shared>,
+) -> impl Iterator<Item = JoinHandle<()>> {
+    (0..count).map(|_| tokio::spawn(link::run(queue.clone(), server.clone(), shared.clone())))
 }
 
 impl Birthdays for PostgresStore {
@@ -157,7 +138,7 @@ impl Birthdays for PostgresStore {
         born: Option<DateOfBirth>,
         precondition: Precondition,
     ) -> StoreFuture<'_, bool> {
-        self.single(ChangeIf {
+        self.query(ChangeIf {
             username,
             born,
             precondition,
@@ -167,7 +148,7 @@ impl Birthdays for PostgresStore {
 
 impl Store for PostgresStore {
     fn health(&self) -> Health {
-        if self.reads.is_connected() && self.writes.is_connected() && self.singles.is_connected() {
+        if self.reads.is_connected() && self.writes.is_connected() && self.queries.is_connected() {
             self.was_ready.store(true, Ordering::Relaxed);
             Health::Ready
         } else if self.was_ready.load(Ordering::Relaxed) {
@@ -181,10 +162,10 @@ impl Store for PostgresStore {
         async {
             self.reads.close();
             self.writes.close();
-            self.singles.close();
-            let tasks =
-                std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-            futures::future::join_all(tasks).await;
+            self.queries.close();
+            let links =
+                std::mem::take(&mut *self.links.lock().unwrap_or_else(PoisonError::into_inner));
+            futures::future::join_all(links).await;
         }
         .boxed()
     }

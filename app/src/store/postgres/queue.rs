@@ -1,9 +1,8 @@
 //! The queue between requests and the connections that answer them.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -11,23 +10,23 @@ use tokio::time::Instant;
 
 use crate::store::StoreError;
 
-/// How long work waits for a connection that is busy before another one takes it all the same.
-const PATIENCE: Duration = Duration::from_millis(2);
+/// How long work is left to a connection that is busy before another one takes it.
+const MAX_LEAVE: Duration = Duration::from_millis(2);
 
 /// When a connection that is free takes work although another one is busy. Small batches cost the
 /// server more than large ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beside {
-    /// Once half as much waits as is under way: then the server and this program work at the same
+pub enum Overlap {
+    /// Once half as much waits as is in progress: then the server and this program work at the same
     /// time.
-    HalfAsMuch,
+    FromHalf,
     /// Only when that takes unusually long: a second batch would cost the server another flush of
     /// its log.
     WhenSlow,
 }
 
-/// Work waiting for a connection. Whatever has queued while the connection was busy is taken
-/// together, so batches grow with load and a lone request waits for nobody.
+/// Work that waits for a connection. All that has queued while the connection was busy is taken
+/// together: batches grow with the load, and a single request does not wait.
 #[derive(Debug)]
 pub struct Queue<J> {
     jobs: Mutex<VecDeque<J>>,
@@ -35,10 +34,10 @@ pub struct Queue<J> {
     capacity: usize,
     /// As much as one connection takes at a time.
     batch: usize,
-    beside: Beside,
+    overlap: Overlap,
     /// Jobs in the batches that are being run.
-    under_way: AtomicUsize,
-    /// Tasks that serve the queue, whether connected or not.
+    in_progress: AtomicUsize,
+    /// Tasks that serve the queue, connected or not.
     links: AtomicUsize,
     connected: AtomicUsize,
     /// Links whose last attempt to connect failed.
@@ -57,30 +56,40 @@ pub enum Turn {
     Wait,
 }
 
-/// Counts jobs as under way for as long as it lives.
+/// Counts jobs as in progress for as long as it lives.
 #[derive(Debug)]
-pub struct UnderWay<'a> {
+pub struct InProgress<'a> {
     all: &'a AtomicUsize,
     jobs: usize,
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InProgress<'_> {
     fn drop(&mut self) {
         self.all.fetch_sub(self.jobs, Ordering::SeqCst);
+    }
+}
+
+/// Counts a connection for as long as it lives, also when its task panics.
+#[derive(Debug)]
+pub struct Connected<'a>(&'a AtomicUsize);
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl<J> Queue<J> {
     /// An empty queue that takes up to `capacity` waiting jobs, for connections that take up to
     /// `batch` at a time.
-    pub fn new(capacity: usize, batch: usize, beside: Beside) -> Self {
+    pub fn new(capacity: usize, batch: usize, overlap: Overlap) -> Self {
         Self {
             jobs: Mutex::new(VecDeque::new()),
             ready: Notify::new(),
             capacity,
             batch,
-            beside,
-            under_way: AtomicUsize::new(0),
+            overlap,
+            in_progress: AtomicUsize::new(0),
             links: AtomicUsize::new(0),
             connected: AtomicUsize::new(0),
             failing: AtomicUsize::new(0),
@@ -105,16 +114,16 @@ impl<J> Queue<J> {
             jobs.push_back(job);
             jobs.len()
         };
-        // A busy connection comes by itself. Another is told of the first job, in case that it does
-        // not, and of enough for itself.
+        // A busy connection looks at the queue when it is free. Another one is woken for the first job,
+        // in case that this takes long, and when there is enough for itself.
         if waiting == 1 || self.is_enough(waiting) {
             self.ready.notify_one();
         }
         Ok(())
     }
 
-    /// Puts jobs back at the front, in order, whatever the capacity: they were accepted already.
-    pub fn put_back(&self, jobs: Vec<J>) {
+    /// Returns jobs to the front, in order, whatever the capacity: they were accepted already.
+    pub fn return_to_front(&self, jobs: Vec<J>) {
         if jobs.is_empty() {
             return;
         }
@@ -128,13 +137,13 @@ impl<J> Queue<J> {
 
     /// Whether a connection that is free should take so many jobs at once.
     fn is_enough(&self, waiting: usize) -> bool {
-        let under_way = self.under_way.load(Ordering::SeqCst);
-        let beside = self.beside == Beside::HalfAsMuch && waiting * 2 >= under_way;
-        under_way == 0 || waiting >= self.batch || beside
+        let in_progress = self.in_progress.load(Ordering::SeqCst);
+        let overlap = self.overlap == Overlap::FromHalf && waiting * 2 >= in_progress;
+        in_progress == 0 || waiting >= self.batch || overlap
     }
 
-    /// What a connection that is free should do; `asked` tells since when a job waits.
-    pub fn turn(&self, asked: impl Fn(&J) -> Instant) -> Turn {
+    /// What a connection that is free should do; `queued` is when a job was queued.
+    pub fn turn(&self, queued: impl Fn(&J) -> Instant) -> Turn {
         let jobs = self.lock();
         let Some(oldest) = jobs.front() else {
             return Turn::Wait;
@@ -142,17 +151,17 @@ impl<J> Queue<J> {
         if self.is_enough(jobs.len()) {
             return Turn::Take;
         }
-        match PATIENCE.saturating_sub(asked(oldest).elapsed()) {
+        match MAX_LEAVE.saturating_sub(queued(oldest).elapsed()) {
             Duration::ZERO => Turn::Take,
             rest => Turn::Leave(rest),
         }
     }
 
-    /// Counts `jobs` as under way.
-    pub fn under_way(&self, jobs: usize) -> UnderWay<'_> {
-        self.under_way.fetch_add(jobs, Ordering::SeqCst);
-        UnderWay {
-            all: &self.under_way,
+    /// Counts `jobs` as in progress.
+    pub fn in_progress(&self, jobs: usize) -> InProgress<'_> {
+        self.in_progress.fetch_add(jobs, Ordering::SeqCst);
+        InProgress {
+            all: &self.in_progress,
             jobs,
         }
     }
@@ -164,7 +173,7 @@ impl<J> Queue<J> {
         batch.extend(jobs.drain(..count));
     }
 
-    /// Waits until a job may be there or the queue is closing. Wakes too often rather than never.
+    /// Waits until a job may be there or the queue is closing. It may wake without either.
     pub async fn wait(&self) {
         let notified = self.ready.notified();
         if !self.is_closing() && self.lock().is_empty() {
@@ -172,12 +181,12 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Wakes everybody who waits, to look after their connections.
+    /// Wakes all connections that wait, so that they check themselves.
     pub fn wake_all(&self) {
         self.ready.notify_waiters();
     }
 
-    /// Takes no more jobs; those waiting are still to be done.
+    /// Accepts no more jobs; those that wait are still run.
     pub fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.ready.notify_waiters();
@@ -188,14 +197,10 @@ impl<J> Queue<J> {
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// Counts one more connection that serves this queue.
-    pub fn connection_up(&self) {
+    /// Counts one more connection that serves this queue, for as long as the returned value lives.
+    pub fn connected(&self) -> Connected<'_> {
         self.connected.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Counts one connection less.
-    pub fn connection_down(&self) {
-        self.connected.fetch_sub(1, Ordering::SeqCst);
+        Connected(&self.connected)
     }
 
     /// Whether any connection serves this queue.
@@ -208,18 +213,18 @@ impl<J> Queue<J> {
         self.links.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Counts one more link that cannot connect; whether that is all of them now.
+    /// Counts one more link that cannot connect. Returns whether none can now.
     pub fn link_failing(&self) -> bool {
         self.failing.fetch_add(1, Ordering::SeqCst) + 1 >= self.links.load(Ordering::SeqCst)
     }
 
-    /// Counts one link less that cannot connect: it tries again.
+    /// Counts one link less that cannot connect: it retries.
     pub fn link_trying(&self) {
         self.failing.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<J>> {
-        // No code that can panic runs under the lock, so a poisoned one is still consistent.
+        // No code that can panic runs under the lock, so the queue is consistent also after a panic.
         self.jobs
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -232,7 +237,7 @@ mod tests {
 
     #[test]
     fn keeps_order_and_refuses_beyond_capacity() {
-        let queue = Queue::new(3, 9, Beside::WhenSlow);
+        let queue = Queue::new(3, 9, Overlap::WhenSlow);
         for job in 1..=3 {
             queue.push(job).unwrap();
         }
@@ -240,7 +245,7 @@ mod tests {
         let mut batch = Vec::new();
         queue.take(&mut batch, 2);
         assert_eq!(batch, [1, 2]);
-        queue.put_back(batch);
+        queue.return_to_front(batch);
         let mut again = Vec::new();
         queue.take(&mut again, 9);
         assert_eq!(again, [1, 2, 3]);
@@ -250,7 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_push_before_the_wait_is_not_lost() {
-        let queue = Queue::new(3, 9, Beside::WhenSlow);
+        let queue = Queue::new(3, 9, Overlap::WhenSlow);
         queue.push(1).unwrap();
         queue.wait().await;
         let mut batch = Vec::new();
@@ -259,17 +264,17 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_connection_is_waited_for_but_not_long() {
-        let queue = Queue::new(9, 3, Beside::WhenSlow);
+    fn work_is_left_to_a_busy_connection_but_not_for_long() {
+        let queue = Queue::new(9, 3, Overlap::WhenSlow);
         let since = |ago| move |_: &i32| Instant::now() - ago;
-        assert_eq!(queue.turn(since(PATIENCE)), Turn::Wait);
+        assert_eq!(queue.turn(since(MAX_LEAVE)), Turn::Wait);
         queue.push(1).unwrap();
         assert_eq!(queue.turn(since(Duration::ZERO)), Turn::Take);
-        let busy = queue.under_way(1);
+        let busy = queue.in_progress(1);
         assert!(
-            matches!(queue.turn(since(PATIENCE / 2)), Turn::Leave(rest) if rest <= PATIENCE / 2)
+            matches!(queue.turn(since(MAX_LEAVE / 2)), Turn::Leave(rest) if rest <= MAX_LEAVE / 2)
         );
-        assert_eq!(queue.turn(since(PATIENCE)), Turn::Take);
+        assert_eq!(queue.turn(since(MAX_LEAVE)), Turn::Take);
         for job in 2..=3 {
             queue.push(job).unwrap();
         }
@@ -287,8 +292,8 @@ mod tests {
 
     #[test]
     fn a_second_batch_of_reads_is_at_least_half_as_large() {
-        let queue = Queue::new(99, 50, Beside::HalfAsMuch);
-        let first = queue.under_way(5);
+        let queue = Queue::new(99, 50, Overlap::FromHalf);
+        let first = queue.in_progress(5);
         let now = |_: &i32| Instant::now();
         for job in 1..=2 {
             queue.push(job).unwrap();
@@ -297,7 +302,7 @@ mod tests {
         queue.push(3).unwrap();
         assert_eq!(queue.turn(now), Turn::Take);
         drop(first);
-        let _second = queue.under_way(7);
+        let _second = queue.in_progress(7);
         assert!(matches!(queue.turn(now), Turn::Leave(_)));
     }
 }

@@ -20,7 +20,7 @@ const FRIEND_BIRTHDAYS: &str = friend_birthdays!(
 );
 
 impl SqliteStore {
-    /// Reads a span range by range; of one user's friends only, when `of` is given.
+    /// Reads a span range by range: of all users, or of the friends of `of`.
     async fn span(
         &self,
         span: BirthdaySpan,
@@ -88,8 +88,8 @@ async fn read_pair(
     ))
 }
 
-/// Asks in one transaction, which no other writer gets between.
-async fn ask(
+/// Requests a friendship in one transaction that excludes other writers.
+async fn request(
     connection: &mut SqliteConnection,
     pair: &Pair,
 ) -> Result<Result<Asked, UnknownUser>, sqlx::Error> {
@@ -139,7 +139,7 @@ impl Friendships for SqliteStore {
         async move {
             let asked = async {
                 let mut transaction = self.writes.begin_with("BEGIN IMMEDIATE").await?;
-                let asked = ask(&mut transaction, &pair).await?;
+                let asked = request(&mut transaction, &pair).await?;
                 transaction.commit().await?;
                 Ok(asked)
             };

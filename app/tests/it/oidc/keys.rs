@@ -21,8 +21,8 @@ fn new_keys_are_taken_at_once_and_old_ones_dropped() {
     let claims = claims(&service.issuer);
     assert!(service.accepts(&old.token("1", &claims)));
     service.issuer.rotate(vec![new.jwk("2")]);
-    assert!(service.accepts(&old.token("1", &claims)), "still at hand");
-    assert!(service.accepts(&new.token("2", &claims)), "asked for");
+    assert!(service.accepts(&old.token("1", &claims)), "still in memory");
+    assert!(service.accepts(&new.token("2", &claims)), "fetched");
     assert!(!service.accepts(&old.token("1", &claims)), "gone");
     assert_eq!(service.issuer.fetches(), 2);
 }
@@ -73,7 +73,7 @@ fn without_an_id_the_only_key_that_fits_is_taken() {
     let two = Guarded::start(vec![keys.ec.jwk("1"), SigningKey::ec().jwk("2")], &[]);
     let token = keys.ec.token_with(&header, &claims(&two.issuer));
     assert!(!two.accepts(&token));
-    assert_eq!(two.issuer.fetches(), 1, "nothing to ask for");
+    assert_eq!(two.issuer.fetches(), 1, "nothing to fetch");
 }
 
 #[test]
@@ -145,7 +145,10 @@ fn an_issuer_that_hangs_holds_nobody_up_for_long() {
     assert!(started.elapsed() < Duration::from_secs(9));
     let again = Instant::now();
     assert!(!service.accepts(&keys.ed.token("unknown", &claims)));
-    assert!(again.elapsed() < Duration::from_secs(2), "not asked again");
+    assert!(
+        again.elapsed() < Duration::from_secs(2),
+        "not fetched again"
+    );
 }
 
 #[test]

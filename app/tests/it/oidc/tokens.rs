@@ -46,7 +46,7 @@ fn users_write_themselves_and_reads_stay_open() {
         "/",
     ] {
         assert_eq!(service.app.get(target).status, 200, "{target}");
-        // A token is not looked at where none is needed.
+        // A token is not checked where none is needed.
         assert_eq!(service.send("GET", target, "a.b.c").status, 200, "{target}");
         let options = service.app.request("OPTIONS", target, &[], b"");
         assert_eq!(options.status, 204, "{target}");

@@ -51,7 +51,7 @@ impl App {
     /// Serves with these variables, and waits until it is ready.
     pub fn ready(variables: &[(&str, &str)]) -> Self {
         let app = Self::start(variables);
-        eventually("the service is ready", Duration::from_secs(10), || {
+        eventually("the service is ready", Duration::from_secs(60), || {
             app.admin("/readyz").status == 200
         });
         app
@@ -165,7 +165,7 @@ impl Drop for App {
     }
 }
 
-/// The addresses in the line that says where the service listens.
+/// The addresses in the log line of the listeners.
 fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let address = |name: &str| line[name].as_str()?.parse().ok();

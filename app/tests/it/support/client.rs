@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client that sends exactly the bytes it is told to.
+//! A small HTTP/1.1 client that sends exactly the bytes that it is given.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -54,7 +54,7 @@ impl Connection {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// Reads one answer; one to HEAD has no body whatever its headers say.
+    /// Reads one answer; an answer to HEAD has no body, whatever its headers.
     pub fn read(&mut self, head: bool) -> std::io::Result<Answer> {
         let closed = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
         let mut line = String::new();

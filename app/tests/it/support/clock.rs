@@ -1,4 +1,4 @@
-//! A clock for the real program that shows what it is told, and stands still until it is told else.
+//! A clock for the real program that shows the time it is set to, and stands still.
 
 use std::path::Path;
 use std::sync::OnceLock;

@@ -17,7 +17,7 @@ pub enum Behaviour {
     Well,
     /// Closes connections unanswered.
     Down,
-    /// Takes requests and says nothing.
+    /// Accepts requests and does not answer.
     Hangs,
     /// 500.
     Fails,
@@ -31,7 +31,7 @@ pub enum Behaviour {
     Cut,
     /// Redirects to itself.
     Redirects,
-    /// The discovery document names somebody else.
+    /// The discovery document names another issuer.
     Impostor,
 }
 

@@ -79,7 +79,7 @@ impl TlsServer {
     }
 }
 
-/// The folder with the programs of a PostgreSQL that speaks TLS.
+/// The folder with the programs of a PostgreSQL that supports TLS.
 pub fn bin() -> PathBuf {
     PathBuf::from(printed_by("tests/postgres-with-tls")).join("bin")
 }

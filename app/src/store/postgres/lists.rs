@@ -1,12 +1,11 @@
 //! Lists of users, and friendships.
 
 use chrono::NaiveDate;
-use futures::FutureExt;
 use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
-use super::jobs::{RunError, Terms};
-use super::single::{Single, Statement};
+use super::job::{RunError, Terms};
+use super::query::Statement;
 use crate::domain::{Friendship, NameRange, Pair, Username};
 use crate::store::StoreFuture;
 use crate::store::people::{
@@ -22,20 +21,20 @@ const FRIEND_BIRTHDAYS: &str = friend_birthdays!(
     "((extract(month FROM date_of_birth) * 100 + extract(day FROM date_of_birth))::smallint)"
 );
 
-/// Asks, accepts, or changes nothing. A row that was there before has been locked, and so bears
-/// the number of this transaction as `xmax`.
+/// Requests, accepts, or changes nothing. A row that existed before has been locked, and so has the
+/// number of this transaction as `xmax`.
 const BEFRIEND: &str = "INSERT INTO friendships (low, high, requested_by_low) \
      SELECT $1::text, $2::text, $3::boolean WHERE clock_timestamp() < $4 \
      ON CONFLICT (low, high) DO UPDATE SET accepted = friendships.accepted \
          OR friendships.requested_by_low <> EXCLUDED.requested_by_low \
      RETURNING requested_by_low, accepted, xmax = 0";
 
-const UNFRIEND: &str = "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $3 AS open), \
+const UNFRIEND: &str = "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $3 AS in_time), \
      gone AS (DELETE FROM friendships \
-         WHERE low = $1 AND high = $2 AND (SELECT open FROM fence)) \
-     SELECT open FROM fence";
+         WHERE low = $1 AND high = $2 AND (SELECT in_time FROM fence)) \
+     SELECT in_time FROM fence";
 
-/// The constraint that is broken when the first of a pair is not a user.
+/// The constraint that fails when the first of a pair is not a user.
 const LOW_IS_A_USER: &str = "friendships_low_fkey";
 
 struct ListUsers {
@@ -172,7 +171,7 @@ impl Statement for Befriend {
             .bind(pair.low().as_str())
             .bind(pair.high().as_str())
             .bind(pair.actor_is_low())
-            .bind(terms.fence)
+            .bind(terms.start_by)
             .persistent(terms.persistent)
             .fetch_optional(connection)
             .await;
@@ -205,7 +204,7 @@ impl Statement for Unfriend {
         let in_time: bool = sqlx::query_scalar(UNFRIEND)
             .bind(pair.low().as_str())
             .bind(pair.high().as_str())
-            .bind(terms.fence)
+            .bind(terms.start_by)
             .persistent(terms.persistent)
             .fetch_one(connection)
             .await?;
@@ -213,7 +212,7 @@ impl Statement for Unfriend {
     }
 }
 
-/// Reads a span range by range; of one user's friends only, when `of` is given.
+/// Reads a span range by range: of all users, or of the friends of `of`.
 async fn read_span(
     connection: &mut PgConnection,
     terms: Terms,
@@ -264,39 +263,31 @@ async fn unless_unknown<T>(
     Ok(Ok(list))
 }
 
-impl PostgresStore {
-    /// Runs a statement for one caller.
-    pub(super) fn single<S: Statement>(&self, statement: S) -> StoreFuture<'_, S::Output> {
-        self.ask(&self.singles, |reply| Single::new(statement, reply))
-            .boxed()
-    }
-}
-
 impl Users for PostgresStore {
     fn users(&self, range: NameRange, limit: u32) -> StoreFuture<'_, Vec<Person>> {
-        self.single(ListUsers { range, limit })
+        self.query(ListUsers { range, limit })
     }
 
     fn birthdays(&self, span: BirthdaySpan, limit: u32) -> StoreFuture<'_, Vec<Person>> {
-        self.single(ListBirthdays { span, limit })
+        self.query(ListBirthdays { span, limit })
     }
 }
 
 impl Friendships for PostgresStore {
     fn befriend(&self, pair: Pair) -> StoreFuture<'_, Result<Asked, UnknownUser>> {
-        self.single(Befriend(pair))
+        self.query(Befriend(pair))
     }
 
     fn friendship(&self, pair: Pair) -> StoreFuture<'_, Result<Option<Friendship>, UnknownUser>> {
-        self.single(ReadFriendship(pair))
+        self.query(ReadFriendship(pair))
     }
 
     fn unfriend(&self, pair: Pair) -> StoreFuture<'_, ()> {
-        self.single(Unfriend(pair))
+        self.query(Unfriend(pair))
     }
 
     fn friends(&self, list: FriendList) -> StoreFuture<'_, Result<Vec<Friend>, UnknownUser>> {
-        self.single(ListFriends(list))
+        self.query(ListFriends(list))
     }
 
     fn friend_birthdays(
@@ -305,6 +296,6 @@ impl Friendships for PostgresStore {
         span: BirthdaySpan,
         limit: u32,
     ) -> StoreFuture<'_, Result<Vec<Person>, UnknownUser>> {
-        self.single(ListFriendBirthdays { of, span, limit })
+        self.query(ListFriendBirthdays { of, span, limit })
     }
 }

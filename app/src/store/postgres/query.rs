@@ -1,5 +1,5 @@
-//! Work for one caller at a time: what is asked too rarely to share statements. It has connections
-//! of its own, so that a long list never holds up a greeting.
+//! Statements for one caller at a time, which come too rarely to share one. They have connections of
+//! their own, so that a long list never delays a greeting.
 
 use std::any::Any;
 use std::fmt;
@@ -9,18 +9,18 @@ use futures::future::BoxFuture;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
-use super::jobs::{Job, Reply, RunError, Terms};
-use super::queue::Beside;
+use super::job::{Job, Reply, RunError, Terms};
+use super::queue::Overlap;
 use crate::store::StoreError;
 
 /// A statement, or a few that need not be one transaction.
 pub trait Statement: Send + Sync + 'static {
-    /// What it tells.
+    /// The answer.
     type Output: Send + 'static;
     /// Whether it may run again after its connection was lost: it changes nothing.
     const REPEATABLE: bool;
 
-    /// Runs it. One that writes does nothing when the server comes to it only after the fence.
+    /// Runs it. One that writes does nothing when the server begins after [`Terms::start_by`].
     fn run(
         &self,
         connection: &mut PgConnection,
@@ -28,31 +28,31 @@ pub trait Statement: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Output, RunError>> + Send;
 }
 
-/// A statement of any kind, and somebody who waits for its answer.
-pub struct Single {
+/// A statement of any kind, and the caller that waits for its answer.
+pub struct Query {
     work: Box<dyn Work>,
-    asked: Instant,
+    queued: Instant,
     retried: bool,
 }
 
-impl fmt::Debug for Single {
+impl fmt::Debug for Query {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Single").finish_non_exhaustive()
+        formatter.debug_struct("Query").finish_non_exhaustive()
     }
 }
 
-impl Single {
-    /// Asks for `statement`.
+impl Query {
+    /// A query that runs `statement`.
     pub fn new<S: Statement>(statement: S, reply: Reply<S::Output>) -> Self {
         Self {
-            work: Box::new(Asked { statement, reply }),
-            asked: Instant::now(),
+            work: Box::new(Pending { statement, reply }),
+            queued: Instant::now(),
             retried: false,
         }
     }
 }
 
-/// What a statement told; [`Work::answer`] knows its type.
+/// The answer of a statement; [`Work::answer`] knows its type.
 type AnyOutput = Box<dyn Any + Send>;
 
 /// [`Statement`] without its types.
@@ -68,12 +68,12 @@ trait Work: Send + Sync {
     fn is_repeatable(&self) -> bool;
 }
 
-struct Asked<S: Statement> {
+struct Pending<S: Statement> {
     statement: S,
     reply: Reply<S::Output>,
 }
 
-impl<S: Statement> Work for Asked<S> {
+impl<S: Statement> Work for Pending<S> {
     fn run<'a>(
         &'a self,
         connection: &'a mut PgConnection,
@@ -87,9 +87,9 @@ impl<S: Statement> Work for Asked<S> {
     }
 
     fn answer(self: Box<Self>, output: AnyOutput) {
-        // Always the type that this statement's own run has boxed.
+        // The type is always the one that the run of the same statement has boxed.
         if let Ok(output) = output.downcast::<S::Output>() {
-            // The caller may have gone away; then nobody misses the answer.
+            // Fails only when the caller has left.
             let _ = self.reply.send(Ok(*output));
         }
     }
@@ -107,10 +107,10 @@ impl<S: Statement> Work for Asked<S> {
     }
 }
 
-impl Job for Single {
-    const KIND: &'static str = "single";
+impl Job for Query {
+    const KIND: &'static str = "query";
     const MAX_BATCH: usize = 1;
-    const BESIDE: Beside = Beside::HalfAsMuch;
+    const OVERLAP: Overlap = Overlap::FromHalf;
     const WRITES: bool = true;
     type Output = Vec<AnyOutput>;
 
@@ -132,8 +132,8 @@ impl Job for Single {
         }
     }
 
-    fn asked(&self) -> Instant {
-        self.asked
+    fn queued(&self) -> Instant {
+        self.queued
     }
 
     fn is_abandoned(&self) -> bool {

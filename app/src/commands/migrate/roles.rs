@@ -1,36 +1,29 @@
-//! The database roles beside the owner: the app's, which can only touch its tables' rows, and the
-//! backup's, which can only read.
+//! The database roles beside the owner: the app's, which reads and writes rows only, and the
+//! backup's, which reads only.
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
-use crate::config::Secret;
+use crate::config::RolePasswords;
+use crate::secret::Secret;
 
-/// The role the app serves with.
-pub const APP_ROLE: &str = "hello_app";
-/// The role backups are taken with.
-pub const BACKUP_ROLE: &str = "hello_backup";
+/// The role that the app serves with.
+const APP_ROLE: &str = "hello_app";
+/// The role that backups are taken with.
+const BACKUP_ROLE: &str = "hello_backup";
 
-/// Passwords of the roles to make; a role without one is left alone.
-#[derive(Debug, Default)]
-pub struct RolePasswords {
-    /// Of [`APP_ROLE`].
-    pub app: Option<Secret>,
-    /// Of [`BACKUP_ROLE`].
-    pub backup: Option<Secret>,
-}
-
-/// Makes the roles or updates them, in one transaction; running it again changes nothing.
+/// Creates or updates the roles that have a password, in one transaction. Running it again changes
+/// nothing.
 ///
 /// # Errors
-/// When this connection's role may not do that.
+/// When the role of this connection may not do that.
 pub async fn ensure(
     connection: &mut PgConnection,
     passwords: &RolePasswords,
 ) -> Result<(), sqlx::Error> {
     use sqlx::Connection;
     let mut transaction = connection.begin().await?;
-    // PostgreSQL fails one of two sessions that change a role at the same time. Any number will do.
+    // PostgreSQL fails one of two sessions that change a role at the same time. The number is arbitrary.
     sqlx::query("SELECT pg_advisory_xact_lock(5207014)")
         .execute(&mut *transaction)
         .await?;
@@ -52,7 +45,7 @@ async fn login_role(
     role: &str,
     password: &Secret,
 ) -> Result<(), sqlx::Error> {
-    // Role statements take no parameters, so the server itself builds them, quoted.
+    // Role statements take no parameters, so the server builds and quotes them.
     let exists: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
             .bind(role)
@@ -73,7 +66,7 @@ async fn login_role(
     Ok(())
 }
 
-/// Rights on rows, and settings that let the server end what nobody waits for any more.
+/// Rights on rows, and settings by which the server ends statements whose client is gone.
 async fn grant_app(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(
         "GRANT USAGE ON SCHEMA public TO hello_app; \

@@ -3,12 +3,15 @@
 use std::io::{IsTerminal, Write};
 
 use chrono::{Days, NaiveDate};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
+use crate::config::{SeedConfig, SeedOptions};
 use crate::domain::{DateOfBirth, Username};
-use crate::migrate::MigrationError;
 use crate::store::people::Person;
-use crate::store::{DatabaseUrl, SqliteStore, schema};
+use crate::store::schema::MigrationError;
+use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, schema};
 
 /// People that are written in one transaction.
 const BATCH: u32 = 1000;
@@ -24,6 +27,9 @@ const GIVEN_NAMES: [&str; 32] = [
 /// Why a database was not filled.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
+    /// The database URL cannot be used.
+    #[error("{0}")]
+    Url(#[from] InvalidDatabaseUrl),
     /// The database failed.
     #[error("{0}")]
     Database(#[from] sqlx::Error),
@@ -40,57 +46,76 @@ pub enum SeedError {
     },
 }
 
-/// Writes `count` people made from `seed`. Running it again changes nothing; people who are there
-/// under other names stay.
+/// Writes the people. Running it again changes nothing; other people stay.
 ///
 /// # Errors
 /// See [`SeedError`]. What was written before stays.
-pub async fn run(url: &DatabaseUrl, count: u32, seed: u64) -> Result<(), SeedError> {
-    let mut progress = Progress::new(count);
-    match url {
-        DatabaseUrl::Postgres(options) => {
-            let mut connection = options.connect().await?;
-            let found = schema::postgres_state(&mut connection).await?.version;
-            let needed = schema::postgres_version();
-            if found < needed {
-                return Err(SeedError::Schema { found, needed });
-            }
-            for batch in batches(count, seed) {
-                let (names, dates): (Vec<&str>, Vec<NaiveDate>) = columns(&batch).unzip();
-                sqlx::query(
-                    "INSERT INTO users (username, date_of_birth) \
-                     SELECT * FROM unnest($1::text[], $2::date[]) ORDER BY 1 \
-                     ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth",
-                )
-                .bind(&names)
-                .bind(&dates)
-                .execute(&mut connection)
-                .await?;
-                progress.add(batch.len());
-            }
-            connection.close().await?;
+pub async fn run(config: SeedConfig) -> Result<(), SeedError> {
+    let SeedOptions { count, seed } = config.people;
+    let progress = Progress::new(count);
+    match config.database.read()? {
+        DatabaseUrl::Postgres(url) => {
+            seed_postgres(url.options(), batches(count, seed), progress).await?;
         }
         DatabaseUrl::Sqlite(options) => {
-            SqliteStore::open(options).await?; // makes and migrates the file
-            let mut connection = options.connect().await?;
-            for batch in batches(count, seed) {
-                let mut transaction = connection.begin().await?;
-                for (name, date) in columns(&batch) {
-                    sqlx::query(
-                        "INSERT INTO users (username, date_of_birth) VALUES ($1, $2) ON CONFLICT \
-                         (username) DO UPDATE SET date_of_birth = excluded.date_of_birth",
-                    )
-                    .bind(name)
-                    .bind(date)
-                    .execute(&mut *transaction)
-                    .await?;
-                }
-                transaction.commit().await?;
-                progress.add(batch.len());
-            }
-            connection.close().await?;
+            seed_sqlite(&options, batches(count, seed), progress).await?;
         }
     }
+    tracing::info!(people = count, seed, "seeded");
+    Ok(())
+}
+
+async fn seed_postgres(
+    options: &PgConnectOptions,
+    batches: impl Iterator<Item = Vec<Person>>,
+    mut progress: Progress,
+) -> Result<(), SeedError> {
+    let mut connection = options.connect().await?;
+    let found = schema::postgres_state(&mut connection).await?.version;
+    let needed = schema::postgres_version();
+    if found < needed {
+        return Err(SeedError::Schema { found, needed });
+    }
+    for batch in batches {
+        let (names, dates): (Vec<&str>, Vec<NaiveDate>) = columns(&batch).unzip();
+        sqlx::query(
+            "INSERT INTO users (username, date_of_birth) \
+             SELECT * FROM unnest($1::text[], $2::date[]) ORDER BY 1 \
+             ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth",
+        )
+        .bind(&names)
+        .bind(&dates)
+        .execute(&mut connection)
+        .await?;
+        progress.add(batch.len());
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+async fn seed_sqlite(
+    options: &SqliteConnectOptions,
+    batches: impl Iterator<Item = Vec<Person>>,
+    mut progress: Progress,
+) -> Result<(), SeedError> {
+    SqliteStore::open(options).await?; // creates and migrates the file
+    let mut connection = options.connect().await?;
+    for batch in batches {
+        let mut transaction = connection.begin().await?;
+        for (name, date) in columns(&batch) {
+            sqlx::query(
+                "INSERT INTO users (username, date_of_birth) VALUES ($1, $2) ON CONFLICT \
+                 (username) DO UPDATE SET date_of_birth = excluded.date_of_birth",
+            )
+            .bind(name)
+            .bind(date)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        progress.add(batch.len());
+    }
+    connection.close().await?;
     Ok(())
 }
 
@@ -107,7 +132,7 @@ fn batches(count: u32, seed: u64) -> impl Iterator<Item = Vec<Person>> {
     })
 }
 
-/// The person at `index` among those of `seed`.
+/// The person number `index` that `seed` makes.
 fn person(seed: u64, index: u32) -> Person {
     let random = mix(mix(seed).wrapping_add(index.into()));
     // Both fit by far: the remainders are small.

@@ -6,7 +6,7 @@ use std::path::Path;
 /// The name of the copy.
 const NAME: &str = "hello-app";
 
-/// Copies the running program to `directory/hello-app`, replacing an older copy at once.
+/// Copies the running program to `directory/hello-app`, replacing an older copy in one step.
 ///
 /// # Errors
 /// When the program cannot be read or the folder cannot be written.
@@ -16,7 +16,7 @@ pub fn run(directory: &Path) -> io::Result<()> {
     std::fs::copy(program, &temporary)
         .and_then(|_| std::fs::rename(&temporary, directory.join(NAME)))
         .inspect_err(|_| {
-            // The first error is the one to tell.
+            // The first error is the one to report.
             let _ = std::fs::remove_file(&temporary);
         })
 }

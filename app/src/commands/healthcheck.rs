@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The longest the answer may take.
+/// The longest time that the answer may take.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Asks the admin listener at `address` for `/readyz`.
 ///
 /// # Errors
-/// When the service does not answer in time or is not ready; the text says which.
+/// When the service does not answer in time or is not ready; the text is the reason.
 pub async fn run(address: SocketAddr) -> io::Result<()> {
-    let answer = tokio::time::timeout(DEADLINE, ask(local(address)))
+    let answer = tokio::time::timeout(DEADLINE, request(local(address)))
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
     let status = answer.split(' ').nth(1).unwrap_or_default();
@@ -26,7 +26,7 @@ pub async fn run(address: SocketAddr) -> io::Result<()> {
     Err(io::Error::other(format!("not ready: {reason}")))
 }
 
-/// Where to reach a service that listens on every address.
+/// The address at which a service that listens on all addresses is reached.
 fn local(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         let loopback = match address {
@@ -38,7 +38,7 @@ fn local(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-async fn ask(address: SocketAddr) -> io::Result<String> {
+async fn request(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream
         .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

@@ -1,9 +1,9 @@
-//! Texts that must not be shown.
+//! Passwords, and texts that hold one.
 
 use std::fmt;
 use std::path::Path;
 
-/// A password, or a text that holds one. `Debug` prints nothing of it.
+/// A password, or a text that holds one. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -13,7 +13,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// Reads a file as mounted from a Secret; a line feed at its end does not count.
+    /// Reads a file, as mounted from a Secret, without line feeds at its end.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -21,7 +21,7 @@ impl Secret {
         std::fs::read_to_string(path).map(|text| Self::new(text.trim_end_matches(['\r', '\n'])))
     }
 
-    /// The text itself, for the one place that needs it.
+    /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }

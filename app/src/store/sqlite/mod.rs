@@ -1,4 +1,4 @@
-//! The embedded store: one file, nothing else to install.
+//! The embedded store: one file, and nothing else to install.
 
 mod people;
 
@@ -15,7 +15,7 @@ use sqlx::sqlite::{
 use super::{Birthdays, Health, Precondition, Store, StoreError, StoreFuture, schema};
 use crate::domain::{DateOfBirth, Username};
 
-/// How long a statement waits for another's lock on the file.
+/// How long a statement waits while another has the lock on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 const GET: &str = "SELECT date_of_birth FROM users WHERE username = ?";
@@ -30,7 +30,7 @@ pub struct SqliteStore {
     writes: SqlitePool,
 }
 
-/// Options that create the file when it is missing, and lose no acknowledged write on a crash.
+/// Options that create a missing file, and lose no acknowledged write in a crash.
 pub fn options(url: &SqliteConnectOptions) -> SqliteConnectOptions {
     url.clone()
         .create_if_missing(true)
@@ -40,13 +40,13 @@ pub fn options(url: &SqliteConnectOptions) -> SqliteConnectOptions {
 }
 
 impl SqliteStore {
-    /// Opens the file, creating and migrating it when need be.
+    /// Opens the file, and creates and migrates it where needed.
     ///
     /// # Errors
     /// When the file cannot be opened or its schema does not fit this program.
-    pub async fn open(url: &SqliteConnectOptions) -> Result<Self, crate::migrate::MigrationError> {
+    pub async fn open(url: &SqliteConnectOptions) -> Result<Self, schema::MigrationError> {
         let options = options(url);
-        // SQLite lets one connection write at a time: a second would only wait for the lock.
+        // SQLite allows one writer at a time: a second connection would only wait for the lock.
         let writes = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(BUSY_TIMEOUT)
@@ -127,7 +127,7 @@ impl Birthdays for SqliteStore {
     }
 }
 
-/// Reads, compares and writes in one transaction, which no other writer gets between.
+/// Reads, compares and writes in one transaction that excludes other writers.
 async fn change_if(
     connection: &mut SqliteConnection,
     username: &Username,

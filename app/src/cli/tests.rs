@@ -1,0 +1,167 @@
+//! The command line, and the page that documents its options.
+
+use std::fmt::Write;
+
+use super::*;
+use crate::config::Section;
+
+#[test]
+fn the_command_line_is_consistent() {
+    command().debug_assert();
+}
+
+#[test]
+fn each_command_is_read() {
+    let database = "--database-url=sqlite::memory:";
+    let read = |arguments: &[&str]| parse([&["hello-app"], arguments].concat()).unwrap();
+    assert!(matches!(read(&["serve", database]), Command::Serve(_)));
+    assert!(matches!(read(&["migrate", database]), Command::Migrate(_)));
+    assert!(matches!(read(&["seed", database]), Command::Seed(_)));
+    assert!(matches!(
+        read(&["backup", database, "--directory=/x"]),
+        Command::Backup(_)
+    ));
+    assert!(matches!(read(&["openapi"]), Command::Openapi));
+    assert!(matches!(read(&["healthcheck"]), Command::Healthcheck(_)));
+    let Command::InstallTo { directory } = read(&["install-to", "/x"]) else {
+        panic!("another command");
+    };
+    assert_eq!(directory, PathBuf::from("/x"));
+}
+
+#[test]
+fn other_command_lines_are_refused() {
+    for arguments in [
+        &["hello-app"][..],
+        &["hello-app", "dance"],
+        &["hello-app", "serve", "--dance"],
+        &["hello-app", "install-to"],
+        &["hello-app", "backup", "--database-url=sqlite::memory:"],
+        &["hello-app", "--help"],
+    ] {
+        assert!(
+            matches!(parse(arguments), Err(CliError::Usage(_))),
+            "{arguments:?}"
+        );
+    }
+    let wrong = ["hello-app", "seed", "--count=many"];
+    assert!(matches!(parse(wrong), Err(CliError::Config(_))));
+}
+
+#[test]
+fn the_page_of_options_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    let page = page();
+    if std::env::var_os("UPDATE_CONFIGURATION").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap(),
+        page,
+        "write it again: UPDATE_CONFIGURATION=1 cargo test -p hello-app --lib cli"
+    );
+}
+
+/// The variables of all options.
+fn variables() -> Vec<&'static str> {
+    all_sections()
+        .into_iter()
+        .flat_map(|(_, sections)| sections)
+        .flat_map(|section| section.entries)
+        .map(|entry| entry.variable)
+        .collect()
+}
+
+#[test]
+fn pages_about_the_app_name_only_variables_that_exist() {
+    let known = variables();
+    let mut found = 0;
+    for page in ["api.md", "auth.md"] {
+        let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let words = text.split(|letter: char| letter != '_' && !letter.is_ascii_alphanumeric());
+        for name in words.filter(|word| word.starts_with("HELLO_")) {
+            assert!(known.contains(&name), "{page}: {name}");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{found}");
+}
+
+#[test]
+fn the_operator_sets_only_variables_that_exist() {
+    let known = variables();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../operator/tests/golden");
+    let mut found = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let objects = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let names = objects
+            .lines()
+            .filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("name: "));
+        for name in names.filter(|name| name.starts_with("HELLO_")) {
+            assert!(known.contains(&name), "{name}");
+            found += 1;
+        }
+    }
+    assert!(found > 20, "{found}");
+}
+
+/// The options of each command.
+fn all_sections() -> [(&'static str, Vec<Section>); 5] {
+    [
+        ("serve", ServeConfig::sections()),
+        ("migrate", MigrateConfig::sections()),
+        ("backup", BackupConfig::sections()),
+        ("seed", SeedConfig::sections()),
+        ("healthcheck", AdminOptions::sections()),
+    ]
+}
+
+/// The options of all commands, by group. A group is described once.
+fn page() -> String {
+    let mut groups: Vec<(Section, Vec<&str>)> = Vec::new();
+    for (command, sections) in all_sections() {
+        for section in sections {
+            match groups
+                .iter_mut()
+                .find(|(known, _)| known.heading == section.heading)
+            {
+                Some((_, users)) => users.push(command),
+                None => groups.push((section, vec![command])),
+            }
+        }
+    }
+    let mut page = String::from(
+        "# Configuration of hello-app\n\n\
+         <!-- Written by a test of app/src/cli.rs; do not edit. -->\n\n\
+         Each option is a flag and an environment variable; the flag wins. An empty variable of an option \
+         without a default counts as not set. All mistakes are reported at once, at the start.\n",
+    );
+    for (section, commands) in groups {
+        let commands: Vec<_> = commands.iter().map(|name| format!("`{name}`")).collect();
+        write!(
+            page,
+            "\n## {}\n\nUsed by {}.\n\n| Option | Default | Accepts | Effect |\n| --- | --- | --- | --- |\n",
+            section.heading,
+            commands.join(", ")
+        )
+        .unwrap();
+        for entry in section.entries {
+            let default = match entry.default {
+                Some(default) => format!("`{default}`"),
+                None if entry.required => "required".into(),
+                None => "unset".into(),
+            };
+            writeln!(
+                page,
+                "| `{}`<br>`{}` | {default} | {} | {} |",
+                entry.flag(),
+                entry.variable,
+                entry.accepts,
+                entry.help
+            )
+            .unwrap();
+        }
+    }
+    page
+}

@@ -1,0 +1,55 @@
+//! The commands, a file for each.
+
+mod healthcheck;
+mod install_to;
+mod migrate;
+mod openapi;
+mod seed;
+mod serve;
+
+use std::error::Error;
+use std::num::NonZeroUsize;
+
+use crate::backup;
+use crate::cli::Command;
+use crate::config::LogOptions;
+use crate::runtime::{block_on, default_threads};
+use crate::telemetry::{LogSink, init_logging};
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it fails; the text is for people and names no secret.
+pub fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    const ONE: NonZeroUsize = NonZeroUsize::MIN;
+    match command {
+        Command::Serve(config) => {
+            let sink = start_logging(&config.log)?;
+            let threads = config.server.threads.unwrap_or_else(default_threads);
+            block_on(threads, serve::run(*config, &sink))??;
+        }
+        Command::Migrate(config) => {
+            let _sink = start_logging(&config.log)?;
+            block_on(ONE, migrate::run(config))??;
+        }
+        Command::Seed(config) => {
+            let _sink = start_logging(&config.log)?;
+            block_on(ONE, seed::run(config))??;
+        }
+        Command::Backup(config) => {
+            let _sink = start_logging(&config.log)?;
+            backup::print(&block_on(ONE, backup::run(&config))??)?;
+        }
+        Command::Openapi => openapi::run()?,
+        Command::InstallTo { directory } => install_to::run(&directory)?,
+        Command::Healthcheck(admin) => block_on(ONE, healthcheck::run(admin.admin_listen))??,
+    }
+    Ok(())
+}
+
+/// The log is written until the returned value is dropped.
+fn start_logging(options: &LogOptions) -> std::io::Result<LogSink> {
+    let sink = LogSink::new(std::io::stderr())?;
+    init_logging(&sink, options.log_level, options.log_format);
+    Ok(sink)
+}

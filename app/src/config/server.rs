@@ -1,0 +1,72 @@
+//! Where the program listens, and what bounds the connections of clients.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::check::{ADDRESS, DURATION, FROM_ONE, duration, parse};
+use super::group::option_group;
+use super::option::{optional, path, value};
+use crate::serving::TlsFiles;
+
+/// The port of the API unless another one is given.
+const DEFAULT_PORT: u16 = 8080;
+
+option_group! {
+    /// Where health and metrics are served.
+    "Health and metrics" => pub struct AdminOptions {
+        /// Address of health checks and metrics.
+        admin_listen: SocketAddr = value("HELLO_ADMIN_LISTEN", "127.0.0.1:9090", ADDRESS, parse),
+    }
+}
+
+option_group! {
+    /// Where the API listens, and what bounds the connections of clients.
+    "API" => pub struct ServerOptions {
+        /// Address of the API. Unset: the port in PORT on all addresses, or 127.0.0.1:8080.
+        listen: Option<SocketAddr> = optional("HELLO_LISTEN", ADDRESS, parse),
+        /// Port of the API on all addresses, as serverless platforms set it. Ignored when an address
+        /// is given.
+        port: Option<u16> = optional("PORT", "a port number", parse),
+        /// Threads that serve requests. Unset: 1 on up to two cores, otherwise one for each core.
+        threads: Option<NonZeroUsize> = optional("HELLO_THREADS", FROM_ONE, parse),
+        /// Most connections of clients at a time.
+        max_connections: NonZeroU32 = value("HELLO_MAX_CONNECTIONS", "20000", FROM_ONE, parse),
+        /// Longest time that the head of a request may take to arrive, and that a connection may be idle.
+        header_timeout: Duration = value("HELLO_HEADER_TIMEOUT", "60s", DURATION, duration),
+        /// Longest time that the body of a request may take to arrive.
+        body_timeout: Duration = value("HELLO_BODY_TIMEOUT", "10s", DURATION, duration),
+        /// Time to go on serving after SIGTERM, until load balancers have noticed.
+        drain_delay: Duration = value("HELLO_DRAIN_DELAY", "5s", DURATION, duration),
+        /// Longest time that requests in progress may take after that.
+        drain_timeout: Duration = value("HELLO_DRAIN_TIMEOUT", "20s", DURATION, duration),
+        /// Certificate of the API. With it, the API serves TLS. Certificate and key are read again
+        /// when they change. Unset: no TLS.
+        tls_certificate_file: Option<PathBuf> = path(
+            "HELLO_TLS_CERTIFICATE_FILE", "the path of a PEM file: the certificate first, then its issuers")
+            .needs("tls_key_file"),
+        /// Private key of the certificate.
+        tls_key_file: Option<PathBuf> = path("HELLO_TLS_KEY_FILE", "the path of a PEM file")
+            .needs("tls_certificate_file"),
+    }
+}
+
+impl ServerOptions {
+    /// Where the API listens.
+    pub fn address(&self) -> SocketAddr {
+        match (self.listen, self.port) {
+            (Some(listen), _) => listen,
+            (None, Some(port)) => (Ipv4Addr::UNSPECIFIED, port).into(),
+            (None, None) => (Ipv4Addr::LOCALHOST, DEFAULT_PORT).into(),
+        }
+    }
+
+    /// The files of the certificate, when the API serves TLS.
+    pub fn tls(&self) -> Option<TlsFiles> {
+        Some(TlsFiles {
+            certificate: self.tls_certificate_file.clone()?,
+            key: self.tls_key_file.clone()?,
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! The HTTP client: how the issuer's keys are fetched, and traces sent. TLS is rustls with ring.
+//!
+//! Documents are fetched on a connection of their own, which is closed afterwards: there are two every
+//! ten minutes, and a pool of connections and HTTP/2 would only make the program larger.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use http::{Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper::service::Service as _;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::service::TowerToHyperService;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use url::{Position, Url};
+
+/// The longest time for one document, from the lookup of the name to the last byte.
+pub const DEADLINE: Duration = Duration::from_secs(5);
+/// The largest document, in bytes.
+const MAX_BODY: usize = 256 << 10;
+
+/// Why a document could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No answer within the deadline.
+    #[error("no answer within {DEADLINE:?}")]
+    Timeout,
+    /// The connection, TLS included, failed.
+    #[error("{0}")]
+    Connection(String),
+    /// The answer is not HTTP, or is incomplete.
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+    /// The answer is not a success.
+    #[error("the answer is {0}")]
+    Status(StatusCode),
+    /// The answer is over the limit.
+    #[error("the answer is over {MAX_BODY} bytes")]
+    TooLarge,
+    /// The URL cannot be requested.
+    #[error("the URL is invalid: {0}")]
+    Url(#[from] http::Error),
+    /// The certificates of the authorities cannot be used.
+    #[error("{0}")]
+    Certificates(#[from] InvalidCertificates),
+}
+
+/// Why certificates cannot be used; the text names the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidCertificates(String);
+
+/// Fetches a JSON document. `ca_file` replaces the certificates of the system.
+///
+/// # Errors
+/// See [`FetchError`]. Redirects are not followed.
+pub async fn get(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError> {
+    tokio::time::timeout(DEADLINE, exchange(url, ca_file))
+        .await
+        .map_err(|_| FetchError::Timeout)?
+}
+
+async fn exchange(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError> {
+    let uri = Uri::try_from(url.as_str()).map_err(http::Error::from)?;
+    let request = request(url)?;
+    let stream = TowerToHyperService::new(connector(ca_file)?)
+        .call(uri)
+        .await
+        .map_err(|error| FetchError::Connection(with_sources(&*error)))?;
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    let answer = Box::pin(async move {
+        let response = sender.send_request(request).await?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), MAX_BODY);
+        Ok(body.collect().await.map_err(body_error)?.to_bytes())
+    });
+    match select(answer, Box::pin(connection)).await {
+        Either::Left((answer, _)) => answer,
+        // The connection is done; the rest of the answer is in memory.
+        Either::Right((_, answer)) => answer.await,
+    }
+}
+
+fn request(url: &Url) -> Result<Request<Empty<Bytes>>, http::Error> {
+    Request::get(&url[Position::BeforePath..Position::AfterQuery])
+        .header(
+            header::HOST,
+            &url[Position::BeforeHost..Position::AfterPort],
+        )
+        .header(header::ACCEPT, "application/json, application/jwk-set+json")
+        .header(
+            header::USER_AGENT,
+            concat!("hello-app/", env!("CARGO_PKG_VERSION")),
+        )
+        .body(Empty::new())
+}
+
+fn body_error(error: Box<dyn Error + Send + Sync>) -> FetchError {
+    match error.downcast::<hyper::Error>() {
+        Ok(error) => FetchError::Http(*error),
+        Err(error) if error.is::<LengthLimitError>() => FetchError::TooLarge,
+        Err(error) => FetchError::Connection(error.to_string()),
+    }
+}
+
+/// The error and its causes: the first says only what was tried.
+fn with_sources(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// Connects with TLS or without, as the URL says. Trusts the certificates in `ca_file`, or those of the
+/// system. It is made again for each document, because certificates change.
+///
+/// # Errors
+/// When the file cannot be read or holds no certificate.
+pub fn connector(
+    ca_file: Option<&Path>,
+) -> Result<HttpsConnector<HttpConnector>, InvalidCertificates> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    Ok(HttpsConnector::from((http, tls_config(ca_file)?)))
+}
+
+fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, InvalidCertificates> {
+    let roots = match ca_file {
+        Some(file) => roots_in_file(file)?,
+        None => system_roots(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| InvalidCertificates(error.to_string()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Checks that `file` holds certificates.
+///
+/// # Errors
+/// When it cannot be read or holds none; the text says which.
+pub fn check_ca_file(file: &Path) -> Result<(), String> {
+    roots_in_file(file)
+        .map(drop)
+        .map_err(|InvalidCertificates(text)| text)
+}
+
+fn roots_in_file(file: &Path) -> Result<RootCertStore, InvalidCertificates> {
+    let failed =
+        |error: &dyn std::fmt::Display| InvalidCertificates(format!("{}: {error}", file.display()));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| failed(&error))? {
+        let certificate = certificate.map_err(|error| failed(&error))?;
+        roots.add(certificate).map_err(|error| failed(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(failed(&"holds no certificate"));
+    }
+    Ok(roots)
+}
+
+/// The certificates of the system; where it has none, Mozilla's, which are built in.
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_name_the_host_and_the_path_alone() {
+        for (url, host, target) in [
+            ("https://id.example/keys?a=b", "id.example", "/keys?a=b"),
+            ("https://id.example:443", "id.example", "/"),
+            ("http://id.example:8080/a", "id.example:8080", "/a"),
+            ("http://[::1]:80/a#b", "[::1]", "/a"),
+            ("http://user:secret@[::1]:81/", "[::1]:81", "/"),
+        ] {
+            let request = request(&url.parse().unwrap()).unwrap();
+            assert_eq!(request.headers()["host"], host);
+            assert_eq!(request.uri().to_string(), target);
+        }
+    }
+
+    #[test]
+    fn causes_are_reported_once_each() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("tcp connect error")]
+        struct Outer(#[source] std::io::Error);
+        let refused = || std::io::Error::other("refused");
+        assert_eq!(
+            with_sources(&Outer(refused())),
+            "tcp connect error: refused"
+        );
+        assert_eq!(with_sources(&std::io::Error::other(refused())), "refused");
+    }
+
+    #[test]
+    fn certificates_are_read_from_the_file_or_refused_by_its_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = connector(Some(file.path())).unwrap_err().to_string();
+        assert!(error.contains("holds no certificate"), "{error}");
+        assert!(
+            error.contains(&file.path().display().to_string()),
+            "{error}"
+        );
+        assert!(connector(Some(Path::new("/nonexistent"))).is_err());
+        assert!(connector(None).is_ok());
+    }
+}

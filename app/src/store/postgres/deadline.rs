@@ -1,0 +1,130 @@
+//! When a statement may still run. Everything follows from one number: how long a caller waits.
+//!
+//! - A write is accepted only in the first half of that time.
+//! - The server may begin with it until three quarters of the time are over, by the server's own clock:
+//!   the statement itself compares, and does nothing when it is late. A statement that is delayed in
+//!   the network, and whose callers got an error, would otherwise revert what they have written since.
+//! - A read is waited for half of the time, which leaves the other half to run it once more.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+/// How long callers wait for an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Duration);
+
+impl Deadline {
+    /// Callers wait for `wait` at most.
+    pub fn new(wait: Duration) -> Self {
+        Self(wait)
+    }
+
+    /// How long a caller waits.
+    pub fn wait(self) -> Duration {
+        self.0
+    }
+
+    /// Whether enough time is left, at `now`, to begin with a write that was queued at `queued`.
+    pub fn admits_write(self, queued: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(queued) <= self.0 / 2
+    }
+
+    /// The window of a statement that writes, the oldest caller of which came at `oldest`.
+    pub fn write_window(self, oldest: Instant) -> Window {
+        Window {
+            start_by: oldest + self.0 * 3 / 4,
+            end: oldest + self.0,
+        }
+    }
+
+    /// The window of a statement that reads, sent at `now`.
+    pub fn read_window(self, now: Instant) -> Window {
+        Window {
+            start_by: now,
+            end: now + self.0 / 2,
+        }
+    }
+}
+
+/// The times of one statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The last moment at which the server may begin, if the statement writes.
+    pub start_by: Instant,
+    /// The end of waiting for the answer.
+    pub end: Instant,
+}
+
+/// The clock of a server, as known here.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerClock {
+    time: DateTime<Utc>,
+    read: Instant,
+}
+
+impl ServerClock {
+    /// The clock that showed `time` in an answer that was received at `received`.
+    pub fn new(time: DateTime<Utc>, received: Instant) -> Self {
+        Self {
+            time,
+            read: received,
+        }
+    }
+
+    /// The time of the server at `instant`, or a little earlier: by the time that the answer took.
+    pub fn at(self, instant: Instant) -> DateTime<Utc> {
+        let since = instant.saturating_duration_since(self.read);
+        // Only centuries ahead would it overflow.
+        TimeDelta::from_std(since).map_or(self.time, |since| self.time + since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(2);
+
+    #[test]
+    fn writes_are_accepted_in_the_first_half() {
+        let (deadline, now) = (Deadline::new(WAIT), Instant::now());
+        let after = |millis| deadline.admits_write(now, now + Duration::from_millis(millis));
+        assert!(after(0));
+        assert!(after(1000));
+        assert!(!after(1001));
+        assert!(deadline.admits_write(now + WAIT, now), "clocks may step");
+    }
+
+    #[test]
+    fn a_write_that_is_accepted_can_begin_and_is_answered_before_its_caller_leaves() {
+        let (deadline, queued) = (Deadline::new(WAIT), Instant::now());
+        let window = deadline.write_window(queued);
+        let last_accepted = queued + WAIT / 2;
+        assert!(deadline.admits_write(queued, last_accepted));
+        assert!(last_accepted < window.start_by);
+        assert!(window.start_by < window.end);
+        assert_eq!(window.end, queued + deadline.wait());
+    }
+
+    #[test]
+    fn a_read_leaves_time_for_another() {
+        let (deadline, now) = (Deadline::new(WAIT), Instant::now());
+        let first = deadline.read_window(now);
+        let second = deadline.read_window(first.end);
+        assert_eq!(second.end, now + WAIT);
+    }
+
+    #[test]
+    fn the_clock_of_the_server_runs_on_here() {
+        let (time, received) = (DateTime::UNIX_EPOCH, Instant::now());
+        let clock = ServerClock::new(time, received);
+        assert_eq!(clock.at(received), time);
+        assert_eq!(
+            clock.at(received + Duration::from_secs(3)),
+            time + TimeDelta::seconds(3)
+        );
+        assert_eq!(clock.at(received - Duration::from_secs(3)), time);
+    }
+}

@@ -1,0 +1,87 @@
+//! Looking up dates of birth: many callers in one statement.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDate;
+use sqlx::postgres::PgConnection;
+use tokio::time::Instant;
+
+use super::job::{Job, Reply, RunError, Terms};
+use super::queue::Overlap;
+use crate::domain::{DateOfBirth, Username};
+use crate::store::StoreError;
+
+/// Looks up one date of birth.
+#[derive(Debug)]
+pub struct Lookup {
+    username: Username,
+    queued: Instant,
+    retried: bool,
+    reply: Reply<Option<DateOfBirth>>,
+}
+
+impl Lookup {
+    /// A lookup of `username`.
+    pub fn new(username: Username, reply: Reply<Option<DateOfBirth>>) -> Self {
+        Self {
+            username,
+            queued: Instant::now(),
+            retried: false,
+            reply,
+        }
+    }
+}
+
+impl Job for Lookup {
+    const KIND: &'static str = "read";
+    const MAX_BATCH: usize = 128;
+    const OVERLAP: Overlap = Overlap::FromHalf;
+    const WRITES: bool = false;
+    type Output = Vec<(String, NaiveDate)>;
+
+    async fn run(
+        connection: &mut PgConnection,
+        batch: &[Self],
+        terms: Terms,
+    ) -> Result<Self::Output, RunError> {
+        let names: Vec<&str> = batch.iter().map(|job| job.username.as_str()).collect();
+        let rows =
+            sqlx::query_as("SELECT username, date_of_birth FROM users WHERE username = ANY($1)")
+                .persistent(terms.persistent)
+                .bind(&names)
+                .fetch_all(connection)
+                .await?;
+        Ok(rows)
+    }
+
+    fn answer(batch: &mut Vec<Self>, rows: Self::Output) {
+        let found: HashMap<&str, NaiveDate> = rows
+            .iter()
+            .map(|(name, born)| (name.as_str(), *born))
+            .collect();
+        for job in batch.drain(..) {
+            let born = found
+                .get(job.username.as_str())
+                .copied()
+                .map(DateOfBirth::from_stored);
+            // Fails only when the caller has left.
+            let _ = job.reply.send(Ok(born));
+        }
+    }
+
+    fn queued(&self) -> Instant {
+        self.queued
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn may_retry(&mut self) -> bool {
+        !std::mem::replace(&mut self.retried, true)
+    }
+
+    fn fail(self, error: StoreError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
