@@ -1,5 +1,5 @@
-//! What `make bench-app` compares the app with: the same greeting, read through sqlx's pool as it
-//! comes, by a server that does nothing else.
+//! What `make bench-app` compares the app with: the same greeting, read through sqlx's pool with its
+//! defaults, by a server that does nothing else.
 
 use std::net::SocketAddr;
 
@@ -12,12 +12,12 @@ use sqlx::PgPool;
 use warp::Filter;
 use warp::reply::{Reply, Response};
 
-/// Takes the database's address and its own from the command line.
+/// Takes the URL of the database and its own address from the command line.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, url, address] = arguments.as_slice() else {
-        return Err("needs the database's address and its own".into());
+        return Err("needs the URL of the database and an address to listen on".into());
     };
     let address: SocketAddr = address.parse()?;
     let pool = PgPool::connect(url).await?;

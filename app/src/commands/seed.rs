@@ -15,7 +15,7 @@ use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, schema};
 
 /// People that are written in one transaction.
 const BATCH: u32 = 1000;
-/// One in so many is born on 29 February, the first of them included.
+/// One of this many people is born on 29 February, beginning with the first.
 const LEAP_EVERY: u32 = 100;
 
 const GIVEN_NAMES: [&str; 32] = [
@@ -150,7 +150,7 @@ fn person(seed: u64, index: u32) -> Person {
     }
 }
 
-/// The index in letters, with a capital first: no two people have the same name.
+/// The index in letters, the first a capital: no two people have the same name.
 fn surname(mut index: u32) -> String {
     let letter = |number: u32, first: u8| char::from(first + u8::try_from(number).unwrap_or(0));
     let mut letters = Vec::new();

@@ -32,6 +32,11 @@ fn change(name: &str) -> (Change, Answer<()>) {
     (change, answer)
 }
 
+/// The answer, which must come.
+async fn answered<T>(answer: Answer<T>) -> Result<T, StoreError> {
+    timeout(LONG, answer).await.unwrap().unwrap()
+}
+
 fn shared(wait: Duration) -> Arc<Shared> {
     Arc::new(Shared {
         deadline: Deadline::new(wait),
@@ -123,10 +128,10 @@ async fn a_statement_that_panics_fails_its_callers_and_no_others() {
     for connections in 1..=3 {
         let (bad, answer) = lookup(PANICS);
         queue.push(bad).unwrap();
-        assert_eq!(answer.await.unwrap(), Err(StoreError::Unavailable));
+        assert_eq!(answered(answer).await, Err(StoreError::Unavailable));
         let (good, answer) = lookup("alice");
         queue.push(good).unwrap();
-        assert_eq!(answer.await.unwrap(), Ok(None));
+        assert_eq!(answered(answer).await, Ok(None));
         assert!(queue.is_connected());
         assert_eq!(server.connections.load(Ordering::SeqCst), connections + 1);
     }
@@ -143,11 +148,11 @@ async fn a_write_that_panics_is_answered_only_when_it_cannot_take_effect_any_mor
     let (bad, answer) = change(PANICS);
     let start_by = Deadline::new(wait).write_window(bad.queued()).start_by;
     queue.push(bad).unwrap();
-    assert_eq!(answer.await.unwrap(), Err(StoreError::Unavailable));
+    assert_eq!(answered(answer).await, Err(StoreError::Unavailable));
     assert!(Instant::now() >= start_by);
     let (good, answer) = change("alice");
     queue.push(good).unwrap();
-    assert_eq!(answer.await.unwrap(), Ok(()));
+    assert_eq!(answered(answer).await, Ok(()));
 }
 
 #[tokio::test]
@@ -160,7 +165,7 @@ async fn a_panic_outside_a_statement_costs_the_connection_only() {
     tokio::spawn(run(queue.clone(), server, shared(LONG)));
     let (good, answer) = lookup("alice");
     queue.push(good).unwrap();
-    assert_eq!(answer.await.unwrap(), Ok(None), "after a panic at connect");
+    assert_eq!(answered(answer).await, Ok(None), "after a panic at connect");
 
     let server = Arc::new(Fake {
         panics_at_check: true,
@@ -170,12 +175,12 @@ async fn a_panic_outside_a_statement_costs_the_connection_only() {
     tokio::spawn(run(queue.clone(), server.clone(), shared.clone()));
     let (good, answer) = lookup("alice");
     queue.push(good).unwrap();
-    assert_eq!(answer.await.unwrap(), Ok(None));
+    assert_eq!(answered(answer).await, Ok(None));
     // Another connection was lost: this one is checked before it is used again.
     shared.losses.fetch_add(1, Ordering::Relaxed);
     let (good, answer) = lookup("alice");
     queue.push(good).unwrap();
-    assert_eq!(answer.await.unwrap(), Ok(None), "after a panic at a check");
+    assert_eq!(answered(answer).await, Ok(None), "after a panic at a check");
     assert_eq!(server.connections.load(Ordering::SeqCst), 2);
 }
 
@@ -190,7 +195,7 @@ async fn a_link_that_pauses_refuses_work_only_while_no_other_is_connected() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     let (refused, answer) = lookup("alice");
     queue.push(refused).unwrap();
-    assert_eq!(answer.await.unwrap(), Err(StoreError::Unavailable));
+    assert_eq!(answered(answer).await, Err(StoreError::Unavailable));
 
     queue.link_started();
     let _connected = queue.connected();
