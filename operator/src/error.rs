@@ -13,7 +13,7 @@ pub enum Class {
     Waiting,
     /// The resource must be edited; trying again does not help.
     Invalid,
-    /// An object belongs to somebody else; a person must decide.
+    /// An object of a wanted name is foreign; a person must decide.
     Conflict,
     /// The API server does not allow it: a quota, a policy, a missing right. It may change its mind.
     Refused,
@@ -33,7 +33,7 @@ impl Class {
     }
 
     /// Shortest and longest delay before the next try. What is transient is tried often enough to be over within
-    /// 10 seconds of the API server's return, also when no watch broke that would tell of it.
+    /// 10 seconds of the API server's return, also when no watch broke that would report it.
     #[must_use]
     pub const fn delays(self) -> (Duration, Duration) {
         match self {
@@ -41,7 +41,7 @@ impl Class {
             Self::Waiting => (Duration::from_secs(2), Duration::from_secs(30)),
             Self::Invalid => (Duration::from_secs(300), Duration::from_secs(900)),
             Self::Conflict => (Duration::from_secs(5), Duration::from_secs(60)),
-            // No watch tells that a quota was raised or a right granted.
+            // No watch reports that a quota was raised or a right granted.
             Self::Refused => (Duration::from_secs(2), Duration::from_secs(20)),
         }
     }
@@ -67,7 +67,7 @@ pub enum Error {
         /// How long was waited.
         deadline: Duration,
     },
-    /// This process may not write any more: another one may be the leader.
+    /// This process may not write: another one may be the leader.
     #[error("{action}: not the leader")]
     NotLeader {
         /// What was about to be tried.
@@ -87,7 +87,7 @@ pub enum Error {
         /// What is missing, and where it is named.
         message: String,
     },
-    /// An object of the wanted name belongs to somebody else.
+    /// An object of the wanted name is foreign.
     #[error("{child} exists and does not belong to this resource")]
     Foreign {
         /// The object.
@@ -132,7 +132,7 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            // Over with the namespace, and then there is nobody to tell.
+            // It ends with the namespace, and with it the resource to report on.
             Self::Api { .. } if self.is_terminating_namespace() => Class::Transient,
             Self::Api { source, .. } => match source.as_ref() {
                 // 400 and 422: the API server refuses the content, so only an edit helps.
@@ -166,7 +166,7 @@ impl Error {
             if matches!(source.as_ref(), kube::Error::Api(status) if status.code == code))
     }
 
-    /// Whether the API server said that the namespace is being deleted, where nothing can be created.
+    /// Whether the API server reports that the namespace is being deleted, where nothing can be created.
     #[must_use]
     pub fn is_terminating_namespace(&self) -> bool {
         matches!(self, Self::Api { source, .. } if matches!(source.as_ref(),

@@ -176,9 +176,9 @@ fn print(text: &str) -> Result<(), Box<dyn std::error::Error>> {
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     let mut text = format!("hello-operator: {error}");
     let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
     }
     // Nothing is left to do when standard error is closed.
     let _ = writeln!(std::io::stderr(), "{text}");

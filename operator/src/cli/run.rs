@@ -173,7 +173,7 @@ fn start(
     tokio::spawn(run)
 }
 
-/// Why the controller ended although nobody asked it to.
+/// Why the controller ended without a signal.
 fn why(ended: Result<Result<(), WatchEnded>, tokio::task::JoinError>) -> Fatal {
     match ended {
         Ok(Err(error)) => error.into(),
@@ -181,7 +181,7 @@ fn why(ended: Result<Result<(), WatchEnded>, tokio::task::JoinError>) -> Fatal {
     }
 }
 
-/// Why a process ends that nobody can probe any more.
+/// Why a process ends that cannot be probed any more.
 const PROBES_ENDED: &str = "the probes ended by themselves";
 
 /// Why a process ends that was the leader; it starts again as a candidate.

@@ -20,8 +20,8 @@ const TIMEOUT_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::
 /// Shortest and longest delay after a panic: only another version of the operator, or another spec, helps.
 pub const PANIC_DELAYS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(1800));
 
-/// Longest message of a panic that is logged and reported, in characters.
-const LONGEST_MESSAGE: usize = 200;
+/// Stands for the message of a panic that was formatted with values.
+const WITH_VALUES: &str = "a message with values, which is not reported";
 
 /// A reconcile that ended.
 pub(super) struct Done {
@@ -41,7 +41,7 @@ pub(super) async fn reconcile<R: Reconcile>(
         Ok(Some(outcome)) => outcome,
         Ok(None) => Outcome::failed(TIMEOUT_DELAYS, "timeout"),
         Err(message) => {
-            panicked(&*reconciler, &metrics, &key, &message).await;
+            panicked(&*reconciler, &metrics, &key, message).await;
             Outcome::failed(PANIC_DELAYS, "panic")
         }
     };
@@ -70,7 +70,7 @@ async fn panicked<R: Reconcile>(reconciler: &R, metrics: &Metrics, key: &Key, me
 ///
 /// Unwind safety: what a reconcile shares with others is behind locks that are held for single statements and whose
 /// poisoning is ignored, since each of these statements leaves a complete value; all else is its own, and dropped.
-async fn caught<T>(future: impl Future<Output = T>) -> Result<Option<T>, String> {
+async fn caught<T>(future: impl Future<Output = T>) -> Result<Option<T>, &'static str> {
     AssertUnwindSafe(timeout(DEADLINE, future))
         .catch_unwind()
         .await
@@ -78,26 +78,25 @@ async fn caught<T>(future: impl Future<Output = T>) -> Result<Option<T>, String>
         .map_err(|payload| message(&*payload))
 }
 
-/// The message of a panic, cut to its first line and a length that fits everywhere.
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload
-        .downcast_ref::<&str>()
+/// The message of a panic when it is a literal of the code. A formatted one may contain any value, a password too.
+fn message(payload: &(dyn Any + Send)) -> &'static str {
+    payload
+        .downcast_ref::<&'static str>()
         .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    let line = text.lines().next().unwrap_or_default();
-    line.chars().take(LONGEST_MESSAGE).collect()
+        .unwrap_or(WITH_VALUES)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_message_of_a_panic_is_one_short_line() {
-        assert_eq!(message(&"static"), "static");
-        let long = format!("{}\nsecond line", "é".repeat(300));
-        assert_eq!(message(&long), "é".repeat(LONGEST_MESSAGE));
-        assert_eq!(message(&7_u8), "no message");
+    #[tokio::test]
+    async fn only_a_literal_message_is_reported() {
+        let password = String::from("secret");
+        let literal = caught(async { panic!("planted") });
+        assert_eq!(literal.await, Err::<Option<()>, _>("planted"));
+        let formatted = caught(async { panic!("{password} is wrong") });
+        assert_eq!(formatted.await, Err::<Option<()>, _>(WITH_VALUES));
+        assert_eq!(caught(async { 7 }).await, Ok(Some(7)));
     }
 }

@@ -123,7 +123,7 @@ impl Source {
         self.changed(object)
     }
 
-    /// The kind, when the error says that the cluster does not serve it.
+    /// The kind, when the error reports that the cluster does not serve it.
     fn absence(&self, error: &watcher::Error) -> Option<(&Absent, Kind)> {
         match self {
             Self::Child(kind, _, absent) if optional_apis::is_absence_of_watched(error) => {

@@ -56,7 +56,7 @@ pub async fn infer() -> Result<Client, BoxError> {
 /// When the settings name a proxy, certificates or credentials that cannot be used.
 pub fn connect(config: Config) -> Result<Client, BoxError> {
     if config.proxy_url.is_some() {
-        // kube says what is missing for it.
+        // kube's error names the feature that it lacks.
         return Ok(Client::try_from(config)?);
     }
     Ok(builder(config)?.with_layer(&response_timeout()).build())

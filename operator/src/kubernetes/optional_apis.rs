@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn only_a_missing_api_is_an_absence() {
         let answer = |code: u16| {
-            let status = kube::core::Status::failure("said", "Reason").with_code(code);
+            let status = kube::core::Status::failure("message", "Reason").with_code(code);
             kube::Error::Api(status.boxed())
         };
         assert!(is_absence_of_watched(&watcher::Error::InitialListFailed(

@@ -5,7 +5,7 @@
 //! A [`lease`] in the operator's namespace names the holder. All times below count from the moment *before* the holder
 //! sent its last successful renewal, by its own monotonic clock. A candidate takes over only when it has itself watched
 //! the record stay the same for the whole lease of 15 s, by its own monotonic clock. That interval starts later than the
-//! holder's, because the candidate can see a renewal only after it was sent. So nobody else writes before 15 s, whatever
+//! holder's, because the candidate can see a renewal only after it was sent. So no other process writes before 15 s, whatever
 //! the clocks of the nodes show, and the holder must have stopped by then:
 //!
 //! 1. At 11 s the fence closes (`crate::kubernetes::fence`). It is part of the client through which every write goes. A
@@ -18,7 +18,7 @@
 //!    (`crate::kubernetes::connection`). Bytes that left in time are not delivered late, for example by a network that was
 //!    cut.
 //! 4. Each write carries a limit for the API server (`timeout`, until the fence closes). A write that waits for a webhook
-//!    ends there, also when nobody is left to cancel it.
+//!    ends there, also when no process is left to cancel it.
 //!
 //! Two risks remain: an API server that holds a received write for seconds before it begins with it, and clocks whose
 //! speeds differ by more than a tenth.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::kubernetes::connection::UNACKNOWLEDGED;
 
-/// For how long nobody else takes over after a renewal.
+/// For how long no other process takes over after a renewal.
 pub const LEASE: Duration = Duration::from_secs(15);
 /// How long the holder writes after a renewal.
 pub const WRITES: Duration = Duration::from_secs(11);

@@ -1,6 +1,6 @@
 //! One pass over one resource: read, validate, build, decide, apply, report.
 //!
-//! The resource itself is read first, and validated before the rest is: its spec says what else to read.
+//! The resource itself is read and validated first: its spec decides what else is read.
 
 pub mod apply;
 pub mod children;

@@ -33,8 +33,8 @@ pub fn start(level: &str, format: LogFormat) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// The place only: whoever catches the panic logs its message, cut to a safe length.
+/// Logs the place in the code only. What catches the panic logs its message, unless that may contain a secret.
 fn log_panic(panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string);
-    tracing::error!(place, thread = std::thread::current().name(), "panic");
+    let location = panic.location().map(ToString::to_string);
+    tracing::error!(location, "the code panicked");
 }

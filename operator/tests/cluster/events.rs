@@ -20,7 +20,7 @@ async fn events(world: &World) -> Vec<Event> {
     api.list(&ListParams::default()).await.unwrap().items
 }
 
-/// How often the event tells of something.
+/// How often the event was published.
 fn count(event: &Event) -> usize {
     let series = event.series.as_ref();
     series.map_or(1, |series| series.count.try_into().unwrap())
@@ -30,8 +30,8 @@ fn reason(event: &Event) -> &str {
     event.reason.as_deref().unwrap()
 }
 
-/// Waits for an event with this reason that tells of the related child this often.
-async fn told(world: &World, wanted: &str, related: Option<&str>, times: usize) -> Event {
+/// Waits for an event with this reason about the related child, published this often.
+async fn published(world: &World, wanted: &str, related: Option<&str>, times: usize) -> Event {
     eventually(&format!("{wanted} {related:?} {times} times"), || async {
         let mut all = events(world).await.into_iter();
         all.find(|event| {
@@ -42,8 +42,8 @@ async fn told(world: &World, wanted: &str, related: Option<&str>, times: usize) 
     .await
 }
 
-/// How often a condition that is told took on a reason, over all versions of the resource, and in which words. The
-/// words of a condition change only with its reason or an edit.
+/// How often a condition with events took on a reason, over all versions of the resource, and with which messages. The
+/// message of a condition changes only with its reason or an edit.
 fn transitions(versions: &[DynamicObject]) -> BTreeMap<String, (usize, Vec<String>)> {
     let mut seen: BTreeMap<String, (usize, Vec<String>)> = BTreeMap::new();
     let mut before = BTreeMap::new();
@@ -82,17 +82,17 @@ async fn every_transition_is_an_event_and_nothing_else_is() {
     let created = world.apply("demo", json!({"image": "hello-app:1"})).await;
     world.ready("demo").await;
     for reason in ["Serving", "DatabaseServing", "MigrationSucceeded"] {
-        told(&world, reason, None, 1).await;
+        published(&world, reason, None, 1).await;
     }
     world.set_jobs(Jobs::Fail);
     world.apply("demo", json!({"image": "hello-app:2"})).await;
-    let failed = told(&world, "MigrationFailed", None, 1).await;
+    let failed = published(&world, "MigrationFailed", None, 1).await;
     assert_eq!(failed.type_.as_deref(), Some("Warning"));
     world.set_jobs(Jobs::Succeed);
     world.apply("demo", json!({"image": "hello-app:1"})).await;
     world.ready("demo").await;
     // The same as before is no new event, but one that is counted.
-    let serving = told(&world, "Serving", None, 2).await;
+    let serving = published(&world, "Serving", None, 2).await;
     assert_eq!(serving.type_.as_deref(), Some("Normal"));
     world.settle(&operator).await;
 
@@ -139,7 +139,7 @@ async fn reverted_drift_is_one_event_for_each_child_and_counts() {
             .patch("demo", &PatchParams::default(), &Patch::Merge(&damage))
             .await
             .unwrap();
-        let event = told(&world, "DriftReverted", Some("Service"), times).await;
+        let event = published(&world, "DriftReverted", Some("Service"), times).await;
         let note = "Service demo was changed by another client: restored";
         assert_eq!(event.note.as_deref(), Some(note));
         assert_eq!(event.action.as_deref(), Some("update"));
@@ -151,7 +151,7 @@ async fn reverted_drift_is_one_event_for_each_child_and_counts() {
         .patch("demo", &PatchParams::default(), &Patch::Merge(&scaled))
         .await
         .unwrap();
-    let event = told(&world, "DriftReverted", Some("Deployment"), 1).await;
+    let event = published(&world, "DriftReverted", Some("Deployment"), 1).await;
     assert_eq!(event.action.as_deref(), Some("scale"));
     world.settle(&operator).await;
     world.ready("demo").await;
@@ -160,7 +160,7 @@ async fn reverted_drift_is_one_event_for_each_child_and_counts() {
         .delete("demo", &DeleteParams::background())
         .await
         .unwrap();
-    let event = told(&world, "DriftReverted", Some("PodDisruptionBudget"), 1).await;
+    let event = published(&world, "DriftReverted", Some("PodDisruptionBudget"), 1).await;
     assert_eq!(event.action.as_deref(), Some("create"));
     // What an edit changes is no drift.
     world.settle(&operator).await;

@@ -45,7 +45,7 @@ fn kstatus(object: &DynamicObject) -> KStatus {
     }
     match condition("Ready") {
         Some(false) => KStatus::InProgress,
-        // Also what says nothing at all.
+        // Also without any condition.
         Some(true) | None => KStatus::Current,
     }
 }
@@ -60,7 +60,7 @@ fn assert_truthful(versions: &[DynamicObject]) {
 }
 
 async fn becomes(world: &World, wanted: KStatus) -> DynamicObject {
-    eventually(&format!("kstatus says {wanted:?}"), || async {
+    eventually(&format!("kstatus is {wanted:?}"), || async {
         let live = world.services().get("demo").await.unwrap();
         (kstatus(&live) == wanted).then_some(live)
     })
@@ -72,7 +72,7 @@ async fn kstatus_says_current_only_when_it_is() {
     let world = World::new("kstatus").await;
     let history = History::of(&world).await;
     let spec = |image: &str, replicas: u8| json!({"image": image, "replicas": replicas});
-    // Nobody has looked at it.
+    // No operator has read it.
     let created = world.apply("demo", spec("hello-app:1", 2)).await;
     assert_eq!(kstatus(&created), KStatus::InProgress, "{created:?}");
     becomes(&world, KStatus::InProgress).await;
@@ -111,7 +111,7 @@ async fn kstatus_says_current_only_when_it_is() {
         assert_truthful(&versions);
     }
 
-    // Trouble is no end: it is over when its cause is.
+    // A failure ends when its cause is removed.
     world.set_jobs(Jobs::Fail);
     let edited = world.apply("demo", spec("hello-app:4", 1)).await;
     world.condition("demo", "Degraded", "True").await;
@@ -125,7 +125,7 @@ async fn kstatus_says_current_only_when_it_is() {
     world.apply("demo", spec("hello-app:3", 1)).await;
     becomes(&world, KStatus::Current).await;
 
-    // Nobody collects garbage here, so it stays until its finalizer is taken away.
+    // No garbage collector runs here, so it stays until its finalizer is taken away.
     world
         .services()
         .delete("demo", &DeleteParams::foreground())
@@ -151,7 +151,7 @@ async fn a_lost_child_shows_without_an_edit() {
     world.ready("demo").await;
     world.settle(&operator).await;
     let before = world.api(Kind::Deployment).get("demo").await.unwrap();
-    // What is ready again at once need not be told.
+    // What is ready again at once need not be reported.
     let still = world.stand_still().await;
     world
         .api(Kind::Deployment)
@@ -186,7 +186,7 @@ async fn the_gauges_say_what_the_conditions_say() {
     let same = || async {
         let live = world.services().get("demo").await.unwrap();
         let conditions = live.data["status"]["conditions"].as_array().unwrap();
-        let told: BTreeMap<String, bool> = conditions
+        let reported: BTreeMap<String, bool> = conditions
             .iter()
             .map(|c| {
                 (
@@ -195,17 +195,17 @@ async fn the_gauges_say_what_the_conditions_say() {
                 )
             })
             .collect();
-        (!told.is_empty() && gauges() == told).then_some(told)
+        (!reported.is_empty() && gauges() == reported).then_some(reported)
     };
     world.apply("demo", json!({})).await;
     world.ready("demo").await;
-    let told = eventually("the gauges are those of a ready resource", &same).await;
-    assert!(told["Ready"] && !told["Degraded"], "{told:?}");
+    let reported = eventually("the gauges are those of a ready resource", &same).await;
+    assert!(reported["Ready"] && !reported["Degraded"], "{reported:?}");
     let wrong = json!({"config": {"timeZone": "Mars/Olympus"}});
     world.apply("demo", wrong).await;
     world.condition("demo", "Degraded", "True").await;
-    let told = eventually("the gauges are those of a wrong resource", &same).await;
-    assert!(!told["Ready"] && told["Degraded"], "{told:?}");
+    let reported = eventually("the gauges are those of a wrong resource", &same).await;
+    assert!(!reported["Ready"] && reported["Degraded"], "{reported:?}");
     let services = world.services();
     services
         .delete("demo", &DeleteParams::background())

@@ -1,4 +1,4 @@
-//! One writer at a time: two real processes, judged by what the API server's audit log says that they wrote.
+//! One writer at a time: two real processes, judged by their writes in the API server's audit log.
 
 use std::{
     os::unix::process::ExitStatusExt,
@@ -142,7 +142,7 @@ impl Contest {
         }
     }
 
-    /// Waits until the second one leads and works; says how long after `fault` it held the Lease and wrote something.
+    /// Waits until the second one leads and works; returns how long after `fault` it held the Lease and wrote something.
     /// Fails when their writes interleave, or when the first one's lease was cut short without its doing.
     async fn handed_over(&self, fault: Timestamp, released: bool) -> (f64, f64) {
         leads(&self.world, SECOND).await;
@@ -224,7 +224,7 @@ async fn a_planned_handover_takes_less_than_a_second() {
     assert!(contest.first.ended().unwrap().success());
 }
 
-/// Nobody else has led in between, so it goes on without a restart.
+/// No other process has led in between, so it goes on without a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_alone_goes_on_after_an_outage_longer_than_its_lease() {
     let link = Link::to(server()).await;
@@ -273,7 +273,7 @@ async fn a_leader_that_cannot_renew_stops_writing_before_its_lease_ends() {
     let operator = world.fenced_operator(world.client.clone(), elector.fence());
     world.apply("demo", json!({})).await;
     world.ready("demo").await;
-    // Nobody renews: the operator sees changes, but must not act on them.
+    // The Lease is not renewed: the operator sees changes, but must not act on them.
     let fence = elector.fence();
     eventually("the lease runs out", || async {
         fence

@@ -42,7 +42,7 @@ async fn a_panic_is_reported_at_its_resource_and_harms_no_other() {
     for line in [gauge("bad", "Degraded"), gauge("good", "Ready")] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
-    // It is tried again after half a minute at the earliest, and nobody else waits for that.
+    // It is tried again after half a minute at the earliest, and no other resource waits for that.
     world.apply("good", json!({"replicas": 3})).await;
     world.ready("good").await;
     operator.stop().await;

@@ -57,7 +57,7 @@ impl Desk {
             .unwrap()
     }
 
-    /// Exit code of `hello-operator diff` with this spec, and what it says.
+    /// Exit code of `hello-operator diff` with this spec, and its output.
     fn diff(&self, world: &World, spec: &Value) -> (i32, String) {
         let resource = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
             "metadata": {"name": "demo", "namespace": world.namespace}, "spec": spec});
@@ -114,7 +114,7 @@ impl Running {
     }
 
     /// Waits until a line of the log has all of these.
-    async fn says(&self, parts: &[&str]) {
+    async fn logs(&self, parts: &[&str]) {
         eventually(&format!("a line with {parts:?}"), || async {
             let log = self.log();
             let mut lines = log.lines();
@@ -158,7 +158,7 @@ async fn log_of_a_life(name: &str, format: &str) -> String {
         .patch("demo", &PatchParams::default(), &Patch::Merge(&damage))
         .await
         .unwrap();
-    operator.says(&["Service", "demo", "Drift"]).await;
+    operator.logs(&["Service", "demo", "Drift"]).await;
     let budgets = world.api(Kind::PodDisruptionBudget);
     budgets
         .delete("demo", &DeleteParams::background())
@@ -374,7 +374,7 @@ async fn kubectl_wait_waits_for_the_edit() {
         live.data["status"]["conditions"][0]["status"], "True",
         "of the earlier spec"
     );
-    assert!(!ready("1"), "nobody has seen the edit");
+    assert!(!ready("1"), "the edit was not read yet");
     world.set_jobs(Jobs::Hang);
     let operator = world.operator();
     world.condition("demo", "Ready", "False").await;

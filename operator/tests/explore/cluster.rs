@@ -110,7 +110,7 @@ pub enum Life {
         replicas: u8,
         holder: Holder,
     },
-    /// It belongs to somebody else.
+    /// A foreign object.
     Foreign,
 }
 
@@ -128,7 +128,7 @@ pub enum Holder {
 pub struct Object {
     pub body: Body,
     pub life: Life,
-    /// Somebody changed a field that is ours.
+    /// Another writer changed a field of the operator.
     pub drifted: bool,
     pub deleting: bool,
     /// Data that a person gave up together with its resource.
@@ -196,7 +196,7 @@ pub enum Breach {
     PodsMiscounted,
 }
 
-/// How often each kind of trouble may still come.
+/// How often each kind of disturbance may still come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
     pub edits: u8,
@@ -219,7 +219,7 @@ pub struct State {
     pub pass: Pass,
     /// UID of the newest claim.
     pub last_claim: u8,
-    /// Whether the spec said `Delete` since everything was last as `Retain` wants it.
+    /// Whether the policy was `Delete` since everything was last as `Retain` wants it.
     pub deletable: bool,
     pub breach: Option<Breach>,
 }

@@ -22,10 +22,11 @@ use hello_operator::{
         },
         plan::{
             self,
-            action::{Action, Change, Write as Planned},
+            action::Action,
             facts::{Facts, JobPhase},
             planner::{Plan, plan},
             presence::Presence,
+            write::{Change, Write as Planned, writes},
         },
         secrets::credentials::Credentials,
         validate::{DefaultImages, Validated, validate},
@@ -62,7 +63,7 @@ pub struct Decision {
     pub writes: Vec<Write>,
     /// Wanted objects as they should be.
     pub wanted: BTreeMap<Name, Body>,
-    /// Something wanted has the name of somebody else's object.
+    /// A foreign object has a wanted name.
     pub conflicts: bool,
 }
 
@@ -217,7 +218,7 @@ impl Operator {
             Flaw::NeverRollsOut => plan.actions.retain(|a| *a != Action::Update(app.clone())),
             _ => {}
         }
-        let writes = plan::writes(&plan, &facts, &prepared.children);
+        let writes = writes(&plan, &facts, &prepared.children);
         (plan, writes)
     }
 }

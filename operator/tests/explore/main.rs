@@ -106,7 +106,7 @@ const DELETION: Scope = Scope {
     ],
 };
 
-/// Somebody else makes objects under wanted names, an API comes and goes, and the resource is paused.
+/// Foreign objects are made under wanted names, an API comes and goes, and the resource is paused.
 const STRANGERS: Scope = Scope {
     objects: &[
         Name::Credentials,

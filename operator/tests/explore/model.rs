@@ -75,7 +75,7 @@ impl Edit {
 pub const TWO: &str = "never two migrations";
 pub const ROLLOUT: &str = "never rolled out before its migration";
 pub const DATA: &str = "data is never lost";
-pub const FOREIGN: &str = "what belongs to somebody else is never touched";
+pub const FOREIGN: &str = "a foreign object is never touched";
 pub const PAUSED: &str = "nothing is written while paused";
 pub const PODS: &str = "the number of pods changes only by whom it belongs to";
 pub const REST: &str = "once faults stop, every way ends in the wanted state";
@@ -90,7 +90,7 @@ pub struct Scope {
     pub edits: &'static [Edit],
     /// What others delete and change.
     pub disturbed: &'static [Name],
-    /// Names under which somebody else makes objects.
+    /// Names under which foreign objects are made.
     pub strangers: &'static [Name],
     /// What must happen somewhere, or the world would be smaller than it looks.
     pub reached: &'static [(&'static str, Condition)],
@@ -104,7 +104,7 @@ pub struct World {
     pub operator: Operator,
     /// The one promise to look at, instead of all.
     pub only: Option<&'static str>,
-    /// States without further trouble, and whether every way on from them ends well; `None` while
+    /// States without further disturbance, and whether every way on from them ends well; `None` while
     /// that is being found out.
     calm: Mutex<HashMap<State, Option<bool>>>,
 }
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// Number of states without further trouble that were followed to their ends.
+    /// Number of states without further disturbance that were followed to their ends.
     pub fn calm_states(&self) -> usize {
         self.calm.lock().unwrap().len()
     }
@@ -283,7 +283,7 @@ impl World {
         }
     }
 
-    /// Follows every way on from a state, without further trouble, to its end.
+    /// Follows every way on from a state, without further disturbance, to its end.
     fn ends_well(&self, state: &State, calm: &mut HashMap<State, Option<bool>>) -> bool {
         match calm.get(state) {
             Some(Some(well)) => return *well,
@@ -307,7 +307,7 @@ impl World {
 
     fn is_good_end(&self, state: &State) -> bool {
         if !state.exists {
-            // What is left is kept for a resource to come, or somebody else's.
+            // What is left is kept for a resource to come, or foreign.
             let kept = |(name, object): (&Name, &Object)| name.is_data() || object.is_foreign();
             return state.objects.iter().all(kept) && state.strays.is_empty();
         }

@@ -7,7 +7,7 @@ use crate::{
     model::Step,
 };
 
-/// Pods that somebody else scales to: the autoscaler, or a person.
+/// Number of pods that the autoscaler or a person sets.
 pub const SCALED: u8 = 9;
 
 impl State {
@@ -55,7 +55,7 @@ impl State {
         Some(())
     }
 
-    /// A server must not start on a volume that is somebody else's, or on its way out: what is
+    /// A server must not start on a volume that is foreign, or being deleted: what is
     /// written there is lost.
     fn start_server(&mut self) -> Option<()> {
         match self.get(Name::Claim)?.life {

@@ -1,4 +1,4 @@
-//! The fence around writes: what is sent to the API server by a process that may not lead any more.
+//! The fence around writes: it keeps a process that may not lead any more from writing to the API server.
 //!
 //! It is part of the client through which every write goes, events included, and not of the code that writes. A request
 //! that changes something is refused once the fence is closed, and given up when the fence closes before the answer.

@@ -117,14 +117,14 @@ async fn it_is_quiet_when_the_last_write_has_ended() {
 }
 
 #[test]
-fn the_api_server_is_told_how_long_it_may_take() {
-    let told = |uri: &str| {
+fn the_api_server_is_given_the_time_that_is_left() {
+    let with_time = |uri: &str| {
         let uri = bounded(&uri.parse().unwrap(), Duration::from_millis(1500)).unwrap();
         uri.to_string()
     };
-    assert_eq!(told("/api/v1/x"), "/api/v1/x?timeout=1500ms");
-    assert_eq!(told("/api/v1/x?"), "/api/v1/x?timeout=1500ms");
-    assert_eq!(told("/x?&force=true"), "/x?&force=true&timeout=1500ms");
+    assert_eq!(with_time("/api/v1/x"), "/api/v1/x?timeout=1500ms");
+    assert_eq!(with_time("/api/v1/x?"), "/api/v1/x?timeout=1500ms");
+    assert_eq!(with_time("/x?&force=true"), "/x?&force=true&timeout=1500ms");
     let none = bounded(&"/x".parse().unwrap(), Duration::ZERO).unwrap();
     assert_eq!(none, "/x?timeout=1ms");
 }

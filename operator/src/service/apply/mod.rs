@@ -17,10 +17,11 @@ use crate::{
     },
     service::plan::{
         Decision,
-        action::{Action, Change, Write},
+        action::Action,
         facts::Facts,
         planner::{Migration, Plan},
         readiness::{Readiness, judge},
+        write::{Change, Write},
         write_reason::WriteReason,
     },
 };

@@ -93,10 +93,10 @@ mod tests {
             "spec.tls.secretName: Secret own does not exist"
         );
         for data in [json!(null), json!({}), json!({"tls.crt": "eA=="})] {
-            let said = problem(secret(data)).unwrap();
+            let problem = problem(secret(data)).unwrap();
             assert!(
-                said.starts_with("spec.tls.secretName: Secret own has no key tls."),
-                "{said}"
+                problem.starts_with("spec.tls.secretName: Secret own has no key tls."),
+                "{problem}"
             );
         }
         assert_eq!(

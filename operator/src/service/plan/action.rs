@@ -1,11 +1,8 @@
-//! Writes: which ones the planner decides on, and what each needs to be carried out.
+//! The writes that the planner decides on.
 
 use std::fmt;
 
-use crate::{
-    object::child::{ChildId, Desired},
-    service::plan::write_reason::WriteReason,
-};
+use crate::object::child::ChildId;
 
 /// One write, as the planner decides on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,44 +63,4 @@ impl fmt::Display for Action {
             Self::Release(id) => write!(f, "{verb} the replicas of {id}"),
         }
     }
-}
-
-/// What is sent to the API server for an action.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// Create this object.
-    Create(Desired),
-    /// Change the object to this one.
-    Update(Desired),
-    /// Delete the object of this child.
-    Delete(ChildId),
-    /// Set the replicas of the object.
-    Scale(ChildId, i32),
-    /// Give up the replicas of the object.
-    Release(ChildId),
-}
-
-impl Change {
-    /// The action that it carries out.
-    #[must_use]
-    pub fn action(&self) -> Action {
-        match self {
-            Self::Create(desired) => Action::Create(desired.id.clone()),
-            Self::Update(desired) => Action::Update(desired.id.clone()),
-            Self::Delete(id) => Action::Delete(id.clone()),
-            Self::Scale(id, replicas) => Action::Scale(id.clone(), *replicas),
-            Self::Release(id) => Action::Release(id.clone()),
-        }
-    }
-}
-
-/// One write of a decision, with everything that carrying it out needs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Write {
-    /// What is written.
-    pub change: Change,
-    /// Why.
-    pub reason: WriteReason,
-    /// Children whose earlier writes must have been made: without them this one is left to a later pass.
-    pub needs: Vec<ChildId>,
 }

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_that_nobody_reported_on_is_starting() {
+    fn a_cluster_without_a_report_is_starting() {
         let health = cluster(|body| body["status"] = Value::Null);
         assert!(matches!(health, Health::Starting(_)), "{health:?}");
     }
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(health, Health::Degraded("Creating a new replica".into()));
     }
 
-    /// Also while the old report still says that all is well.
+    /// Also while CloudNativePG still reports a healthy cluster.
     #[test]
     fn more_servers_than_are_ready_is_not_whole() {
         let health = cluster(|body| body["spec"]["instances"] = 5.into());
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn hibernation_shows_although_the_cluster_says_ready() {
+    fn hibernation_shows_although_the_cluster_is_ready() {
         let asked =
             cluster(|body| body["metadata"]["annotations"]["cnpg.io/hibernation"] = "on".into());
         assert_eq!(asked, Health::Hibernated);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_that_need_a_person_are_told_apart() {
+    fn phases_that_need_a_person_are_distinguished() {
         for phase in [
             "Waiting for user action",
             "Cluster is unrecoverable and needs manual intervention",

@@ -3,7 +3,12 @@
 //! A fixture `NAME.yaml` has what exists for a service, `NAME.status.yaml` the status that is reported about it. After a
 //! wanted change: `UPDATE_GOLDEN=1 cargo test -p hello-operator --lib report`, then read the diff.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    sync::LazyLock,
+};
 
 use hello_crds::{ConditionType, HelloService, HelloServiceStatus};
 use jiff::Timestamp;
@@ -312,11 +317,19 @@ impl LiveObject {
     }
 }
 
+/// The statuses of all fixtures by name, computed once.
+static STATUSES: LazyLock<BTreeMap<String, HelloServiceStatus>> = LazyLock::new(|| {
+    let status = |name: String| {
+        let status = Fixture::read(&name).status();
+        (name, status)
+    };
+    names().into_iter().map(status).collect()
+});
+
 #[test]
 fn every_situation_is_reported_as_recorded() {
-    for name in names() {
-        let status = Fixture::read(&name).status();
-        let mut reported = serde_yaml::to_string(&status).unwrap();
+    for (name, status) in &*STATUSES {
+        let mut reported = serde_yaml::to_string(status).unwrap();
         // The name depends on the passwords, which are random.
         if let Some(migration) = &status.migration {
             reported = reported.replace(&migration.job, "demo-migrate-HASH");
@@ -333,8 +346,8 @@ fn every_situation_is_reported_as_recorded() {
 #[test]
 fn every_reason_has_a_situation() {
     let mut found: BTreeSet<Reason> = ELSEWHERE.iter().map(|(reason, _)| *reason).collect();
-    for name in names() {
-        for condition in Fixture::read(&name).status().conditions {
+    for (name, status) in &*STATUSES {
+        for condition in &status.conditions {
             let reason = Reason::from_name(&condition.reason);
             found.insert(reason.unwrap_or_else(|| panic!("{name}: {}", condition.reason)));
         }
@@ -345,15 +358,14 @@ fn every_reason_has_a_situation() {
 
 #[test]
 fn every_condition_is_complete() {
-    for name in names() {
-        let status = Fixture::read(&name).status();
+    for (name, status) in &*STATUSES {
         assert_eq!(status.observed_generation, Some(3), "{name}");
         for condition in &status.conditions {
             assert!(!condition.message.is_empty(), "{name}: {condition:?}");
         }
-        let ready = find(&status, ConditionType::Ready).unwrap();
-        let degraded = find(&status, ConditionType::Degraded).unwrap();
-        let progressing = find(&status, ConditionType::Progressing).unwrap();
+        let ready = find(status, ConditionType::Ready).unwrap();
+        let degraded = find(status, ConditionType::Degraded).unwrap();
+        let progressing = find(status, ConditionType::Progressing).unwrap();
         let needs_action = Reason::from_name(&ready.reason).unwrap().needs_action();
         assert!(!needs_action || degraded.status == "True", "{name}");
         assert!(!needs_action || progressing.status == "False", "{name}");

@@ -88,7 +88,7 @@ pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
     plan
 }
 
-/// Looks only at the wanted Job: what an earlier one achieved says nothing about this one.
+/// Depends on the wanted Job alone: the end of an earlier one is not the end of this one.
 fn migration_phase(wanted: &[Wanted], facts: &Facts) -> Migration {
     let job = wanted.iter().find(|child| child.gate == Gate::Migration);
     let Some(job) = job else {

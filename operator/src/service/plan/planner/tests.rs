@@ -257,8 +257,8 @@ fn paused_writes_nothing_but_still_sees() {
 
 #[test]
 fn what_the_cluster_does_not_serve_is_left_out_and_named() {
-    let engine = ChildId::new(Kind::Cluster, "demo-db");
-    let wanted = [(engine.clone(), Gate::Always), (service(), Gate::Always)]
+    let cluster = ChildId::new(Kind::Cluster, "demo-db");
+    let wanted = [(cluster.clone(), Gate::Always), (service(), Gate::Always)]
         .map(|(id, gate)| Wanted { id, gate });
     let mut facts = Facts {
         missing: [Kind::Cluster].into(),
@@ -266,9 +266,9 @@ fn what_the_cluster_does_not_serve_is_left_out_and_named() {
     };
     let without = plan(&wanted, &facts);
     assert_eq!(without.actions, [Action::Create(service())]);
-    assert_eq!(without.unavailable, std::slice::from_ref(&engine));
+    assert_eq!(without.unavailable, std::slice::from_ref(&cluster));
     facts.missing.clear();
     let with = plan(&wanted, &facts);
-    assert_eq!(with.actions[0], Action::Create(engine));
+    assert_eq!(with.actions[0], Action::Create(cluster));
     assert_eq!(with.unavailable, []);
 }

@@ -1,118 +1,18 @@
-//! Which requests are sent, against an API server that answers as a test wants and keeps what it was asked.
+//! Which requests are sent for a decision, and what is left out after a refusal.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+mod api_server;
 
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
+use self::api_server::{Sent, Server, failing, failure, stored};
 use super::*;
 use crate::{
-    kubernetes::fence::Fence,
     object::{child::Desired, kind::Gate, names},
     service::{
         plan::readiness::{DatabaseState, Rollout},
         validate::{Database, DefaultImages, validate},
     },
-    telemetry::metrics::Metrics,
 };
-
-/// One request as the API server saw it.
-#[derive(Clone, Debug, PartialEq)]
-struct Sent {
-    method: String,
-    path: String,
-    query: BTreeMap<String, String>,
-    content_type: String,
-    body: Value,
-}
-
-impl Sent {
-    async fn from_request(request: Request<Body>) -> Self {
-        let (parts, body) = request.into_parts();
-        let query = parts.uri.query().unwrap_or_default();
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let header = parts.headers.get(http::header::CONTENT_TYPE);
-        let body = body.collect().await.unwrap().to_bytes();
-        Self {
-            method: parts.method.to_string(),
-            path: parts.uri.path().to_owned(),
-            // How long the API server may take is the fence's concern.
-            query: pairs
-                .filter(|(key, _)| *key != "timeout")
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
-            content_type: header
-                .map_or("", |value| value.to_str().unwrap())
-                .to_owned(),
-            body: serde_json::from_slice(&body).unwrap_or_default(),
-        }
-    }
-}
-
-/// An API server that answers by what it was sent.
-struct Server {
-    cluster: Cluster,
-    sent: Arc<Mutex<Vec<Sent>>>,
-}
-
-impl Server {
-    fn new(answer: impl Fn(&Sent) -> (u16, Value) + Send + Sync + 'static) -> Self {
-        let (sent, answer) = (Arc::<Mutex<Vec<Sent>>>::default(), Arc::new(answer));
-        let seen = Arc::clone(&sent);
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
-            async move {
-                let sent = Sent::from_request(request).await;
-                let (code, body) = answer(&sent);
-                seen.lock().unwrap().push(sent);
-                let response = Response::builder().status(code);
-                response.body(Full::new(Bytes::from(body.to_string())))
-            }
-        });
-        let client = Client::new(service, "default");
-        let metrics = Arc::new(Metrics::default());
-        Self {
-            cluster: Cluster::new(client, metrics, Fence::open()),
-            sent,
-        }
-    }
-
-    /// Method and last part of the path of each request.
-    fn calls(&self) -> Vec<String> {
-        let sent = self.sent.lock().unwrap();
-        let calls = sent.iter().map(|sent| {
-            let path: Vec<&str> = sent.path.rsplit('/').take(2).collect();
-            format!("{} {}", sent.method, path[1])
-        });
-        calls.collect()
-    }
-}
-
-/// The object that was written, with a UID.
-fn stored(sent: &Sent) -> (u16, Value) {
-    let name = sent.path.rsplit('/').next();
-    (200, json!({"metadata": {"name": name, "uid": "made"}}))
-}
-
-fn failure(code: u16) -> (u16, Value) {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
-        "message": "no", "reason": "Any", "code": code});
-    (code, status)
-}
-
-/// Answers requests to this plural with a code, and stores everything else.
-fn failing(plural: &'static str, code: u16) -> Server {
-    Server::new(move |sent| {
-        let of_kind = sent.path.contains(&format!("/{plural}/"));
-        if of_kind { failure(code) } else { stored(sent) }
-    })
-}
 
 fn id(kind: Kind) -> ChildId {
     ChildId::new(kind, "demo")
