@@ -32,7 +32,7 @@ use crate::{
         report::{
             conditions::is_ready, delay, events::Events, status, subject::Subject, write::write,
         },
-        validate::{Database, DefaultImages, Validated},
+        validate::{DefaultImages, Validated},
     },
     telemetry::{condition_gauges::Conditions, metrics::Metrics},
 };
@@ -217,14 +217,17 @@ fn outcome(
     if !applied.refused().is_empty() {
         return Outcome::failed(Class::Refused.delays(), Class::Refused.as_str());
     }
-    let next = match &service.database {
-        // No watch reports that an API is served now.
-        _ if !applied.plan().unavailable.is_empty() => optional_apis::LOOK_AGAIN,
-        // Nor that a foreign Secret or ConfigMap exists now.
-        _ if !applied.unresolved().is_empty() => IN_PROGRESS,
-        Database::External { .. } => EXTERNAL_POLL,
-        _ if is_ready(new) => resync,
-        Database::Managed { .. } | Database::CloudNativePg { .. } => IN_PROGRESS,
+    // No watch reports that an API is served now, nor that a foreign Secret or ConfigMap exists or has changed.
+    let next = if !applied.plan().unavailable.is_empty() {
+        optional_apis::LOOK_AGAIN
+    } else if !applied.unresolved().is_empty() {
+        IN_PROGRESS
+    } else if !service.database.is_watched() {
+        EXTERNAL_POLL
+    } else if is_ready(new) {
+        resync
+    } else {
+        IN_PROGRESS
     };
     let change = applied.next_change().map(|due| {
         let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();

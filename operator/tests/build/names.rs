@@ -126,6 +126,9 @@ fn suffixes() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    // Each case builds all objects of one or two services.
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn every_name_and_label_is_valid(name in names(), spec in specs()) {
         for object in objects_of(&name, &spec) {

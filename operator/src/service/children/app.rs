@@ -19,7 +19,7 @@ use k8s_openapi::{
     },
 };
 
-use super::{database::DatabaseKind, environment, metadata::owned, pod};
+use super::{database::kind::DatabaseKind, environment, metadata::owned, pod};
 use crate::{
     object::names::{self, Component},
     service::validate::{Scaling, Validated},

@@ -13,7 +13,7 @@ use k8s_openapi::{
 
 use super::{
     claim,
-    database::{Address, DatabaseKind},
+    database::{address::Address, kind::DatabaseKind},
     metadata::{data_owned, owned},
     pod,
 };

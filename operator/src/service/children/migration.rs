@@ -10,7 +10,7 @@ use k8s_openapi::{
 };
 
 use super::{
-    database::{self, DatabaseKind},
+    database::{address, kind::DatabaseKind},
     metadata::owned,
     pod,
 };
@@ -66,7 +66,7 @@ fn template(service: &Validated, database: &dyn DatabaseKind) -> PodTemplateSpec
                 ("HELLO_APP_ROLE_PASSWORD_FILE", key::APP_PASSWORD),
                 ("HELLO_BACKUP_ROLE_PASSWORD_FILE", key::BACKUP_PASSWORD),
             ]
-            .map(|(name, key)| pod::env(name, database::file(key))),
+            .map(|(name, key)| pod::env(name, address::file(key))),
         );
     }
     env.extend(database.migration_variables());

@@ -14,6 +14,7 @@ mod migration;
 mod monitoring;
 mod network;
 mod pod;
+mod policy;
 mod prepared;
 
 use k8s_openapi::api::{
@@ -29,7 +30,7 @@ use serde_json::Value;
 pub use database::{server::CONTAINER as SERVER, volume_watch};
 pub use prepared::Prepared;
 
-use self::{database::DatabaseResources, prepared::List};
+use self::{database::kind::DatabaseResources, prepared::List};
 use crate::{
     error::Result,
     object::kind::Kind,

@@ -2,6 +2,7 @@
 
 use hello_crds::DatabaseStatus;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use serde_json::Value;
 
 use crate::{
     kubernetes::optional_apis,
@@ -83,29 +84,20 @@ fn server_failure(service: &Validated, applied: &Applied) -> Option<Finding> {
 /// The database in use.
 pub fn status(service: &Validated, applied: &Applied) -> DatabaseStatus {
     let instance = &service.identity.name;
-    match &service.database {
-        Database::Managed(_) => DatabaseStatus {
-            kind: "managed".into(),
-            volume_claim: Some(names::data_claim(instance)),
-            ..DatabaseStatus::default()
-        },
-        Database::External(_) => DatabaseStatus {
-            kind: "external".into(),
-            ..DatabaseStatus::default()
-        },
-        Database::CloudNativePg(_) => {
-            let id = ChildId::new(Kind::Cluster, names::database(instance));
-            let status = applied.get(&id).map(|live| &live.data["status"]);
-            DatabaseStatus {
-                kind: "cloudNativePG".into(),
-                volume_claim: None,
-                ready_instances: status
-                    .and_then(|status| status["readyInstances"].as_i64())
-                    .and_then(|count| count.try_into().ok()),
-                primary: status
-                    .and_then(|status| status["currentPrimary"].as_str())
-                    .map(str::to_owned),
-            }
-        }
+    let servers = service.database.servers(instance);
+    let cluster = servers.filter(|id| id.kind == Kind::Cluster);
+    let status = cluster
+        .and_then(|id| applied.get(&id))
+        .map(|live| &live.data["status"]);
+    let field = |name: &str| status.map(|status| &status[name]);
+    DatabaseStatus {
+        kind: service.database.kind().into(),
+        volume_claim: service.database.volume_claim(instance),
+        ready_instances: field("readyInstances")
+            .and_then(Value::as_i64)
+            .and_then(|count| count.try_into().ok()),
+        primary: field("currentPrimary")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
     }
 }

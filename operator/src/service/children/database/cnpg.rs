@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use super::{
     super::{
         metadata::{data_owned, owned},
-        network, pod,
+        pod, policy,
     },
-    DatabaseKind, DatabaseResources,
     address::{self, Address, URI, VOLUME},
     credentials,
+    kind::{DatabaseKind, DatabaseResources},
 };
 use crate::{
     object::{
@@ -160,9 +160,9 @@ impl Cluster<'_> {
         }
         let rule = |from: Vec<NetworkPolicyPeer>, port: u16| NetworkPolicyIngressRule {
             from: Some(from),
-            ports: Some(vec![network::port("TCP", port)]),
+            ports: Some(vec![policy::port("TCP", port)]),
         };
-        let clients = network::database_clients(self.service);
+        let clients = policy::database_clients(self.service);
         let to_database = clients.into_iter().chain(self.servers()).collect();
         Some(NetworkPolicy {
             metadata: owned(
@@ -176,7 +176,7 @@ impl Cluster<'_> {
                 ingress: Some(vec![
                     rule(to_database, DATABASE_PORT),
                     rule(vec![operator()], STATUS_PORT),
-                    rule(vec![network::monitoring()], METRICS_PORT),
+                    rule(vec![policy::monitoring()], METRICS_PORT),
                 ]),
                 egress: None,
             }),

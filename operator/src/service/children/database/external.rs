@@ -6,8 +6,8 @@ use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 
 use super::{
     super::pod,
-    DatabaseKind, DatabaseResources,
     address::{Address, URI, VOLUME, file},
+    kind::{DatabaseKind, DatabaseResources},
 };
 use crate::{
     object::{

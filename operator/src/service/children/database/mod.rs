@@ -1,58 +1,20 @@
-//! What a kind of database means for the objects of a service: one file with one implementation of [`DatabaseKind`] for
-//! each kind.
+//! The database: one file with one implementation of [`DatabaseKind`] for each kind.
 
-mod address;
+pub mod address;
 mod cnpg;
 mod credentials;
 mod external;
+mod files;
+pub mod kind;
 pub mod server;
 mod transport;
 pub mod volume_watch;
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{EnvVar, PersistentVolumeClaim, Secret, Service},
-    networking::v1::{NetworkPolicy, NetworkPolicyPeer},
+use self::kind::DatabaseKind;
+use crate::service::{
+    dereference::inputs::Inputs,
+    validate::{Database, Validated},
 };
-use serde_json::Value;
-
-use super::prepared::List;
-use crate::{
-    error::Result,
-    object::{
-        kind::{Gate, Kind},
-        names::Component,
-    },
-    service::{
-        dereference::inputs::Inputs,
-        validate::{Database, Validated},
-    },
-};
-pub use address::{Address, file};
-
-/// What a kind of database means for the objects of a service.
-pub trait DatabaseKind {
-    /// The children that are the database.
-    fn resources(&self) -> DatabaseResources;
-
-    /// How the pods of one part of the service reach it.
-    fn address(&self, part: Component) -> Address;
-
-    /// The pods of its servers, for network policies; `None` when they can be anywhere.
-    fn servers(&self) -> Option<NetworkPolicyPeer>;
-
-    /// Annotations of the application's pods. Pods are replaced when they change.
-    fn app_annotations(&self) -> Option<BTreeMap<String, String>> {
-        None
-    }
-
-    /// Variables that only migrations need.
-    fn migration_variables(&self) -> Vec<EnvVar> {
-        Vec::new()
-    }
-}
 
 /// The database of a service.
 pub fn from_service<'a>(service: &'a Validated, inputs: &'a Inputs) -> Box<dyn DatabaseKind + 'a> {
@@ -68,63 +30,5 @@ pub fn from_service<'a>(service: &'a Validated, inputs: &'a Inputs) -> Box<dyn D
             inputs,
             database,
         }),
-    }
-}
-
-/// The children that are the database.
-#[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // There is one in a pass.
-pub enum DatabaseResources {
-    /// A server that the operator runs.
-    Managed {
-        authority: Secret,
-        credentials: Secret,
-        server_tls: Secret,
-        service: Service,
-        stateful_set: StatefulSet,
-        claim: PersistentVolumeClaim,
-        network_policy: Option<NetworkPolicy>,
-    },
-    /// Servers that CloudNativePG runs.
-    CloudNativePg {
-        credentials: Secret,
-        cluster: Value,
-        network_policy: Option<NetworkPolicy>,
-    },
-    /// None: the user runs the server.
-    External,
-}
-
-impl DatabaseResources {
-    /// Adds every child.
-    pub(super) fn add_to(self, list: &mut List) -> Result<()> {
-        match self {
-            Self::Managed {
-                authority,
-                credentials,
-                server_tls,
-                service,
-                stateful_set,
-                claim,
-                network_policy,
-            } => {
-                list.add_all(Kind::Secret, &[authority, credentials, server_tls])?;
-                list.add(Kind::Service, &service)?;
-                list.add(Kind::StatefulSet, &stateful_set)?;
-                // The StatefulSet creates it.
-                list.add_gated(Kind::PersistentVolumeClaim, Gate::IfPresent, &claim)?;
-                list.add_all(Kind::NetworkPolicy, &network_policy)
-            }
-            Self::CloudNativePg {
-                credentials,
-                cluster,
-                network_policy,
-            } => {
-                list.add(Kind::Secret, &credentials)?;
-                list.add_bodies(Kind::Cluster, [cluster]);
-                list.add_all(Kind::NetworkPolicy, &network_policy)
-            }
-            Self::External => Ok(()),
-        }
     }
 }

@@ -12,7 +12,7 @@ use k8s_openapi::{
             PersistentVolumeClaim, PodTemplateSpec, Probe, Secret, Service, ServicePort,
             ServiceSpec, TCPSocketAction,
         },
-        networking::v1::NetworkPolicyPeer,
+        networking::v1::{NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer},
     },
     apimachinery::pkg::{
         apis::meta::v1::{LabelSelector, ObjectMeta},
@@ -21,10 +21,11 @@ use k8s_openapi::{
 };
 
 use super::{
-    super::{claim, metadata::owned, network, pod},
-    DatabaseKind, DatabaseResources,
+    super::{claim, metadata::owned, pod, policy},
     address::{self, Address, VOLUME},
-    credentials, transport,
+    credentials, files,
+    kind::{DatabaseKind, DatabaseResources},
+    transport,
 };
 use crate::{
     object::names::{self, Component, key},
@@ -37,17 +38,6 @@ use crate::{
 
 /// The server's container.
 pub const CONTAINER: &str = "postgres";
-
-/// Folder of the server's socket.
-pub const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
-
-/// Mount point of the data volume, as the official image of version 18 wants it.
-pub const DATA_ROOT: &str = "/var/lib/postgresql";
-/// Data folder inside the volume.
-const PGDATA: &str = "/var/lib/postgresql/18/docker";
-
-/// Where the owner's password is mounted.
-pub const PASSWORD_DIRECTORY: &str = "/etc/hello/credentials";
 
 /// Sets the owner's password to that of the Secret: after a restore or a lost Secret they differ. Waits for the server
 /// over TCP, because the temporary server of a first start has no TCP.
@@ -77,7 +67,7 @@ impl DatabaseKind for Server<'_> {
             service: self.headless_service(),
             stateful_set: self.stateful_set(),
             claim: self.claim(),
-            network_policy: network::database_policy(self.service),
+            network_policy: self.network_policy(),
         }
     }
 
@@ -96,7 +86,7 @@ impl DatabaseKind for Server<'_> {
     }
 
     fn servers(&self) -> Option<NetworkPolicyPeer> {
-        Some(network::pods(self.service, Component::Database))
+        Some(policy::pods(self.service, Component::Database))
     }
 
     /// When the owner's password was lost and replaced, the server gets the new one only after its kubelet has read the
@@ -122,6 +112,17 @@ impl Server<'_> {
 
     fn selector(&self) -> BTreeMap<String, String> {
         names::selector(self.instance(), Component::Database)
+    }
+
+    /// Lets the clients of the database in, and nothing out.
+    fn network_policy(&self) -> Option<NetworkPolicy> {
+        let ingress = NetworkPolicyIngressRule {
+            from: Some(policy::database_clients(self.service)),
+            ports: Some(vec![policy::port("TCP", DATABASE_PORT)]),
+        };
+        self.service
+            .isolate
+            .then(|| policy::for_part(self.service, Component::Database, vec![ingress], vec![]))
     }
 
     fn credentials(&self) -> Secret {
@@ -226,12 +227,12 @@ impl Server<'_> {
         Container {
             args: Some(self.arguments()),
             env: Some(vec![
-                pod::env("PGDATA", PGDATA),
+                pod::env("PGDATA", files::PGDATA),
                 pod::env("POSTGRES_DB", names::DATABASE),
                 pod::env("POSTGRES_USER", names::OWNER_ROLE),
                 pod::env(
                     "POSTGRES_PASSWORD_FILE",
-                    format!("{PASSWORD_DIRECTORY}/{}", key::OWNER_PASSWORD),
+                    format!("{}/{}", files::PASSWORD_DIRECTORY, key::OWNER_PASSWORD),
                 ),
             ]),
             ports: Some(vec![ContainerPort {
@@ -242,10 +243,10 @@ impl Server<'_> {
             }]),
             resources: Some(pod::resources(&self.database.resources)),
             volume_mounts: Some(vec![
-                pod::mount(names::DATA_VOLUME, DATA_ROOT, false),
-                pod::mount("run", SOCKET_DIRECTORY, false),
+                pod::mount(names::DATA_VOLUME, files::DATA_ROOT, false),
+                pod::mount("run", files::SOCKET_DIRECTORY, false),
                 pod::mount("tmp", "/tmp", false),
-                pod::mount("credentials", PASSWORD_DIRECTORY, true),
+                pod::mount("credentials", files::PASSWORD_DIRECTORY, true),
                 transport::mount(),
             ]),
             lifecycle: Some(Lifecycle {

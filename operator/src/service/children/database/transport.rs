@@ -8,7 +8,7 @@ use k8s_openapi::{
 
 use super::{
     super::{metadata::owned, pod},
-    address, server, volume_watch,
+    address, files, volume_watch,
 };
 use crate::{
     object::names::{self, Component},
@@ -111,8 +111,8 @@ pub fn watch(service: &Validated) -> Container {
         command: Some(vec!["/bin/bash".into(), "-c".into(), WATCH.into()]),
         env: Some(vec![
             pod::env("FILES", address::DIRECTORY),
-            pod::env("PASSWORDS", server::PASSWORD_DIRECTORY),
-            pod::env("DATA", server::DATA_ROOT),
+            pod::env("PASSWORDS", files::PASSWORD_DIRECTORY),
+            pod::env("DATA", files::DATA_ROOT),
             pod::env("NEARLY_FULL", volume_watch::NEARLY_FULL.to_string()),
             pod::env("ROOM", volume_watch::ROOM.to_string()),
             pod::env("SAYS_NEARLY_FULL", volume_watch::REPORTS_NEARLY_FULL),
@@ -122,10 +122,10 @@ pub fn watch(service: &Validated) -> Container {
         ]),
         resources: Some(pod::small_resources()),
         volume_mounts: Some(vec![
-            pod::mount("run", server::SOCKET_DIRECTORY, false),
+            pod::mount("run", files::SOCKET_DIRECTORY, false),
             pod::mount("tmp", "/tmp", false),
-            pod::mount(names::DATA_VOLUME, server::DATA_ROOT, true),
-            pod::mount("credentials", server::PASSWORD_DIRECTORY, true),
+            pod::mount(names::DATA_VOLUME, files::DATA_ROOT, true),
+            pod::mount("credentials", files::PASSWORD_DIRECTORY, true),
             mount(),
         ]),
         ..pod::container(
