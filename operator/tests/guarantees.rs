@@ -87,3 +87,35 @@ fn what_is_no_test_is_noticed() {
         assert!(!is_test(source, name), "{name}");
     }
 }
+
+/// The paths in backticks on a page, from the top of the checkout.
+fn paths_named(page: &str) -> BTreeSet<String> {
+    const TOP: [&str; 6] = [
+        "ansible/",
+        "app/",
+        "crds/",
+        "e2e/",
+        "manifests/",
+        "operator/",
+    ];
+    let text = std::fs::read_to_string(root().join("docs").join(page)).unwrap();
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted
+        .filter_map(|text| text.split([' ', ':']).next())
+        .filter(|path| TOP.iter().any(|top| path.starts_with(top)) && !path.contains(['*', '{']))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_file_that_a_page_names_exists() {
+    let mut count = 0;
+    for page in std::fs::read_dir(root().join("docs")).unwrap() {
+        let page = page.unwrap().file_name().into_string().unwrap();
+        for path in paths_named(&page) {
+            assert!(root().join(&path).exists(), "docs/{page} names {path}");
+            count += 1;
+        }
+    }
+    assert!(count > 50, "{count} paths");
+}
