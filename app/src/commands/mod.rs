@@ -14,7 +14,7 @@ use crate::backup;
 use crate::cli::Command;
 use crate::config::LogOptions;
 use crate::runtime::{block_on, default_threads};
-use crate::telemetry::{LogSink, init_logging};
+use crate::telemetry::{LogSink, init_logging, log_panics};
 
 /// Runs a command to its end.
 ///
@@ -51,5 +51,6 @@ pub fn run(command: Command) -> Result<(), Box<dyn Error>> {
 fn start_logging(options: &LogOptions) -> std::io::Result<LogSink> {
     let sink = LogSink::new(std::io::stderr())?;
     init_logging(&sink, options.log_level, options.log_format);
+    log_panics();
     Ok(sink)
 }

@@ -20,7 +20,7 @@ use crate::store::schema::MigrationError;
 use crate::store::{
     DatabaseUrl, InvalidDatabaseUrl, PostgresOptions, PostgresStore, SqliteStore, Store,
 };
-use crate::telemetry::{AccessLog, LogSink, Metrics, log_panics};
+use crate::telemetry::{AccessLog, LogSink, Metrics};
 
 /// The largest head of a request, in bytes.
 const MAX_HEADER_BYTES: usize = 16 << 10;
@@ -67,7 +67,6 @@ pub enum ServeError {
 /// # Errors
 /// See [`ServeError`]. A PostgreSQL that is away is no error: the service waits for it.
 pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> {
-    log_panics();
     raise_file_limit();
     let drain_delay = config.server.drain_delay;
     let mut service = Service::start(config, sink).await?;
@@ -132,27 +131,25 @@ impl Service {
             phase: phase.clone(),
         });
         log_listening(&listener, &admin_listener)?;
-        let admin_serving = Listener {
+        let admin_listening = Listener {
             limits: admin_limits,
             tls: None,
             explain: api::explain_unreadable,
             phase: admin_phase,
             open: Gauge::default(),
         };
-        let api_serving = Listener {
+        let listening = Listener {
             limits,
             tls,
             explain: api::explain_unreadable,
             phase,
             open: metrics.http.connections.clone(),
         };
-        let admin = admin_serving.serve(admin_listener, admin::filter(admin));
-        let api = api_serving.serve(listener, api::filter(api));
         Ok(Self {
             store,
-            api: tokio::spawn(api),
+            api: tokio::spawn(listening.serve(listener, api::filter(api))),
             control,
-            admin: tokio::spawn(admin),
+            admin: tokio::spawn(admin_listening.serve(admin_listener, admin::filter(admin))),
             admin_control,
             #[cfg(feature = "otlp")]
             spans,
