@@ -79,3 +79,71 @@ fn text(decision: &Decision) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        object::{child::ChildId, kind::Kind},
+        service::{
+            children::build,
+            dereference::{Read, inputs::Inputs, observed::Observed},
+            plan::decide,
+            validate::validate,
+        },
+    };
+
+    fn decision() -> Decision {
+        let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+            "metadata": {"name": "demo", "namespace": "ns", "uid": "u"},
+            "spec": {"database": {"external": {"secretRef": {"name": "cloud"}}}}});
+        let images = DefaultImages {
+            app: "hello-app:1".into(),
+            postgres: "postgres:18".into(),
+        };
+        let service = validate(&serde_json::from_value(service).unwrap(), &images).unwrap();
+        let inputs = Inputs::offline();
+        let prepared = build(&service, &inputs).prepare().unwrap();
+        let observed = Observed::default();
+        decide(&service, &prepared, Read { observed, inputs })
+    }
+
+    #[test]
+    fn a_line_names_each_difference_and_a_settled_object_none() {
+        let mut decision = decision();
+        decision.plan.actions.truncate(1);
+        for (presence, word) in [
+            (None, "missing"),
+            (Some(Presence::Drifted), "differs"),
+            (Some(Presence::Foreign), "foreign"),
+            (Some(Presence::Deleting), "leaving"),
+            (Some(Presence::Predecessor), "leaving"),
+            (Some(Presence::Settled), ""),
+        ] {
+            decision.wanted = vec![ChildId::new(Kind::Service, "demo")];
+            decision.facts.present = presence
+                .map(|presence| (decision.wanted[0].clone(), presence))
+                .into_iter()
+                .collect();
+            let expected = match word {
+                "" => String::new(),
+                word => format!("{word}  ns/Service demo\n"),
+            };
+            let next = "next     create ServiceAccount demo\n";
+            assert_eq!(text(&decision), format!("{expected}{next}"));
+        }
+    }
+
+    #[test]
+    fn an_unusable_reference_is_a_difference_too() {
+        let mut decision = decision();
+        decision.wanted.clear();
+        decision.plan.actions.clear();
+        assert_eq!(text(&decision), "");
+        let problem = "spec.tls.secretName: Secret own does not exist";
+        decision.unresolved = vec![problem.into()];
+        assert_eq!(text(&decision), format!("unusable {problem}\n"));
+    }
+}

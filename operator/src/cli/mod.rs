@@ -26,16 +26,16 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Watch HelloServices and keep their objects as they should be
+    /// Watch HelloServices and reconcile their objects
     ///
-    /// Needs a cluster: the one this pod runs in, or the current context of the kubeconfig.
-    /// Ends on SIGTERM or SIGINT, after what it is doing, and hands over to another replica.
+    /// Needs a cluster: the one of this pod, or the current context of the kubeconfig.
+    /// SIGTERM or SIGINT stops it: it completes the current write and releases its Lease.
     #[command(
         verbatim_doc_comment,
         after_help = "\
 Exit codes:
   0  stopped by a signal
-  2  a setting is wrong, there is no cluster, or another replica may lead
+  2  a setting is not valid, there is no cluster, another replica leads, or the operator failed
 
 Examples:
   hello-operator run                                       # outside the cluster, no election
@@ -108,13 +108,13 @@ impl From<Images> for DefaultImages {
 struct Run {
     #[command(flatten)]
     images: Images,
-    /// Only this namespace; all when empty
+    /// Watch only this namespace; empty: all namespaces
     #[arg(long, env = "WATCH_NAMESPACE", default_value = "")]
     namespace: String,
-    /// Address of /livez, /readyz and /metrics
+    /// Address that serves /livez, /readyz and /metrics
     #[arg(long, env = "HELLO_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
-    /// Least severe log messages, or a filter such as info,kube=debug
+    /// Least severe level that is logged, or a filter such as info,kube=debug
     #[arg(long, env = "HELLO_LOG_LEVEL", default_value = "info")]
     log_level: String,
     /// Form of the log
@@ -123,7 +123,7 @@ struct Run {
     /// Name of this pod, for events
     #[arg(long, env = "POD_NAME")]
     pod_name: Option<String>,
-    /// Namespace of this pod and of the Lease by which one of several replicas leads; no election without it
+    /// Namespace of this pod and of the Lease of the leader; unset: no leader election
     #[arg(long, env = "POD_NAMESPACE")]
     pod_namespace: Option<String>,
 }

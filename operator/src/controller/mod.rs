@@ -11,7 +11,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch as state, task::JoinSet, time::Instant};
 
-pub use self::guard::PANIC_DELAYS;
+#[cfg(test)]
+use self::guard::PANIC_DELAYS;
 use crate::{
     controller::{
         guard::Done,

@@ -23,7 +23,7 @@
 //! Two risks remain: an API server that holds a received write for seconds before it begins with it, and clocks whose
 //! speeds differ by more than a tenth.
 
-pub mod candidate;
+mod candidate;
 pub mod lease;
 pub mod times;
 pub mod watchdog;

@@ -38,3 +38,35 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     tracing::error!(location, "the code panicked");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The variable that makes this test the process that panics: the hook is one for the whole process.
+    const PASSWORD: &str = "TEST_PANICS_WITH";
+
+    #[test]
+    fn a_panic_is_logged_by_its_place_and_without_values() {
+        if let Ok(password) = std::env::var(PASSWORD) {
+            start("info", LogFormat::Json).unwrap();
+            let panics = std::thread::spawn(move || panic!("{password} is wrong"));
+            assert!(panics.join().is_err());
+            return;
+        }
+        let name = "telemetry::logging::tests::a_panic_is_logged_by_its_place_and_without_values";
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", name])
+            .env(PASSWORD, "hunter2")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let log = String::from_utf8(output.stderr).unwrap();
+        let line = log.lines().find(|line| line.starts_with('{')).unwrap();
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(entry["level"], "ERROR", "{log}");
+        let location = entry["location"].as_str().unwrap();
+        assert!(location.contains("telemetry/logging.rs:"), "{location}");
+        assert!(!log.contains("hunter2"), "{log}");
+    }
+}

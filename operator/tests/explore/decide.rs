@@ -34,8 +34,9 @@ use hello_operator::{
 };
 
 use crate::{
-    cluster::{Body, Name, Object, Resource, State, Verb, Write},
+    cluster::{State, Verb, Write},
     live::{Bodies, INSTANCE, fixed_id, live, migration_pod, service},
+    objects::{Body, Name, Object, Resource},
 };
 
 /// A wrong operator, to prove that the properties notice.

@@ -15,7 +15,7 @@ use hello_operator::{
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-use crate::cluster::{Body, ClaimOwner, Holder, Life, Name, Object, REPLICAS, Resource};
+use crate::objects::{Body, ClaimOwner, Holder, Life, Name, Object, REPLICAS, Resource};
 
 /// Name of the resource.
 pub const INSTANCE: &str = "demo";

@@ -11,17 +11,20 @@
 
 mod cluster;
 mod decide;
+mod ends;
 mod live;
 mod model;
+mod objects;
 mod steps;
 
 use std::time::Instant;
 
 use stateright::{Checker, Model};
 
-use cluster::{Budget, ClaimOwner, Life, Name, Pass, Spec};
+use cluster::{Budget, Pass};
 use decide::Flaw;
 use model::{DATA, Edit, FOREIGN, PAUSED, PODS, REST, ROLLOUT, Scope, TWO, World};
+use objects::{ClaimOwner, Life, Name, Spec};
 use steps::SCALED;
 
 const START: Spec = Spec {

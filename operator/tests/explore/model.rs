@@ -5,15 +5,12 @@ use std::{
     sync::Mutex,
 };
 
-use hello_operator::service::plan::facts::JobPhase;
 use stateright::{Model, Property};
 
 use crate::{
-    cluster::{
-        Body, Breach, Budget, ClaimOwner, Life, Name, Object, Pass, REPLICAS, Resource, Spec,
-        State, Write,
-    },
+    cluster::{Breach, Budget, Pass, State, Write},
     decide::{Flaw, Operator},
+    objects::{ClaimOwner, Life, Name, Object, Resource, Spec},
 };
 
 /// One thing that happens.
@@ -251,121 +248,6 @@ impl World {
             _ => return None,
         }
         Some(())
-    }
-
-    /// Everything is as `Retain` wants it: from here on no data may go.
-    fn protect(&self, state: &mut State) {
-        let spec = state.resource.spec;
-        let open = state.deletable || state.objects.values().any(|object| object.given_up);
-        if !open || !state.exists || !spec.retain || spec.paused || state.pass != Pass::Idle {
-            return;
-        }
-        let owned = state.objects.iter().any(|(name, object)| {
-            let by_server =
-                matches!(object.life, Life::Claim { owner, .. } if owner != ClaimOwner::None);
-            name.is_data() && *name != Name::Server && (by_server || object.body.owner != 0)
-        });
-        let server_keeps = state
-            .get(Name::Server)
-            .is_none_or(|server| !server.body.takes_claims);
-        if !owned
-            && server_keeps
-            && self
-                .operator
-                .decide(state.resource, state)
-                .writes
-                .is_empty()
-        {
-            state.deletable = false;
-            for object in state.objects.values_mut() {
-                object.given_up = false;
-            }
-        }
-    }
-
-    /// Follows every way on from a state, without further disturbance, to its end.
-    fn ends_well(&self, state: &State, calm: &mut HashMap<State, Option<bool>>) -> bool {
-        match calm.get(state) {
-            Some(Some(well)) => return *well,
-            // A way in a circle.
-            Some(None) => return false,
-            None => {}
-        }
-        calm.insert(state.clone(), None);
-        let mut steps = Vec::new();
-        self.actions(state, &mut steps);
-        let well = match steps.is_empty() {
-            true => self.is_good_end(state),
-            false => steps
-                .into_iter()
-                .filter_map(|step| self.next_state(state, step))
-                .all(|next| self.ends_well(&next, calm)),
-        };
-        calm.insert(state.clone(), Some(well));
-        well
-    }
-
-    fn is_good_end(&self, state: &State) -> bool {
-        if !state.exists {
-            // What is left is kept for a resource to come, or foreign.
-            let kept = |(name, object): (&Name, &Object)| name.is_data() || object.is_foreign();
-            return state.objects.iter().all(kept) && state.strays.is_empty();
-        }
-        let decision = self.operator.decide(state.resource, state);
-        state.resource.spec.paused
-            || decision.conflicts
-            || self.is_failed(state)
-            || self.is_converged(state)
-    }
-
-    /// The migration failed: the one state that waits for a person.
-    pub fn is_failed(&self, state: &State) -> bool {
-        let failed = |object: &Object| {
-            matches!(
-                object.life,
-                Life::Job {
-                    phase: JobPhase::Failed,
-                    ..
-                }
-            )
-        };
-        let decision = self.operator.decide(state.resource, state);
-        let mut wanted = decision.wanted.keys().filter(|name| name.is_job());
-        state.exists && wanted.any(|job| state.get(*job).is_some_and(failed))
-    }
-
-    /// Everything wanted is there as wanted, nothing else is but data, and the schema fits.
-    pub fn is_converged(&self, state: &State) -> bool {
-        let spec = state.resource.spec;
-        let decision = self.operator.decide(state.resource, state);
-        let as_wanted = |(name, body): (&Name, &Body)| match state.get(*name) {
-            Some(live) => {
-                let same = live.body.hash == body.hash || *name == Name::Claim;
-                let good = match live.life {
-                    Life::Server { ready } => ready,
-                    Life::Job { phase, .. } => phase == JobPhase::Succeeded,
-                    Life::App { replicas, .. } => spec.autoscaled || replicas == REPLICAS,
-                    Life::Claim { .. } | Life::Plain => true,
-                    Life::Foreign => false,
-                };
-                same && good && !live.drifted && !live.deleting
-            }
-            None => *name == Name::Route && !state.routes_served,
-        };
-        let expected = |name: &Name| decision.wanted.contains_key(name) || name.is_data();
-        state.exists
-            && !spec.paused
-            && decision.wanted.keys().any(|name| name.is_job())
-            && decision.wanted.iter().all(as_wanted)
-            && state
-                .objects
-                .iter()
-                .all(|(name, live)| expected(name) || live.is_foreign())
-            && state
-                .get(Name::App)
-                .is_some_and(|app| app.body.version == spec.version)
-            && state.database().1 == spec.version
-            && state.migrations() == 0
     }
 }
 

@@ -3,8 +3,9 @@
 use hello_operator::service::plan::facts::JobPhase;
 
 use crate::{
-    cluster::{Body, Breach, ClaimOwner, Holder, Life, Name, Object, Pass, State},
+    cluster::{Breach, Pass, State},
     model::Step,
+    objects::{Body, ClaimOwner, Holder, Life, Name, Object},
 };
 
 /// Number of pods that the autoscaler or a person sets.

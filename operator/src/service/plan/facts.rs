@@ -164,6 +164,14 @@ fn migrates(pod: &Pod) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        object::live::Live,
+        service::{
+            children::build,
+            dereference::inputs::Inputs,
+            validate::{DefaultImages, validate},
+        },
+    };
     use serde_json::{Value, json};
 
     #[test]
@@ -212,5 +220,68 @@ mod tests {
             assert_eq!(holds_replicas(&scale, autoscaled), autoscaled);
             assert!(!holds_replicas(&deployment("kubectl"), autoscaled));
         }
+    }
+
+    /// The facts about a service with this scaling of which these objects are there.
+    fn facts(scaling: Value, objects: &[(Kind, Value)]) -> Facts {
+        let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+            "metadata": {"name": "demo", "uid": "u"}, "spec": scaling});
+        let images = DefaultImages {
+            app: "hello-app:1".into(),
+            postgres: "postgres:18".into(),
+        };
+        let service = validate(&serde_json::from_value(service).unwrap(), &images).unwrap();
+        let prepared = build(&service, &Inputs::offline()).prepare().unwrap();
+        let owner = json!([{"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+            "name": "demo", "uid": "u", "controller": true}]);
+        let mut observed = Observed::default();
+        for (kind, object) in objects {
+            let mut object = object.clone();
+            object["metadata"] = json!({"name": "demo", "ownerReferences": owner});
+            let live = Live::parse(*kind, serde_json::from_value(object).unwrap()).unwrap();
+            observed.children.insert(ChildId::new(*kind, "demo"), live);
+        }
+        Facts::from_observed(&service, &prepared, &observed)
+    }
+
+    #[test]
+    fn a_new_deployment_starts_with_the_number_that_the_autoscaler_chose_last() {
+        let auto = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5}});
+        let initial = |desired: i32| {
+            let status = json!({"desiredReplicas": desired});
+            let autoscaler = (Kind::HorizontalPodAutoscaler, json!({"status": status}));
+            facts(auto.clone(), &[autoscaler]).initial_replicas
+        };
+        for (desired, expected) in [(0, 2), (2, 2), (4, 4), (9, 5)] {
+            assert_eq!(initial(desired), expected, "{desired}");
+        }
+        assert_eq!(facts(auto.clone(), &[]).initial_replicas, 2);
+        let fresh = (Kind::HorizontalPodAutoscaler, json!({}));
+        assert_eq!(facts(auto, &[fresh]).initial_replicas, 2);
+        // A number of the spec is not the autoscaler's, also while that is still there.
+        let status = json!({"status": {"desiredReplicas": 9}});
+        let fixed = facts(
+            json!({"replicas": 3}),
+            &[(Kind::HorizontalPodAutoscaler, status)],
+        );
+        assert_eq!(fixed.initial_replicas, 3);
+        assert_eq!(fixed.wanted_replicas, Some(3));
+    }
+
+    #[test]
+    fn the_facts_name_what_is_there() {
+        let deployment = json!({"spec": {"replicas": 4, "selector": {}, "template": {}}});
+        let job = json!({"status": {"succeeded": 1}});
+        let facts = facts(
+            json!({"paused": true}),
+            &[(Kind::Deployment, deployment), (Kind::Job, job)],
+        );
+        let id = |kind| ChildId::new(kind, "demo");
+        assert_eq!(facts.live_replicas, Some(4));
+        assert_eq!(facts.present[&id(Kind::Deployment)], Presence::Drifted);
+        // Without the hash, something else was never wanted.
+        assert!(facts.outdated.is_empty());
+        assert_eq!(facts.jobs, [(id(Kind::Job), JobPhase::Succeeded)].into());
+        assert!(facts.paused && !facts.migrating && !facts.database_ready);
     }
 }

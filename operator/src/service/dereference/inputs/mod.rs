@@ -185,3 +185,6 @@ fn external_address(object: Option<&Secret>, external: &External) -> Result<(Str
         uri.port_u16().unwrap_or(DATABASE_PORT),
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::service::validate::{DefaultImages, validate};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn service(database: &Value) -> Validated {
+    let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+        "metadata": {"name": "demo", "namespace": "ns", "uid": "u"}, "spec": {"database": database}});
+    let images = DefaultImages {
+        app: "hello-app:1".into(),
+        postgres: "postgres:18".into(),
+    };
+    validate(&serde_json::from_value(service).unwrap(), &images).unwrap()
+}
+
+fn secret(data: &[(&str, &str)]) -> Secret {
+    let data = data
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())));
+    Secret {
+        data: Some(data.collect()),
+        ..Secret::default()
+    }
+}
+
+fn external(address: Option<Secret>, ca_key: Option<&str>) -> Result<Inputs> {
+    let mut reference = json!({"name": "cloud", "key": "uri"});
+    if let Some(key) = ca_key {
+        reference["caKey"] = key.into();
+    }
+    let observed = Observed {
+        address,
+        ..Observed::default()
+    };
+    let service = service(&json!({"external": {"secretRef": reference}}));
+    Inputs::from_observed(&service, &observed, NOW)
+}
+
+#[test]
+fn an_external_database_is_known_by_its_address() {
+    let inputs = |address: &str| external(Some(secret(&[("uri", address)])), None).unwrap();
+    let plain = inputs("postgres://me:secret@db.example.com/hello");
+    assert_eq!(plain.database_port, 5432);
+    assert!(plain.certificates.is_none());
+    let identity = plain.database_identity.unwrap();
+    assert_eq!(
+        identity,
+        child::hash("postgres://me:secret@db.example.com/hello")
+    );
+    // A line break at the end of a file is not part of the address.
+    let same = inputs("postgres://me:secret@db.example.com/hello\n");
+    assert_eq!(same.database_identity, Some(identity.clone()));
+    let other = inputs("postgresql://me:secret@db.example.com:6543/hello");
+    assert_eq!(other.database_port, 6543);
+    assert_ne!(other.database_identity, Some(identity));
+}
+
+#[test]
+fn an_address_that_is_not_usable_is_named_and_waited_for() {
+    let good = "postgres://db.example.com/hello";
+    let bytes = Secret {
+        data: Some([("uri".to_owned(), ByteString(vec![0xff]))].into()),
+        ..Secret::default()
+    };
+    for (address, ca_key, problem) in [
+        (None, None, "Secret cloud does not exist"),
+        (Some(Secret::default()), None, "Secret cloud has no key uri"),
+        (
+            Some(secret(&[("other", good)])),
+            None,
+            "Secret cloud has no key uri",
+        ),
+        (
+            Some(secret(&[("uri", good)])),
+            Some("ca.crt"),
+            "Secret cloud has no key ca.crt",
+        ),
+        (
+            Some(secret(&[("uri", "mysql://db/hello")])),
+            None,
+            "is not a postgres:// address",
+        ),
+        (
+            Some(secret(&[("uri", "/hello")])),
+            None,
+            "is not a postgres:// address",
+        ),
+        (
+            Some(secret(&[("uri", "postgres://a b")])),
+            None,
+            "is not a postgres:// address",
+        ),
+        (Some(bytes), None, "is not a postgres:// address"),
+    ] {
+        let error = external(address, ca_key).unwrap_err();
+        assert_eq!(error.class(), crate::error::Class::Waiting);
+        let text = error.to_string();
+        assert!(
+            text.starts_with("spec.database.external.secretRef: "),
+            "{text}"
+        );
+        assert!(text.ends_with(problem), "{text}");
+    }
+    let both = secret(&[("uri", good), ("ca.crt", "x")]);
+    assert!(external(Some(both), Some("ca.crt")).is_ok());
+}
+
+/// What is there for a service: objects by kind and name.
+fn observed(objects: &[(Kind, &str, Value)]) -> Observed {
+    let mut observed = Observed::default();
+    for (kind, name, object) in objects {
+        let mut object = object.clone();
+        object["metadata"]["name"] = (*name).into();
+        let live = Live::parse(*kind, serde_json::from_value(object).unwrap()).unwrap();
+        observed.children.insert(ChildId::new(*kind, *name), live);
+    }
+    observed
+}
+
+#[test]
+fn a_database_is_known_by_the_uid_of_its_data_unless_that_is_being_deleted() {
+    let living = json!({"metadata": {"uid": "data"}});
+    let mut deleting = living.clone();
+    deleting["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    for (database, kind, name) in [
+        (
+            json!({"managed": {}}),
+            Kind::PersistentVolumeClaim,
+            "data-demo-db-0",
+        ),
+        (json!({"cloudNativePG": {}}), Kind::Cluster, "demo-db"),
+    ] {
+        let identity = |object: &Value| {
+            let observed = observed(&[(kind, name, object.clone())]);
+            let inputs = Inputs::from_observed(&service(&database), &observed, NOW).unwrap();
+            assert_eq!(inputs.database_port, 5432);
+            inputs.database_identity
+        };
+        assert_eq!(identity(&living).as_deref(), Some("data"), "{kind}");
+        assert_eq!(identity(&deleting), None, "{kind}");
+        let nothing = Inputs::from_observed(&service(&database), &observed(&[]), NOW).unwrap();
+        assert_eq!(nothing.database_identity, None, "{kind}");
+    }
+}
+
+#[test]
+fn the_size_in_the_claim_template_is_kept() {
+    let template = |size: Value| {
+        let resources = json!({"requests": {"storage": size}});
+        json!({"metadata": {}, "spec": {"selector": {}, "serviceName": "", "template": {},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"resources": resources}}]}})
+    };
+    let managed = service(&json!({"managed": {}}));
+    let size = |set: Value| {
+        let observed = observed(&[(Kind::StatefulSet, "demo-db", set)]);
+        let inputs = Inputs::from_observed(&managed, &observed, NOW).unwrap();
+        inputs.claim_template_size
+    };
+    assert_eq!(size(template(json!("3Gi"))).as_deref(), Some("3Gi"));
+    assert_eq!(size(json!({"metadata": {}})), None);
+}
+
+/// A Secret of the service with this content.
+fn kept(data: std::collections::BTreeMap<String, ByteString>) -> Value {
+    let labels = json!({names::INSTANCE_LABEL: "demo", names::MANAGED_BY_LABEL: names::MANAGER});
+    let metadata = json!({"labels": labels, "annotations": {names::HASH_ANNOTATION: "1"}});
+    json!({"metadata": metadata, "data": data})
+}
+
+#[test]
+fn kept_secrets_are_used_again() {
+    let managed = service(&json!({"managed": {}}));
+    let inputs = |observed: &Observed| Inputs::from_observed(&managed, observed, NOW).unwrap();
+    let first = inputs(&Observed::default());
+    let certificates = first.certificates.as_ref().unwrap();
+    let there = observed(&[
+        (
+            Kind::Secret,
+            "demo-credentials",
+            kept(first.credentials.data("h", None)),
+        ),
+        (Kind::Secret, "demo-ca", kept(certificates.authority_data())),
+        (
+            Kind::Secret,
+            "demo-db-tls",
+            kept(certificates.server_data()),
+        ),
+    ]);
+    let second = inputs(&there);
+    assert!(second.credentials == first.credentials);
+    let again = second.certificates.unwrap();
+    assert_eq!(again.authority_data(), certificates.authority_data());
+    assert_eq!(again.server_data(), certificates.server_data());
+    assert_ne!(
+        inputs(&Observed::default()).credentials.data("h", None),
+        first.credentials.data("h", None)
+    );
+}
+
+/// Each pass would generate other content, which nothing keeps.
+#[test]
+fn a_foreign_secret_under_a_kept_name_is_a_conflict() {
+    for (database, names) in [
+        (
+            json!({"managed": {}}),
+            &["demo-credentials", "demo-ca", "demo-db-tls"][..],
+        ),
+        (json!({"cloudNativePG": {}}), &["demo-credentials"]),
+    ] {
+        for name in names {
+            let there = observed(&[(Kind::Secret, name, json!({"metadata": {}}))]);
+            let error = Inputs::from_observed(&service(&database), &there, NOW).unwrap_err();
+            let Error::Foreign { child } = error else {
+                panic!("{error}")
+            };
+            assert_eq!(child, ChildId::new(Kind::Secret, *name));
+        }
+    }
+}
+
+#[test]
+fn the_next_change_is_the_renewal_of_the_certificates() {
+    let managed = service(&json!({"managed": {}}));
+    let inputs = Inputs::from_observed(&managed, &Observed::default(), NOW).unwrap();
+    let renewal = inputs.certificates.as_ref().unwrap().next_change();
+    assert_eq!(inputs.next_change(), Some(renewal));
+    assert!(renewal > NOW);
+    let external = external(Some(secret(&[("uri", "postgres://db/hello")])), None).unwrap();
+    assert_eq!(external.next_change(), None);
+}
