@@ -1,6 +1,7 @@
 //! TLS for the API, with certificates that are replaced while it serves.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,7 +124,8 @@ async fn replace(files: TlsFiles, mut current: Contents, sender: watch::Sender<A
     let mut reported = String::new();
     while !sender.is_closed() {
         tokio::time::sleep(RELOAD_INTERVAL).await;
-        let newer = files.read().and_then(|contents| {
+        let read = || {
+            let contents = files.read()?;
             if contents == current {
                 return Ok(());
             }
@@ -132,11 +134,15 @@ async fn replace(files: TlsFiles, mut current: Contents, sender: watch::Sender<A
             tracing::info!("the certificate was replaced");
             sender.send_replace(config);
             Ok(())
-        });
+        };
+        // The hook logs a panic. Without this task the certificate would expire.
+        let Ok(newer) = catch_unwind(AssertUnwindSafe(read)) else {
+            continue;
+        };
         match newer {
             Ok(()) => reported.clear(),
             // The two files never change at the same instant: a mismatch may be gone the next time.
-            Err(error) if error.to_string() != reported => {
+            Err::<(), TlsError>(error) if error.to_string() != reported => {
                 reported = error.to_string();
                 tracing::warn!(%error, "keeping the old certificate");
             }

@@ -1,6 +1,7 @@
 //! Log output that never blocks a request: lines go to a bounded buffer, and a thread writes it out.
 
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -71,7 +72,12 @@ impl LogSink {
         let shared = Arc::new(Shared::default());
         let writer = std::thread::Builder::new().name("log".into()).spawn({
             let shared = shared.clone();
-            move || write_out(&shared, output)
+            move || {
+                // Without this thread the process would run without a log.
+                if catch_unwind(AssertUnwindSafe(|| write_out(&shared, output))).is_err() {
+                    std::process::abort();
+                }
+            }
         })?;
         Ok(Self {
             shared,
