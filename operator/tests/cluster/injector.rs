@@ -13,16 +13,16 @@ use std::{
 
 use futures::{StreamExt, stream};
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt, BodyStream, Full, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::{Bytes, Frame};
 use kube::{Client, client::Body};
-use serde_json::json;
 use tokio::sync::watch;
 use tower::{BoxError, Layer, Service};
 
-use crate::server::{Server, server};
-
-type Answer = UnsyncBoxBody<Bytes, BoxError>;
+use crate::{
+    injected::{Answer, cut, full, gone, refusal},
+    server::{Server, server},
+};
 
 /// What happens to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,7 +274,10 @@ impl Faults {
             Ok(Frame::data(gone()))
         });
         match fate {
-            Fate::Cut(count) => cut(self.clone(), pieces, count),
+            Fate::Cut(count) => {
+                let faults = self.clone();
+                cut(move || faults.note("cut"), pieces, count)
+            }
             Fate::Expire(count) => StreamBody::new(pieces.take(count).chain(gone)).boxed_unsync(),
             _ => {
                 let until = Box::pin(expired);
@@ -282,48 +285,6 @@ impl Faults {
             }
         }
     }
-}
-
-/// So many pieces of an answer, half of the next one, and a broken connection.
-fn cut(faults: Faults, pieces: BodyStream<Answer>, count: usize) -> Answer {
-    let half = move |(index, piece): (usize, Result<Frame<Bytes>, BoxError>)| {
-        let shorten = |data: Bytes| data.slice(..data.len() / 2);
-        piece.map(|piece| match index {
-            index if index < count => piece,
-            _ => piece.map_data(shorten),
-        })
-    };
-    let broken = stream::once(async move {
-        faults.note("cut");
-        Err("injected: connection reset".into())
-    });
-    let pieces = pieces.take(count + 1).enumerate().map(half);
-    StreamBody::new(pieces.chain(broken)).boxed_unsync()
-}
-
-fn full(bytes: Bytes) -> Answer {
-    Full::new(bytes)
-        .map_err(|never| match never {})
-        .boxed_unsync()
-}
-
-fn failure(code: u16) -> serde_json::Value {
-    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Injected",
-        "message": "injected fault", "code": code})
-}
-
-/// What a watch says whose version is gone.
-fn gone() -> Bytes {
-    Bytes::from(format!(
-        "{}\n",
-        json!({"type": "ERROR", "object": failure(410)})
-    ))
-}
-
-fn refusal(code: u16) -> Response<Answer> {
-    let mut response = Response::new(full(Bytes::from(failure(code).to_string())));
-    *response.status_mut() = code.try_into().unwrap();
-    response
 }
 
 const fn name(fate: Fate) -> Option<&'static str> {

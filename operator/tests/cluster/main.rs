@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
 mod certificates;
+mod cnpg;
+mod cnpg_stand_in;
 mod conflict;
 mod converge;
 mod crash;
@@ -13,11 +15,12 @@ mod data;
 mod definitions;
 mod drift;
 mod edits;
-mod engine;
 mod entry;
 mod events;
 mod faults;
+mod field_changes;
 mod history;
+mod injected;
 mod injector;
 mod input;
 mod kstatus;
@@ -34,6 +37,7 @@ mod quantity;
 mod reference;
 mod refused;
 mod rights;
+mod samples;
 mod scaling;
 mod server;
 mod stand_in;

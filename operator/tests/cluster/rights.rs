@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{engine::Engine, server::server, world::World};
+use crate::{cnpg_stand_in::CnpgStandIn, server::server, world::World};
 
 /// Group, resource and verb.
 type Right = (String, String, String);
@@ -34,7 +34,7 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
         world.ready("demo").await;
         world.settle(&operator).await;
     }
-    let _engine = Engine::start(&world);
+    let _cnpg = CnpgStandIn::start(&world);
     // Names what somebody else makes.
     let certificates = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"ca.crt": ""}});
     crate::reference::make(&world, "ca", certificates).await;

@@ -1,88 +1,20 @@
 //! A database by CloudNativePG, whose definition is the real one and whose operator is stood in for.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use hello_operator::object::{child::ChildId, kind::Kind};
 use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
 use crate::{
+    cnpg_stand_in::CnpgStandIn,
     definitions,
     server::Server,
     world::{World, eventually},
 };
-
-/// CloudNativePG's operator, as far as ours depends on it: it reports on every `Cluster`.
-pub struct Engine {
-    /// What differs from the report on a healthy cluster.
-    twist: Arc<Mutex<Value>>,
-    task: JoinHandle<()>,
-}
-
-impl Engine {
-    pub fn start(world: &World) -> Self {
-        let twist = Arc::new(Mutex::new(json!({})));
-        let clusters = world.api(Kind::Cluster);
-        let task = tokio::spawn(report(clusters, Arc::clone(&twist)));
-        Self { twist, task }
-    }
-
-    /// From now on reports differ from those on a healthy cluster in this.
-    pub fn twist(&self, twist: Value) {
-        *self.twist.lock().unwrap() = twist;
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn report(clusters: Api<DynamicObject>, twist: Arc<Mutex<Value>>) {
-    loop {
-        let items = match clusters.list(&ListParams::default()).await {
-            Ok(list) => list.items,
-            Err(_) => vec![],
-        };
-        for item in items {
-            let status = status(&item, twist.lock().unwrap().clone());
-            if item.data.get("status") != Some(&status) {
-                let patch = json!([{"op": "add", "path": "/status", "value": status}]);
-                let patch: Patch<Value> = Patch::Json(serde_json::from_value(patch).unwrap());
-                let name = item.name_any();
-                // One that is gone by now is no error.
-                let _ = clusters
-                    .patch_status(&name, &PatchParams::default(), &patch)
-                    .await;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(40)).await;
-    }
-}
-
-fn status(cluster: &DynamicObject, twist: Value) -> Value {
-    let name = cluster.name_any();
-    let instances = cluster.data["spec"]["instances"].as_i64().unwrap();
-    let pods: Vec<String> = (1..=instances).map(|n| format!("{name}-{n}")).collect();
-    let mut status = json!({
-        "phase": "Cluster in healthy state", "readyInstances": instances, "instances": instances,
-        "currentPrimary": pods[0], "targetPrimary": pods[0], "instancesStatus": {"healthy": pods},
-        "conditions": [{"type": "Ready", "status": "True", "reason": "ClusterIsReady", "message": "",
-            "lastTransitionTime": "2026-01-01T00:00:00Z"}],
-    });
-    for (field, value) in twist.as_object().unwrap() {
-        status[field] = value.clone();
-    }
-    status
-}
 
 fn spec() -> Value {
     json!({"database": {"cloudNativePG": {}}, "backup": {"schedule": "@daily"}})
@@ -131,25 +63,25 @@ async fn a_missing_api_is_named_and_picked_up_within_seconds_of_its_installation
     assert_eq!(operator.writes(), before.0);
     assert!(operator.reconciles() - before.1 <= 4);
 
-    let engine = Engine::start(&world);
+    let cnpg = CnpgStandIn::start(&world);
     let start = Instant::now();
     server.define(&definitions::engine()).await;
     world.ready("demo").await;
     let took = start.elapsed();
     assert!(took < Duration::from_secs(15), "{took:?}");
     // The watch is there too: a change is seen at once.
-    engine.twist(json!({"readyInstances": 2, "phase": "Creating a new replica"}));
+    cnpg.twist(json!({"readyInstances": 2, "phase": "Creating a new replica"}));
     reason(&world, "DatabaseReady", "DatabaseDegraded").await;
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_report_of_the_engine_is_followed() {
+async fn the_report_of_cloudnativepg_is_followed() {
     let world = World::new("engine-status").await;
-    let engine = Engine::start(&world);
+    let cnpg = CnpgStandIn::start(&world);
     let first = json!({"phase": "Setting up primary", "readyInstances": 0, "currentPrimary": "",
         "conditions": []});
-    engine.twist(first);
+    cnpg.twist(first);
     let operator = world.operator();
     world.apply("demo", spec()).await;
     let said = reason(&world, "DatabaseReady", "DatabaseStarting").await;
@@ -166,7 +98,7 @@ async fn the_report_of_the_engine_is_followed() {
             .is_empty()
     );
 
-    engine.twist(json!({}));
+    cnpg.twist(json!({}));
     world.ready("demo").await;
     let live = world.services().get("demo").await.unwrap();
     let database = &live.data["status"]["database"];
@@ -192,7 +124,7 @@ async fn the_report_of_the_engine_is_followed() {
             "False",
         ),
     ] {
-        engine.twist(twist.clone());
+        cnpg.twist(twist.clone());
         let said = reason(&world, "DatabaseReady", expected).await;
         assert!(
             twist["phase"].as_str().unwrap().starts_with(&said),
@@ -200,7 +132,7 @@ async fn the_report_of_the_engine_is_followed() {
         );
         world.condition("demo", "Degraded", degraded).await;
     }
-    engine.twist(json!({}));
+    cnpg.twist(json!({}));
     world.ready("demo").await;
 
     let asleep = json!({"metadata": {"annotations": {"cnpg.io/hibernation": "on"}}});
@@ -218,7 +150,7 @@ async fn the_report_of_the_engine_is_followed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_degraded_database_is_migrated_and_a_dead_one_is_not() {
     let world = World::new("engine-migration").await;
-    let engine = Engine::start(&world);
+    let cnpg = CnpgStandIn::start(&world);
     let operator = world.operator();
     world.apply("demo", spec()).await;
     world.ready("demo").await;
@@ -237,12 +169,12 @@ async fn a_degraded_database_is_migrated_and_a_dead_one_is_not() {
             app.data["spec"]["template"]["spec"]["containers"][0]["image"] == image
         }
     };
-    engine.twist(json!({"readyInstances": 1, "phase": "Failing over"}));
+    cnpg.twist(json!({"readyInstances": 1, "phase": "Failing over"}));
     reason(&world, "DatabaseReady", "DatabaseStarting").await;
     world.apply("demo", with_image("hello-app:2")).await;
     reason(&world, "Migrated", "MigrationWaiting").await;
     assert!(!runs("hello-app:2").await);
-    engine.twist(json!({"readyInstances": 2, "phase": "Creating a new replica"}));
+    cnpg.twist(json!({"readyInstances": 2, "phase": "Creating a new replica"}));
     eventually("the new version runs", || async {
         runs("hello-app:2").await.then_some(())
     })
@@ -253,7 +185,7 @@ async fn a_degraded_database_is_migrated_and_a_dead_one_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cluster_is_repaired_and_what_others_set_is_left_alone() {
     let world = World::new("engine-drift").await;
-    let _engine = Engine::start(&world);
+    let _cnpg = CnpgStandIn::start(&world);
     let operator = world.operator();
     world.apply("demo", spec()).await;
     world.ready("demo").await;
@@ -323,9 +255,9 @@ async fn the_cluster_is_repaired_and_what_others_set_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_by_the_engine_rests_also_after_a_restart() {
+async fn a_database_by_cloudnativepg_rests_also_after_a_restart() {
     let world = World::new("engine-rest").await;
-    let _engine = Engine::start(&world);
+    let _cnpg = CnpgStandIn::start(&world);
     let operator = world.operator();
     world.apply("demo", spec()).await;
     world.ready("demo").await;
@@ -337,7 +269,7 @@ async fn a_database_by_the_engine_rests_also_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retained_cluster_is_adopted_by_a_new_resource_of_the_name() {
     let world = World::new("engine-retain").await;
-    let _engine = Engine::start(&world);
+    let _cnpg = CnpgStandIn::start(&world);
     let operator = world.operator();
     let kept = [
         cluster(),
@@ -381,9 +313,9 @@ async fn a_retained_cluster_is_adopted_by_a_new_resource_of_the_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_of_somebody_else_is_not_taken_over() {
+async fn a_foreign_cluster_is_not_taken_over() {
     let world = World::new("engine-conflict").await;
-    let _engine = Engine::start(&world);
+    let _cnpg = CnpgStandIn::start(&world);
     let theirs = json!({"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster",
         "metadata": {"name": "demo-db"}, "spec": {"instances": 1, "storage": {"size": "9Gi"}}});
     let clusters = world.api(Kind::Cluster);
