@@ -226,3 +226,48 @@ pub fn backup(instance: &str) -> String {
 pub fn network_policy(instance: &str, component: Component) -> String {
     format!("{instance}-{}", component.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_have_the_form_of_the_api_server() {
+        assert_eq!(
+            managed_selector(),
+            "app.kubernetes.io/managed-by=hello-operator"
+        );
+        assert_eq!(
+            instance_selector("demo"),
+            "app.kubernetes.io/managed-by=hello-operator,app.kubernetes.io/instance=demo"
+        );
+        assert_eq!(
+            selector_text("demo", Component::App),
+            "app.kubernetes.io/component=app,app.kubernetes.io/instance=demo,app.kubernetes.io/name=hello"
+        );
+    }
+
+    #[test]
+    fn a_component_is_read_from_the_labels_that_it_gives() {
+        for component in Component::ALL {
+            assert_eq!(
+                Component::from_labels(&labels("demo", component)),
+                Some(component)
+            );
+        }
+        assert_eq!(Component::from_labels(&BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn the_database_has_a_host_name_for_every_search_domain() {
+        assert_eq!(
+            database_hosts("demo", "ns"),
+            [
+                "demo-db",
+                "demo-db.ns",
+                "demo-db.ns.svc",
+                "demo-db.ns.svc.cluster.local"
+            ]
+        );
+    }
+}

@@ -90,6 +90,22 @@ mod tests {
     }
 
     #[test]
+    fn only_autoscaling_metrics_are_atomic_in_spite_of_a_name() {
+        for part in ["type", "resource"] {
+            let item = |name: &str| json!({"name": name, part: "x"});
+            assert!(contains(
+                &json!([item("a"), item("b")]),
+                &json!([item("b")])
+            ));
+        }
+        let metric = |name: &str| json!({"name": name, "type": "Resource", "resource": {}});
+        assert!(!contains(
+            &json!([metric("a"), metric("b")]),
+            &json!([metric("b")])
+        ));
+    }
+
+    #[test]
     fn an_atomic_list_must_be_the_same_list() {
         assert!(contains(&json!(["a", "b"]), &json!(["a", "b"])));
         assert!(!contains(&json!(["a", "b", "c"]), &json!(["a", "b"])));

@@ -65,9 +65,7 @@ fn is_name(name: &str) -> bool {
 
 /// Whether the first component of a name is a registry. Otherwise it is part of a path on Docker Hub.
 fn names_registry(first: &str) -> bool {
-    first == "localhost"
-        || first.contains(['.', ':'])
-        || first.bytes().any(|b| b.is_ascii_uppercase())
+    first.contains(['.', ':']) || first.bytes().any(|b| b.is_ascii_uppercase())
 }
 
 /// A host name or an IP address, and maybe a port.
@@ -141,6 +139,7 @@ mod tests {
             "hello-app:0.1.0",
             "hello-app:_x-Y.2",
             "team/hello__app.x-y--z:1",
+            "my_team/hello-app",
             "localhost/hello-app:dev",
             "localhost:5000/hello-app",
             "REGISTRY/hello-app",
