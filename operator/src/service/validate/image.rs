@@ -50,22 +50,11 @@ fn is_reference(text: &str) -> bool {
     is_name(name) && tag.is_none_or(is_tag) && digest.is_none_or(is_digest) && !is_identifier
 }
 
+/// A path, maybe after a registry.
 fn is_name(name: &str) -> bool {
-    let path = match name.split_once('/') {
-        Some((first, path)) if names_registry(first) => {
-            if !is_registry(first) {
-                return false;
-            }
-            path
-        }
-        _ => name,
-    };
-    path.split('/').all(is_path_component)
-}
-
-/// Whether the first component of a name is a registry. Otherwise it is part of a path on Docker Hub.
-fn names_registry(first: &str) -> bool {
-    first.contains(['.', ':']) || first.bytes().any(|b| b.is_ascii_uppercase())
+    let is_path = |path: &str| path.split('/').all(is_path_component);
+    let in_registry = |(registry, path)| is_registry(registry) && is_path(path);
+    is_path(name) || name.split_once('/').is_some_and(in_registry)
 }
 
 /// A host name or an IP address, and maybe a port.
@@ -140,6 +129,8 @@ mod tests {
             "hello-app:_x-Y.2",
             "team/hello__app.x-y--z:1",
             "my_team/hello-app",
+            "my_registry.example.com/hello-app",
+            "my-registry.EXAMPLE.com/hello-app",
             "localhost/hello-app:dev",
             "localhost:5000/hello-app",
             "REGISTRY/hello-app",
@@ -187,6 +178,7 @@ mod tests {
             "a:.x",
             "a:-x",
             "a:b:c",
+            "my_registry.EXAMPLE.com/a",
             "example.com:x/a",
             "example.com:/a",
             "-example.com/a",
