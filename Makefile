@@ -108,7 +108,7 @@ fuzz: ## Fuzz what clients send, FUZZ_SECONDS (60) a target; not part of `make t
 	app/fuzz/run
 
 mutants: ## Change the pure parts in small ways and list what no test notices, MUTANTS=--file=GLOB for some files; not part of `make test`
-	cargo mutants --version > /dev/null 2>&1 || cargo install --locked cargo-mutants
+	@$(NEEDS) mutants
 	status=0; \
 	cargo mutants --package hello-operator --output $(CARGO_TARGET_DIR)/mutants-operator $(MUTANTS) -- --lib --test build || status=$$?; \
 	cargo mutants --package hello-app --output $(CARGO_TARGET_DIR)/mutants-app $(MUTANTS) -- --lib || status=$$?; \
