@@ -142,7 +142,7 @@ const COMMANDS: [Subcommand; 7] = [
 fn command() -> clap::Command {
     let program = clap::Command::new("hello-app")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Remembers dates of birth and greets people on their birthday")
+        .about("Stores dates of birth and greets users on their birthday")
         .subcommand_required(true)
         .arg_required_else_help(true);
     COMMANDS.iter().fold(program, |program, command| {

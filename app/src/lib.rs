@@ -1,4 +1,4 @@
-//! The hello service: remembers dates of birth and greets people on their birthday.
+//! The hello service: stores dates of birth and greets users on their birthday.
 
 mod admin;
 pub mod api;
