@@ -1,4 +1,4 @@
-//! What tools that know nothing about the resource make of it, by the rules of kstatus.
+//! The state that generic tools compute for the resource, by the rules of kstatus.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ fn kstatus(object: &DynamicObject) -> KStatus {
     }
 }
 
-/// What is current has arrived: it runs what the spec asks for, on as many pods.
+/// Asserts that each current version runs the image and the number of pods of its spec.
 fn assert_truthful(versions: &[DynamicObject]) {
     for object in versions.iter().filter(|o| kstatus(o) == KStatus::Current) {
         let (spec, status) = (&object.data["spec"], &object.data["status"]);
@@ -68,9 +68,9 @@ async fn becomes(world: &World, wanted: KStatus) -> DynamicObject {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kstatus_says_current_only_when_it_is() {
+async fn kstatus_reports_current_only_when_it_is() {
     let world = World::new("kstatus").await;
-    let history = History::of(&world).await;
+    let history = History::start(&world).await;
     let spec = |image: &str, replicas: u8| json!({"image": image, "replicas": replicas});
     // No operator has read it.
     let created = world.apply("demo", spec("hello-app:1", 2)).await;
@@ -142,7 +142,7 @@ async fn kstatus_says_current_only_when_it_is() {
     operator.stop().await;
 }
 
-/// A child that is lost makes it unready as soon as the operator sees it, without any edit.
+/// A lost child makes the resource unready as soon as the operator sees it, without any edit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_child_shows_without_an_edit() {
     let world = World::new("kstatus-lost").await;
@@ -151,7 +151,7 @@ async fn a_lost_child_shows_without_an_edit() {
     world.ready("demo").await;
     world.settle(&operator).await;
     let before = world.api(Kind::Deployment).get("demo").await.unwrap();
-    // What is ready again at once need not be reported.
+    // A child that is ready again at once need not be reported.
     let still = world.stand_still().await;
     world
         .api(Kind::Deployment)
@@ -169,9 +169,9 @@ async fn a_lost_child_shows_without_an_edit() {
     operator.stop().await;
 }
 
-/// Also of what a pass that failed has to say, and gone with the resource.
+/// Also after a failed pass; the gauges are removed with the resource.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gauges_say_what_the_conditions_say() {
+async fn the_gauges_match_the_conditions() {
     let world = World::new("gauges").await;
     let operator = world.operator();
     let gauges = || -> BTreeMap<String, bool> {
