@@ -111,7 +111,7 @@ fn refuses_large_requests(app: &App) {
         413,
         "body-too-large",
     );
-    // The connection is as good as before.
+    // The connection still works.
     assert_eq!(
         connection.request("GET", "/hello/alice", &[], b"").status,
         200
@@ -127,7 +127,7 @@ fn refuses_large_requests(app: &App) {
         431,
         "head-too-large",
     );
-    // Refused before anything is sent.
+    // A large body is refused before it is sent.
     let mut connection = Connection::open(app.api);
     let headers = [
         JSON,
@@ -138,7 +138,7 @@ fn refuses_large_requests(app: &App) {
         .send(&request_bytes("PUT", "/hello/alice", &headers, b""))
         .unwrap();
     problem(&connection.read(false).unwrap(), 413, "body-too-large");
-    // And a small one is asked for.
+    // A small body is requested.
     let mut connection = Connection::open(app.api);
     let headers = [JSON, ("expect", "100-continue"), ("content-length", "28")];
     connection

@@ -454,7 +454,7 @@ fn never_more_connections_than_configured() {
 }
 
 #[test]
-fn a_client_that_leaves_harms_nobody() {
+fn a_client_that_disconnects_affects_no_other() {
     let app = App::postgres();
     for _ in 0..200 {
         let mut connection = Connection::open(app.api);
