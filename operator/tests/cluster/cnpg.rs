@@ -36,6 +36,15 @@ async fn reason(world: &World, type_: &str, wanted: &str) -> String {
     .await
 }
 
+/// Changes the Cluster as another client.
+async fn patch(world: &World, body: &Value) {
+    world
+        .api(Kind::Cluster)
+        .patch("demo-db", &PatchParams::default(), &Patch::Merge(body))
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_api_is_named_and_picked_up_within_seconds_of_its_installation() {
     // A server of its own: the one that the tests share has the API.
@@ -88,15 +97,9 @@ async fn the_status_of_cloudnativepg_is_followed() {
     assert!(!message.is_empty());
     let app = ChildId::new(Kind::Deployment, "demo");
     assert!(world.get(&app).await.is_none(), "rolled out too early");
-    assert!(
-        world
-            .api(Kind::Job)
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
+    let jobs = world.api(Kind::Job);
+    let jobs = jobs.list(&ListParams::default()).await.unwrap();
+    assert!(jobs.items.is_empty());
 
     cnpg.twist(json!({}));
     world.ready("demo").await;
@@ -135,13 +138,8 @@ async fn the_status_of_cloudnativepg_is_followed() {
     cnpg.twist(json!({}));
     world.ready("demo").await;
 
-    let asleep = json!({"metadata": {"annotations": {"cnpg.io/hibernation": "on"}}});
-    let clusters = world.api(Kind::Cluster);
-    let merge = Patch::Merge(&asleep);
-    clusters
-        .patch("demo-db", &PatchParams::default(), &merge)
-        .await
-        .unwrap();
+    let hibernated = json!({"metadata": {"annotations": {"cnpg.io/hibernation": "on"}}});
+    patch(&world, &hibernated).await;
     reason(&world, "Ready", "DatabaseHibernated").await;
     operator.stop().await;
 }
@@ -191,20 +189,10 @@ async fn drift_of_the_cluster_is_reverted_and_foreign_fields_are_kept() {
     world.ready("demo").await;
     world.settle(&operator).await;
     let clusters = world.api(Kind::Cluster);
-    let patch = |body: Value| {
-        let clusters = clusters.clone();
-        async move {
-            let merge = Patch::Merge(&body);
-            clusters
-                .patch("demo-db", &PatchParams::default(), &merge)
-                .await
-                .unwrap();
-        }
-    };
     let writes = operator.writes_to_children();
-    let theirs =
+    let foreign =
         json!({"spec": {"postgresql": {"parameters": {"work_mem": "8MB"}}, "logLevel": "debug"}});
-    patch(theirs).await;
+    patch(&world, &foreign).await;
     world.settle(&operator).await;
     assert_eq!(operator.writes_to_children(), writes, "the operator wrote");
 
@@ -215,7 +203,7 @@ async fn drift_of_the_cluster_is_reverted_and_foreign_fields_are_kept() {
     ] {
         let before = clusters.get("demo-db").await.unwrap();
         let start = Instant::now();
-        patch(damage.clone()).await;
+        patch(&world, &damage).await;
         eventually(&format!("{damage} is reverted"), || async {
             let live = clusters.get("demo-db").await.unwrap();
             (live.data["spec"] == before.data["spec"] && live.labels() == before.labels())
@@ -229,8 +217,20 @@ async fn drift_of_the_cluster_is_reverted_and_foreign_fields_are_kept() {
         live.data["spec"]["postgresql"]["parameters"]["work_mem"],
         "8MB"
     );
+    operator.stop().await;
+}
 
-    // A new Cluster is another database: it is migrated before anything uses it.
+/// A new Cluster is another database: it is migrated before anything uses it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_cluster_is_created_again_and_migrated() {
+    let world = World::new("cnpg-deleted").await;
+    let _cnpg = CnpgStandIn::start(&world);
+    let operator = world.operator();
+    world.apply("demo", spec()).await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    let clusters = world.api(Kind::Cluster);
+    let live = clusters.get("demo-db").await.unwrap();
     let job = || async {
         world.services().get("demo").await.unwrap().data["status"]["migration"]["job"].clone()
     };

@@ -59,6 +59,39 @@ fn assert_truthful(versions: &[DynamicObject]) {
     }
 }
 
+/// Asserts that there are versions, all in progress.
+fn assert_in_progress(versions: &[DynamicObject]) {
+    assert!(!versions.is_empty());
+    assert!(
+        versions.iter().all(|o| kstatus(o) == KStatus::InProgress),
+        "{versions:?}"
+    );
+}
+
+/// Types of the conditions, in their order.
+fn condition_types(object: &DynamicObject) -> Vec<&str> {
+    let conditions = object.data["status"]["conditions"].as_array().unwrap();
+    conditions
+        .iter()
+        .map(|condition| condition["type"].as_str().unwrap())
+        .collect()
+}
+
+/// Deletes the resource. No garbage collector runs here, so it stays until its finalizer is removed.
+async fn assert_terminating_when_deleted(world: &World) {
+    let services = world.services();
+    services
+        .delete("demo", &DeleteParams::foreground())
+        .await
+        .unwrap();
+    becomes(world, KStatus::Terminating).await;
+    let free = json!({"metadata": {"finalizers": null}});
+    services
+        .patch("demo", &PatchParams::default(), &Patch::Merge(&free))
+        .await
+        .unwrap();
+}
+
 async fn becomes(world: &World, wanted: KStatus) -> DynamicObject {
     eventually(&format!("kstatus is {wanted:?}"), || async {
         let live = world.services().get("demo").await.unwrap();
@@ -80,23 +113,13 @@ async fn kstatus_reports_current_only_when_it_is() {
     world.set_jobs(Jobs::Hang);
     let operator = world.operator();
     world.condition("demo", "Migrated", "False").await;
-    let all = history.take(&world, "demo").await;
-    assert!(!all.is_empty());
-    assert!(
-        all.iter().all(|o| kstatus(o) == KStatus::InProgress),
-        "{all:?}"
-    );
+    assert_in_progress(&history.take(&world, "demo").await);
     world.set_jobs(Jobs::Succeed);
     let live = becomes(&world, KStatus::Current).await;
-    let types: Vec<&str> = live.data["status"]["conditions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|c| c["type"].as_str().unwrap())
-        .collect();
-    assert_eq!(types, ConditionType::ALL.map(ConditionType::as_str));
+    let all = ConditionType::ALL.map(ConditionType::as_str);
+    assert_eq!(condition_types(&live), all);
 
-    // Right after each edit it is not current, and then only when all of it has arrived.
+    // It is not current after an edit until the whole edit has taken effect.
     assert_truthful(&history.take(&world, "demo").await);
     for edit in [
         spec("hello-app:1", 4),
@@ -117,27 +140,12 @@ async fn kstatus_reports_current_only_when_it_is() {
     world.condition("demo", "Degraded", "True").await;
     let mut versions = history.take(&world, "demo").await;
     versions.retain(|o| o.metadata.generation >= edited.metadata.generation);
-    assert!(
-        versions.iter().all(|o| kstatus(o) == KStatus::InProgress),
-        "{versions:?}"
-    );
+    assert_in_progress(&versions);
     world.set_jobs(Jobs::Succeed);
     world.apply("demo", spec("hello-app:3", 1)).await;
     becomes(&world, KStatus::Current).await;
 
-    // No garbage collector runs here, so it stays until its finalizer is taken away.
-    world
-        .services()
-        .delete("demo", &DeleteParams::foreground())
-        .await
-        .unwrap();
-    becomes(&world, KStatus::Terminating).await;
-    let free = json!({"metadata": {"finalizers": null}});
-    world
-        .services()
-        .patch("demo", &PatchParams::default(), &Patch::Merge(&free))
-        .await
-        .unwrap();
+    assert_terminating_when_deleted(&world).await;
     assert_truthful(&history.versions());
     operator.stop().await;
 }

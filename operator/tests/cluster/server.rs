@@ -77,20 +77,8 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn start() -> Server {
-    let assets = assets();
-    for program in ["etcd", "kube-apiserver"] {
-        assert!(
-            assets.join(program).exists(),
-            "{program} is not in {}",
-            assets.display()
-        );
-    }
-    let folder = tempfile::Builder::new()
-        .prefix("hello-api-")
-        .tempdir()
-        .unwrap()
-        .keep();
+/// Writes the files that the API server reads, and returns the administrator's token.
+fn write_files(folder: &Path) -> String {
     let key = rcgen::KeyPair::generate().unwrap();
     fs::write(folder.join("account.key"), key.serialize_pem()).unwrap();
     fs::write(folder.join("account.pub"), key.public_key_pem()).unwrap();
@@ -101,9 +89,14 @@ fn start() -> Server {
         tokens += &format!("{token}-{user},{user},{user},system:masters\n");
     }
     fs::write(folder.join("tokens"), tokens).unwrap();
-    let (etcd, peer, api) = (free_port(), free_port(), free_port());
+    token
+}
+
+/// etcd and an API server that listens on `port`, each with its arguments.
+fn programs(assets: &Path, folder: &Path, port: u16) -> Vec<(PathBuf, Vec<String>)> {
+    let (etcd, peer) = (free_port(), free_port());
     let at = |name: &str| folder.join(name).display().to_string();
-    let programs = vec![
+    vec![
         (
             assets.join("etcd"),
             vec![
@@ -121,7 +114,7 @@ fn start() -> Server {
             assets.join("kube-apiserver"),
             vec![
                 format!("--etcd-servers=http://127.0.0.1:{etcd}"),
-                format!("--secure-port={api}"),
+                format!("--secure-port={port}"),
                 "--bind-address=127.0.0.1".into(),
                 format!("--cert-dir={}", at("certificates")),
                 format!("--token-auth-file={}", at("tokens")),
@@ -138,10 +131,28 @@ fn start() -> Server {
                 "--feature-gates=WatchList=true".into(),
             ],
         ),
-    ];
-    let (keeper, process) = run_until_we_end(programs, folder.clone());
+    ]
+}
+
+fn start() -> Server {
+    let assets = assets();
+    for program in ["etcd", "kube-apiserver"] {
+        assert!(
+            assets.join(program).exists(),
+            "{program} is not in {}",
+            assets.display()
+        );
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("hello-api-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    let token = write_files(&folder);
+    let port = free_port();
+    let (keeper, process) = run_until_dropped(programs(&assets, &folder, port), folder.clone());
     let server = Server {
-        url: format!("https://127.0.0.1:{api}"),
+        url: format!("https://127.0.0.1:{port}"),
         token,
         folder,
         process,
@@ -153,7 +164,7 @@ fn start() -> Server {
 
 /// Runs the programs until the returned sender is dropped, and returns the process of the last one. They die with the
 /// thread that starts them, so the thread lives as long.
-fn run_until_we_end(
+fn run_until_dropped(
     programs: Vec<(PathBuf, Vec<String>)>,
     folder: PathBuf,
 ) -> (mpsc::Sender<()>, Pid) {
