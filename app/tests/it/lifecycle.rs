@@ -35,9 +35,11 @@ fn sigterm_drains_without_losing_a_request() {
         br#"{"dateOfBirth":"1990-01-01"}"#,
     );
     slow.send(&request[..request.len() - 5]).unwrap();
-    eventually("no new connection is accepted", Duration::from_secs(3), || {
-        std::net::TcpStream::connect(app.api).is_err()
-    });
+    eventually(
+        "no new connection is accepted",
+        Duration::from_secs(3),
+        || std::net::TcpStream::connect(app.api).is_err(),
+    );
     assert!(idle.is_closed());
     slow.send(&request[request.len() - 5..]).unwrap();
     let answer = slow.read(false).unwrap();

@@ -48,7 +48,7 @@ async fn templates(world: &World) -> [Value; 2] {
 async fn later(world: &World, time: Duration) {
     world.pass_time(time);
     let operator = world.operator();
-    eventually("a look at the resource", || async {
+    eventually("a pass over the resource", || async {
         (operator.reconciles() > 0).then_some(())
     })
     .await;

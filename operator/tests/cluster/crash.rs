@@ -27,7 +27,7 @@ async fn roll_out(world: &World, name: &str, spec: Value, writes: u32) -> bool {
     let faults = Faults::new(Mode::DieAfter(writes));
     let doomed = world.operator_through(faults.client());
     world.apply(name, spec).await;
-    eventually("it is dead, or done", || async {
+    eventually("it has died or finished", || async {
         let dead = faults.writes() > writes;
         (dead || world.is_ready(name).await).then_some(())
     })
@@ -38,7 +38,7 @@ async fn roll_out(world: &World, name: &str, spec: Value, writes: u32) -> bool {
     world.ready(name).await;
     if undisturbed {
         world.settle(&successor).await;
-        assert_eq!(successor.writes(), 0, "it was not at its end");
+        assert_eq!(successor.writes(), 0, "it did not finish");
     }
     successor.stop().await;
     undisturbed
@@ -93,5 +93,5 @@ async fn a_crash_after_any_single_write_of_the_first_rollout_ends_the_same() {
             return;
         }
     }
-    panic!("it never came to its end");
+    panic!("it never finished");
 }

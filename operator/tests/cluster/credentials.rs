@@ -53,7 +53,7 @@ async fn lost_credentials_are_replaced_in_the_database() {
         .delete("demo-credentials", &DeleteParams::default())
         .await
         .unwrap();
-    eventually("the roles learn the new passwords", || async {
+    eventually("the roles get the new passwords", || async {
         (job(&world).await != before.1).then_some(())
     })
     .await;

@@ -50,7 +50,7 @@ async fn missing_apis_are_named_one_by_one_and_picked_up_within_seconds() {
     blocked(&world, "ApiMissing", "HTTPRoute demo needs the Gateway API").await;
     world.ready("other").await;
     let app = ChildId::new(Kind::Deployment, "demo");
-    eventually("what can be made is made", || world.get(&app)).await;
+    eventually("the other objects are created", || world.get(&app)).await;
 
     server.define(&definitions::http_route()).await;
     blocked(
@@ -185,7 +185,11 @@ async fn the_operators_own_monitor_is_valid_and_selects_its_service() {
     let apply = Patch::Apply(&monitor);
     world
         .api(Kind::ServiceMonitor)
-        .patch("hello-operator", &PatchParams::apply("another-client"), &apply)
+        .patch(
+            "hello-operator",
+            &PatchParams::apply("another-client"),
+            &apply,
+        )
         .await
         .unwrap();
 }

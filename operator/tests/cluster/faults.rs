@@ -87,7 +87,7 @@ async fn an_answer_that_never_comes_is_waited_for_no_longer_than_its_deadline() 
     let watches = World::new("silent-watches").await;
     let deaf = Faults::new(Mode::Silent(Target::Watches));
     let other = watches.operator_through(deaf.client());
-    eventually("requests that nobody answers", || async {
+    eventually("requests without an answer", || async {
         (faults.seen("silent") > 0 && deaf.seen("silent") > 10).then_some(())
     })
     .await;
@@ -134,7 +134,7 @@ async fn stale_lists_revert_nothing() {
     assert!(lists > 30, "{lists} kinds of lists");
     faults.set(Mode::Stale);
     faults.expire_watches();
-    eventually("nearly every list was answered by its past", || async {
+    eventually("nearly every list had a stale answer", || async {
         (faults.lists() < lists / 4).then_some(())
     })
     .await;

@@ -44,7 +44,7 @@ async fn a_failing_migration_leaves_the_old_pods_and_does_not_loop() {
     assert_eq!(
         only_job(&world).await.uid(),
         job.uid(),
-        "the Job was made again"
+        "the Job was created again"
     );
     assert_eq!(image(&world.get(&app()).await.unwrap()), "hello-app:1");
     // The number of pods still follows the spec.

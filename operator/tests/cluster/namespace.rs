@@ -74,7 +74,7 @@ async fn a_namespace_that_is_being_deleted_affects_no_other_and_is_removed() {
     let before = operator.reconciles();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let tries = operator.reconciles() - before;
-    assert!(tries <= 6, "{tries} tries in 3 s at what cannot be");
+    assert!(tries <= 6, "{tries} tries in 3 s of a write that must fail");
 
     staying
         .apply("demo", json!({"image": "hello-app:2", "replicas": 3}))
@@ -82,7 +82,7 @@ async fn a_namespace_that_is_being_deleted_affects_no_other_and_is_removed() {
     staying.ready("demo").await;
 
     empty(&leaving).await;
-    eventually("nothing is left and nothing comes back", || async {
+    eventually("nothing is left and nothing is created again", || async {
         left(&leaving).await.is_empty().then_some(())
     })
     .await;

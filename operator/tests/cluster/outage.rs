@@ -128,7 +128,7 @@ async fn an_api_server_that_hangs_costs_neither_memory_nor_connections_and_is_us
 async fn edit(world: &World, name: &str) {
     let body = json!({"spec": {"replicas": 4}});
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&body));
-    eventually("the API server takes an edit", || async {
+    eventually("the API server accepts an edit", || async {
         let api = world.services();
         let edit = api.patch(name, &parameters, &patch);
         tokio::time::timeout(Duration::from_secs(2), edit)
@@ -213,7 +213,7 @@ async fn a_process_that_is_killed_at_rest_is_replaced_without_a_single_write() {
     }
     drop(operator);
     let operator = Operator::start(&server);
-    eventually("it has looked at every resource", || async {
+    eventually("a pass over every resource", || async {
         (operator.metrics().reconciles() >= 5).then_some(())
     })
     .await;

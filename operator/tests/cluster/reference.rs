@@ -51,7 +51,7 @@ async fn a_missing_object_that_pods_mount_is_named_and_holds_up_nothing_else() {
     missing(&world, "spec.tls.secretName: Secret own does not exist").await;
     world.condition("demo", "Degraded", "True").await;
     let app = ChildId::new(Kind::Deployment, "demo");
-    eventually("the app is there all the same", || world.get(&app)).await;
+    eventually("the app exists all the same", || world.get(&app)).await;
 
     let secret = |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "data": data});
     make(&world, "own", secret(json!({"tls.crt": ""}))).await;

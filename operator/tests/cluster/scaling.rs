@@ -85,7 +85,7 @@ fn spec(auto: bool, edit: i32) -> Value {
 
 /// Waits until the number of replicas belongs to none of our field managers.
 async fn not_ours(world: &World) {
-    eventually("the number is nobody's of ours", || async {
+    eventually("the operator does not own the number", || async {
         let owners = owners_of_replicas(&world.get(&app()).await.unwrap());
         let ours = owners
             .iter()

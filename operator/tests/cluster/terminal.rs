@@ -164,7 +164,7 @@ async fn log_with_every_cause(name: &str, format: &str) -> String {
         .delete("demo", &DeleteParams::background())
         .await
         .unwrap();
-    eventually("it is made again", || async {
+    eventually("it is created again", || async {
         let again = |line: &&str| line.contains("PodDisruptionBudget") && line.contains("Missing");
         (operator.log().lines().filter(again).count() == 2).then_some(())
     })

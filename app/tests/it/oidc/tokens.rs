@@ -152,8 +152,8 @@ fn claims_are_verified() {
         let token = keys.rsa.token("rsa", &changed(&good, "sub", name));
         service.send("PUT", "/hello/alice", &token).status
     };
-    for nobody in [Value::Null, json!(""), json!("a b"), json!("alic")] {
-        assert_eq!(status(nobody.clone()), 403, "{nobody}");
+    for other in [Value::Null, json!(""), json!("a b"), json!("alic")] {
+        assert_eq!(status(other.clone()), 403, "{other}");
     }
     for malformed in [json!(7), json!(["alice"])] {
         assert!(

@@ -186,7 +186,7 @@ async fn primary_lost(s: &Scenario, hello: &Hello) -> Result<()> {
     ensure_short(&report)?;
     ensure!(
         app_lives(hello).await? == lives,
-        "the app's pods are other ones, or were restarted"
+        "the app's pods were replaced or restarted"
     );
     Ok(())
 }

@@ -53,20 +53,20 @@ async fn a_drained_node_costs_no_acknowledged_write() -> Result<()> {
         let returned = Instant::now();
         hello.ready(READY_LIMIT).await?;
         s.figure(format!(
-            "database's node returned: Ready after {:.1} s",
+            "database's node uncordoned: Ready after {:.1} s",
             returned.elapsed().as_secs_f64()
         ));
         // Ready comes shortly before each connection's next attempt: reads may work before writes.
         load.answered(1000).await?;
         let report = load.stop().await?;
         s.figure(format!(
-            "node of the database drained and returned: {}",
+            "node of the database drained and uncordoned: {}",
             report.summary()
         ));
         report.ensure_nothing_lost()?;
         ensure!(
             report.outage(Kind::Write).is_some(),
-            "writes never came back:\n{}",
+            "writes did not work again:\n{}",
             report.failures()
         );
         Ok(())

@@ -77,7 +77,7 @@ async fn kill_operator(s: &Scenario, hello: &Hello) -> Result<()> {
     .await?;
     hello.ready(READY_LIMIT).await?;
     s.figure(format!(
-        "a change while the operator was dead done in {:.1} s",
+        "an edit while the operator was dead: carried out in {:.1} s",
         began.elapsed().as_secs_f64()
     ));
     Ok(())
@@ -130,9 +130,11 @@ async fn back(
             let pods = list().await?;
             let ready = ready_pods(&pods);
             let all = ready.len() == count
-                && !ready
-                    .iter()
-                    .any(|pod| victims.iter().any(|victim| incarnation(victim) == incarnation(pod)));
+                && !ready.iter().any(|pod| {
+                    victims
+                        .iter()
+                        .any(|victim| incarnation(victim) == incarnation(pod))
+                });
             Ok(if all {
                 Seen::Done(())
             } else {

@@ -62,7 +62,7 @@ async fn a_failing_migration_leaves_the_old_version_serving() -> Result<()> {
         ));
         ensure!(
             message.contains(CAUSE),
-            "the message does not carry the log's end: {message}"
+            "the message does not have the log's end: {message}"
         );
 
         let failed = only_job(&hello).await?;
@@ -96,10 +96,7 @@ async fn stays_failed(s: &Scenario, hello: &Hello, failed: &Job, next: &str) -> 
                 "another migration Job was created"
             );
             let tries = |job: &Job| job.status.as_ref().and_then(|status| status.failed);
-            ensure!(
-                tries(&now) == tries(failed),
-                "the migration was tried again"
-            );
+            ensure!(tries(&now) == tries(failed), "the migration was retried");
             let app = hello.pods("app").await?;
             ensure!(
                 !app.iter().any(|pod| runs_image(pod, next)),

@@ -189,7 +189,7 @@ async fn ways_out(s: &Scenario, parts: &Parts) -> Result<()> {
 async fn monitoring(s: &Scenario, parts: &Parts) -> Result<()> {
     if s.cluster.is_existing() {
         s.progress(
-            "the edge from monitoring is not tried: the namespace belongs to the cluster's owner",
+            "the edge from monitoring is not tested: the namespace belongs to the cluster's owner",
         );
         return Ok(());
     }

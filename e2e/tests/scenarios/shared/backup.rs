@@ -86,7 +86,7 @@ async fn the_commands_of_the_documentation_restore_lost_data() -> Result<()> {
         let (backup, restore) = steps
             .split_first()
             .context("docs/recover.md shows no commands")?;
-        ensure!(!restore.is_empty(), "docs/recover.md shows no restore");
+        ensure!(!restore.is_empty(), "docs/recover.md has no restore");
 
         let spec = json!({"replicas": 2, "backup": {"schedule": "0 2 * * *"}});
         let hello = Hello::apply(s, "hello", spec).await?;
@@ -115,7 +115,7 @@ async fn the_commands_of_the_documentation_restore_lost_data() -> Result<()> {
         let bob = http.get("bob").await?;
         ensure!(
             bob.status == 404,
-            "bob came after the backup, yet is there: {bob:?}"
+            "bob was created after the backup and still exists: {bob:?}"
         );
         // The restored service accepts writes.
         http.must_put("bob", later).await?;

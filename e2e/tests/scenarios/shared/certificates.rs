@@ -44,7 +44,7 @@ async fn only_with_tls(s: &Scenario, hello: &Hello) -> Result<()> {
     let printed = in_database(s, hello, script).await?;
     ensure!(
         printed.contains("no encryption"),
-        "a client without TLS met {printed:?}"
+        "a client without TLS got {printed:?}"
     );
     Ok(())
 }

@@ -55,7 +55,7 @@ async fn a_full_volume_is_reported_until_there_is_room() -> Result<()> {
                 break;
             }
         }
-        ensure!(crashed, "the server had more than 20 segments of its log in store");
+        ensure!(crashed, "the server had more than 20 recycled segments of its log");
         let filled = Instant::now();
         hello.condition("DatabaseReady", Duration::from_secs(60), |database| database.status == "False" && database.message.contains("No space left")).await?;
         s.figure(format!("full volume reported after {:.1} s", filled.elapsed().as_secs_f64()));

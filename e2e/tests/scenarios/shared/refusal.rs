@@ -198,7 +198,7 @@ async fn a_wrong_resource_is_refused_and_the_field_named() -> Result<()> {
         }
         ensure!(
             accepted.is_empty(),
-            "not as it should be:\n{}",
+            "unexpected results:\n{}",
             accepted.join("\n")
         );
         s.figure(format!(
