@@ -142,9 +142,9 @@ impl Contest {
         }
     }
 
-    /// Waits until the second one leads and works; returns the seconds from `fault` until it held the Lease and until it
-    /// wrote an object. Fails when their writes interleave, or when the first one's lease was
-    /// shortened but not `released`.
+    /// Waits until the second one leads and works. Returns the seconds from `fault` until it held the Lease, and until
+    /// it wrote an object. Fails when their writes interleave, or when the first one's lease was shortened but not
+    /// `released`.
     async fn handed_over(&self, fault: Timestamp, released: bool) -> (f64, f64) {
         leads(&self.world, SECOND).await;
         works(&self.world, SECOND, fault).await;
