@@ -1,4 +1,4 @@
-//! The command line as it is met: the real binary, without a cluster.
+//! The command line of the real binary, without a cluster.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
@@ -101,18 +101,18 @@ fn a_bad_file_is_refused_with_its_cause() {
         ),
     ] {
         let output = run(&["render", "-f", "-"], &input);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{input}\n{said}");
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{input}\n{error}");
         assert_eq!(text(&output.stdout), "", "{input}");
-        assert!(said.starts_with("hello-operator: -: "), "{said}");
-        assert!(said.contains(cause), "{input}\n{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(error.starts_with("hello-operator: -: "), "{error}");
+        assert!(error.contains(cause), "{input}\n{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
     let output = run(&["render", "-f", "/nowhere/my.yaml"], "");
-    let said = text(&output.stderr);
+    let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
-        said,
+        error,
         "hello-operator: /nowhere/my.yaml: No such file or directory (os error 2)\n"
     );
 }
@@ -128,9 +128,9 @@ fn what_is_not_a_command_or_a_setting_is_refused() {
     ] {
         let output = run(arguments, "");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        let said = text(&output.stderr);
+        let error = text(&output.stderr);
         let wrong = arguments.last().unwrap();
-        assert!(said.contains(wrong) || said.contains("--file"), "{said}");
+        assert!(error.contains(wrong) || error.contains("--file"), "{error}");
     }
 }
 
@@ -138,15 +138,14 @@ fn what_is_not_a_command_or_a_setting_is_refused() {
 #[test]
 fn diff_without_a_cluster_fails() {
     let output = run(&["diff", "-f", "-"], &format!("{MINIMAL}spec: {{}}\n"));
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("kubeconfig"), "{said}");
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("kubeconfig"), "{error}");
 }
 
-/// Each command says what it does, what each option means and which variable sets it, how it exits, and shows
-/// examples that work.
+/// The help of each command explains its purpose, each option with its variable, and the exit codes; its examples work.
 #[test]
-fn help_teaches() {
+fn help_explains_every_command() {
     let mut cli = Cli::command();
     cli.build();
     let overview = printed(&["--help"], "");

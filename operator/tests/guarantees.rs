@@ -57,7 +57,7 @@ fn is_test(source: &str, name: &str) -> bool {
 fn every_guarantee_has_tests_and_every_test_exists() {
     let guarantees = documented();
     let numbers: BTreeSet<u8> = guarantees.keys().copied().collect();
-    // Two is about proved backups.
+    // Two is reserved for verified backups.
     let expected: BTreeSet<u8> = (1..=11).filter(|number| *number != 2).collect();
     assert_eq!(numbers, expected);
     for (number, rows) in guarantees {

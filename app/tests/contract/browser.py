@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 LIMIT = 100_000  # bytes over the wire, headers included
-# Every other address ends at a proxy that does not run; names are not even looked up.
+# Every other address is sent to a proxy that does not run; names are not even resolved.
 ARGUMENTS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
     "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-extensions",
@@ -29,7 +29,7 @@ class Browser:
     def __init__(self, profile):
         theirs_in, self.commands = os.pipe()
         self.messages, theirs_out = os.pipe()
-        # The shell gives the pipes the numbers that Chromium expects.
+        # The shell assigns the descriptors that Chromium expects.
         script = f'exec 3<&{theirs_in} 4>&{theirs_out}; exec chromium "$@"'
         self.process = subprocess.Popen(
             ["bash", "-c", script, "bash", *ARGUMENTS, f"--user-data-dir={profile}", "about:blank"],
@@ -98,7 +98,7 @@ class Browser:
 
 
 def complaints(browser, origin):
-    """What every page must be free of."""
+    """Defects that no page may have."""
     for request in browser.of("Network.requestWillBeSent"):
         if not request["request"]["url"].startswith(f"{origin}/"):
             yield f"asked for {request['request']['url']}"

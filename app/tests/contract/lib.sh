@@ -1,4 +1,4 @@
-# For the scripts beside it: builds the program and serves with it, on databases that end with the script.
+# Functions for the scripts in this folder: they build the program and run it, on databases that end with the script.
 # shellcheck shell=bash disable=SC2034 # the scripts read what is set here
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -6,7 +6,7 @@ root=$(cd "$here/../../.." && pwd)
 cache=${HELLO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hello}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 work=$(mktemp -d)
-# What is running, to be ended here.
+# Running processes, which are ended here.
 app='' postgres=''
 # PostgreSQL refuses to run as root.
 as_nobody=()
@@ -17,7 +17,7 @@ die() { say "$*" >&2; exit 1; }
 
 cleanup() {
   [ -z "$app" ] || kill -KILL "$app" 2>/dev/null || true
-  # PostgreSQL then ends its own children too.
+  # PostgreSQL then ends its child processes too.
   [ -z "$postgres" ] || kill -QUIT "$postgres" 2>/dev/null || true
   wait 2>/dev/null
   rm -rf "$work"
@@ -67,7 +67,7 @@ ends_cleanly() {
 }
 
 build_app() {
-  # As e2e/tools/cargo-tests builds it, so that it is built once for all.
+  # The same build as in e2e/tools/cargo-tests, so that it is built once.
   (cd "$root" && cargo build --quiet --workspace --locked --bin hello-app --test it)
   binary=$CARGO_TARGET_DIR/debug/hello-app
 }

@@ -25,7 +25,7 @@ def today():
     return datetime.datetime.now(datetime.timezone.utc).date()
 
 
-# Mostly dates that are accepted, so that there is something to ask for; the others find the limits.
+# Mostly dates that are accepted, so that users exist; the others test the limits.
 schemathesis.openapi.format(
     "date",
     strategies.one_of(
@@ -37,7 +37,7 @@ schemathesis.openapi.format(
 
 
 def name_is_valid(segment):
-    """Whether a path segment is a user name; None when this Unicode is too old to know its letters."""
+    """Whether a path segment is a user name; None when this version of Unicode does not know its letters."""
     try:
         name = unicodedata.normalize("NFC", unquote_to_bytes(segment).decode())
     except UnicodeDecodeError:
@@ -99,7 +99,7 @@ def refusal(request):
 
 
 def may_be_refused(request):
-    """Whether only the service can decide: cursors are its own, and it may know letters that are newer than this Unicode."""
+    """Whether only the service can decide: cursors are opaque, and it may know a newer version of Unicode."""
     target = urlsplit(request.url)
     return "cursor=" in target.query or any(name_is_valid(name) is None for name in names_in(target.path))
 
@@ -112,7 +112,7 @@ def replaces(builtin):
 
 @replaces(checks.positive_data_acceptance)
 def positive_data_acceptance(ctx, response, case):
-    """What fits the schema is accepted, or refused with the problem that its broken rule has."""
+    """A request that fits the schema is accepted, or refused with the problem of the rule that it breaks."""
     if case.meta is None or not case.meta.generation.mode.is_positive or response.request.method != case.operation.method.upper():
         return None
     expected = refusal(response.request)
@@ -127,8 +127,8 @@ def positive_data_acceptance(ctx, response, case):
 
 @replaces(checks.negative_data_rejection)
 def negative_data_rejection(ctx, response, case):
-    """What breaks the schema is refused, but for names that normalisation makes right, or that only Schemathesis thinks wrong:
-    it takes `\\p{L}` for fewer letters than there are."""
+    """A request that breaks the schema is refused, except for names that normalisation makes valid, and for names that only
+    Schemathesis considers invalid: its `\\p{L}` has fewer letters."""
     names = names_in(urlsplit(response.request.url).path)
     if any("%" in name and name_is_valid(name) is not False for name in names):
         return None

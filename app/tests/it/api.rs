@@ -22,14 +22,14 @@ on_both_stores!(
     knows_its_paths_and_methods,
     head_is_get_without_a_body,
     first_writes_race_to_one_row,
-    the_last_of_racing_writes_is_whole,
+    racing_writes_leave_one_whole_record,
 );
 
 fn today() -> NaiveDate {
     Utc::now().date_naive()
 }
 
-/// Checks that an answer is a problem of this kind, and returns where it points to.
+/// Asserts that an answer is a problem of this kind, and returns the pointer in it.
 pub fn problem(answer: &crate::support::client::Answer, status: u16, slug: &str) -> String {
     assert_eq!(
         answer.status,
@@ -53,7 +53,7 @@ pub fn problem(answer: &crate::support::client::Answer, status: u16, slug: &str)
 }
 
 fn greets(app: &App) {
-    // 2000 has every day that any year has.
+    // 2000 has every possible day of a year.
     let next = today() + Days::new(5);
     let (born, days) = (next.format("2000-%m-%d").to_string(), 5);
     assert_eq!(app.put_date("/hello/alice", &born).status, 204);
@@ -274,8 +274,8 @@ fn first_writes_race_to_one_row(app: &App) {
     assert_eq!(app.get("/hello/alice").status, 200);
 }
 
-fn the_last_of_racing_writes_is_whole(app: &App) {
-    // Each writer sets, reads back and removes its own users while the others do the same.
+fn racing_writes_leave_one_whole_record(app: &App) {
+    // Each writer sets, reads and deletes its own users while the others do the same.
     std::thread::scope(|scope| {
         for writer in 'a'..='p' {
             scope.spawn(move || {

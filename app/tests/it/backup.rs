@@ -148,8 +148,8 @@ fn a_backup_that_fails_reports_it_and_changes_nothing() {
 }
 
 #[test]
-fn a_dump_that_is_cut_short_gets_no_name() {
-    // A pg_dump that succeeds without having written everything, as on a full disk.
+fn an_incomplete_dump_is_not_published() {
+    // A pg_dump that succeeds without writing everything, as on a full disk.
     let bin = tempfile::tempdir().unwrap();
     let program = bin.path().join("pg_dump");
     std::fs::write(

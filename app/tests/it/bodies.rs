@@ -8,6 +8,7 @@ on_both_stores!(
     refuses_wrong_bodies,
     refuses_wrong_media_types,
     refuses_large_requests,
+    a_body_is_requested_only_within_the_limit,
     a_chunked_body_is_a_body,
 );
 
@@ -111,7 +112,7 @@ fn refuses_large_requests(app: &App) {
         413,
         "body-too-large",
     );
-    // The connection is as good as before.
+    // The connection still works.
     assert_eq!(
         connection.request("GET", "/hello/alice", &[], b"").status,
         200
@@ -127,7 +128,10 @@ fn refuses_large_requests(app: &App) {
         431,
         "head-too-large",
     );
-    // Refused before anything is sent.
+}
+
+/// A client that waits for `100 Continue` sends only a body that is accepted.
+fn a_body_is_requested_only_within_the_limit(app: &App) {
     let mut connection = Connection::open(app.api);
     let headers = [
         JSON,
@@ -138,7 +142,6 @@ fn refuses_large_requests(app: &App) {
         .send(&request_bytes("PUT", "/hello/alice", &headers, b""))
         .unwrap();
     problem(&connection.read(false).unwrap(), 413, "body-too-large");
-    // And a small one is asked for.
     let mut connection = Connection::open(app.api);
     let headers = [JSON, ("expect", "100-continue"), ("content-length", "28")];
     connection

@@ -1,4 +1,4 @@
-//! What day it is, as clients see it: the real program goes by a clock that the tests move.
+//! The current day, as clients see it: the real program uses a clock that the tests move.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::support::postgres::{self, OWNER};
 
 /// Zones by name with their hours before UTC: the first to begin a day, the last, and one between.
 const ZONES: [(&str, i64); 3] = [("Pacific/Kiritimati", 14), ("UTC", 0), ("Etc/GMT+12", -12)];
-/// People by name, and when they were born.
+/// Users by name, and their dates of birth.
 const PEOPLE: [(&str, &str); 5] = [
     ("leap", "2000-02-29"),
     ("february", "1999-02-28"),
@@ -18,7 +18,7 @@ const PEOPLE: [(&str, &str); 5] = [
     ("newyear", "2000-01-01"),
 ];
 
-/// A service whose calendar is looked at, and the clock it goes by.
+/// A service whose calendar is tested, and its clock.
 struct Watched {
     app: App,
     clock: SetClock,
@@ -54,7 +54,7 @@ impl Watched {
         self.clock.set(local - self.offset);
     }
 
-    /// Asserts every greeting on `day`, of which this many seconds are left.
+    /// Asserts every greeting on `day`, with this many seconds left.
     fn assert_day(&self, day: NaiveDate, seconds_left: u32) {
         for (name, born) in PEOPLE {
             let answer = self.app.get(&format!("/hello/{name}"));
@@ -76,7 +76,7 @@ impl Watched {
         let today = |born: &str| days_until(born.parse().unwrap(), day, self.leap_day) == 0;
         let expected = PEOPLE.iter().filter(|(_, born)| today(born)).count();
         assert_eq!(listed, expected, "{day} {}", answer.text());
-        // Nobody is born today; who was born yesterday is welcome.
+        // A date of birth is before today: today is refused, and yesterday is accepted.
         let born = |days| (day - Days::new(days)).to_string();
         assert_eq!(
             self.app.put_date("/hello/baby", &born(0)).status,
@@ -110,7 +110,7 @@ fn days_until(born: NaiveDate, today: NaiveDate, leap_day: &str) -> usize {
     today.iter_days().position(is_birthday).unwrap()
 }
 
-/// Over each of these midnights, back, and over it again.
+/// Passes each of these midnights, moves back, and passes it again.
 fn walk(watched: &Watched) {
     for last in [
         "2023-02-27",
@@ -157,7 +157,7 @@ fn midnight_comes_and_goes_in_every_zone_by_both_rules() {
 }
 
 #[test]
-fn the_clock_of_the_service_counts_not_the_databases() {
+fn the_clock_of_the_service_decides_not_that_of_the_database() {
     let url = postgres::shared().url(OWNER, &postgres::database());
     walk(&Watched::start(&url, ZONES[0], "mar1"));
 }

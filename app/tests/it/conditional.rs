@@ -1,4 +1,4 @@
-//! Entity tags, and requests that hold only in a certain state, on both stores.
+//! Entity tags and conditional requests, on both stores.
 
 use crate::api::{on_both_stores, problem};
 use crate::support::app::{App, JSON};
@@ -6,13 +6,13 @@ use crate::support::client::Answer;
 
 on_both_stores!(
     a_greeting_has_a_tag_of_its_date,
-    what_is_known_is_not_sent_again,
-    a_greeting_that_was_not_meant_is_not_sent,
-    writes_hold_only_in_the_state_that_was_seen,
-    a_user_is_made_only_once,
-    users_are_forgotten_only_in_the_state_that_was_seen,
+    a_representation_that_the_client_has_is_not_sent_again,
+    a_failed_precondition_of_a_read_sends_no_greeting,
+    a_write_takes_effect_only_in_the_expected_state,
+    a_user_is_created_only_once,
+    a_user_is_deleted_only_in_the_expected_state,
     other_errors_come_first,
-    of_racing_writers_that_saw_the_same_one_succeeds,
+    one_of_racing_writers_that_expect_the_same_state_succeeds,
     racing_unconditional_writes_are_never_overwritten_unseen,
 );
 
@@ -38,13 +38,13 @@ fn a_greeting_has_a_tag_of_its_date(app: &App) {
         tag(&first)
     );
     let answer = app.put_date("/hello/alice", "1990-01-02");
-    // What was sent is not what a GET answers, so the tag is not known to the one who sent it.
+    // The body of a PUT is not the representation of a GET, so the answer has no tag.
     assert_eq!(answer.header("etag"), None);
     assert_ne!(tag(&app.get("/hello/alice")), tag(&first));
     assert_eq!(app.get("/hello/nobody").header("etag"), None);
 }
 
-fn what_is_known_is_not_sent_again(app: &App) {
+fn a_representation_that_the_client_has_is_not_sent_again(app: &App) {
     app.put_date("/hello/alice", "1990-01-01");
     let known = tag(&app.get("/hello/alice"));
     let get = |value: &str| app.request("GET", "/hello/alice", &[("if-none-match", value)], b"");
@@ -67,7 +67,7 @@ fn what_is_known_is_not_sent_again(app: &App) {
     problem(&get(&known), 404, "unknown-user");
 }
 
-fn a_greeting_that_was_not_meant_is_not_sent(app: &App) {
+fn a_failed_precondition_of_a_read_sends_no_greeting(app: &App) {
     app.put_date("/hello/alice", "1990-01-01");
     let known = tag(&app.get("/hello/alice"));
     let get = |value: &str| app.request("GET", "/hello/alice", &[("if-match", value)], b"");
@@ -76,13 +76,13 @@ fn a_greeting_that_was_not_meant_is_not_sent(app: &App) {
     for value in [r#""x""#, &format!("W/{known}"), "nonsense", ""] {
         problem(&get(value), 412, "precondition-failed");
     }
-    // `If-Match` is looked at first.
+    // `If-Match` is evaluated first.
     let both = [("if-match", r#""x""#), ("if-none-match", &known)];
     let answer = app.request("GET", "/hello/alice", &both, b"");
     problem(&answer, 412, "precondition-failed");
 }
 
-fn writes_hold_only_in_the_state_that_was_seen(app: &App) {
+fn a_write_takes_effect_only_in_the_expected_state(app: &App) {
     let put = |date, condition| put_if(app, "/hello/alice", date, condition);
     problem(
         &put("1990-01-01", ("if-match", "*")),
@@ -103,24 +103,24 @@ fn writes_hold_only_in_the_state_that_was_seen(app: &App) {
     let listed = format!("{first}, {second}");
     assert_eq!(put("1990-01-03", ("if-match", &listed)).status, 204);
     assert_eq!(put("1990-01-04", ("if-match", "*")).status, 204);
-    // The other way round: unless it is what was seen.
+    // The opposite condition: unless the state is the one seen.
     let fourth = tag(&app.get("/hello/alice"));
     let answer = put("1990-01-05", ("if-none-match", &fourth));
     problem(&answer, 412, "precondition-failed");
     assert_eq!(put("1990-01-05", ("if-none-match", &first)).status, 204);
-    // To what it is already.
+    // A write of the present value.
     let fifth = tag(&app.get("/hello/alice"));
     assert_eq!(put("1990-01-05", ("if-match", &fifth)).status, 204);
     assert_eq!(tag(&app.get("/hello/alice")), fifth);
 }
 
-fn a_user_is_made_only_once(app: &App) {
+fn a_user_is_created_only_once(app: &App) {
     let put = |date| put_if(app, "/hello/alice", date, ("if-none-match", "*"));
     assert_eq!(put("1990-01-01").status, 204);
     let first = tag(&app.get("/hello/alice"));
     problem(&put("1990-01-02"), 412, "precondition-failed");
     assert_eq!(tag(&app.get("/hello/alice")), first);
-    // A tag that does not match lets a user be made, too.
+    // A tag that does not match also allows a user to be created.
     assert_eq!(
         put_if(app, "/hello/bob", "1990-01-01", ("if-none-match", &first)).status,
         204
@@ -128,7 +128,7 @@ fn a_user_is_made_only_once(app: &App) {
     assert_eq!(app.get("/hello/bob").status, 200);
 }
 
-fn users_are_forgotten_only_in_the_state_that_was_seen(app: &App) {
+fn a_user_is_deleted_only_in_the_expected_state(app: &App) {
     let delete = |condition| app.request("DELETE", "/hello/alice", &[condition], b"");
     problem(&delete(("if-match", "*")), 412, "precondition-failed");
     assert_eq!(delete(("if-none-match", "*")).status, 204);
@@ -187,7 +187,7 @@ fn race<T: Send>(count: usize, each: impl Fn(usize) -> T + Sync) -> Vec<T> {
     })
 }
 
-fn of_racing_writers_that_saw_the_same_one_succeeds(app: &App) {
+fn one_of_racing_writers_that_expect_the_same_state_succeeds(app: &App) {
     for round in 0..5 {
         app.put_date("/hello/alice", "1990-01-01");
         let seen = tag(&app.get("/hello/alice"));
@@ -211,8 +211,8 @@ fn of_racing_writers_that_saw_the_same_one_succeeds(app: &App) {
     }
 }
 
-/// Unconditional writes come in batches, on connections of their own; a conditional one between
-/// them must not undo any that it has not seen.
+/// Unconditional writes run in batches, on connections of their own; a conditional one between
+/// them must not overwrite any that it has not seen.
 fn racing_unconditional_writes_are_never_overwritten_unseen(app: &App) {
     for round in 0..10 {
         app.put_date("/hello/alice", "1990-01-01");
@@ -227,7 +227,7 @@ fn racing_unconditional_writes_are_never_overwritten_unseen(app: &App) {
         });
         assert!(statuses[2..].iter().all(|status| *status == 204));
         let conditional = tag_of(app, "1991-01-01");
-        // Whether it came first or not at all, an unconditional write is the last one.
+        // A conditional write came first or failed, so the last one is unconditional.
         assert_ne!(
             tag(&app.get("/hello/alice")),
             conditional,
@@ -243,7 +243,7 @@ fn tag_of(app: &App, date: &str) -> String {
 }
 
 #[test]
-fn a_tag_is_good_for_one_day_and_one_rule() {
+fn a_tag_is_valid_for_one_day_and_one_rule() {
     let start = |zone: &str, rule: &str| {
         let app = App::ready(&[
             ("DATABASE_URL", "sqlite::memory:"),

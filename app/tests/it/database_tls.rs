@@ -1,5 +1,5 @@
-//! TLS to the database: who is trusted, who is refused and with what words, and what is taken over
-//! without a restart.
+//! TLS to the database: which servers and clients are trusted, how refusals are explained, and which
+//! certificates are reloaded without a restart.
 
 use std::path::Path;
 use std::process::Output;
@@ -12,10 +12,10 @@ use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
 use crate::support::tls_server::{self, TlsServer};
 
-/// An address of this machine that does not look like one: what is not known to be near is remote.
+/// An address of this machine that is treated as remote: it is not known to be local.
 const REMOTE: &str = "0.0.0.0";
 const NEAR: &str = "127.0.0.1";
-/// What a password proves.
+/// The server's method of authentication by password.
 const PASSWORD: &str = "scram-sha-256";
 
 fn migrate(url: &str) -> Output {
@@ -25,8 +25,8 @@ fn migrate(url: &str) -> Output {
         .unwrap()
 }
 
-/// Asserts that the server is spoken to when there is no reason, and that it is refused for the
-/// reason otherwise.
+/// Asserts that the server is used when `reason` is `None`, and that it is refused for the reason
+/// otherwise.
 fn assert_outcome(url: &str, reason: Option<&str>) {
     let output = migrate(url);
     let error = String::from_utf8_lossy(&output.stderr);
@@ -70,17 +70,17 @@ fn a_remote_server_must_prove_who_it_is() {
             let url = server.url(host, &parameters);
             scope.spawn(move || assert_outcome(&url, reason));
         };
-        // By default everything is verified where the way leaves the machine.
+        // By default everything is verified when the server is remote.
         check(REMOTE, String::new(), UNKNOWN);
         check(REMOTE, format!("?{own}"), None);
         check(REMOTE, format!("?{other}"), UNKNOWN);
         check(REMOTE, "?sslrootcert=/nowhere".into(), Some("No such file"));
         check(REMOTE, format!("?{nonsense}"), UNKNOWN);
-        // The URL can give another mode.
+        // The URL can choose another mode.
         check(REMOTE, "?sslmode=require".into(), None);
         check(REMOTE, "?sslmode=prefer".into(), None);
         check(REMOTE, "?sslmode=disable".into(), Some("no encryption"));
-        // Near, TLS is used when the server has it, and nothing is verified unless the URL says so.
+        // Locally, TLS is used when the server supports it, and nothing is verified unless the URL asks for it.
         check(NEAR, String::new(), None);
         check(NEAR, format!("?sslmode=verify-full&{own}"), None);
         check(
@@ -90,14 +90,14 @@ fn a_remote_server_must_prove_who_it_is() {
         );
         check("localhost", format!("?sslmode=verify-ca&{own}"), None);
         check("localhost", format!("?sslmode=verify-ca&{other}"), UNKNOWN);
-        // Authorities that are named are used.
+        // Authorities in the URL are used.
         check("localhost", format!("?sslmode=require&{own}"), None);
         check("localhost", format!("?sslmode=require&{other}"), UNKNOWN);
     });
 }
 
 #[test]
-fn a_server_without_tls_is_spoken_to_only_where_that_is_allowed() {
+fn a_server_without_tls_is_used_only_where_that_is_allowed() {
     let (server, database) = (postgres::shared(), postgres::database());
     let url = |host, parameters| {
         let port = server.port;
@@ -111,7 +111,7 @@ fn a_server_without_tls_is_spoken_to_only_where_that_is_allowed() {
 }
 
 #[test]
-fn a_new_authority_is_taken_over_without_a_restart() {
+fn a_new_authority_is_trusted_without_a_restart() {
     let (first, second) = (Authority::new("first"), Authority::new("second"));
     let names = [REMOTE];
     let server = TlsServer::start("tls-renewal", &first.server(&names), &first, PASSWORD);
@@ -128,7 +128,7 @@ fn a_new_authority_is_taken_over_without_a_restart() {
     all_encrypted();
     let refused = |reason: &str| {
         eventually("the server is refused", Duration::from_secs(5), || {
-            // Some may have connected just before the server read its files.
+            // Some sessions may have connected just before the server read its files.
             server.end_sessions();
             app.admin("/readyz").status == 503 && app.log().contains(reason)
         });
@@ -164,7 +164,7 @@ fn a_client_certificate_is_presented_and_renewed() {
         path("client.key")
     );
     assert_outcome(&server.url(NEAR, &verified), Some("client certificate"));
-    present(&first, "somebody_else");
+    present(&first, "another_role");
     assert_outcome(&server.url(NEAR, &presented), Some("authentication failed"));
     present(&first, OWNER);
     assert_outcome(&server.url(NEAR, &presented), None);
@@ -206,14 +206,14 @@ fn a_backup_verifies_the_server_as_the_service_does() {
     let output = backup(&right, None);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
-    // Without a word of whom to believe it is the public authorities, of which ours is none.
-    for stranger in [&wrong, ""] {
-        let output = backup(stranger, None);
+    // Without configured authorities only the public ones are trusted, and the test's own is none of them.
+    for untrusted in [&wrong, ""] {
+        let output = backup(untrusted, None);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{error}");
         assert!(error.contains("certificate verify failed"), "{error}");
     }
-    // The operator names the file by the variable that PostgreSQL's programs read.
+    // The operator passes the file in the variable that PostgreSQL's programs read.
     let file = write(folder.path(), "trusted", &own.pem());
     let (url, trusted) = (server.url(REMOTE, ""), Some(file.as_str()));
     let output = backup("", trusted);

@@ -1,4 +1,4 @@
-//! The OpenAPI document and the pages for people.
+//! The OpenAPI document and the pages for readers.
 
 use crate::api::problem;
 use crate::support::app::{App, command};

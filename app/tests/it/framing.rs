@@ -1,4 +1,4 @@
-//! Requests whose length is ambiguous, as request smuggling needs them, and requests that stall.
+//! Requests with an ambiguous length, as used for request smuggling, and requests that stall.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn the_second_request_of_a_connection_is_checked_as_the_first() {
     ] {
         let second =
             "PUT /hello/bob HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\ncontent-length: 0\r\n\r\n";
-        // In one piece, and byte by byte: where the pieces end must not matter.
+        // In one piece, and byte by byte: the result must be the same.
         for size in [usize::MAX, 1, 7] {
             let mut connection = Connection::open(app.api);
             let bytes = format!("{first}{second}").into_bytes();
@@ -112,7 +112,7 @@ fn slow_senders_are_cut_off() {
         .unwrap();
     assert_eq!(connection.read(false).unwrap().status, 408);
     assert!(connection.is_closed());
-    // A client that keeps a connection open without using it.
+    // A client that keeps an idle connection open.
     let mut connection = Connection::open(app.api);
     assert_eq!(
         connection.request("GET", "/hello/alice", &[], b"").status,

@@ -1,4 +1,4 @@
-//! Friendships on both stores: who may do what when, and what comes of it.
+//! Friendships on both stores: which changes are allowed, and their effects.
 
 use chrono::{Days, Utc};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ on_both_stores!(
     either_side_may_end_it,
     a_friendship_with_oneself_is_refused,
     unknown_users_have_no_friends,
-    a_user_goes_with_all_friendships,
+    a_deleted_user_has_no_friendships_left,
     lists_friends_in_pages,
     lists_friends_birthdays,
     racing_requests_become_one_friendship,
@@ -44,7 +44,7 @@ fn end(app: &App, user: &str, friend: &str) -> u16 {
         .status
 }
 
-/// What is between two users, the same whoever is named first.
+/// The relation of two users, the same whoever is named first.
 fn between(app: &App, user: &str, friend: &str) -> Value {
     let answer = app.get(&target(user, friend));
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -80,7 +80,7 @@ fn asks_and_accepts(app: &App) {
 fn asking_again_changes_nothing(app: &App) {
     put_users(app, &["alice", "bob"]);
     assert_eq!(ask(app, "bob", "alice").status, 201);
-    // One's own request is not accepted by repeating it.
+    // Repeating a request does not accept it.
     for _ in 0..2 {
         let answer = ask(app, "bob", "alice");
         assert_eq!((answer.status, answer.json()), (200, pending("bob")));
@@ -95,7 +95,7 @@ fn asking_again_changes_nothing(app: &App) {
 fn either_side_may_end_it(app: &App) {
     put_users(app, &["alice", "bob"]);
     assert_eq!(end(app, "alice", "bob"), 204, "nothing was there");
-    // Taken back, declined, and ended by either.
+    // Withdrawn, declined, and ended by either.
     for (accepts, ends) in [
         (false, "alice"),
         (false, "bob"),
@@ -147,7 +147,7 @@ fn unknown_users_have_no_friends(app: &App) {
     }
 }
 
-fn a_user_goes_with_all_friendships(app: &App) {
+fn a_deleted_user_has_no_friendships_left(app: &App) {
     put_users(app, &["alice", "bob", "carol"]);
     ask(app, "bob", "alice");
     ask(app, "alice", "bob");
@@ -158,7 +158,7 @@ fn a_user_goes_with_all_friendships(app: &App) {
         let friends = app.get(&format!("/users/{other}/friends"));
         assert_eq!(friends.text(), r#"{"friends":[]}"#);
     }
-    // Somebody new under the old name inherits nothing; a new date is no new user.
+    // A new user with the old name inherits nothing; a new date is no new user.
     put_users(app, &["bob"]);
     assert_eq!(between(app, "alice", "bob"), json!({"state": "none"}));
     ask(app, "alice", "bob");

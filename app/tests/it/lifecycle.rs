@@ -20,13 +20,13 @@ fn sigterm_drains_without_losing_a_request() {
         app.admin("/readyz").status == 503
     });
     assert_eq!(app.admin("/livez").status, 200);
-    // Still served, but asked to go elsewhere.
+    // Still served, but asked to close the connection.
     let answer = app.put_date("/hello/alice", "1990-01-01");
     assert_eq!(
         (answer.status, answer.header("connection")),
         (204, Some("close"))
     );
-    // A request that is in progress when the listener closes is finished.
+    // A request in progress when the listener closes is completed.
     let mut slow = Connection::open(app.api);
     let request = request_bytes(
         "PUT",
@@ -35,9 +35,11 @@ fn sigterm_drains_without_losing_a_request() {
         br#"{"dateOfBirth":"1990-01-01"}"#,
     );
     slow.send(&request[..request.len() - 5]).unwrap();
-    eventually("no new connection is taken", Duration::from_secs(3), || {
-        std::net::TcpStream::connect(app.api).is_err()
-    });
+    eventually(
+        "no new connection is accepted",
+        Duration::from_secs(3),
+        || std::net::TcpStream::connect(app.api).is_err(),
+    );
     assert!(idle.is_closed());
     slow.send(&request[request.len() - 5..]).unwrap();
     let answer = slow.read(false).unwrap();
@@ -148,7 +150,7 @@ fn serves_with_the_rights_of_the_app_role_only() {
 }
 
 #[test]
-fn metrics_and_log_tell_routes_and_no_names() {
+fn metrics_and_log_name_routes_and_no_users() {
     let app = App::postgres();
     app.put_date("/hello/zaphod", "1990-01-01");
     app.get("/hello/zaphod?secret=1");
@@ -204,7 +206,7 @@ fn the_admin_listener_knows_its_paths() {
 }
 
 #[test]
-fn healthcheck_tells_by_its_exit_code() {
+fn healthcheck_reports_by_its_exit_code() {
     let app = App::sqlite();
     let check = |address: &str| {
         command(&["healthcheck", "--admin-listen", address])
@@ -259,7 +261,7 @@ fn without_a_database_url_a_file_in_the_data_folder_is_used() {
     };
     assert_eq!(date, 204);
     assert!(folder.path().join("hello/hello.db").exists());
-    // And what was acknowledged survives even a kill.
+    // An acknowledged write survives even a kill.
     let app = App::ready(&[("XDG_DATA_HOME", home)]);
     assert_eq!(app.get("/hello/alice").status, 200);
 }

@@ -1,4 +1,4 @@
-//! Talks to the real program over HTTP, on a real PostgreSQL and on SQLite.
+//! Tests the real program over HTTP, on a real PostgreSQL and on SQLite.
 
 // clippy excuses only the test functions themselves, not what they call.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]

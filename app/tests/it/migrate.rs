@@ -1,4 +1,4 @@
-//! `migrate`: repeatable, safe to run twice at once, and clear when it cannot be done.
+//! `migrate`: repeatable, safe to run twice at once, and clear about errors.
 
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ fn refuses_a_schema_that_was_tampered_with() {
 }
 
 #[test]
-fn refuses_a_schema_newer_than_itself() {
+fn refuses_a_schema_that_is_newer_than_the_program() {
     let database = postgres::database();
     let server = postgres::shared();
     server.sql(
@@ -106,7 +106,7 @@ fn makes_roles_with_just_the_rights_they_need() {
         "--backup-role-password-file",
         password.to_str().unwrap(),
     ];
-    // The password is exactly that in the file, with any characters, also when it changes.
+    // The password is exactly the content of the file, with any characters, also after a change.
     for text in ["o'ne\\", "secret"] {
         std::fs::write(&password, format!("{text}\n")).unwrap();
         let output = migrate(&server.url(OWNER, &database), &arguments);

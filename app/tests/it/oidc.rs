@@ -1,4 +1,4 @@
-//! Who may write, with a real issuer: which tokens count, and what happens to the issuer's keys.
+//! Authorization of writes with a real issuer: which tokens are accepted, and how keys are handled.
 
 mod keys;
 mod tokens;
@@ -10,7 +10,7 @@ use crate::support::client::Answer;
 use crate::support::issuer::Issuer;
 use crate::support::signing::{SigningKey, from_now, shared_rsa};
 
-/// Whom the tokens are made for.
+/// Audience of the tokens.
 const AUDIENCE: &str = "hello";
 
 /// A service that trusts an issuer.
@@ -51,7 +51,7 @@ impl Guarded {
         crate::support::eventually("the issuer's keys are there", deadline, got);
     }
 
-    /// The value of the metric whose line begins so.
+    /// The value of the metric whose line begins with this.
     fn metric(&self, name: &str) -> u64 {
         let metrics = self.app.admin("/metrics");
         let value = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
@@ -68,7 +68,7 @@ impl Guarded {
         self.app.request(method, target, &headers, BODY)
     }
 
-    /// Whether alice may be written with the token.
+    /// Whether the token allows a write of alice.
     fn accepts(&self, token: &str) -> bool {
         let answer = self.send("PUT", "/hello/alice", token);
         assert!([204, 401].contains(&answer.status), "{answer:?}");
@@ -87,7 +87,7 @@ fn claims_of(issuer: &Issuer, name: &str) -> Value {
     json!({"iss": issuer.url, "aud": AUDIENCE, "sub": name, "exp": from_now(3600)})
 }
 
-/// Claims with one of them changed, or taken out when it is null.
+/// Claims with one of them changed, or removed when it is null.
 fn changed(claims: &Value, name: &str, value: Value) -> Value {
     let mut claims = claims.clone();
     if value.is_null() {

@@ -18,7 +18,7 @@ fn from(app: &App, name: &str, value: &str) -> Answer {
 }
 
 #[test]
-fn clients_are_not_limited_unless_asked_for() {
+fn clients_are_not_limited_by_default() {
     let app = App::ready(&[("DATABASE_URL", "sqlite::memory:")]);
     let mut connection = Connection::open(app.api);
     for _ in 0..2000 {
@@ -44,7 +44,7 @@ fn too_many_requests_are_refused_on_every_path_and_connection() {
     // A refused write changes nothing.
     let answer = app.put_date("/hello/bob", "1990-01-01");
     problem(&answer, 429, "too-many-requests");
-    // Who looks after the service is not a client.
+    // The admin listener has no limit.
     for _ in 0..5 {
         assert_eq!(app.admin("/readyz").status, 200);
     }
@@ -68,7 +68,7 @@ fn a_client_is_answered_again_after_retry_after() {
 }
 
 #[test]
-fn headers_of_peers_that_are_not_trusted_gain_nothing() {
+fn forwarded_headers_of_untrusted_peers_are_ignored() {
     let app = limited(&[("HELLO_TRUSTED_PROXIES", "192.0.2.0/24")]);
     let mut statuses = Vec::new();
     for number in 0..6 {
@@ -85,7 +85,7 @@ fn clients_behind_a_trusted_proxy_differ_by_the_address_it_adds() {
     let app = limited(&[("HELLO_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8")]);
     let status = |value: &str| from(&app, "x-forwarded-for", value).status;
     for number in 0..3 {
-        // The client makes up another address each time; the proxies add the real ones.
+        // The client sends another false address each time; the proxies add the real ones.
         let value = format!("1.1.1.{number}, 198.51.100.1, 10.1.1.1");
         assert_eq!(status(&value), 404);
     }
@@ -98,7 +98,7 @@ fn clients_behind_a_trusted_proxy_differ_by_the_address_it_adds() {
     }
     assert_eq!(status("2001:db8::ffff"), 429);
     assert_eq!(status("2001:db8:0:1::1"), 404);
-    // The header that the proxies do not write is the client's own.
+    // A header that the proxies do not write comes from the client.
     let mut statuses = Vec::new();
     for number in 0..4 {
         let value = format!("for=198.51.100.{number}");
@@ -116,7 +116,7 @@ fn the_standard_header_is_read_when_it_is_configured() {
     for _ in 0..3 {
         assert_eq!(from(&app, "forwarded", "for=198.51.100.1").status, 404);
     }
-    // A quote that is left open does not swallow what the proxy has added.
+    // An unclosed quote does not hide what the proxy has added.
     let answer = from(&app, "forwarded", "for=\"1.1.1.1, for=198.51.100.1");
     problem(&answer, 429, "too-many-requests");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `seed`: the same people every time, on both stores.
+//! `seed`: the same users every time, on both stores.
 
 use std::process::Output;
 
@@ -13,7 +13,7 @@ fn seed(url: &str, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What the service lists of its users.
+/// The users that the service lists.
 fn people(app: &App) -> Vec<String> {
     let mut people = Vec::new();
     let mut target = String::from("/users?limit=100");

@@ -73,9 +73,9 @@ fn no_more_connections_than_configured_are_served_at_a_time() {
     assert_eq!(third.read(false).unwrap().status, 404);
 }
 
-/// Threads that take work from one another, which small machines do without.
+/// Work-stealing threads, which small machines do not have.
 #[test]
-fn several_threads_serve_as_one_does() {
+fn several_threads_serve_like_one() {
     let url = postgres::shared().url(OWNER, &postgres::database());
     let app = App::ready(&[("DATABASE_URL", &url), ("HELLO_THREADS", "3")]);
     let tasks = std::fs::read_dir(format!("/proc/{}/task", app.pid())).unwrap();
@@ -134,7 +134,7 @@ fn ten_thousand_idle_connections_do_no_harm() {
     let mut idle = Vec::with_capacity(COUNT);
     for number in 0..COUNT {
         let mut stream = TcpStream::connect(app.api).unwrap();
-        // Some send nothing, some stop in the middle of a head, some have their response.
+        // Some send nothing, some stop within a head, some have received their response.
         match number % 3 {
             0 => {}
             1 => stream
@@ -162,7 +162,7 @@ fn ten_thousand_idle_connections_do_no_harm() {
     );
     let each = (resident(&app) - before) * 1024 / COUNT as u64;
     println!("memory of an idle connection: {each} bytes");
-    // hyper reads into 8 KiB; the rest is the connection's state and its task.
+    // hyper's read buffer is 8 KiB; the rest is the connection's state and its task.
     assert!(each < 24 << 10, "{each} bytes a connection");
 }
 
@@ -244,7 +244,7 @@ fn certificates_are_replaced_without_dropping_a_connection() {
     );
     assert!(connect(&app, &first).is_err());
     exchange(&mut open).unwrap();
-    // A certificate that cannot be used is not taken over.
+    // A certificate that cannot be used is not loaded.
     std::fs::write(folder.path().join("tls.crt"), "nonsense").unwrap();
     eventually("the log reports it", Duration::from_secs(10), || {
         app.log().contains("keeping the old certificate")

@@ -1,4 +1,4 @@
-//! Trace context that comes with requests, and spans that go to a collector.
+//! Trace context of requests, and spans that are exported to a collector.
 
 #[cfg(feature = "otlp")]
 mod export;
@@ -14,7 +14,7 @@ use crate::support::eventually;
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// The lines of the access log, once there are so many.
+/// The lines of the access log, once there are at least this many.
 fn requests(app: &App, count: usize) -> Vec<Value> {
     let lines = || {
         let log = app.log();

@@ -81,7 +81,7 @@ fn lists_by_name(app: &App) {
     );
     assert_eq!(page.get("nextCursor"), None);
     assert_eq!(names(&list(app, "limit=2")), ["José", "Zoe"]);
-    // Exactly full, so there is no next page.
+    // The page is exactly full, so there is no next one.
     assert_eq!(list(app, "limit=5").get("nextCursor"), None);
     let all = walk(app, "limit=1");
     assert_eq!(Value::from(all), page["users"]);
@@ -112,7 +112,7 @@ fn searches_by_prefix(app: &App) {
         ("Jose%CC%81", &["José"]),
         ("Jos", &["José"]),
         ("Jose", &[]),
-        // Nobody's name begins with what other languages take for wildcards.
+        // No name begins with a character that is a wildcard elsewhere.
         ("%25", &[]),
         ("_", &[]),
         ("a_", &[]),
@@ -133,7 +133,7 @@ fn searches_by_prefix(app: &App) {
     assert_eq!(walk(app, "prefix=a&limit=2").len(), 5);
     let first = list(app, "prefix=ali&limit=1");
     let cursor = first["nextCursor"].as_str().unwrap();
-    // A cursor is a place among all names, whatever is searched for.
+    // A cursor is a position among all names, also in a search.
     assert_eq!(
         names(&list(app, &format!("prefix=b&cursor={cursor}"))),
         ["bob"]
@@ -149,7 +149,7 @@ fn pages_are_stable_under_changes(app: &App) {
     let first = list(app, "limit=2");
     assert_eq!(names(&first), ["b", "d"]);
     let cursor = first["nextCursor"].as_str().unwrap();
-    // Before the place, at it, and behind it.
+    // Before the position, at it, and after it.
     put_all(app, &["a", "da", "g"]);
     app.request("DELETE", "/hello/d", &[], b"");
     assert_eq!(
@@ -158,7 +158,7 @@ fn pages_are_stable_under_changes(app: &App) {
     );
 }
 
-/// Days from `today` to the next birthday, found by walking.
+/// Days from `today` to the next birthday, counted day by day.
 fn days_until(born: NaiveDate, today: NaiveDate) -> u64 {
     let celebrated = |day: NaiveDate| {
         let leap = NaiveDate::from_ymd_opt(day.year(), 2, 29).is_some();
@@ -223,7 +223,7 @@ fn lists_birthdays_nearest_first(app: &App) {
 
 fn pages_through_birthdays_of_the_whole_year(app: &App) {
     let people = put_every_day_of_a_year(app);
-    // More people of one day than a page holds.
+    // More users with one birthday than fit on a page.
     let crowd = ["Ada", "Bea", "Cleo", "Dora"];
     for name in crowd {
         app.put_date(&format!("/hello/{name}"), "1990-12-31");
@@ -353,7 +353,7 @@ fn postgres_reads_lists_by_index() {
     let birthdays = "SELECT username, date_of_birth FROM users WHERE (((";
     let friends = "SELECT friend, asked, accepted";
     let friend_birthdays = "SELECT username, date_of_birth FROM users JOIN";
-    // Often enough for PostgreSQL to prefer a plan that does not look at the values.
+    // Often enough for PostgreSQL to prefer a generic plan.
     for _ in 0..8 {
         let page = list(&app, "prefix=bc&limit=100");
         let cursor = page["nextCursor"].as_str().unwrap();

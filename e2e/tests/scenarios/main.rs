@@ -1,8 +1,8 @@
 //! The end-to-end scenarios. `e2e/run` prepares the cluster and runs them in three phases, by their folders:
 //!
 //! - `shared`: those that stay in their namespaces, side by side
-//! - `exclusive`: those that take nodes or the operator away, or that measure, one after the other
-//! - `last`: what looks back at the whole run
+//! - `exclusive`: those that disrupt nodes or the operator, or that measure, one after the other
+//! - `last`: those that check the whole run
 
 mod exclusive;
 mod last;
@@ -28,8 +28,7 @@ fn next_image() -> Result<String> {
         .context("HELLO_NEXT_IMAGE is not set; run the scenarios by e2e/run")
 }
 
-/// Calls the script of an add-on, which has the name of the scenario that needs it: `install` or `remove`. `e2e/run` has
-/// prepared it.
+/// Calls `install` or `remove` of the add-on that has the name of the scenario. `e2e/run` has prepared it.
 async fn addon(name: &str, action: &str) -> Result<()> {
     let script = repository().join(format!("e2e/addons/{}/addon", name.replace('_', "-")));
     let script = script.to_str().context("the checkout's path is no text")?;

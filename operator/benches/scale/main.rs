@@ -1,9 +1,9 @@
 //! The operator with many resources on a real API server: times, calls, memory and connections.
 //!
-//! A stand-in does what controllers and kubelets would do, so that resources become ready.
+//! A stand-in acts as the controllers and kubelets would, so that resources become ready.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a measurement fails.
-#![allow(clippy::print_stdout)] // The table is what it is for.
+#![allow(clippy::print_stdout)] // It prints its table.
 #![allow(missing_docs)] // Not an interface.
 
 use std::{
@@ -48,7 +48,7 @@ struct Options {
     /// Above this number the resources are paused: they have a status, and no children
     #[arg(long, default_value_t = 1_000)]
     most_with_children: usize,
-    /// Seconds at rest in which writes are counted
+    /// Seconds at rest during which writes are counted
     #[arg(long, default_value_t = 20)]
     rest: u64,
     /// Number of unrelated Secrets and ConfigMaps to add; 0 leaves that part out
@@ -107,7 +107,7 @@ struct Run<'a> {
     controllers: Vec<tokio::task::JoinHandle<()>>,
 }
 
-/// What was seen while the operator worked.
+/// What was measured while the operator worked.
 struct Work {
     observed: Duration,
     converged: Duration,
@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
         populate(&client, size, children).await;
         let controllers = if children {
             StandIn::KINDS
-                .map(|kind| tokio::spawn(live(client.clone(), kind)))
+                .map(|kind| tokio::spawn(run_controller(client.clone(), kind)))
                 .into()
         } else {
             Vec::new()
@@ -148,7 +148,7 @@ impl<'a> Run<'a> {
         tokio::time::sleep(Duration::from_secs(self.options.rest)).await;
         let written_at_rest = operator.metrics().writes() - done.writes();
         let each = |count: u64| count as f64 / self.size.max(1) as f64;
-        let (connections, memory) = (operator.connections(), Memory::of(&operator));
+        let (connections, memory) = (operator.connections(), Memory::measure(&operator));
         drop(operator);
         let (restarted, after, again) = self.restart().await;
         println!(
@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
         format!("{}{what}", self.size)
     }
 
-    /// Waits until every resource is what it should be.
+    /// Waits until every resource has converged.
     async fn work(&self, operator: &Operator, start: Instant) -> Work {
         let mut work = Work {
             observed: Duration::ZERO,
@@ -192,7 +192,7 @@ impl<'a> Run<'a> {
                 progress = Instant::now();
             }
             work.reconciles = metrics.reconciles();
-            // A paused resource converges by one status; a restarted operator looks and writes nothing.
+            // A paused resource converges with one status; a restarted operator reads and writes nothing.
             let finished = if self.children {
                 metrics.sum("hello_operator_resources_ready", &[])
             } else {
@@ -210,15 +210,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Starts the operator once more, with everything as it should be already.
+    /// Starts the operator again after everything has converged.
     async fn restart(&self) -> (Duration, Memory, Operator) {
         let operator = Operator::start(&self.server);
         let work = self.work(&operator, Instant::now()).await;
         settle(&operator).await;
-        (work.converged, Memory::of(&operator), operator)
+        (work.converged, Memory::measure(&operator), operator)
     }
 
-    /// What objects that are none of the operator's business cost it.
+    /// What unrelated objects cost the operator.
     async fn unrelated(&self) -> String {
         let (_, before, operator) = self.restart().await;
         let count = self.options.unrelated;
@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
             })
             .await;
         settle(&operator).await;
-        let present = Memory::of(&operator);
+        let present = Memory::measure(&operator);
         drop(operator);
         let (_, restarted, _operator) = self.restart().await;
         format!(
@@ -266,7 +266,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn of(operator: &Operator) -> Self {
+    fn measure(operator: &Operator) -> Self {
         Self {
             rest: operator.memory("VmRSS"),
             peak: operator.memory("VmHWM"),
@@ -280,7 +280,7 @@ impl std::fmt::Display for Memory {
     }
 }
 
-/// Longest time to wait for calm: of many resources some are always due for the look that each gets every ten minutes.
+/// Longest time to wait for rest: of many resources, some are always due for the pass that each gets every ten minutes.
 const CALM: Duration = Duration::from_secs(30);
 
 /// Waits until nothing has happened for three seconds.
@@ -309,7 +309,7 @@ async fn create(client: &Client, body: Value) {
     api.create(&PostParams::default(), &object).await.unwrap();
 }
 
-/// Makes the resources, so that the operator finds all of them when it starts.
+/// Creates the resources, so that the operator finds all of them when it starts.
 async fn populate(client: &Client, size: usize, children: bool) {
     let namespace = |index: usize| format!("bench-{}", index / PER_NAMESPACE);
     stream::iter((0..size).step_by(PER_NAMESPACE))
@@ -333,8 +333,8 @@ async fn populate(client: &Client, size: usize, children: bool) {
         .await;
 }
 
-/// Does what the controller of one kind would do, in all namespaces.
-async fn live(client: Client, kind: hello_operator::object::kind::Kind) {
+/// Acts as the controller of one kind would, in all namespaces.
+async fn run_controller(client: Client, kind: hello_operator::object::kind::Kind) {
     let stand_in = StandIn::new(client.clone(), Arc::new(Mutex::new(Jobs::Succeed)));
     let api: Api<DynamicObject> = Api::all_with(client, &kind.resource());
     watcher(api, watcher::Config::default())

@@ -111,9 +111,9 @@ proptest! {
         }
     }
 
-    /// An explicit null or empty list in server-side apply would be a claim on the field.
+    /// An explicit null or empty list in server-side apply would claim the field.
     #[test]
-    fn nothing_is_claimed_that_is_not_said(spec in specs()) {
+    fn no_field_is_claimed_that_is_not_set(spec in specs()) {
         fn empty(value: &Value, path: &str) -> Option<String> {
             match value {
                 Value::Null => Some(path.to_owned()),
@@ -140,7 +140,7 @@ proptest! {
     }
 }
 
-/// Retained data must survive the resource; everything else must go with it.
+/// Retained data must survive the resource; everything else must be deleted with it.
 #[test]
 fn only_data_is_without_an_owner_and_only_under_retain() {
     let managed = json!({"managed": {}});
@@ -193,7 +193,7 @@ fn only(spec: &Value, kind: &str, name: &str) -> Value {
         .unwrap()
 }
 
-/// Nothing else ever leaves the namespace on a port of the web.
+/// No other pod may open connections to the web ports outside the namespace.
 #[test]
 fn only_the_pods_that_check_tokens_reach_the_issuer() {
     let with = |issuer: &str| json!({"auth": {"oidc": {"issuer": issuer, "audience": ["hello"]}}});
@@ -236,7 +236,7 @@ fn with_tls_only_the_services_port_is_called_otherwise() {
     }
 }
 
-/// A misspelt variable would be ignored without a word.
+/// A misspelt variable would be ignored silently.
 #[test]
 fn the_application_knows_every_variable_it_is_given() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");

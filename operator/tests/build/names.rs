@@ -31,7 +31,7 @@ fn is_label(text: &str) -> bool {
         && text.chars().all(|c| is_end(c) || c == '-')
 }
 
-/// Longest name that an object of this kind can have, and still be of use.
+/// Longest usable name for an object of this kind.
 fn longest(kind: &str) -> usize {
     match kind {
         // Its Jobs add a time of 11 characters, and a Job's name is a label of its pods.
@@ -97,7 +97,7 @@ fn ids(name: &str, spec: &Value) -> BTreeSet<Id> {
     ids
 }
 
-/// What makes a name that may be in the way of another service: the pieces of which the operator makes names.
+/// Suffixes that can make two services collide: the parts that the operator builds names from.
 fn suffixes() -> impl Strategy<Value = String> {
     let pieces = [
         "",
@@ -147,7 +147,7 @@ proptest! {
         }
     }
 
-    /// Only a service that is called like the database of another one can be in its way.
+    /// Only a service that has the name of another one's database can collide with it.
     #[test]
     fn no_other_two_services_have_an_object_in_common(
         first in "[a-z][a-z0-9]{0,8}", prefix in prop::sample::select(vec!["", "data-"]), suffix in suffixes(),

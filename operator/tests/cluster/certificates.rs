@@ -1,4 +1,4 @@
-//! Certificates of the managed database: made, kept, replaced in time, and by nobody restarted.
+//! Certificates of the managed database: created, kept, and replaced before they expire, without a restart of a pod.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn trusted(world: &World) -> Vec<String> {
     text.split_inclusive(end).map(str::to_owned).collect()
 }
 
-/// What makes pods start anew when it changes.
+/// The pod templates: a change of one restarts its pods.
 async fn templates(world: &World) -> [Value; 2] {
     let mut templates = [Value::Null, Value::Null];
     let children = [(Kind::StatefulSet, "demo-db"), (Kind::Deployment, "demo")];
@@ -44,11 +44,11 @@ async fn templates(world: &World) -> [Value; 2] {
     templates
 }
 
-/// A new operator looks at the resource after this time has passed.
+/// Starts a new operator after this time has passed, and waits for its pass over the resource.
 async fn later(world: &World, time: Duration) {
     world.pass_time(time);
     let operator = world.operator();
-    eventually("a look at the resource", || async {
+    eventually("a pass over the resource", || async {
         (operator.reconciles() > 0).then_some(())
     })
     .await;
@@ -113,7 +113,7 @@ async fn an_authority_whose_secret_is_deleted_is_replaced_step_by_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_of_somebody_else_is_no_authority() {
+async fn a_foreign_secret_is_not_used_as_an_authority() {
     let world = World::new("foreign-ca").await;
     let api = world.api(Kind::Secret);
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "demo-ca"}});
@@ -137,7 +137,7 @@ async fn a_secret_of_somebody_else_is_no_authority() {
     operator.stop().await;
 }
 
-/// A resource as a version without TLS has left it.
+/// The resource is as a version without TLS left it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_tls_gets_it_and_keeps_its_data() {
     let world = World::new("upgrade").await;
@@ -166,7 +166,7 @@ async fn a_service_without_tls_gets_it_and_keeps_its_data() {
     assert!(!trusted(&world).await.is_empty());
 }
 
-/// Takes away what belongs to TLS.
+/// Removes everything that belongs to TLS.
 async fn without_tls(world: &World, server: &ChildId) {
     let secrets = world.api(Kind::Secret);
     for name in ["demo-ca", "demo-db-tls"] {

@@ -1,4 +1,4 @@
-//! A database by CloudNativePG, whose definition is the real one and whose operator is stood in for.
+//! A database by CloudNativePG: its definition is the real one, its operator is a stand-in.
 
 use std::time::{Duration, Instant};
 
@@ -36,11 +36,20 @@ async fn reason(world: &World, type_: &str, wanted: &str) -> String {
     .await
 }
 
+/// Changes the Cluster as another client.
+async fn patch(world: &World, body: &Value) {
+    world
+        .api(Kind::Cluster)
+        .patch("demo-db", &PatchParams::default(), &Patch::Merge(body))
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_api_is_named_and_picked_up_within_seconds_of_its_installation() {
     // A server of its own: the one that the tests share has the API.
     let server = Server::bare();
-    let world = World::on(&server, "engine-missing").await;
+    let world = World::on(&server, "cnpg-missing").await;
     let operator = world.operator();
     world.apply("demo", spec()).await;
     world.apply("other", json!({})).await;
@@ -51,13 +60,13 @@ async fn a_missing_api_is_named_and_picked_up_within_seconds_of_its_installation
             "{type_}: {message}"
         );
     }
-    // Nobody else is held up, nor what can be made already.
+    // Neither another resource nor an object that can be created already has to wait.
     world.ready("other").await;
     let account = ChildId::new(Kind::ServiceAccount, "demo");
     assert!(world.get(&account).await.is_some());
     let errors = operator.metrics.render();
     assert!(!errors.contains("result=\"error\""), "{errors}");
-    // Looked for slowly, and nothing is written meanwhile.
+    // The retries are slow, and nothing is written meanwhile.
     let before = (operator.writes(), operator.reconciles());
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(operator.writes(), before.0);
@@ -65,38 +74,32 @@ async fn a_missing_api_is_named_and_picked_up_within_seconds_of_its_installation
 
     let cnpg = CnpgStandIn::start(&world);
     let start = Instant::now();
-    server.define(&definitions::engine()).await;
+    server.define(&definitions::cluster()).await;
     world.ready("demo").await;
     let took = start.elapsed();
     assert!(took < Duration::from_secs(15), "{took:?}");
-    // The watch is there too: a change is seen at once.
+    // The watch runs too: a change is seen at once.
     cnpg.twist(json!({"readyInstances": 2, "phase": "Creating a new replica"}));
     reason(&world, "DatabaseReady", "DatabaseDegraded").await;
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_report_of_cloudnativepg_is_followed() {
-    let world = World::new("engine-status").await;
+async fn the_status_of_cloudnativepg_is_followed() {
+    let world = World::new("cnpg-status").await;
     let cnpg = CnpgStandIn::start(&world);
     let first = json!({"phase": "Setting up primary", "readyInstances": 0, "currentPrimary": "",
         "conditions": []});
     cnpg.twist(first);
     let operator = world.operator();
     world.apply("demo", spec()).await;
-    let said = reason(&world, "DatabaseReady", "DatabaseStarting").await;
-    assert!(!said.is_empty());
+    let message = reason(&world, "DatabaseReady", "DatabaseStarting").await;
+    assert!(!message.is_empty());
     let app = ChildId::new(Kind::Deployment, "demo");
     assert!(world.get(&app).await.is_none(), "rolled out too early");
-    assert!(
-        world
-            .api(Kind::Job)
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
+    let jobs = world.api(Kind::Job);
+    let jobs = jobs.list(&ListParams::default()).await.unwrap();
+    assert!(jobs.items.is_empty());
 
     cnpg.twist(json!({}));
     world.ready("demo").await;
@@ -125,31 +128,26 @@ async fn the_report_of_cloudnativepg_is_followed() {
         ),
     ] {
         cnpg.twist(twist.clone());
-        let said = reason(&world, "DatabaseReady", expected).await;
+        let message = reason(&world, "DatabaseReady", expected).await;
         assert!(
-            twist["phase"].as_str().unwrap().starts_with(&said),
-            "{said}"
+            twist["phase"].as_str().unwrap().starts_with(&message),
+            "{message}"
         );
         world.condition("demo", "Degraded", degraded).await;
     }
     cnpg.twist(json!({}));
     world.ready("demo").await;
 
-    let asleep = json!({"metadata": {"annotations": {"cnpg.io/hibernation": "on"}}});
-    let clusters = world.api(Kind::Cluster);
-    let merge = Patch::Merge(&asleep);
-    clusters
-        .patch("demo-db", &PatchParams::default(), &merge)
-        .await
-        .unwrap();
+    let hibernated = json!({"metadata": {"annotations": {"cnpg.io/hibernation": "on"}}});
+    patch(&world, &hibernated).await;
     reason(&world, "Ready", "DatabaseHibernated").await;
     operator.stop().await;
 }
 
-/// A replica less does not hold up a new version: the database takes writes.
+/// A missing replica does not delay a new version: the database accepts writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_degraded_database_is_migrated_and_a_dead_one_is_not() {
-    let world = World::new("engine-migration").await;
+    let world = World::new("cnpg-migration").await;
     let cnpg = CnpgStandIn::start(&world);
     let operator = world.operator();
     world.apply("demo", spec()).await;
@@ -183,28 +181,18 @@ async fn a_degraded_database_is_migrated_and_a_dead_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cluster_is_repaired_and_what_others_set_is_left_alone() {
-    let world = World::new("engine-drift").await;
+async fn drift_of_the_cluster_is_reverted_and_foreign_fields_are_kept() {
+    let world = World::new("cnpg-drift").await;
     let _cnpg = CnpgStandIn::start(&world);
     let operator = world.operator();
     world.apply("demo", spec()).await;
     world.ready("demo").await;
     world.settle(&operator).await;
     let clusters = world.api(Kind::Cluster);
-    let patch = |body: Value| {
-        let clusters = clusters.clone();
-        async move {
-            let merge = Patch::Merge(&body);
-            clusters
-                .patch("demo-db", &PatchParams::default(), &merge)
-                .await
-                .unwrap();
-        }
-    };
     let writes = operator.writes_to_children();
-    let theirs =
+    let foreign =
         json!({"spec": {"postgresql": {"parameters": {"work_mem": "8MB"}}, "logLevel": "debug"}});
-    patch(theirs).await;
+    patch(&world, &foreign).await;
     world.settle(&operator).await;
     assert_eq!(operator.writes_to_children(), writes, "the operator wrote");
 
@@ -215,8 +203,8 @@ async fn the_cluster_is_repaired_and_what_others_set_is_left_alone() {
     ] {
         let before = clusters.get("demo-db").await.unwrap();
         let start = Instant::now();
-        patch(damage.clone()).await;
-        eventually(&format!("{damage} is undone"), || async {
+        patch(&world, &damage).await;
+        eventually(&format!("{damage} is reverted"), || async {
             let live = clusters.get("demo-db").await.unwrap();
             (live.data["spec"] == before.data["spec"] && live.labels() == before.labels())
                 .then_some(())
@@ -229,8 +217,20 @@ async fn the_cluster_is_repaired_and_what_others_set_is_left_alone() {
         live.data["spec"]["postgresql"]["parameters"]["work_mem"],
         "8MB"
     );
+    operator.stop().await;
+}
 
-    // A new Cluster is another database: it is migrated before anything runs on it.
+/// A new Cluster is another database: it is migrated before anything uses it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_cluster_is_created_again_and_migrated() {
+    let world = World::new("cnpg-deleted").await;
+    let _cnpg = CnpgStandIn::start(&world);
+    let operator = world.operator();
+    world.apply("demo", spec()).await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    let clusters = world.api(Kind::Cluster);
+    let live = clusters.get("demo-db").await.unwrap();
     let job = || async {
         world.services().get("demo").await.unwrap().data["status"]["migration"]["job"].clone()
     };
@@ -255,8 +255,8 @@ async fn the_cluster_is_repaired_and_what_others_set_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_by_cloudnativepg_rests_also_after_a_restart() {
-    let world = World::new("engine-rest").await;
+async fn nothing_is_written_at_rest_with_cloudnativepg() {
+    let world = World::new("cnpg-rest").await;
     let _cnpg = CnpgStandIn::start(&world);
     let operator = world.operator();
     world.apply("demo", spec()).await;
@@ -268,7 +268,7 @@ async fn a_database_by_cloudnativepg_rests_also_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retained_cluster_is_adopted_by_a_new_resource_of_the_name() {
-    let world = World::new("engine-retain").await;
+    let world = World::new("cnpg-retain").await;
     let _cnpg = CnpgStandIn::start(&world);
     let operator = world.operator();
     let kept = [
@@ -314,14 +314,14 @@ async fn a_retained_cluster_is_adopted_by_a_new_resource_of_the_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_cluster_is_not_taken_over() {
-    let world = World::new("engine-conflict").await;
+    let world = World::new("cnpg-conflict").await;
     let _cnpg = CnpgStandIn::start(&world);
     let theirs = json!({"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster",
         "metadata": {"name": "demo-db"}, "spec": {"instances": 1, "storage": {"size": "9Gi"}}});
     let clusters = world.api(Kind::Cluster);
     let apply = Patch::Apply(&theirs);
     clusters
-        .patch("demo-db", &PatchParams::apply("somebody"), &apply)
+        .patch("demo-db", &PatchParams::apply("another-client"), &apply)
         .await
         .unwrap();
     let operator = world.operator();

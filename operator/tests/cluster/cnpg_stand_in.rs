@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 
 use crate::world::World;
 
-/// CloudNativePG's operator, as far as ours depends on it: it reports on every `Cluster`.
+/// CloudNativePG's operator, as far as ours depends on it: it writes the status of every `Cluster`.
 pub struct CnpgStandIn {
-    /// What differs from the report on a healthy cluster.
+    /// Fields that differ from the status of a healthy cluster.
     twist: Arc<Mutex<Value>>,
     task: JoinHandle<()>,
 }
@@ -30,7 +30,7 @@ impl CnpgStandIn {
         Self { twist, task }
     }
 
-    /// From now on reports differ from those on a healthy cluster in this.
+    /// From now on these fields of the status differ from those of a healthy cluster.
     pub fn twist(&self, twist: Value) {
         *self.twist.lock().unwrap() = twist;
     }
@@ -54,7 +54,7 @@ async fn report(clusters: Api<DynamicObject>, twist: Arc<Mutex<Value>>) {
                 let patch = json!([{"op": "add", "path": "/status", "value": status}]);
                 let patch: Patch<Value> = Patch::Json(serde_json::from_value(patch).unwrap());
                 let name = item.name_any();
-                // One that is gone by now is no error.
+                // One that was deleted meanwhile is no error.
                 let _ = clusters
                     .patch_status(&name, &PatchParams::default(), &patch)
                     .await;

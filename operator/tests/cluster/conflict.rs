@@ -1,4 +1,4 @@
-//! Objects of somebody else under a wanted name.
+//! Foreign objects that have the name of a wanted one.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -27,7 +27,7 @@ const ADDRESS: &str = "postgres://me:secret@db.example.com/hello";
 /// Specs that together lead to every kind of child, the plainest first.
 fn specs() -> Vec<Value> {
     vec![
-        // The name of its Job is known beforehand.
+        // The name of its Job is known in advance.
         json!({"database": {"external": {"secretRef": {"name": "cloud"}}}}),
         json!({}),
         json!({"autoscaling": {"maxReplicas": 9}}),
@@ -58,7 +58,7 @@ fn children(world: &World, name: &str, spec: &Value) -> Vec<Desired> {
         .children
 }
 
-/// One object of somebody else and the resource in whose way it is.
+/// A foreign object, and the resource that it blocks.
 struct Case {
     name: String,
     spec: Value,
@@ -66,7 +66,7 @@ struct Case {
     theirs: DynamicObject,
 }
 
-/// A resource for each child of every kind, whose name somebody else has.
+/// A resource for each child of every kind; a foreign object has the name of that child.
 async fn cases(world: &World) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut seen = BTreeSet::new();
@@ -74,8 +74,8 @@ async fn cases(world: &World) -> Vec<Case> {
         let external = !spec["database"]["external"].is_null();
         for child in children(world, "demo", &spec) {
             let (kind, name) = (child.id.kind, format!("c{}", cases.len()));
-            // Of the other Jobs the names are not known; what is left out by one is in another. One of a
-            // kind is enough, except of what holds data.
+            // The names of the other Jobs are not known in advance; what one spec leaves out, another one has. One
+            // of each kind is enough, except of those that hold data.
             let data = matches!(kind, Kind::Secret | Kind::PersistentVolumeClaim);
             let like = (kind, data.then(|| child.id.name.clone()));
             if (kind == Kind::Job) != external || !seen.insert(like) {
@@ -87,7 +87,7 @@ async fn cases(world: &World) -> Vec<Case> {
             let mut body = wanted.body;
             body["metadata"] = json!({"name": wanted.id.name});
             if kind == Kind::PersistentVolumeClaim {
-                // Of the data's claim only what may change is ours.
+                // The operator writes only the mutable fields of the data's claim.
                 body["spec"]["accessModes"] = json!(["ReadWriteOnce"]);
             }
             let api = world.api(kind);
@@ -105,7 +105,7 @@ async fn cases(world: &World) -> Vec<Case> {
 }
 
 impl Case {
-    /// What is there now under the name, without what the stand-ins for controllers report.
+    /// The object that has the name now, without the status that the stand-ins for controllers write.
     async fn live(&self, world: &World) -> DynamicObject {
         let mut live = world.get(&self.id).await.unwrap();
         live.data.as_object_mut().unwrap().remove("status");
@@ -137,7 +137,7 @@ impl Case {
 }
 
 async fn writes_no_more(operator: &Operator) {
-    eventually("nothing is written any more", || async {
+    eventually("writes have stopped", || async {
         let before = operator.writes();
         tokio::time::sleep(Duration::from_millis(1500)).await;
         (operator.writes() == before).then_some(())
@@ -146,7 +146,7 @@ async fn writes_no_more(operator: &Operator) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_of_somebody_else_is_never_taken_over() {
+async fn a_foreign_object_is_never_taken_over() {
     let world = World::new("conflict").await;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"uri": ADDRESS}});
     make(&world, "cloud", secret).await;
@@ -176,9 +176,9 @@ async fn an_object_of_somebody_else_is_never_taken_over() {
         let made = world.children(&case.name).await;
         let made = |kind: Kind| made.iter().any(|(id, _)| id.kind == kind);
         match case.id.kind {
-            // Nothing runs on passwords and certificates that are not kept.
+            // Nothing runs with passwords and certificates that are not stored.
             Kind::Secret => assert!(!made(Kind::Job) && !made(Kind::StatefulSet), "{}", case.id),
-            // Nothing writes into their volume.
+            // Nothing writes to the foreign volume.
             Kind::PersistentVolumeClaim => {
                 let user = match case.id.name.ends_with("-backup") {
                     true => Kind::CronJob,
@@ -202,7 +202,7 @@ async fn a_name_that_becomes_free_is_used() {
     make(&world, "demo", service).await;
     let operator = world.operator();
     world.apply("demo", json!({})).await;
-    // One after the other, also without a trigger from that object.
+    // One after the other, also without an event from that object.
     for (kind, name) in [(Kind::Secret, "demo-credentials"), (Kind::Service, "demo")] {
         let id = ChildId::new(kind, name);
         eventually("the conflict is reported", || async {
@@ -215,7 +215,7 @@ async fn a_name_that_becomes_free_is_used() {
         writes_no_more(&operator).await;
         let jobs = world.children("demo").await.into_iter();
         let jobs = jobs.filter(|(id, _)| id.kind == Kind::Job).count();
-        // Passwords that nobody keeps would be other ones in each pass, and so would the migration.
+        // Passwords that are not stored would differ in each pass, and so would the migration.
         assert_eq!(jobs, usize::from(kind != Kind::Secret));
         let api = world.api(kind);
         api.delete(name, &DeleteParams::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! From a resource to a service that is ready, and rest after that.
+//! From a resource to a service that is ready, and no write after that.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::world::{World, eventually};
 
-/// Every field that leads to a child of its own.
+/// Every field that adds a child.
 pub fn everything() -> serde_json::Value {
     json!({
         "autoscaling": {"minReplicas": 2, "maxReplicas": 9},
@@ -37,7 +37,7 @@ async fn a_service_converges_with_few_writes() {
     let took = start.elapsed();
     world.settle(&operator).await;
     let children = world.children("demo").await;
-    // The data's claim is made by the StatefulSet's controller.
+    // The StatefulSet's controller creates the data's claim.
     let made = children.len() as u64 - 1;
     assert_eq!(
         made,
@@ -48,8 +48,8 @@ async fn a_service_converges_with_few_writes() {
             .map(|(id, _)| id.to_string())
             .collect::<Vec<_>>()
     );
-    // Over one a child: the replicas, and a status at the start and at the end. What takes longer
-    // than a machine at ease needs is told step by step.
+    // One write for each child, one for the replicas, and a status at the start and at the end. A slow start is
+    // reported step by step.
     assert_eq!(operator.writes_to_children(), made + 1);
     let statuses = operator.writes() - operator.writes_to_children();
     let most = if took < QUIET { 2 } else { 4 };
@@ -70,9 +70,9 @@ async fn nothing_is_written_at_rest_nor_after_a_restart() {
     world.finds_nothing_to_write().await;
     assert_eq!(versions(&world).await, before);
 
-    // Nor when it looks again and again.
+    // Nor in repeated passes.
     let operator = world.resyncing_operator(Duration::from_secs(1));
-    eventually("several looks at what rests", || async {
+    eventually("several passes at rest", || async {
         (operator.reconciles() >= 5).then_some(())
     })
     .await;
@@ -81,7 +81,7 @@ async fn nothing_is_written_at_rest_nor_after_a_restart() {
     operator.stop().await;
 }
 
-/// Versions of the resource and of all its children: what writes change.
+/// Resource versions of the resource and of all its children: every write changes one.
 pub async fn versions(world: &World) -> BTreeMap<String, Option<String>> {
     let mut versions: BTreeMap<String, Option<String>> = world
         .children("demo")
@@ -94,10 +94,10 @@ pub async fn versions(world: &World) -> BTreeMap<String, Option<String>> {
     versions
 }
 
-/// Neither while it converges nor afterwards: their watches say that there is nothing.
+/// Their watches report that the kinds are empty, so neither convergence nor later passes list them.
 #[tokio::test(flavor = "multi_thread")]
-async fn kinds_of_which_there_is_nothing_are_not_asked_for() {
-    let world = World::new("census").await;
+async fn empty_kinds_are_not_listed() {
+    let world = World::new("empty-kinds").await;
     let operator = world.operator();
     world.apply("demo", json!({})).await;
     world.ready("demo").await;
@@ -110,7 +110,7 @@ async fn kinds_of_which_there_is_nothing_are_not_asked_for() {
         .patch("demo", &PatchParams::default(), &Patch::Merge(&note))
         .await
         .unwrap();
-    eventually("it has looked", || async {
+    eventually("a pass over the resource", || async {
         (seen().1 > before.1).then_some(())
     })
     .await;
@@ -118,7 +118,7 @@ async fn kinds_of_which_there_is_nothing_are_not_asked_for() {
     let after = seen();
     // Nine kinds, and the pods.
     assert_eq!(after.0 - before.0, 10 * (after.1 - before.1));
-    // From the first one on they are asked for.
+    // From the first object on they are listed.
     world.apply("demo", everything()).await;
     world.ready("demo").await;
     world.settle(&operator).await;
@@ -131,7 +131,7 @@ async fn kinds_of_which_there_is_nothing_are_not_asked_for() {
     operator.stop().await;
 }
 
-/// The watch has not told of them yet when they are unwanted again.
+/// The children are unwanted again before the watch has reported them.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wanted_for_a_moment_only_is_not_left_behind() {
     let world = World::new("moment").await;

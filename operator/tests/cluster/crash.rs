@@ -21,13 +21,13 @@ fn large() -> Value {
     spec
 }
 
-/// Applies a spec while an operator runs that dies after so many writes, and lets another one finish. Says whether
-/// the first one got to its end.
+/// Applies a spec while an operator runs that dies after `writes` writes, and lets another one finish. Returns
+/// whether the first one finished.
 async fn roll_out(world: &World, name: &str, spec: Value, writes: u32) -> bool {
     let faults = Faults::new(Mode::DieAfter(writes));
     let doomed = world.operator_through(faults.client());
     world.apply(name, spec).await;
-    eventually("it is dead, or done", || async {
+    eventually("it has died or finished", || async {
         let dead = faults.writes() > writes;
         (dead || world.is_ready(name).await).then_some(())
     })
@@ -38,19 +38,19 @@ async fn roll_out(world: &World, name: &str, spec: Value, writes: u32) -> bool {
     world.ready(name).await;
     if undisturbed {
         world.settle(&successor).await;
-        assert_eq!(successor.writes(), 0, "it was not at its end");
+        assert_eq!(successor.writes(), 0, "it did not finish");
     }
     successor.stop().await;
     undisturbed
 }
 
-/// More writes than any rollout has.
+/// More writes than any rollout needs.
 const MANY: u32 = 60;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_after_any_single_write_of_a_rollout_ends_the_same() {
     let world = World::new("crash").await;
-    // From the second time on only what the large one leaves behind is in the small one, too.
+    // From the second time on, the small one also has what the large one leaves behind.
     for spec in [large(), small()] {
         assert!(roll_out(&world, "demo", spec, MANY).await);
     }
@@ -93,5 +93,5 @@ async fn a_crash_after_any_single_write_of_the_first_rollout_ends_the_same() {
             return;
         }
     }
-    panic!("it never came to its end");
+    panic!("it never finished");
 }

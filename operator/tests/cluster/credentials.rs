@@ -1,4 +1,4 @@
-//! Passwords of the database: drawn once, replaced when asked for or lost, and by nobody restarted.
+//! Passwords of the database: generated once, and replaced on request or when lost, without a restart of a pod.
 
 use hello_operator::{
     object::{child::ChildId, kind::Kind},
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, eventually};
 
-/// What makes pods start anew when it changes.
+/// The pod templates: a change of one restarts its pods.
 async fn templates(world: &World) -> [Value; 2] {
     let template = |kind, name: &'static str| async move {
         let live = world.get(&ChildId::new(kind, name)).await.unwrap();
@@ -53,7 +53,7 @@ async fn lost_credentials_are_replaced_in_the_database() {
         .delete("demo-credentials", &DeleteParams::default())
         .await
         .unwrap();
-    eventually("the roles learn the new passwords", || async {
+    eventually("the roles get the new passwords", || async {
         (job(&world).await != before.1).then_some(())
     })
     .await;
@@ -98,6 +98,6 @@ async fn passwords_are_replaced_when_asked_for_and_no_pod_restarted() {
     assert_eq!(templates(&world).await, before.0);
     operator.stop().await;
 
-    // Answered once: nothing is written after a restart.
+    // The request is carried out once: nothing is written after a restart.
     world.finds_nothing_to_write().await;
 }

@@ -85,7 +85,7 @@ async fn a_volume_grows_in_place() {
     operator.stop().await;
 }
 
-/// Makes a class whose volumes may grow; its provisioner plays no part here.
+/// Creates a class whose volumes may grow; its provisioner does not run here.
 pub async fn make_class(world: &World, name: &str) {
     let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
         "provisioner": "example.com/none", "allowVolumeExpansion": true});

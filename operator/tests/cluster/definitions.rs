@@ -1,4 +1,4 @@
-//! Definitions of others' custom resources, from their own Go modules: the real ones, not copied.
+//! Definitions of custom resources of other projects, from their own Go modules: the real ones, not copies.
 
 use std::{path::PathBuf, process::Command};
 
@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::Value;
 
 /// CloudNativePG's `Cluster`.
-pub fn engine() -> CustomResourceDefinition {
+pub fn cluster() -> CustomResourceDefinition {
     definition(
         "github.com/cloudnative-pg/cloudnative-pg",
         "config/crd/bases/postgresql.cnpg.io_clusters.yaml",
@@ -42,7 +42,7 @@ fn definition(module: &str, path: &str) -> CustomResourceDefinition {
     serde_yaml::from_str(&text).unwrap()
 }
 
-/// Where the files of a module are, once they are known to be those of `go.sum`.
+/// Folder of a module's files, which are verified against `go.sum`.
 fn folder(module: &str) -> PathBuf {
     const PINS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/definitions");
     let sums = include_str!("../definitions/go.sum");
@@ -58,11 +58,11 @@ fn folder(module: &str) -> PathBuf {
         .current_dir(PINS)
         .output()
         .expect("the Go tool fetches the definitions");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let answer: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let answer: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
     assert_eq!(answer["Sum"], pin[2], "{module}");
     answer["Dir"]
         .as_str()
-        .unwrap_or_else(|| panic!("{said}"))
+        .unwrap_or_else(|| panic!("{text}"))
         .into()
 }

@@ -1,4 +1,4 @@
-//! What others change of ours is undone; what is theirs is left alone.
+//! Changes by other clients to the operator's fields are reverted; fields of other clients are kept.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ fn damage(id: &ChildId) -> Option<Value> {
         Kind::ServiceAccount => json!({"automountServiceAccountToken": true}),
         Kind::Secret => match id.name.as_str() {
             "demo-db-tls" => json!({"data": {"ca.crt": "eA==", "pg_hba.conf": "eA=="}}),
-            // What it holds exists nowhere else: it would be replaced, not put back.
+            // Its data exists nowhere else: it would be replaced, not restored.
             "demo-ca" => json!({"metadata": {"labels": {"app.kubernetes.io/part-of": "else"}}}),
             _ => json!({"data": {"app-uri": "eA=="}}),
         },
@@ -43,13 +43,13 @@ fn damage(id: &ChildId) -> Option<Value> {
         Kind::HTTPRoute => json!({"spec": {"parentRefs": [{"name": "public"}, {"name": "else"}]}}),
         Kind::ServiceMonitor => json!({"spec": {"endpoints": [{"targetPort": "else"}]}}),
         Kind::CronJob => json!({"spec": {"schedule": "1 1 1 1 1"}}),
-        // A Job cannot be changed, by nobody.
+        // A Job is immutable.
         Kind::Job => return None,
     })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_any_child_is_undone_within_5_seconds() {
+async fn a_change_of_any_child_is_reverted_within_5_seconds() {
     let world = World::new("drift-change").await;
     let operator = world.operator();
     world.apply("demo", everything()).await;
@@ -68,7 +68,7 @@ async fn a_change_of_any_child_is_undone_within_5_seconds() {
             .patch(&id.name, &PatchParams::default(), &Patch::Merge(&damage))
             .await
             .unwrap();
-        eventually(&format!("{id} is repaired"), || async {
+        eventually(&format!("{id} is reverted"), || async {
             let live = world.get(&id).await?;
             let same = |part: &str| live.data.get(part) == before.data.get(part);
             (same("spec")
@@ -88,7 +88,7 @@ async fn a_change_of_any_child_is_undone_within_5_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_of_any_child_is_undone_within_5_seconds() {
+async fn a_deletion_of_any_child_is_reverted_within_5_seconds() {
     let world = World::new("drift-delete").await;
     let operator = world.operator();
     world.apply("demo", everything()).await;
@@ -106,7 +106,7 @@ async fn a_deletion_of_any_child_is_undone_within_5_seconds() {
             deleted.insert(kind);
         }
     }
-    // The other one needs CloudNativePG, and is deleted in the tests of that.
+    // The remaining kind needs CloudNativePG, and is deleted in its tests.
     assert_eq!(deleted.len(), Kind::ALL.len() - 1);
     world.ready("demo").await;
     operator.stop().await;
@@ -130,7 +130,7 @@ async fn comes_back(world: &World, id: &ChildId, before: &DynamicObject) {
     assert!(took < Duration::from_secs(5), "{id}: {took:?}");
 }
 
-/// What the controller that protects claims does as soon as no pod uses one.
+/// Removes the finalizer, as the controller that protects claims does once no pod uses one.
 async fn release(world: &World, claim: &ChildId) {
     let none = json!({"metadata": {"finalizers": null}});
     world
@@ -141,7 +141,7 @@ async fn release(world: &World, claim: &ChildId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_add_is_left_alone() {
+async fn what_other_clients_add_is_kept() {
     let world = World::new("drift-others").await;
     let operator = world.operator();
     world.apply("demo", json!({})).await;
@@ -158,7 +158,7 @@ async fn what_others_add_is_left_alone() {
         .unwrap();
     world.settle(&operator).await;
     assert_eq!(operator.writes_to_children(), writes, "the operator wrote");
-    // Nor does a write of our own take it away.
+    // The operator's own writes do not remove it either.
     world
         .apply("demo", json!({"config": {"logLevel": "debug"}}))
         .await;
@@ -214,7 +214,7 @@ async fn children_no_longer_wanted_are_removed_except_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lost_labels_are_put_back() {
+async fn lost_labels_are_restored() {
     let world = World::new("labels").await;
     let operator = world.operator();
     world.apply("demo", json!({})).await;

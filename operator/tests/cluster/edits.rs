@@ -39,7 +39,7 @@ fn base(port: u16) -> Value {
     })
 }
 
-/// The same with the other choice, wherever exactly one can be made.
+/// The same with the other alternative, where alternatives exclude each other.
 fn other_base(port: u16) -> Value {
     let mut spec = base(port);
     let oidc = spec["auth"]["oidc"].as_object_mut().unwrap();
@@ -51,7 +51,7 @@ fn other_base(port: u16) -> Value {
     spec
 }
 
-/// The third choice there is.
+/// The third alternative.
 fn external_base(port: u16) -> Value {
     let mut spec = base(port);
     spec["database"] =
@@ -91,14 +91,14 @@ fn changed(base: fn(u16) -> Value, path: &str, value: Value) -> Value {
     if path == "/replicas" {
         spec.as_object_mut().unwrap().remove("autoscaling");
     }
-    // Labels of what is not made would be refused.
+    // Labels of an object that is not wanted would be refused.
     if path == "/monitoring/serviceMonitor" {
         spec["monitoring"] = json!({"serviceMonitor": false});
     }
     spec
 }
 
-/// What the children are like, except for what they may be like by chance or history.
+/// The state of the children, without what depends on chance or history.
 async fn outcome(world: &World, name: &str, spec: &Value) -> State {
     let mut state = likeness(world, name).await;
     for (id, content) in &mut state {
@@ -129,7 +129,7 @@ async fn outcome(world: &World, name: &str, spec: &Value) -> State {
     state
 }
 
-/// A namespace with what the specs name.
+/// A namespace with the objects that the specs name.
 async fn furnished(name: &str) -> World {
     let world = World::new(name).await;
     let uri = |host: &str| format!("postgres://owner:pw@{host}.example.com/hello");
@@ -144,7 +144,7 @@ async fn furnished(name: &str) -> World {
     world
 }
 
-/// What a fresh apply of each spec gives.
+/// The state that a fresh apply of each spec leads to.
 async fn fresh(namespace: &str, specs: &[Value]) -> Vec<State> {
     let world = furnished(namespace).await;
     let _cnpg = CnpgStandIn::start(&world);
@@ -152,7 +152,7 @@ async fn fresh(namespace: &str, specs: &[Value]) -> Vec<State> {
     let name = |index: usize| format!("fresh{index:02}");
     let mut states = Vec::new();
     let numbered: Vec<(usize, &Value)> = specs.iter().enumerate().collect();
-    // Some at a time: most of the time is spent waiting.
+    // Several at a time: most of the time is spent waiting.
     for some in numbered.chunks(6) {
         for (index, spec) in some {
             world.apply(&name(*index), (*spec).clone()).await;
@@ -200,8 +200,8 @@ fn is_first(path: &str) -> bool {
     !others.any(|start| path.starts_with(start))
 }
 
-/// Edits each of the fields that may change, and takes the edit back: both lead to what a fresh apply gives. Says how
-/// many there were.
+/// Edits each of the fields that may change, and reverts the edit: both lead to the state of a fresh apply. Returns
+/// the number of these fields.
 async fn edit_all(namespace: &str, base: fn(u16) -> Value, fields: &[String]) -> usize {
     let plain = base(free_port());
     let mut edits = Vec::new();
@@ -269,7 +269,7 @@ async fn scale(world: &World, replicas: i32) {
     world.ready("demo").await;
 }
 
-/// The API server does not take the spec, and says which part of it.
+/// Asserts that the API server refuses the spec and names the field.
 async fn refused(world: &World, spec: &Value, path: &str) {
     let body = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
         "metadata": {"name": "demo"}, "spec": spec});

@@ -1,4 +1,4 @@
-//! Routes and monitors, whose APIs a cluster may lack. Their definitions are the real ones.
+//! Routes and monitors, whose APIs a cluster may not have. Their definitions are the real ones.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn both() -> Value {
     })
 }
 
-/// Waits until `Ready` is false for this reason, and gives its message.
+/// Waits until `Ready` is false for this reason, and returns its message.
 async fn blocked(world: &World, reason: &str, words: &str) -> String {
     eventually(&format!("{reason}: {words}"), || async {
         let ready = world.condition("demo", "Ready", "False").await;
@@ -50,7 +50,7 @@ async fn missing_apis_are_named_one_by_one_and_picked_up_within_seconds() {
     blocked(&world, "ApiMissing", "HTTPRoute demo needs the Gateway API").await;
     world.ready("other").await;
     let app = ChildId::new(Kind::Deployment, "demo");
-    eventually("what can be made is made", || world.get(&app)).await;
+    eventually("the other objects are created", || world.get(&app)).await;
 
     server.define(&definitions::http_route()).await;
     blocked(
@@ -129,7 +129,7 @@ async fn what_is_no_longer_asked_for_is_removed_and_what_others_made_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_of_somebody_else_is_not_taken_over() {
+async fn a_foreign_route_is_not_taken_over() {
     let world = World::new("entry-conflict").await;
     let theirs = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
         "metadata": {"name": "demo"}, "spec": {"parentRefs": [{"name": "private"}]}});
@@ -145,7 +145,7 @@ async fn a_route_of_somebody_else_is_not_taken_over() {
     operator.stop().await;
 }
 
-/// The Gateway API has rules of its own; its words reach the resource.
+/// The Gateway API has rules of its own; the status reports its message.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_its_api_refuses_is_explained() {
     let world = World::new("entry-refused").await;
@@ -160,7 +160,7 @@ async fn a_route_that_its_api_refuses_is_explained() {
     operator.stop().await;
 }
 
-/// The one for the operator itself, which somebody adds to the manifests.
+/// The optional manifest that monitors the operator itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_own_monitor_is_valid_and_selects_its_service() {
     let world = World::new("entry-own").await;
@@ -185,12 +185,16 @@ async fn the_operators_own_monitor_is_valid_and_selects_its_service() {
     let apply = Patch::Apply(&monitor);
     world
         .api(Kind::ServiceMonitor)
-        .patch("hello-operator", &PatchParams::apply("somebody"), &apply)
+        .patch(
+            "hello-operator",
+            &PatchParams::apply("another-client"),
+            &apply,
+        )
         .await
         .unwrap();
 }
 
-/// Likewise its alerts; that they ask for metrics that exist is a unit test.
+/// The operator's alerts; a unit test checks that their metrics exist.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_own_alerts_are_valid() {
     let world = World::new("entry-alerts").await;
@@ -212,7 +216,7 @@ async fn the_operators_own_alerts_are_valid() {
     };
     let api: kube::Api<DynamicObject> =
         kube::Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
-    let parameters = PatchParams::apply("somebody");
+    let parameters = PatchParams::apply("another-client");
     api.patch("hello-operator", &parameters, &Patch::Apply(&alerts))
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! Events, as a person reads them from the API server.
+//! Events, as a user reads them from the API server.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ async fn events(world: &World) -> Vec<Event> {
     api.list(&ListParams::default()).await.unwrap().items
 }
 
-/// How often the event was published.
+/// Number of times that the event was published.
 fn count(event: &Event) -> usize {
     let series = event.series.as_ref();
     series.map_or(1, |series| series.count.try_into().unwrap())
@@ -42,8 +42,8 @@ async fn published(world: &World, wanted: &str, related: Option<&str>, times: us
     .await
 }
 
-/// How often a condition with events took on a reason, over all versions of the resource, and with which messages. The
-/// message of a condition changes only with its reason or an edit.
+/// How often each condition that has events changed to a reason, over all versions of the resource, and its messages.
+/// The message of a condition changes only with its reason or an edit.
 fn transitions(versions: &[DynamicObject]) -> BTreeMap<String, (usize, Vec<String>)> {
     let mut seen: BTreeMap<String, (usize, Vec<String>)> = BTreeMap::new();
     let mut before = BTreeMap::new();
@@ -77,7 +77,7 @@ fn transitions(versions: &[DynamicObject]) -> BTreeMap<String, (usize, Vec<Strin
 #[tokio::test(flavor = "multi_thread")]
 async fn every_transition_is_an_event_and_nothing_else_is() {
     let world = World::new("events").await;
-    let history = History::of(&world).await;
+    let history = History::start(&world).await;
     let operator = world.operator();
     let created = world.apply("demo", json!({"image": "hello-app:1"})).await;
     world.ready("demo").await;
@@ -91,7 +91,7 @@ async fn every_transition_is_an_event_and_nothing_else_is() {
     world.set_jobs(Jobs::Succeed);
     world.apply("demo", json!({"image": "hello-app:1"})).await;
     world.ready("demo").await;
-    // The same as before is no new event, but one that is counted.
+    // A repeated transition is no new event: it is counted in the first one.
     let serving = published(&world, "Serving", None, 2).await;
     assert_eq!(serving.type_.as_deref(), Some("Normal"));
     world.settle(&operator).await;
@@ -162,7 +162,7 @@ async fn reverted_drift_is_one_event_for_each_child_and_counts() {
         .unwrap();
     let event = published(&world, "DriftReverted", Some("PodDisruptionBudget"), 1).await;
     assert_eq!(event.action.as_deref(), Some("create"));
-    // What an edit changes is no drift.
+    // A change by an edit is no drift.
     world.settle(&operator).await;
     let edit = json!({"networkPolicy": {"enabled": false}, "config": {"logLevel": "debug"},
         "expose": {"service": {"port": 8081}}});

@@ -1,4 +1,4 @@
-//! An API server that fails in every way it can: the end is always the same.
+//! An API server that fails in every way: the final state is always the same.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::{
     world::{Operator, World, eventually},
 };
 
-/// Longest time from the end of all faults until everything is as wanted.
+/// Longest time from the end of all faults until all children match the spec.
 const RECOVERY: Duration = Duration::from_secs(10);
 
 /// Longest time until every fault has happened.
@@ -43,7 +43,7 @@ async fn ready_within(world: &World, limit: Duration, since: Instant) {
     assert!(took < limit, "{took:?}");
 }
 
-/// Nothing is written any more.
+/// Waits until writes have stopped.
 async fn rests(world: &World, operator: &Operator) {
     world.settle(operator).await;
     let writes = operator.writes();
@@ -57,7 +57,7 @@ async fn faults_of_every_kind_end_in_the_wanted_state_within_10_seconds() {
     let faults = Faults::new(Mode::Storm);
     let operator = world.operator_through(faults.client());
     world.apply("demo", everything()).await;
-    // There is always something to do, until everything has gone wrong that can.
+    // There is always something to write, until every fault has happened.
     let (mut version, storm) = (0, Instant::now());
     while let Some(fault) = FAULTS.iter().find(|fault| faults.seen(fault) < 2) {
         assert!(storm.elapsed() < STORM, "no fault: {fault}");
@@ -73,7 +73,7 @@ async fn faults_of_every_kind_end_in_the_wanted_state_within_10_seconds() {
     operator.stop().await;
 }
 
-/// Not even those that come after the silence: only our own deadline ends the wait.
+/// Not even later requests are answered: only the operator's own deadline ends the wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_never_comes_is_waited_for_no_longer_than_its_deadline() {
     let calls = World::new("silent").await;
@@ -83,11 +83,11 @@ async fn an_answer_that_never_comes_is_waited_for_no_longer_than_its_deadline() 
     calls.ready("demo").await;
     faults.set(Mode::Silent(Target::All));
     calls.apply("demo", json!({"image": "hello-app:2"})).await;
-    // Beside it one that cannot even begin to watch: the lists are answered, and nothing after that.
+    // Another operator gets answers to its lists only, so it cannot begin to watch.
     let watches = World::new("silent-watches").await;
     let deaf = Faults::new(Mode::Silent(Target::Watches));
     let other = watches.operator_through(deaf.client());
-    eventually("requests that nobody answers", || async {
+    eventually("requests without an answer", || async {
         (faults.seen("silent") > 0 && deaf.seen("silent") > 10).then_some(())
     })
     .await;
@@ -103,15 +103,15 @@ async fn an_answer_that_never_comes_is_waited_for_no_longer_than_its_deadline() 
     other.stop().await;
 }
 
-/// What the operator acts on when it lists again may be older than what it did since.
+/// A list that the operator acts on may be older than its own last writes.
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_of_the_past_undo_nothing() {
+async fn stale_lists_revert_nothing() {
     let world = World::new("stale").await;
     let faults = Faults::new(Mode::Calm);
     let operator = world.operator_through(faults.client());
     world.apply("demo", everything_of(1)).await;
     world.ready("demo").await;
-    // The watches list again, so that what is kept of them holds what is there.
+    // The watches list again, so that the kept lists hold the present objects.
     faults.expire_watches();
     list_again(&world, &faults, &operator).await;
     faults.keep_lists();
@@ -134,7 +134,7 @@ async fn lists_of_the_past_undo_nothing() {
     assert!(lists > 30, "{lists} kinds of lists");
     faults.set(Mode::Stale);
     faults.expire_watches();
-    eventually("nearly every list was answered by its past", || async {
+    eventually("nearly every list had a stale answer", || async {
         (faults.lists() < lists / 4).then_some(())
     })
     .await;
@@ -142,7 +142,7 @@ async fn lists_of_the_past_undo_nothing() {
     let after = versions(&world).await;
     let children = |versions: &std::collections::BTreeMap<String, Option<String>>| {
         let mut children = versions.clone();
-        // Its status may tell of what was read.
+        // Its status may report the stale state.
         children.remove("HelloService");
         children
     };
@@ -157,7 +157,7 @@ async fn lists_of_the_past_undo_nothing() {
     operator.stop().await;
 }
 
-/// Waits until every watch was told that it expired, and what follows from it is over.
+/// Expires every watch, and waits until the operator has listed again and is at rest.
 async fn list_again(world: &World, faults: &Faults, operator: &Operator) {
     eventually("every watch has expired", || async {
         (faults.seen("expired") > Kind::ALL.len() as u32).then_some(())

@@ -4,19 +4,19 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::{Value, json};
 
-/// What can be done to a field.
+/// How a field may change.
 pub enum Change {
     /// Another valid value.
     To(Value),
-    /// A valid value that it may never be changed to.
+    /// A valid value that it may never change to.
     Never(Value),
-    /// A value it may be changed to, but not back.
+    /// A value that it may change to, but not back from.
     Forth(Value),
     /// It has a test of its own.
     Elsewhere,
 }
 
-/// What is done to the field at a path.
+/// How the field at a path is changed.
 pub fn change(path: &str) -> Change {
     Change::To(match path {
         "/image" | "/database/managed/image" | "/database/cloudNativePG/image" => {
@@ -59,7 +59,7 @@ pub fn change(path: &str) -> Change {
         "/expose/ingress/host" => json!("b.example.com"),
         "/expose/ingress/annotations" => json!({"b": "2"}),
         "/database/managed/parameters" => json!({"work_mem": "2MB", "max_connections": "50"}),
-        // No synchronous replication with one: a part that goes and comes back.
+        // One instance has no synchronous replication: that part of the Cluster is removed and added again.
         "/database/cloudNativePG/instances" => json!(1),
         "/backup/schedule" => json!("1 2 3 4 5"),
         "/backup/formats" => json!(["plain", "custom"]),
@@ -76,13 +76,13 @@ pub fn change(path: &str) -> Change {
         "/database/external/secretRef/caKey" => json!("tls.crt"),
         _ if path.ends_with("/storageClassName") => return Change::Never(json!("b")),
         _ if path.ends_with("/size") => return Change::Forth(json!("3Gi")),
-        // Stops every change, so there is nothing to converge to.
+        // It stops every change, so nothing converges.
         "/paused" => return Change::Elsewhere,
         _ => panic!("{path} is new: give it another valid value here"),
     })
 }
 
-/// A node port that no other test asks for.
+/// A node port that no other test uses.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(31_000);
     NEXT.fetch_add(1, Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! Every version that a resource has had, as a watch tells them.
+//! Every version that a resource has had, as a watch reports them.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::world::{World, eventually};
 
-/// Asks again while the API server is busy with a definition that has just been installed.
+/// Repeats a request while the API server is busy with a definition that has just been installed.
 async fn answered<T, F: Future<Output = kube::Result<T>>>(ask: impl Fn() -> F) -> T {
     eventually("an answer of the watch cache", || async {
         match ask().await {
@@ -22,7 +22,7 @@ async fn answered<T, F: Future<Output = kube::Result<T>>>(ask: impl Fn() -> F) -
     .await
 }
 
-/// Goes on where a watch has ended: the API server ends it when it reads a definition anew.
+/// Watches again where a watch ended: the API server ends it when a definition changes.
 async fn collect(api: Api<DynamicObject>, mut from: String, sink: Arc<Mutex<Vec<DynamicObject>>>) {
     loop {
         let parameters = WatchParams::default().timeout(290);
@@ -50,7 +50,7 @@ pub struct History {
 
 impl History {
     /// Collects from now on.
-    pub async fn of(world: &World) -> Self {
+    pub async fn start(world: &World) -> Self {
         let api = world.services();
         let everything = ListParams::default();
         let list = answered(|| api.list(&everything)).await;
@@ -65,10 +65,10 @@ impl History {
         self.versions.lock().unwrap().clone()
     }
 
-    /// Takes the versions so far, once the one that is there now is among them.
+    /// Takes the versions so far, once the present one is among them.
     pub async fn take(&self, world: &World, name: &str) -> Vec<DynamicObject> {
         let now = world.services().get(name).await.unwrap().resource_version();
-        eventually("the watch has told of it", || async {
+        eventually("the watch has reported it", || async {
             let versions = self.versions();
             let caught_up = versions.iter().any(|one| one.resource_version() == now);
             caught_up.then_some(())

@@ -1,4 +1,4 @@
-//! Answers that no API server gave.
+//! Answers that the injector makes up.
 
 use futures::{StreamExt, stream};
 use http::Response;
@@ -10,7 +10,7 @@ use tower::BoxError;
 /// The body of an answer.
 pub type Answer = UnsyncBoxBody<Bytes, BoxError>;
 
-/// So many pieces of an answer, half of the next one, and a broken connection.
+/// `count` pieces of an answer, half of the next one, and a broken connection.
 pub fn cut(
     note: impl FnOnce() + Send + 'static,
     pieces: BodyStream<Answer>,
@@ -42,7 +42,7 @@ fn failure(code: u16) -> serde_json::Value {
         "message": "injected fault", "code": code})
 }
 
-/// What a watch reports whose version is gone.
+/// The error that a watch sends when its version is gone.
 pub fn gone() -> Bytes {
     Bytes::from(format!(
         "{}\n",

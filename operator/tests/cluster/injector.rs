@@ -1,4 +1,4 @@
-//! Stands between an operator and the API server, and makes requests fail in every way they can.
+//! Sits between an operator and the API server, and makes requests fail in every way.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,15 +27,15 @@ use crate::{
 /// What happens to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// They pass.
+    /// All pass.
     Calm,
-    /// Some meet one of [`FAULTS`], few enough for passes to get far, and every watch is cut or expires.
+    /// Some get one of [`FAULTS`], few enough for passes to progress, and every watch is cut or expires.
     Storm,
     /// The first answer to each list is the one that was kept.
     Stale,
-    /// What asks for this never gets an answer, also not later.
+    /// Requests of this kind never get an answer.
     Silent(Target),
-    /// So many writes arrive, events aside; then none does, as if the process had died.
+    /// This many writes arrive, events aside; then none does, as if the process had died.
     DieAfter(u32),
 }
 
@@ -56,7 +56,7 @@ pub const FAULTS: [&str; 12] = [
 #[derive(Clone)]
 pub struct Faults {
     mode: watch::Sender<Mode>,
-    /// Counts up when every open watch is to be told that its version is gone.
+    /// Counts up to expire every open watch.
     expiry: watch::Sender<u32>,
     count: Arc<AtomicU32>,
     writes: Arc<AtomicU32>,
@@ -93,7 +93,7 @@ enum Ask {
 }
 
 impl Ask {
-    fn of<B>(request: &Request<B>) -> Self {
+    fn from_request<B>(request: &Request<B>) -> Self {
         let uri = request.uri();
         let below = uri.path().rsplit_once("/namespaces/").map(|(_, path)| path);
         let parts: Vec<&str> = below.unwrap_or_default().split('/').collect();
@@ -120,11 +120,11 @@ enum Fate {
     Hang,
     /// No answer, ever.
     Forget,
-    /// An answer of the past, if there is one.
+    /// An earlier answer, if one is kept.
     Stale,
-    /// The answer breaks off in the middle of its next piece but so many.
+    /// After this many pieces the answer breaks off in the middle of the next one.
     Cut(usize),
-    /// After so many pieces the watch is told that its version is gone.
+    /// After this many pieces the watch expires: it reports that its version is gone.
     Expire(usize),
 }
 
@@ -158,7 +158,7 @@ impl Faults {
         seen.get(fault).copied().unwrap_or_default()
     }
 
-    fn note(&self, fault: &'static str) {
+    fn count_fault(&self, fault: &'static str) {
         *self.seen.lock().unwrap().entry(fault).or_default() += 1;
     }
 
@@ -167,17 +167,17 @@ impl Faults {
         self.keeping.store(true, Ordering::SeqCst);
     }
 
-    /// Number of different lists of which an answer is there.
+    /// Number of different lists that have a kept answer.
     pub fn lists(&self) -> usize {
         self.lists.lock().unwrap().len()
     }
 
-    /// Tells every open watch that its version is gone, so that it has to list again.
+    /// Expires every open watch: its version is gone, so the operator has to list again.
     pub fn expire_watches(&self) {
         self.expiry.send_modify(|count| *count += 1);
     }
 
-    /// Number of requests, or only writes, whose address has this in it; events do not count.
+    /// Number of requests, or only of writes, whose address contains `text`; events do not count.
     pub fn about(&self, text: &str, only_writes: bool) -> usize {
         let asked = self.asked.lock().unwrap();
         let wanted =
@@ -186,11 +186,11 @@ impl Faults {
     }
 
     pub fn client(&self) -> Client {
-        self.client_of(server())
+        self.client_for(server())
     }
 
-    /// A client of a server that others do not use.
-    pub fn client_of(&self, server: &Server) -> Client {
+    /// A client for a server of its own.
+    pub fn client_for(&self, server: &Server) -> Client {
         let config = server.config(&server.url);
         hello_operator::kubernetes::connection::builder(config)
             .unwrap()
@@ -235,7 +235,7 @@ impl Faults {
         }
     }
 
-    /// Keeps the answer to a list, and says which one is to be given.
+    /// Keeps the answer to a list, and returns the answer to give.
     async fn list<B>(&self, key: String, stale: bool, answer: Response<B>) -> Faultily
     where
         B: hyper::body::Body<Data = Bytes>,
@@ -245,7 +245,7 @@ impl Faults {
         let body = body.collect().await.map_err(Into::into)?.to_bytes();
         let kept = {
             let mut lists = self.lists.lock().unwrap();
-            // Of the past once: the next answer is from now.
+            // A stale answer is given once: the next one is current.
             let kept = lists.get(&key).filter(|_| stale).cloned();
             if kept.is_some() {
                 lists.remove(&key);
@@ -255,7 +255,7 @@ impl Faults {
             kept
         };
         if kept.is_some() {
-            self.note("stale");
+            self.count_fault("stale");
         }
         Ok(Response::from_parts(head, full(kept.unwrap_or(body))))
     }
@@ -270,13 +270,13 @@ impl Faults {
         let pieces = BodyStream::new(body);
         let faults = self.clone();
         let gone = stream::once(async move {
-            faults.note("expired");
+            faults.count_fault("expired");
             Ok(Frame::data(gone()))
         });
         match fate {
             Fate::Cut(count) => {
                 let faults = self.clone();
-                cut(move || faults.note("cut"), pieces, count)
+                cut(move || faults.count_fault("cut"), pieces, count)
             }
             Fate::Expire(count) => StreamBody::new(pieces.take(count).chain(gone)).boxed_unsync(),
             _ => {
@@ -298,7 +298,7 @@ const fn name(fate: Fate) -> Option<&'static str> {
         Fate::Unreachable => Some("refused"),
         Fate::Slow => Some("slow"),
         Fate::Hang | Fate::Forget => Some("silent"),
-        // Noted when they come to pass.
+        // Counted when they happen.
         Fate::Pass | Fate::Stale | Fate::Cut(_) | Fate::Expire(_) => None,
     }
 }
@@ -321,14 +321,14 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (faults, ask) = (self.faults.clone(), Ask::of(&request));
+        let (faults, ask) = (self.faults.clone(), Ask::from_request(&request));
         let (fate, key) = (faults.fate(ask), request.uri().to_string());
         if ask != Ask::Event {
             let mut asked = faults.asked.lock().unwrap();
             asked.push((ask == Ask::Write, key.clone()));
         }
         if let Some(name) = name(fate) {
-            faults.note(name);
+            faults.count_fault(name);
         }
         match fate {
             Fate::Refuse(code) => return Box::pin(async move { Ok(refusal(code)) }),

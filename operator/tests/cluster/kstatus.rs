@@ -1,4 +1,4 @@
-//! What tools that know nothing about the resource make of it, by the rules of kstatus.
+//! The state that generic tools compute for the resource, by the rules of kstatus.
 
 use std::collections::BTreeMap;
 
@@ -50,13 +50,46 @@ fn kstatus(object: &DynamicObject) -> KStatus {
     }
 }
 
-/// What is current has arrived: it runs what the spec asks for, on as many pods.
+/// Asserts that each current version runs the image and the number of pods of its spec.
 fn assert_truthful(versions: &[DynamicObject]) {
     for object in versions.iter().filter(|o| kstatus(o) == KStatus::Current) {
         let (spec, status) = (&object.data["spec"], &object.data["status"]);
         assert_eq!(status["image"], spec["image"], "{object:?}");
         assert_eq!(status["readyReplicas"], spec["replicas"], "{object:?}");
     }
+}
+
+/// Asserts that there are versions, all in progress.
+fn assert_in_progress(versions: &[DynamicObject]) {
+    assert!(!versions.is_empty());
+    assert!(
+        versions.iter().all(|o| kstatus(o) == KStatus::InProgress),
+        "{versions:?}"
+    );
+}
+
+/// Types of the conditions, in their order.
+fn condition_types(object: &DynamicObject) -> Vec<&str> {
+    let conditions = object.data["status"]["conditions"].as_array().unwrap();
+    conditions
+        .iter()
+        .map(|condition| condition["type"].as_str().unwrap())
+        .collect()
+}
+
+/// Deletes the resource. No garbage collector runs here, so it stays until its finalizer is removed.
+async fn assert_terminating_when_deleted(world: &World) {
+    let services = world.services();
+    services
+        .delete("demo", &DeleteParams::foreground())
+        .await
+        .unwrap();
+    becomes(world, KStatus::Terminating).await;
+    let free = json!({"metadata": {"finalizers": null}});
+    services
+        .patch("demo", &PatchParams::default(), &Patch::Merge(&free))
+        .await
+        .unwrap();
 }
 
 async fn becomes(world: &World, wanted: KStatus) -> DynamicObject {
@@ -68,9 +101,9 @@ async fn becomes(world: &World, wanted: KStatus) -> DynamicObject {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kstatus_says_current_only_when_it_is() {
+async fn kstatus_reports_current_only_when_it_is() {
     let world = World::new("kstatus").await;
-    let history = History::of(&world).await;
+    let history = History::start(&world).await;
     let spec = |image: &str, replicas: u8| json!({"image": image, "replicas": replicas});
     // No operator has read it.
     let created = world.apply("demo", spec("hello-app:1", 2)).await;
@@ -80,23 +113,13 @@ async fn kstatus_says_current_only_when_it_is() {
     world.set_jobs(Jobs::Hang);
     let operator = world.operator();
     world.condition("demo", "Migrated", "False").await;
-    let all = history.take(&world, "demo").await;
-    assert!(!all.is_empty());
-    assert!(
-        all.iter().all(|o| kstatus(o) == KStatus::InProgress),
-        "{all:?}"
-    );
+    assert_in_progress(&history.take(&world, "demo").await);
     world.set_jobs(Jobs::Succeed);
     let live = becomes(&world, KStatus::Current).await;
-    let types: Vec<&str> = live.data["status"]["conditions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|c| c["type"].as_str().unwrap())
-        .collect();
-    assert_eq!(types, ConditionType::ALL.map(ConditionType::as_str));
+    let all = ConditionType::ALL.map(ConditionType::as_str);
+    assert_eq!(condition_types(&live), all);
 
-    // Right after each edit it is not current, and then only when all of it has arrived.
+    // It is not current after an edit until the whole edit has taken effect.
     assert_truthful(&history.take(&world, "demo").await);
     for edit in [
         spec("hello-app:1", 4),
@@ -117,32 +140,17 @@ async fn kstatus_says_current_only_when_it_is() {
     world.condition("demo", "Degraded", "True").await;
     let mut versions = history.take(&world, "demo").await;
     versions.retain(|o| o.metadata.generation >= edited.metadata.generation);
-    assert!(
-        versions.iter().all(|o| kstatus(o) == KStatus::InProgress),
-        "{versions:?}"
-    );
+    assert_in_progress(&versions);
     world.set_jobs(Jobs::Succeed);
     world.apply("demo", spec("hello-app:3", 1)).await;
     becomes(&world, KStatus::Current).await;
 
-    // No garbage collector runs here, so it stays until its finalizer is taken away.
-    world
-        .services()
-        .delete("demo", &DeleteParams::foreground())
-        .await
-        .unwrap();
-    becomes(&world, KStatus::Terminating).await;
-    let free = json!({"metadata": {"finalizers": null}});
-    world
-        .services()
-        .patch("demo", &PatchParams::default(), &Patch::Merge(&free))
-        .await
-        .unwrap();
+    assert_terminating_when_deleted(&world).await;
     assert_truthful(&history.versions());
     operator.stop().await;
 }
 
-/// A child that is lost makes it unready as soon as the operator sees it, without any edit.
+/// A lost child makes the resource unready as soon as the operator sees it, without any edit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_child_shows_without_an_edit() {
     let world = World::new("kstatus-lost").await;
@@ -151,7 +159,7 @@ async fn a_lost_child_shows_without_an_edit() {
     world.ready("demo").await;
     world.settle(&operator).await;
     let before = world.api(Kind::Deployment).get("demo").await.unwrap();
-    // What is ready again at once need not be reported.
+    // A child that is ready again at once need not be reported.
     let still = world.stand_still().await;
     world
         .api(Kind::Deployment)
@@ -169,9 +177,9 @@ async fn a_lost_child_shows_without_an_edit() {
     operator.stop().await;
 }
 
-/// Also of what a pass that failed has to say, and gone with the resource.
+/// Also after a failed pass; the gauges are removed with the resource.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gauges_say_what_the_conditions_say() {
+async fn the_gauges_match_the_conditions() {
     let world = World::new("gauges").await;
     let operator = world.operator();
     let gauges = || -> BTreeMap<String, bool> {

@@ -1,4 +1,4 @@
-//! One writer at a time: two real processes, judged by their writes in the API server's audit log.
+//! One writer at a time: two real processes, checked by their writes in the API server's audit log.
 
 use std::{
     os::unix::process::ExitStatusExt,
@@ -60,7 +60,7 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64()
 }
 
-/// Who holds the Lease.
+/// The holder of the Lease.
 async fn holder(world: &World) -> String {
     let api: kube::Api<Lease> = kube::Api::namespaced(world.client.clone(), &world.namespace);
     let lease = api.get_opt("hello-operator").await.unwrap();
@@ -90,8 +90,8 @@ async fn works(world: &World, user: &str, since: Timestamp) {
     }
 }
 
-/// Sees to it that there is always something to write: a new image is a migration, a rollout and their events, and when
-/// they are done comes the next.
+/// Keeps the operator writing: each new image causes a migration, a rollout and their events; the next image follows
+/// when they are done.
 fn keep_editing(world: &World) {
     for name in ["demo-0", "demo-1", "demo-2"] {
         let services = world.services();
@@ -120,7 +120,7 @@ struct Contest {
 }
 
 impl Contest {
-    /// The first one reaches the API server at this address.
+    /// `url` is the address at which the first one reaches the API server.
     async fn new(name: &str, url: &str) -> Self {
         let world = World::new(name).await;
         let first = Operator::start_replica(url, server(), FIRST, name);
@@ -142,8 +142,9 @@ impl Contest {
         }
     }
 
-    /// Waits until the second one leads and works; returns how long after `fault` it held the Lease and wrote something.
-    /// Fails when their writes interleave, or when the first one's lease was cut short without its doing.
+    /// Waits until the second one leads and works. Returns the seconds from `fault` until it held the Lease, and until
+    /// it wrote an object. Fails when their writes interleave, or when the first one's lease was shortened but not
+    /// `released`.
     async fn handed_over(&self, fault: Timestamp, released: bool) -> (f64, f64) {
         leads(&self.world, SECOND).await;
         works(&self.world, SECOND, fault).await;
@@ -166,7 +167,7 @@ impl Contest {
         (seconds(fault, taken), seconds(fault, began.min().unwrap()))
     }
 
-    /// The same after the first one was lost at `fault`.
+    /// Waits for the takeover after the first one was lost at `fault`, and checks its duration.
     async fn taken_over(&self, fault: Timestamp) {
         let (_, began) = self.handed_over(fault, false).await;
         assert!(
@@ -201,7 +202,7 @@ async fn a_leader_that_is_cut_off_is_replaced_and_ends_when_it_learns_of_it() {
     contest.taken_over(fault).await;
 }
 
-/// It cannot look at the clock, and what it does first when it goes on might be a write. It does not go on.
+/// A stopped process cannot check the clock, and its first action after that might be a write. It must end instead.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_stopped_past_its_lease_never_writes_again() {
     let mut contest = Contest::new("leader-stopped", &server().url).await;
@@ -224,7 +225,7 @@ async fn a_planned_handover_takes_less_than_a_second() {
     assert!(contest.first.ended().unwrap().success());
 }
 
-/// No other process has led in between, so it goes on without a restart.
+/// No other process has led in between, so it continues without a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_alone_goes_on_after_an_outage_longer_than_its_lease() {
     let link = Link::to(server()).await;
@@ -245,10 +246,10 @@ async fn a_leader_that_is_alone_goes_on_after_an_outage_longer_than_its_lease() 
     world.ready("demo").await;
     let took = start.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");
-    assert!(only.ended().is_none(), "it was started again");
+    assert!(only.ended().is_none(), "it was restarted");
 }
 
-/// A process that the kernel cannot kill while it is stopped is the first one of a PID namespace, as a container's is.
+/// The first process of a PID namespace ignores signals from within it, so its own watchdog could not kill it.
 #[test]
 fn in_its_pod_the_operator_is_not_the_first_process() {
     let path = concat!(
@@ -287,7 +288,7 @@ async fn a_leader_that_cannot_renew_stops_writing_before_its_lease_ends() {
     world.apply("demo", json!({"replicas": 5})).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(operator.writes(), writes);
-    // With the lease back, the work goes on by itself.
+    // With the lease back, the work continues.
     assert!(elector.regain().await);
     world.ready("demo").await;
     assert!(holder(&world).await.starts_with("only"));

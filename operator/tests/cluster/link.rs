@@ -1,4 +1,4 @@
-//! A way to the API server that can be cut.
+//! A network path to the API server that can be cut.
 
 use tokio::{
     io::copy_bidirectional,
@@ -9,17 +9,17 @@ use tokio::{
 
 use crate::server::Server;
 
-/// Forwards connections until it is cut. Then nothing arrives at either end and nothing is refused, as when a cable is
-/// pulled; what was under way is lost.
+/// Forwards connections until it is cut. Then nothing arrives at either end and nothing is refused, as with a pulled
+/// cable; what was in transit is lost.
 pub struct Link {
-    /// Address of the API server by this way.
+    /// Address of the API server through this link.
     pub url: String,
     whole: watch::Sender<bool>,
     forwarder: JoinHandle<()>,
 }
 
 impl Link {
-    /// A way to this server.
+    /// Opens a link to this server.
     pub async fn to(server: &Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
@@ -38,12 +38,12 @@ impl Link {
         }
     }
 
-    /// Lets nothing through any more.
+    /// Drops everything from now on.
     pub fn cut(&self) {
         self.whole.send_replace(false);
     }
 
-    /// Lets new connections through; the old ones are broken.
+    /// Forwards new connections again; the old ones are broken.
     pub fn mend(&self) {
         self.whole.send_replace(true);
     }
@@ -62,7 +62,7 @@ async fn forward(mut client: TcpStream, target: String, mut whole: watch::Receiv
             _ = copy_bidirectional(&mut client, &mut server) => return,
             _ = whole.wait_for(|whole| !whole) => {}
         }
-        // Held until then, so that neither end notices.
+        // Both ends stay open until then, so that neither notices.
         let _ = whole.wait_for(|whole| *whole).await;
     } else {
         let _ = whole.wait_for(|whole| *whole).await;

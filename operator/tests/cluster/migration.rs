@@ -1,4 +1,4 @@
-//! The migration comes first, alone, and once.
+//! A migration runs before its rollout, alone, and once.
 
 use std::sync::{Arc, Mutex};
 
@@ -44,10 +44,10 @@ async fn a_failing_migration_leaves_the_old_pods_and_does_not_loop() {
     assert_eq!(
         only_job(&world).await.uid(),
         job.uid(),
-        "the Job was made again"
+        "the Job was created again"
     );
     assert_eq!(image(&world.get(&app()).await.unwrap()), "hello-app:1");
-    // The number of pods still follows.
+    // The number of pods still follows the spec.
     world
         .apply("demo", json!({"image": "hello-app:2", "replicas": 4}))
         .await;
@@ -117,7 +117,7 @@ async fn edits_in_a_row_never_run_two_migrations_at_once() {
     operator.stop().await;
 }
 
-/// Follows every change of the Jobs and keeps the largest number that existed at one time.
+/// Watches the Jobs, and records the largest number that existed at the same time.
 fn most_jobs_at_once(world: &World) -> Arc<Mutex<usize>> {
     let most = Arc::new(Mutex::new(0));
     let (api, seen) = (world.api(Kind::Job), Arc::clone(&most));

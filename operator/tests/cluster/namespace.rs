@@ -1,4 +1,4 @@
-//! A namespace that goes, with everything in it.
+//! A namespace that is deleted, with everything in it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     world::{World, eventually},
 };
 
-/// What the controller of namespaces does, which a bare API server does not have.
+/// Deletes everything in the namespace, as the namespace controller does, which does not run here.
 async fn empty(world: &World) {
     let (all, now) = (ListParams::default(), DeleteParams::background());
     for kind in Kind::ALL {
@@ -29,7 +29,7 @@ async fn empty(world: &World) {
         .unwrap();
 }
 
-/// Kinds of which something is left; claims have a finalizer that only their controller removes.
+/// Kinds that have objects left; claims have a finalizer that only their controller removes.
 async fn left(world: &World) -> Vec<String> {
     let mut left = Vec::new();
     for kind in Kind::ALL {
@@ -46,7 +46,7 @@ async fn left(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_that_is_being_deleted_disturbs_no_other_and_goes() {
+async fn a_namespace_that_is_being_deleted_affects_no_other_and_is_removed() {
     let server = Server::start();
     let leaving = World::on(&server, "leaving").await;
     let staying = World::on(&server, "staying").await;
@@ -61,7 +61,7 @@ async fn a_namespace_that_is_being_deleted_disturbs_no_other_and_goes() {
         .delete("leaving", &DeleteParams::default())
         .await
         .unwrap();
-    // What is missing now cannot be created any more, for as long as the resource is there.
+    // Missing children cannot be created again, for as long as the resource exists.
     for (id, _) in leaving.children("demo").await {
         if matches!(id.kind, Kind::Service | Kind::NetworkPolicy) {
             let api = leaving.api(id.kind);
@@ -74,7 +74,7 @@ async fn a_namespace_that_is_being_deleted_disturbs_no_other_and_goes() {
     let before = operator.reconciles();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let tries = operator.reconciles() - before;
-    assert!(tries <= 6, "{tries} tries in 3 s at what cannot be");
+    assert!(tries <= 6, "{tries} tries in 3 s of a write that must fail");
 
     staying
         .apply("demo", json!({"image": "hello-app:2", "replicas": 3}))
@@ -82,7 +82,7 @@ async fn a_namespace_that_is_being_deleted_disturbs_no_other_and_goes() {
     staying.ready("demo").await;
 
     empty(&leaving).await;
-    eventually("nothing is left and nothing comes back", || async {
+    eventually("nothing is left and nothing is created again", || async {
         left(&leaving).await.is_empty().then_some(())
     })
     .await;

@@ -1,4 +1,4 @@
-//! Bad neighbours: resources that can never converge, each in its own way, among a hundred good ones.
+//! Noisy neighbours: resources that can never converge, each for another reason, among a hundred good ones.
 
 use std::{
     collections::BTreeSet,
@@ -25,16 +25,16 @@ use crate::{
 
 const GOOD: usize = 100;
 
-/// Longest time that a hundred may take.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Longest time until a hundred resources are ready.
+const LIMIT: Duration = Duration::from_secs(180);
 
-/// How long the bad ones are counted.
+/// How long the passes over the bad ones are counted.
 const WINDOW: Duration = Duration::from_secs(12);
 
-/// How much longer the good ones may take among bad ones: work of that many more resources, and noise.
+/// Largest ratio of the good ones' time among bad ones to their time alone: work for more resources, and noise.
 const RATIO: f64 = 1.3;
 
-/// Few children: what counts is how many resources there are.
+/// Few children: only the number of resources matters.
 fn good() -> Value {
     json!({"networkPolicy": {"enabled": false}, "database": {"external": {"secretRef": {"name": "database"}}}})
 }
@@ -59,7 +59,7 @@ fn definitions(world: &World) -> Api<CustomResourceDefinition> {
 
 const DEFINITION: &str = "helloservices.hello.internal";
 
-/// Lets the API server take any resource, or again only such as its schema allows.
+/// Replaces the schema, so that the API server accepts any resource, or restores it.
 async fn set_schema(world: &World, schema: &Value) {
     let patch = json!([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": schema}]);
     let patch: Patch<Value> = Patch::Json(serde_json::from_value(patch).unwrap());
@@ -75,7 +75,7 @@ async fn schema(world: &World) -> Value {
     serde_json::to_value(schema.open_api_v3_schema.as_ref().unwrap()).unwrap()
 }
 
-/// Whether the API server would take a resource whose spec is none.
+/// Whether the API server accepts a resource whose spec is invalid.
 async fn takes_nonsense(world: &World, name: &str, dry_run: bool) -> bool {
     let body = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
         "metadata": {"name": name}, "spec": {"config": "none"}});
@@ -87,7 +87,7 @@ async fn takes_nonsense(world: &World, name: &str, dry_run: bool) -> bool {
     world.services().create(&parameters, &body).await.is_ok()
 }
 
-/// A resource from the time of a schema that allowed more than this one.
+/// Creates a resource that the present schema would refuse, as an older schema allowed it.
 async fn make_nonsense(world: &World, name: &str) {
     let strict = schema(world).await;
     let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
@@ -103,7 +103,7 @@ async fn make_nonsense(world: &World, name: &str) {
     .await;
 }
 
-/// Waits until the good resources are ready, and says when the last one was.
+/// Waits until the good resources are ready, and returns how long the last one took.
 async fn all_ready(world: &World, start: Instant) -> Duration {
     let services = world.services();
     loop {
@@ -123,7 +123,7 @@ async fn all_ready(world: &World, start: Instant) -> Duration {
             return start.elapsed();
         }
         let count = ready.len();
-        assert!(start.elapsed() < PATIENCE, "{count} of {GOOD} are ready");
+        assert!(start.elapsed() < LIMIT, "{count} of {GOOD} are ready");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -137,12 +137,12 @@ async fn reason(world: &World, name: &str, wanted: &str) -> String {
     .await
 }
 
-/// One of each kind that nobody can help, the noisy ones first.
+/// Creates one resource for each cause that the operator cannot remove, the noisy ones first.
 async fn make_bad(world: &World) {
     make_nonsense(world, "bad-nonsense").await;
     refuse_database_of(world, "bad-refused").await;
     world.set_jobs(Jobs::FailFor("bad-failing"));
-    let taken = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "somebody"},
+    let taken = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "taken"},
         "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30999}]}});
     let services = world.api(Kind::Service);
     let taken = serde_json::from_value(taken).unwrap();
@@ -170,8 +170,8 @@ async fn resources_that_never_converge_are_not_noticed_by_a_hundred_others() {
     }
     make_bad(&noisy).await;
     let requests = Faults::new(Mode::Calm);
-    let among_bad = noisy.operator_through(requests.client_of(&server));
-    let alone = quiet.operator_through(Faults::new(Mode::Calm).client_of(&server));
+    let among_bad = noisy.operator_through(requests.client_for(&server));
+    let alone = quiet.operator_through(Faults::new(Mode::Calm).client_for(&server));
     let start = Instant::now();
     for index in 0..GOOD {
         let name = format!("good-{index}");
@@ -192,15 +192,15 @@ async fn resources_that_never_converge_are_not_noticed_by_a_hundred_others() {
     let message = reason(&noisy, "bad-port", "Refused").await;
     assert!(message.contains("30999"), "{message}");
 
-    // They are tried again with pauses, and that is all they cost.
+    // They are retried with back-off, and cause no other calls.
     let bad = || (requests.about("bad-", false), requests.about("bad-", true));
     let before = bad();
     tokio::time::sleep(WINDOW).await;
     let after = bad();
     let (calls, writes) = (after.0 - before.0, after.1 - before.1);
-    // The noisiest each four seconds, and two others twice at most; three dozen calls for each.
+    // The noisiest is retried every four seconds, two others twice at most; about 36 calls for each pass.
     let passes = WINDOW.as_secs() as usize / 4 + 1 + 4;
-    assert!(calls > 0, "nobody tries again");
+    assert!(calls > 0, "no call was retried");
     assert!(calls <= passes * 36, "{calls} calls in {WINDOW:?}");
     assert!(writes <= passes, "{writes} writes in {WINDOW:?}");
     among_bad.stop().await;

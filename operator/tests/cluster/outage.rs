@@ -1,4 +1,4 @@
-//! The operator's process: while the API server is really away, and killed.
+//! The operator's process while the API server is unavailable, and when the process is killed.
 
 use std::{
     net::SocketAddr,
@@ -20,15 +20,15 @@ use crate::{
     world::{World, eventually},
 };
 
-/// How long the API server stays away, in seconds. The default is long enough for every connection to be given up and
+/// How long the API server is unavailable, in seconds. The default is long enough for every connection to time out and
 /// every back-off to reach its cap.
 const LENGTH: &str = "OUTAGE_SECONDS";
 const DEFAULT_LENGTH: u64 = 25;
 
-/// One page of memory more a second would be seen; noise of the allocator is not.
+/// Growth of one page of memory per second is noticed; noise of the allocator is not.
 const GROWTH_MIB: f64 = 4.0;
 
-/// Longest time from the API server's return until everything is as wanted.
+/// Longest time from the API server's return until all children match the spec.
 const RECOVERY: Duration = Duration::from_secs(10);
 
 const RESOURCES: usize = 20;
@@ -50,7 +50,7 @@ async fn all_ready(world: &World) {
     }
 }
 
-/// What the process is like while everything is well.
+/// Resources that the process uses while nothing fails.
 struct Before {
     memory: f64,
     connections: usize,
@@ -58,7 +58,7 @@ struct Before {
 }
 
 impl Before {
-    async fn of(operator: &Operator, world: &World) -> Self {
+    async fn measure(operator: &Operator, world: &World) -> Self {
         apply_all(world, &json!({})).await;
         all_ready(world).await;
         let before = Self {
@@ -71,7 +71,7 @@ impl Before {
         before
     }
 
-    /// Lets the outage pass. Memory, connections and tries stay what they are.
+    /// Waits until the outage is over, and asserts that memory, connections and retries stay bounded.
     async fn outlast(&self, operator: &Operator, kind: &str) {
         let (length, start) = (length(), Instant::now());
         let mut most = 0;
@@ -89,7 +89,7 @@ impl Before {
         ));
         let grown = peak - self.memory;
         assert!(grown < GROWTH_MIB, "{grown} MiB more");
-        // Some quick ones, and then one every four seconds.
+        // Some quick retries, and then one every four seconds.
         let bound = RESOURCES as u64 * (8 + length.as_secs() / 4);
         assert!(tries < bound, "{tries} reconciles, at most {bound}");
     }
@@ -112,8 +112,8 @@ async fn an_api_server_that_hangs_costs_neither_memory_nor_connections_and_is_us
     let server = Server::start();
     let world = World::on(&server, "outage").await;
     let operator = Operator::start(&server);
-    let before = Before::of(&operator, &world).await;
-    // It is in the middle of work on every resource when it happens.
+    let before = Before::measure(&operator, &world).await;
+    // The outage begins while every resource is reconciled.
     apply_all(&world, &json!({"replicas": 3})).await;
     server.freeze();
     before.outlast(&operator, "frozen").await;
@@ -124,11 +124,11 @@ async fn an_api_server_that_hangs_costs_neither_memory_nor_connections_and_is_us
     assert_recovered("frozen", start);
 }
 
-/// Our own connection may still be one of those that died.
+/// Retries, because the test's own connection may be one of the broken ones.
 async fn edit(world: &World, name: &str) {
     let body = json!({"spec": {"replicas": 4}});
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&body));
-    eventually("the API server takes an edit", || async {
+    eventually("the API server accepts an edit", || async {
         let api = world.services();
         let edit = api.patch(name, &parameters, &patch);
         tokio::time::timeout(Duration::from_secs(2), edit)
@@ -145,7 +145,7 @@ async fn an_api_server_that_refuses_costs_neither_and_is_used_again_at_once() {
     let world = World::on(&server, "refused").await;
     let mut door = Door::new(&server).await;
     let operator = Operator::start_at(&server, &format!("https://{}", door.address));
-    let before = Before::of(&operator, &world).await;
+    let before = Before::measure(&operator, &world).await;
     door.close().await;
     apply_all(&world, &json!({"replicas": 3})).await;
     before.outlast(&operator, "refused").await;
@@ -155,7 +155,7 @@ async fn an_api_server_that_refuses_costs_neither_and_is_used_again_at_once() {
     assert_recovered("refused", start);
 }
 
-/// The way to an API server. Closed, it refuses connections and has broken those that stood.
+/// A proxy to an API server. Closed, it refuses new connections and breaks those that exist.
 struct Door {
     address: SocketAddr,
     server: String,
@@ -163,8 +163,8 @@ struct Door {
 }
 
 impl Door {
-    /// On an address of its own: a client that asks for a closed port of its own address over and over may get it as
-    /// its own end, and then talks to itself.
+    /// Listens on an address of its own: a client that connects to a closed port of its own address again and again may
+    /// get that port as its source port, and so connect to itself.
     async fn new(server: &Server) -> Self {
         let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -213,11 +213,11 @@ async fn a_process_that_is_killed_at_rest_is_replaced_without_a_single_write() {
     }
     drop(operator);
     let operator = Operator::start(&server);
-    eventually("it has looked at every resource", || async {
+    eventually("a pass over every resource", || async {
         (operator.metrics().reconciles() >= 5).then_some(())
     })
     .await;
-    // Whatever it might do late.
+    // Time for late writes.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(operator.metrics().writes(), 0);
 }

@@ -1,4 +1,4 @@
-//! A defect that panics at one resource: reported there, and harmless to the others.
+//! A panic at one resource: reported there, without effect on the others.
 
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
@@ -42,12 +42,12 @@ async fn a_panic_is_reported_at_its_resource_and_harms_no_other() {
     for line in [gauge("bad", "Degraded"), gauge("good", "Ready")] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
-    // It is tried again after half a minute at the earliest, and no other resource waits for that.
+    // It is retried after 30 s at the earliest, and no other resource waits for that.
     world.apply("good", json!({"replicas": 3})).await;
     world.ready("good").await;
     operator.stop().await;
 
-    // A version without the defect goes on where this one failed.
+    // A version without the defect continues where this one failed.
     let corrected = world.operator();
     world.ready("bad").await;
     corrected.stop().await;

@@ -21,7 +21,7 @@ pub struct Operator {
     _folder: tempfile::TempDir,
 }
 
-/// What its metrics say.
+/// Its metrics.
 pub struct Metrics(String);
 
 impl Operator {
@@ -35,8 +35,8 @@ impl Operator {
         Self::launch(url, server, &server.token, &[])
     }
 
-    /// Starts one of several for the namespace in which they elect their leader, as a user of its own who reaches the
-    /// API server at this address.
+    /// Starts one of several replicas for the namespace in which they elect their leader, as a user of its own.
+    /// It reaches the API server at `url`.
     pub fn start_replica(url: &str, server: &Server, user: &str, namespace: &str) -> Self {
         let variables = [
             ("POD_NAME", user),
@@ -60,7 +60,7 @@ impl Operator {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = free.local_addr().unwrap();
         drop(free);
-        // The benchmark names the program that ships.
+        // The benchmark passes the release program.
         let program = std::env::var_os("HELLO_OPERATOR_PROGRAM")
             .unwrap_or_else(|| env!("CARGO_BIN_EXE_hello-operator").into());
         let child = Command::new(program)
@@ -87,7 +87,7 @@ impl Operator {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// How it ended, when it has.
+    /// Its exit status, once it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }

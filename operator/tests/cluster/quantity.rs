@@ -1,4 +1,4 @@
-//! Amounts of CPU, memory and storage: what the API server makes of them is still what was asked for.
+//! Quantities of CPU, memory and storage: their normal form in the API server is no drift.
 
 use hello_operator::object::subset::contains;
 use k8s_openapi::api::core::v1::Pod;
@@ -22,14 +22,14 @@ fn pattern(schema: &Value, name: &str) -> Option<String> {
     children.find_map(|child| pattern(child, name))
 }
 
-/// The schema's patterns and the API server's own arithmetic, on many values at once: one pod each.
+/// Many generated values of the schema's patterns, normalised by the API server itself: one pod for each batch.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_api_server_makes_of_an_amount_is_no_drift() {
     let world = World::new("quantities").await;
     let definition = hello_crds::definitions().unwrap().remove(0);
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     let mut runner = TestRunner::deterministic();
-    let mut draw = |name: &str| {
+    let mut generate = |name: &str| {
         let values = string_regex(&pattern(schema, name).unwrap()).unwrap();
         values.new_tree(&mut runner).unwrap().current()
     };
@@ -41,8 +41,8 @@ async fn what_the_api_server_makes_of_an_amount_is_no_drift() {
     for round in 0..4 {
         let containers: Vec<Value> = (0..100)
             .map(|number| {
-                let limits = json!({"cpu": draw("cpu"), "memory": draw("memory"),
-                    "ephemeral-storage": draw("size")});
+                let limits = json!({"cpu": generate("cpu"), "memory": generate("memory"),
+                    "ephemeral-storage": generate("size")});
                 json!({"name": format!("c{number}"), "image": "x", "resources": {"limits": limits}})
             })
             .collect();

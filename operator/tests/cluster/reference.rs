@@ -1,4 +1,4 @@
-//! What the spec names and somebody else makes.
+//! Objects that the spec refers to and other clients create.
 
 use hello_operator::object::{child::ChildId, kind::Kind};
 use kube::{
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, eventually};
 
-/// Makes, or changes, an object of the core API as somebody else.
+/// Creates or changes an object of the core API as another client.
 pub async fn make(world: &World, name: &str, mut object: Value) {
     object["metadata"]["name"] = name.into();
     let kind = object["kind"].as_str().unwrap().to_owned();
@@ -23,12 +23,12 @@ pub async fn make(world: &World, name: &str, mut object: Value) {
     let api: Api<DynamicObject> =
         Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
     let apply = Patch::Apply(&object);
-    api.patch(name, &PatchParams::apply("somebody"), &apply)
+    api.patch(name, &PatchParams::apply("another-client"), &apply)
         .await
         .unwrap();
 }
 
-/// Waits until the service is not ready for want of what it names, in these words.
+/// Waits until the service is not ready because a reference is missing, with this message.
 async fn missing(world: &World, words: &str) {
     eventually(words, || async {
         let ready = world.condition("demo", "Ready", "False").await;
@@ -38,7 +38,7 @@ async fn missing(world: &World, words: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_pods_mount_and_nobody_made_is_named_and_holds_up_nothing_else() {
+async fn a_missing_object_that_pods_mount_is_named_and_holds_up_nothing_else() {
     let world = World::new("reference").await;
     let operator = world.operator();
     let oidc = json!({"issuer": "https://id.example.com", "audience": ["hello"], "caConfigMapRef": {"name": "ca"}});
@@ -51,7 +51,7 @@ async fn what_pods_mount_and_nobody_made_is_named_and_holds_up_nothing_else() {
     missing(&world, "spec.tls.secretName: Secret own does not exist").await;
     world.condition("demo", "Degraded", "True").await;
     let app = ChildId::new(Kind::Deployment, "demo");
-    eventually("the app is there all the same", || world.get(&app)).await;
+    eventually("the app exists all the same", || world.get(&app)).await;
 
     let secret = |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "data": data});
     make(&world, "own", secret(json!({"tls.crt": ""}))).await;
@@ -59,7 +59,7 @@ async fn what_pods_mount_and_nobody_made_is_named_and_holds_up_nothing_else() {
     make(&world, "own", secret(json!({"tls.crt": "", "tls.key": ""}))).await;
     let words = "spec.auth.oidc.caConfigMapRef: ConfigMap ca does not exist";
     missing(&world, words).await;
-    // Nothing tells of it, and it is seen all the same.
+    // No watch reports it; a retry sees it.
     let certificates = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"ca.crt": ""}});
     make(&world, "ca", certificates).await;
     world.ready("demo").await;

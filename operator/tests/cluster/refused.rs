@@ -1,4 +1,4 @@
-//! What the API server does not allow: told, tried again with back-off, and in nobody else's way.
+//! Writes that the API server refuses: reported, retried with back-off, and without effect on other objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ use crate::{
     world::{World, eventually},
 };
 
-/// Waits until the condition has the reason `Refused`, and gives its message.
+/// Waits until the condition has the reason `Refused`, and returns its message.
 async fn refusal(world: &World, type_: &str) -> String {
     eventually(&format!("{type_} is refused"), || async {
         let condition = world.condition("demo", type_, "False").await;
@@ -32,7 +32,7 @@ async fn refusal(world: &World, type_: &str) -> String {
     .await
 }
 
-/// Allows so many objects of each of these kinds. The status is what the quota's controller writes.
+/// Allows `count` objects of each of these kinds, and writes the status as the quota's controller would.
 async fn allow(world: &World, kinds: &[Kind], count: &str) {
     let quotas: Api<ResourceQuota> = Api::namespaced(world.client.clone(), &world.namespace);
     let of_each = |count: &str| -> BTreeMap<String, String> {
@@ -76,7 +76,7 @@ async fn kinds(world: &World) -> BTreeSet<Kind> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quota_is_told_holds_up_nothing_else_and_can_be_raised() {
+async fn a_quota_is_reported_holds_up_nothing_else_and_can_be_raised() {
     let world = World::new("quota").await;
     let refused = [Kind::Service, Kind::Job, Kind::CronJob];
     allow(&world, &refused, "0").await;
@@ -93,7 +93,7 @@ async fn a_quota_is_told_holds_up_nothing_else_and_can_be_raised() {
     world.condition("demo", "Degraded", "True").await;
     let without: BTreeSet<Kind> = Kind::ALL
         .into_iter()
-        // The Deployment waits for the Job, and this is no Cluster.
+        // The Deployment waits for the Job, and this database has no Cluster.
         .filter(|kind| !refused.contains(kind) && !matches!(kind, Kind::Deployment | Kind::Cluster))
         .collect();
     eventually("everything else is there", || async {
@@ -110,7 +110,7 @@ async fn a_quota_is_told_holds_up_nothing_else_and_can_be_raised() {
     operator.stop().await;
 }
 
-/// Pods would start with what nobody keeps.
+/// Pods would start with values that are not stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_runs_is_made_without_its_secrets() {
     let world = World::new("quota-secrets").await;
@@ -140,7 +140,7 @@ async fn nothing_that_runs_is_made_without_its_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_that_may_not_grow_is_told_and_holds_up_nothing_else() {
+async fn a_volume_that_may_not_grow_is_reported_and_holds_up_nothing_else() {
     let world = World::new("rigid").await;
     let classes: Api<StorageClass> = Api::all(world.client.clone());
     let class = json!({"metadata": {"name": "rigid"}, "provisioner": "example.com/none"});
@@ -162,7 +162,7 @@ async fn a_volume_that_may_not_grow_is_told_and_holds_up_nothing_else() {
     for claim in &claims {
         bind(&world, claim).await;
     }
-    // The one, then the other one too, each beside a new version.
+    // First one claim, then both; each together with a new version.
     for (data, backups, image, claim) in [
         ("2Gi", "3Gi", "hello-app:2", &claims[1]),
         ("3Gi", "3Gi", "hello-app:3", &claims[0]),

@@ -27,7 +27,7 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
         world.operator_through(hello_operator::kubernetes::connection::connect(config).unwrap());
     world.apply("demo", crate::converge::everything()).await;
     world.ready("demo").await;
-    // Twice the same transitions: the second ones are counted in the first ones' events.
+    // The same transitions twice: the second ones are counted in the events of the first.
     for image in ["hello-app:2", "hello-app:3"] {
         let spec = json!({"image": image, "networkPolicy": {"enabled": false}});
         world.apply("demo", spec).await;
@@ -35,7 +35,7 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
         world.settle(&operator).await;
     }
     let _cnpg = CnpgStandIn::start(&world);
-    // Names what somebody else makes.
+    // Refers to objects of other clients.
     let certificates = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"ca.crt": ""}});
     crate::reference::make(&world, "ca", certificates).await;
     let oidc = json!({"issuer": "https://id.example.com", "audience": ["hello"], "caConfigMapRef": {"name": "ca"}});
@@ -73,7 +73,7 @@ fn used() -> BTreeSet<Right> {
     used
 }
 
-/// Grants what the manifests grant, in the same words, and says what that is.
+/// Applies the role of the manifests unchanged, and returns its rights.
 async fn grant(world: &World) -> BTreeSet<Right> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/base/rbac.yaml");
     let text = std::fs::read_to_string(path).unwrap();
@@ -106,7 +106,7 @@ async fn apply(world: &World, role: &ClusterRole) {
         .unwrap();
 }
 
-/// Bound in one namespace, as the overlay does, the same role is enough for that namespace, and good for no other.
+/// Bound in one namespace, as in the overlay, the same role is enough for that namespace and grants nothing in others.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rights_in_one_namespace_are_enough_for_it() {
     const OTHER: &str = "hello-operator-of-one-namespace";

@@ -1,4 +1,4 @@
-//! What is published as an example is accepted by the API server.
+//! The API server accepts every published example.
 
 use kube::api::{Patch, PatchParams};
 use serde::Deserialize;

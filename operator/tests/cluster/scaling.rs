@@ -1,4 +1,4 @@
-//! The number of pods: the resource's, or the autoscaler's, and never one instead of the other.
+//! The number of pods: set by the spec or by the autoscaler, never by both.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ async fn replicas(world: &World) -> Value {
     world.get(&app()).await.unwrap().data["spec"]["replicas"].clone()
 }
 
-/// What the autoscaler's controller does.
+/// Scales as the autoscaler's controller does.
 async fn scale(world: &World, replicas: i32) {
     let patch = json!({"spec": {"replicas": replicas}});
     let parameters = PatchParams {
@@ -35,7 +35,7 @@ async fn scale(world: &World, replicas: i32) {
         .unwrap();
 }
 
-/// Every number of replicas that the Deployment ever has from now on, each change once.
+/// Every number of replicas that the Deployment has from now on, each change once.
 async fn record(world: &World) -> Arc<Mutex<Vec<i64>>> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (api, sink) = (world.api(Kind::Deployment), Arc::clone(&seen));
@@ -85,7 +85,7 @@ fn spec(auto: bool, edit: i32) -> Value {
 
 /// Waits until the number of replicas belongs to none of our field managers.
 async fn not_ours(world: &World) {
-    eventually("the number is nobody's of ours", || async {
+    eventually("the operator does not own the number", || async {
         let owners = owners_of_replicas(&world.get(&app()).await.unwrap());
         let ours = owners
             .iter()
@@ -103,7 +103,7 @@ async fn the_autoscaler_is_never_fought() {
     world.apply("demo", spec(true, 0)).await;
     world.ready("demo").await;
     not_ours(&world).await;
-    // It starts with minReplicas, and never with the one that the API server would give it.
+    // It starts with minReplicas, never with the API server's default of one.
     recorded(&seen, &[3]).await;
     world.apply("demo", spec(true, 100)).await;
     world.ready("demo").await;
@@ -114,7 +114,7 @@ async fn the_autoscaler_is_never_fought() {
         world.ready("demo").await;
     }
     recorded(&seen, &[3, 7]).await;
-    // Off: the spec's number at once, by way of no other. On: what runs, until the autoscaler says more.
+    // Off: the spec's number directly. On: the current number, until the autoscaler changes it.
     let mut numbers = vec![3, 7];
     for round in 0..2 {
         world.apply("demo", spec(false, round)).await;

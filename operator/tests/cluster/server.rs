@@ -1,4 +1,4 @@
-//! A real API server with its etcd, killed with the process that started it.
+//! A real API server with its etcd; both end with the process that started them.
 
 use std::{
     fs,
@@ -55,10 +55,10 @@ pub fn assets() -> PathBuf {
     String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
-/// Users like the administrator, but for the name: operators that the audit log is to tell apart.
+/// Administrators with names of their own, so that the audit log distinguishes the operators that use them.
 pub const REPLICAS: [&str; 2] = ["first", "second"];
 
-/// Only the test of rights and those of the leader read the log, so only what concerns them is written to it.
+/// Only the test of rights and those of the leader read the log, so only their requests are logged.
 const AUDIT_POLICY: &str = "
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -77,20 +77,8 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn start() -> Server {
-    let assets = assets();
-    for program in ["etcd", "kube-apiserver"] {
-        assert!(
-            assets.join(program).exists(),
-            "{program} is not in {}",
-            assets.display()
-        );
-    }
-    let folder = tempfile::Builder::new()
-        .prefix("hello-api-")
-        .tempdir()
-        .unwrap()
-        .keep();
+/// Writes the files that the API server reads, and returns the administrator's token.
+fn write_files(folder: &Path) -> String {
     let key = rcgen::KeyPair::generate().unwrap();
     fs::write(folder.join("account.key"), key.serialize_pem()).unwrap();
     fs::write(folder.join("account.pub"), key.public_key_pem()).unwrap();
@@ -101,9 +89,14 @@ fn start() -> Server {
         tokens += &format!("{token}-{user},{user},{user},system:masters\n");
     }
     fs::write(folder.join("tokens"), tokens).unwrap();
-    let (etcd, peer, api) = (free_port(), free_port(), free_port());
+    token
+}
+
+/// etcd and an API server that listens on `port`, each with its arguments.
+fn programs(assets: &Path, folder: &Path, port: u16) -> Vec<(PathBuf, Vec<String>)> {
+    let (etcd, peer) = (free_port(), free_port());
     let at = |name: &str| folder.join(name).display().to_string();
-    let programs = vec![
+    vec![
         (
             assets.join("etcd"),
             vec![
@@ -121,7 +114,7 @@ fn start() -> Server {
             assets.join("kube-apiserver"),
             vec![
                 format!("--etcd-servers=http://127.0.0.1:{etcd}"),
-                format!("--secure-port={api}"),
+                format!("--secure-port={port}"),
                 "--bind-address=127.0.0.1".into(),
                 format!("--cert-dir={}", at("certificates")),
                 format!("--token-auth-file={}", at("tokens")),
@@ -133,15 +126,33 @@ fn start() -> Server {
                 format!("--audit-policy-file={}", at("audit.yaml")),
                 format!("--audit-log-path={}", at("audit.log")),
                 "--audit-log-mode=blocking".into(),
-                // Service accounts are made by a controller that does not run here.
+                // The controller that creates service accounts does not run here.
                 "--disable-admission-plugins=ServiceAccount".into(),
                 "--feature-gates=WatchList=true".into(),
             ],
         ),
-    ];
-    let (keeper, process) = run_until_we_end(programs, folder.clone());
+    ]
+}
+
+fn start() -> Server {
+    let assets = assets();
+    for program in ["etcd", "kube-apiserver"] {
+        assert!(
+            assets.join(program).exists(),
+            "{program} is not in {}",
+            assets.display()
+        );
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("hello-api-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    let token = write_files(&folder);
+    let port = free_port();
+    let (keeper, process) = run_until_dropped(programs(&assets, &folder, port), folder.clone());
     let server = Server {
-        url: format!("https://127.0.0.1:{api}"),
+        url: format!("https://127.0.0.1:{port}"),
         token,
         folder,
         process,
@@ -151,9 +162,9 @@ fn start() -> Server {
     server
 }
 
-/// Runs the programs until the returned sender is dropped, and says which process is the last one. They die with the
-/// thread that starts them, so it stays for as long.
-fn run_until_we_end(
+/// Runs the programs until the returned sender is dropped, and returns the process of the last one. They die with the
+/// thread that starts them, so the thread lives as long.
+fn run_until_dropped(
     programs: Vec<(PathBuf, Vec<String>)>,
     folder: PathBuf,
 ) -> (mpsc::Sender<()>, Pid) {
@@ -174,7 +185,7 @@ fn run_until_we_end(
                 .expect("setpriv (util-linux) starts the server");
             children.push(child);
         }
-        // The folder goes when this process is gone; a shell waits for that.
+        // The shell removes the folder once this process has ended.
         let cleaner = Command::new("sh")
             .args(["-c", "cat >/dev/null; sleep 1; rm -rf \"$0\""])
             .arg(&folder)
@@ -185,7 +196,7 @@ fn run_until_we_end(
             .unwrap();
         let last = children.last().unwrap().id().try_into().unwrap();
         started.send(Pid::from_raw(last).unwrap()).unwrap();
-        // Nothing is ever sent: it ends when the other end is gone.
+        // Nothing is ever sent: this returns when the sender is dropped.
         let _ = dropped.recv();
         for child in &mut children {
             child.kill().unwrap();
@@ -197,7 +208,7 @@ fn run_until_we_end(
 }
 
 impl Server {
-    /// Starts a server of its own, with the APIs that other software brings.
+    /// Starts a server of its own, with the optional APIs.
     pub fn start() -> Self {
         let server = Self::bare();
         thread::spawn(move || {
@@ -208,7 +219,7 @@ impl Server {
         .expect("the definitions are installed")
     }
 
-    /// Starts a server of its own, without the APIs that other software brings.
+    /// Starts a server of its own, without the optional APIs.
     pub fn bare() -> Self {
         // In a thread of its own: the caller is inside a runtime, where nothing may block on another.
         thread::spawn(start).join().expect("the API server starts")
@@ -237,12 +248,12 @@ impl Server {
         self.folder.join("certificates/apiserver.crt")
     }
 
-    /// Stops the API server in the middle of whatever it does: connections stand, and nothing answers.
+    /// Stops the API server's process: connections stay open, and nothing answers.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Continues the process.
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -251,7 +262,7 @@ impl Server {
         rustix::process::kill_process(self.process, signal).unwrap();
     }
 
-    /// What the API server was asked to do in the namespace `rights` and by [`REPLICAS`], one JSON document a line.
+    /// Requests in the namespace `rights` and by [`REPLICAS`], one JSON document a line.
     pub fn audit_log(&self) -> String {
         fs::read_to_string(self.folder.join("audit.log")).unwrap()
     }
@@ -281,7 +292,7 @@ impl Server {
     fn add_definitions(&self) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            self.define(&definitions::engine()).await;
+            self.define(&definitions::cluster()).await;
             self.define(&definitions::http_route()).await;
             self.define(&definitions::service_monitor()).await;
         });

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub enum Jobs {
     Succeed,
     Fail,
-    /// Those of this resource fail, and the others succeed.
+    /// The Jobs of this resource fail, and the others succeed.
     FailFor(&'static str),
     Hang,
 }
@@ -28,7 +28,7 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// Kinds whose objects come to life.
+    /// Kinds whose controllers are replaced.
     pub const KINDS: [Kind; 3] = [Kind::StatefulSet, Kind::Job, Kind::Deployment];
 
     pub fn new(client: Client, jobs: Arc<Mutex<Jobs>>) -> Self {
@@ -39,7 +39,7 @@ impl StandIn {
         Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
     }
 
-    /// Does once what is to be done in a namespace.
+    /// Acts once on every object in a namespace.
     pub async fn round(&self, namespace: &str) {
         let claims = items(&self.api(Kind::PersistentVolumeClaim, namespace)).await;
         let claims: Vec<String> = claims.iter().map(ResourceExt::name_any).collect();
@@ -52,7 +52,7 @@ impl StandIn {
         }
     }
 
-    /// Does what the controller of this kind would do with an object.
+    /// Acts on an object as the controller of its kind would.
     pub async fn act(&self, kind: Kind, object: &DynamicObject) {
         let namespace = object.namespace().unwrap();
         let api = self.api(kind, &namespace);
@@ -69,7 +69,7 @@ impl StandIn {
         }
     }
 
-    /// Deletes what has an owner that is gone.
+    /// Deletes objects whose owner does not exist.
     pub async fn collect_garbage(&self, namespace: &str) {
         let resource = ApiResource::erase::<hello_crds::HelloService>(&());
         let services: Api<DynamicObject> =
@@ -102,7 +102,7 @@ async fn items(api: &Api<DynamicObject>) -> Vec<DynamicObject> {
         .unwrap_or_default()
 }
 
-/// Sets a status when it differs. An object that is gone by now is no error.
+/// Sets a status when it differs. An object that was deleted meanwhile is no error.
 async fn set_status(api: &Api<DynamicObject>, object: &DynamicObject, status: Value) {
     if object.data["status"] != status {
         let patch = json!({"status": status});
@@ -116,7 +116,7 @@ async fn set_status(api: &Api<DynamicObject>, object: &DynamicObject, status: Va
     }
 }
 
-/// Whether this is a database that needs nothing any more; finding that out otherwise would cost a request.
+/// Whether this is a database that is complete; another way to know would cost a request.
 fn runs(kind: Kind, object: &DynamicObject, claims: &[String]) -> bool {
     let status = &object.data["status"];
     kind == Kind::StatefulSet

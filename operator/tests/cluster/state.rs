@@ -1,4 +1,4 @@
-//! What a resource's children are made of, comparable between runs and between resources.
+//! The content of a resource's children, comparable between runs and between resources.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::world::World;
 /// Children by name.
 pub type State = BTreeMap<String, Value>;
 
-/// What the children of `name` are made of, without what the API server adds.
+/// The content of the children of `name`, without what the API server adds.
 pub async fn state(world: &World, name: &str) -> State {
     let children = world.children(name).await.into_iter();
     children
@@ -28,8 +28,8 @@ fn content(kind: Kind, live: &DynamicObject) -> Value {
         "annotations": live.metadata.annotations, "owners": owners})
 }
 
-/// The same for the comparison with another resource: names, passwords, certificates, hashes and what the API server
-/// gives out are replaced by what they are.
+/// The same for the comparison with another resource: names, passwords, certificates, hashes and values that the API
+/// server assigns are replaced by placeholders.
 pub async fn likeness(world: &World, name: &str) -> State {
     let state = state(world, name).await.into_iter();
     let plain = |text: &str| generic(text, name, &world.namespace);
@@ -101,7 +101,7 @@ fn mask_digests(text: &str) -> String {
     masked
 }
 
-/// Says in which children two states differ, and how.
+/// Asserts that two states are equal; the message names the children that differ, and how.
 pub fn assert_same(left: &State, right: &State, what: &str) {
     let names = |state: &State| state.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(left), names(right), "{what}");

@@ -1,4 +1,4 @@
-//! What a person sees: the real binary and the real kubectl on a real API server.
+//! What a user sees: the real binary and the real kubectl on a real API server.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ use crate::{
     world::{Jobs, World, eventually},
 };
 
-/// A folder to call programs from that are to reach the shared server.
+/// A folder with a kubeconfig for the shared server, in which programs are called.
 struct Desk(tempfile::TempDir);
 
 impl Desk {
@@ -113,7 +113,7 @@ impl Running {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Waits until a line of the log has all of these.
+    /// Waits until a line of the log contains all of these.
     async fn logs(&self, parts: &[&str]) {
         eventually(&format!("a line with {parts:?}"), || async {
             let log = self.log();
@@ -137,14 +137,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended already, unless a test failed.
+        // It has ended already, unless the test failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A life with every cause of a write in it; returns the operator's log.
-async fn log_of_a_life(name: &str, format: &str) -> String {
+/// Causes every kind of write; returns the operator's log.
+async fn log_with_every_cause(name: &str, format: &str) -> String {
     let world = World::new(name).await;
     let desk = Desk::new();
     let operator = desk.operator(&world, format);
@@ -164,7 +164,7 @@ async fn log_of_a_life(name: &str, format: &str) -> String {
         .delete("demo", &DeleteParams::background())
         .await
         .unwrap();
-    eventually("it is made again", || async {
+    eventually("it is created again", || async {
         let again = |line: &&str| line.contains("PodDisruptionBudget") && line.contains("Missing");
         (operator.log().lines().filter(again).count() == 2).then_some(())
     })
@@ -181,8 +181,8 @@ fn every_cause() -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_in_json_says_of_each_write_what_it_concerns_and_why() {
-    let log = log_of_a_life("log-json", "json").await;
+async fn a_json_log_names_the_object_and_the_reason_of_each_write() {
+    let log = log_with_every_cause("log-json", "json").await;
     let mut causes = BTreeSet::new();
     for line in log.lines() {
         let entry: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
@@ -215,8 +215,8 @@ async fn a_log_in_json_says_of_each_write_what_it_concerns_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_in_text_says_the_same_to_people() {
-    let log = log_of_a_life("log-text", "text").await;
+async fn a_text_log_names_the_same() {
+    let log = log_with_every_cause("log-text", "text").await;
     assert!(
         log.is_ascii() && !log.contains('\u{1b}'),
         "no colours in a file: {log}"
@@ -242,7 +242,7 @@ async fn a_log_in_text_says_the_same_to_people() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn diff_tells_the_difference_by_its_lines_and_its_exit_code() {
+async fn diff_reports_the_difference_by_its_lines_and_its_exit_code() {
     let world = World::new("diff").await;
     let desk = Desk::new();
     let spec = json!({"networkPolicy": {"enabled": false}});
@@ -269,7 +269,7 @@ async fn diff_tells_the_difference_by_its_lines_and_its_exit_code() {
     world.settle(&operator).await;
     operator.stop().await;
     assert_eq!(desk.diff(&world, &spec), (0, String::new()));
-    // The resource itself, as --help shows.
+    // The resource itself, as in the example of --help.
     let live = desk.kubectl(&world, &["get", "helloservice", "demo", "--output", "yaml"]);
     assert_eq!(desk.diff_of(&live.stdout), (0, String::new()));
 
@@ -303,7 +303,7 @@ fn table(desk: &Desk, world: &World) -> Vec<Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_get_shows_how_it_is() {
+async fn kubectl_get_shows_the_state() {
     let world = World::new("columns").await;
     let desk = Desk::new();
     world.set_jobs(Jobs::Fail);
@@ -348,7 +348,7 @@ async fn kubectl_get_shows_how_it_is() {
     operator.stop().await;
 }
 
-/// The condition of before an edit is not taken for an answer, not even while no operator runs.
+/// The condition from before an edit does not end the wait, not even while no operator runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_wait_waits_for_the_edit() {
     let world = World::new("kubectl-wait").await;

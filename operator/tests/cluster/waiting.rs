@@ -1,4 +1,4 @@
-//! States that wait for something outside: explained in words, and left as soon as it is there.
+//! States that wait for something external: explained in the status, and left as soon as it is available.
 
 use hello_operator::object::{child::ChildId, kind::Kind};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Jobs, World, eventually};
 
-/// Puts a pod of one part there, in this state.
+/// Creates a pod of one component, with this status.
 async fn pod(world: &World, name: &str, component: &str, status: Value) {
     let api: kube::Api<k8s_openapi::api::core::v1::Pod> =
         kube::Api::namespaced(world.client.clone(), &world.namespace);
@@ -40,7 +40,7 @@ async fn reported(world: &World, type_: &str, reason: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_migration_that_cannot_start_says_why_and_recovers() {
+async fn a_migration_that_cannot_start_reports_why_and_recovers() {
     let world = World::new("waiting-migration").await;
     world.set_jobs(Jobs::Hang);
     let operator = world.operator();

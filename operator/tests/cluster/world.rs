@@ -1,4 +1,4 @@
-//! One test's namespace with a life in it, and an operator for it.
+//! A namespace for one test with a stand-in for the controllers, and operators for it.
 
 use std::{
     sync::{
@@ -29,22 +29,22 @@ use crate::{
     stand_in::StandIn,
 };
 
-/// A namespace with a life in it.
+/// A namespace with a stand-in for the controllers.
 pub struct World {
     pub client: Client,
     pub namespace: String,
     pub jobs: Arc<Mutex<Jobs>>,
     /// Seconds by which the operators' clock is ahead.
     ahead: Arc<AtomicI64>,
-    life: Arc<Life>,
+    rounds: Arc<Rounds>,
     _stand_in: JoinHandle<()>,
 }
 
-/// Whether the stand-in for the controllers works.
+/// The rounds of the stand-in for the controllers.
 #[derive(Default)]
-struct Life {
+struct Rounds {
     over: AtomicBool,
-    /// Held while it does.
+    /// Held during a round.
     round: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -67,7 +67,7 @@ impl Operator {
         self.calls(&["create", "update", "scale", "release", "delete", "status"])
     }
 
-    /// The same without the status of the resource, which also tells what others cause.
+    /// The same without the status of the resource, which also reports what other clients cause.
     pub fn writes_to_children(&self) -> u64 {
         self.calls(&["create", "update", "scale", "release", "delete"])
     }
@@ -103,7 +103,7 @@ impl World {
         Self::on(server(), name).await
     }
 
-    /// The same on a server that others do not use.
+    /// The same on a server of its own.
     pub async fn on(server: &Server, name: &str) -> Self {
         let client = server.client();
         let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
@@ -113,25 +113,25 @@ impl World {
             .await
             .unwrap();
         let jobs = Arc::new(Mutex::new(Jobs::Succeed));
-        let life = Arc::<Life>::default();
-        let stand_in = tokio::spawn(live(
+        let rounds = Arc::<Rounds>::default();
+        let stand_in = tokio::spawn(run_stand_in(
             StandIn::new(client.clone(), Arc::clone(&jobs)),
             name.to_owned(),
-            Arc::clone(&life),
+            Arc::clone(&rounds),
         ));
         Self {
             client,
             namespace: name.to_owned(),
             jobs,
             ahead: Arc::default(),
-            life,
+            rounds,
             _stand_in: stand_in,
         }
     }
 
-    /// Lets nothing get ready until the result is dropped.
+    /// Stops the stand-in, so that nothing gets ready, until the result is dropped.
     pub async fn stand_still(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.life.round).lock_owned().await
+        Arc::clone(&self.rounds.round).lock_owned().await
     }
 
     /// Starts an operator for this namespace.
@@ -149,7 +149,7 @@ impl World {
         start(client, fence, Some(&self.namespace), self.clock(), RESYNC)
     }
 
-    /// Starts an operator that looks at settled resources again this often.
+    /// Starts an operator that reconciles settled resources again after this time.
     pub fn resyncing_operator(&self, resync: Duration) -> Operator {
         let (client, namespace) = (self.client.clone(), Some(&*self.namespace));
         start(client, Fence::open(), namespace, self.clock(), resync)
@@ -187,7 +187,7 @@ impl World {
         })
     }
 
-    /// Lets time pass for the operators of this world.
+    /// Advances the clock of the operators of this world.
     pub fn pass_time(&self, time: Duration) {
         let seconds = i64::try_from(time.as_secs()).unwrap();
         self.ahead.fetch_add(seconds, Ordering::Relaxed);
@@ -266,10 +266,10 @@ impl World {
         children
     }
 
-    /// Starts an operator and sees it look at the resource and find nothing to write.
+    /// Asserts that a new operator makes a pass over the resource and writes nothing.
     pub async fn finds_nothing_to_write(&self) {
         let operator = self.operator();
-        eventually("a look at the resource", || async {
+        eventually("a pass over the resource", || async {
             (operator.reconciles() > 0).then_some(())
         })
         .await;
@@ -294,12 +294,12 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.life.over.store(true, Ordering::Relaxed);
+        self.rounds.over.store(true, Ordering::Relaxed);
     }
 }
 
-/// Longest time that anything may take in these tests, also on a busy machine; where time matters, a test says so.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time to wait for anything, also on a busy machine; where time matters, a test has a limit of its own.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Asks until there is an answer.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
@@ -308,23 +308,20 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl 
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(
-            start.elapsed() < PATIENCE,
-            "not within {PATIENCE:?}: {what}"
-        );
+        assert!(start.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }
 
-/// What the controllers would do in one namespace, over and over.
-async fn live(stand_in: StandIn, namespace: String, life: Arc<Life>) {
+/// Acts as the controllers would in one namespace, again and again.
+async fn run_stand_in(stand_in: StandIn, namespace: String, rounds: Arc<Rounds>) {
     for round in 0_u32.. {
-        if life.over.load(Ordering::Relaxed) {
+        if rounds.over.load(Ordering::Relaxed) {
             return;
         }
-        let working = life.round.lock().await;
+        let working = rounds.round.lock().await;
         stand_in.round(&namespace).await;
-        // It asks for every object there is, so less often.
+        // This lists every object, so it runs less often.
         if round % 5 == 0 {
             stand_in.collect_garbage(&namespace).await;
         }
@@ -343,7 +340,7 @@ fn start(
     start_with(client, fence, namespace, clock, resync, |context| context)
 }
 
-/// Starts an operator whose reconciler is made of the real one.
+/// Starts an operator whose reconciler is built from the real context.
 fn start_with<R: Reconcile>(
     client: Client,
     fence: Fence,

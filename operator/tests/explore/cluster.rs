@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use hello_operator::service::plan::facts::JobPhase;
 
-use crate::objects::{Body, ClaimOwner, Holder, Life, Name, Object, Resource};
+use crate::objects::{Body, ClaimOwner, Holder, Name, Object, Resource, Status};
 
 /// One write of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Write {
     pub name: Name,
     pub verb: Verb,
-    /// Whether the object is still the one that the pass saw, as its UID would tell.
+    /// Whether the object is still the one that the pass saw; stands for a comparison of UIDs.
     pub same: bool,
     /// UID of the claim that the pass saw; 0: none.
     pub claim: u8,
@@ -22,7 +22,7 @@ pub struct Write {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// With the number of pods to start with.
+    /// Creates with this number of pods.
     Create(Body, u8),
     Update(Body),
     Delete,
@@ -36,7 +36,7 @@ pub enum Pass {
     Idle,
     /// It has read the resource, the Jobs and which of their pods have no Job, and nothing else yet.
     Read(Resource, BTreeMap<Name, Object>, Vec<u8>),
-    /// It has planned, and these writes are left.
+    /// It has planned; these writes are left.
     Writing(Resource, Vec<Write>),
 }
 
@@ -50,19 +50,19 @@ pub enum Breach {
     PodsMiscounted,
 }
 
-/// How often each kind of disturbance may still come.
+/// How often each kind of disturbance may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
     pub edits: u8,
     pub faults: u8,
     pub deletions: u8,
-    pub strangers: u8,
+    pub foreign: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     pub left: Budget,
-    /// The resource, or the last one.
+    /// The resource, or the last one if there is none.
     pub resource: Resource,
     pub exists: bool,
     pub objects: BTreeMap<Name, Object>,
@@ -73,7 +73,7 @@ pub struct State {
     pub pass: Pass,
     /// UID of the newest claim.
     pub last_claim: u8,
-    /// Whether the policy was `Delete` since everything was last as `Retain` wants it.
+    /// Whether the policy was `Delete` at some time since all objects last matched `Retain`.
     pub deletable: bool,
     pub breach: Option<Breach>,
 }
@@ -83,14 +83,14 @@ impl State {
         self.objects.get(&name)
     }
 
-    /// The objects without what no API server would show.
+    /// The objects without what an API server does not show.
     pub fn visible(&self) -> BTreeMap<Name, Object> {
         let mut objects = self.objects.clone();
         for object in objects.values_mut() {
             object.given_up = false;
-            match &mut object.life {
-                Life::Claim { schema, .. } => *schema = 0,
-                Life::Job { running, .. } => *running = false,
+            match &mut object.status {
+                Status::Claim { schema, .. } => *schema = 0,
+                Status::Job { running, .. } => *running = false,
                 _ => {}
             }
         }
@@ -99,16 +99,16 @@ impl State {
 
     /// UID of the database's claim, and the version that it was migrated to last.
     pub fn database(&self) -> (u8, u8) {
-        match self.get(Name::Claim).map(|claim| claim.life) {
-            Some(Life::Claim { uid, schema, .. }) => (uid, schema),
+        match self.get(Name::Claim).map(|claim| claim.status) {
+            Some(Status::Claim { uid, schema, .. }) => (uid, schema),
             _ => (0, 0),
         }
     }
 
-    /// A migration has done its work.
+    /// A migration has finished.
     pub fn migrated(&mut self, version: u8) {
         if let Some(claim) = self.objects.get_mut(&Name::Claim)
-            && let Life::Claim { schema, .. } = &mut claim.life
+            && let Status::Claim { schema, .. } = &mut claim.status
         {
             *schema = version;
         }
@@ -116,10 +116,10 @@ impl State {
 
     pub fn server_ready(&self) -> bool {
         self.get(Name::Server)
-            .is_some_and(|server| server.life == Life::Server { ready: true })
+            .is_some_and(|server| server.status == Status::Server { ready: true })
     }
 
-    /// Migrations at work.
+    /// Number of migrations that run.
     pub fn migrations(&self) -> usize {
         let jobs = self.objects.values().filter(|object| object.running());
         jobs.count() + self.strays.len()
@@ -129,15 +129,15 @@ impl State {
         self.breach.get_or_insert(breach);
     }
 
-    /// Whether the garbage collector takes the object: its owner is gone.
+    /// Whether the garbage collector deletes the object: its owner is gone.
     pub fn is_garbage(&self, object: &Object) -> bool {
-        if let Life::Claim { owner, .. } = object.life {
+        if let Status::Claim { owner, .. } = object.status {
             return owner == ClaimOwner::Gone;
         }
         object.body.owner != 0 && !(self.exists && object.body.owner == self.resource.uid)
     }
 
-    /// An object is gone: its pods, and its claims, follow in their own time.
+    /// Removes an object; its pods and its claims are removed later.
     pub fn remove(&mut self, name: Name) {
         let Some(object) = self.objects.remove(&name) else {
             return;
@@ -148,7 +148,7 @@ impl State {
         }
         if name == Name::Server
             && let Some(claim) = self.objects.get_mut(&Name::Claim)
-            && let Life::Claim { owner, .. } = &mut claim.life
+            && let Status::Claim { owner, .. } = &mut claim.status
             && *owner == ClaimOwner::Living
         {
             *owner = ClaimOwner::Gone;
@@ -160,7 +160,7 @@ impl State {
         }
     }
 
-    /// The garbage collector's step on one object. What a server uses is only marked.
+    /// The garbage collector's step on one object. A claim that a server uses is only marked for deletion.
     pub fn collect(&mut self, name: Name) {
         let Some(object) = self.objects.get_mut(&name) else {
             return;
@@ -175,7 +175,7 @@ impl State {
     }
 
     /// The API server's side of one write; `false` when it is refused, which ends the pass.
-    /// `by_uid` is how it should be: a write that names an object is for that very object.
+    /// `by_uid`: a write is valid only for the very object that it names; `false` is a flaw.
     pub fn write(&mut self, resource: Resource, write: Write, by_uid: bool) -> bool {
         if resource.spec.paused {
             self.breach(Breach::PausedWritten);
@@ -183,7 +183,7 @@ impl State {
         let refused = match (write.verb, self.get(write.name)) {
             // Their fields differ from ours, and a creation is not forced.
             (Verb::Create(..), there) => there.is_some(),
-            // That it is gone already is as good.
+            // An object that is gone already is no failure.
             (Verb::Delete, None) => return true,
             (Verb::Update(_) | Verb::Scale(_) | Verb::Release, None) => true,
             (_, Some(_)) => by_uid && !write.same,
@@ -210,10 +210,10 @@ impl State {
         true
     }
 
-    /// Sets the number of pods, or leaves it, and who holds it.
+    /// Sets the field manager of the number of pods, and the number if there is one.
     pub fn count(&mut self, name: Name, number: Option<u8>, by: Holder) {
         if let Some(app) = self.objects.get_mut(&name)
-            && let Life::App { replicas, holder } = &mut app.life
+            && let Status::App { replicas, holder } = &mut app.status
         {
             *replicas = number.unwrap_or(*replicas);
             *holder = by;
@@ -221,19 +221,19 @@ impl State {
     }
 
     fn created(&mut self, resource: Resource, name: Name, body: Body, pods: u8) {
-        let life = match name {
-            Name::Server => Life::Server { ready: false },
-            Name::Job(..) => Life::Job {
+        let status = match name {
+            Name::Server => Status::Server { ready: false },
+            Name::Job(..) => Status::Job {
                 phase: JobPhase::Active,
                 running: true,
             },
-            Name::App => Life::App {
+            Name::App => Status::App {
                 replicas: pods,
                 holder: Holder::Main,
             },
-            _ => Life::Plain,
+            _ => Status::Plain,
         };
-        let mut object = Object::new(body, life);
+        let mut object = Object::new(body, status);
         object.given_up = !(self.exists && self.resource.uid == resource.uid);
         self.objects.insert(name, object);
         if let Pass::Writing(_, writes) = &mut self.pass {
@@ -244,7 +244,7 @@ impl State {
     }
 
     fn updated(&mut self, name: Name, body: Body) {
-        if let Some(Life::App { holder, .. }) = self.get(name).map(|app| app.life)
+        if let Some(Status::App { holder, .. }) = self.get(name).map(|app| app.status)
             && holder == Holder::Main
         {
             self.breach(Breach::PodsMiscounted);
@@ -254,7 +254,7 @@ impl State {
             if name != Name::Claim {
                 object.body = body;
             }
-            if let Life::Server { ready } = &mut object.life {
+            if let Status::Server { ready } = &mut object.status {
                 *ready = false;
             }
         }
@@ -271,9 +271,9 @@ impl State {
         }
     }
 
-    /// Pods must find the very schema of their version, also where the other one is the newer. A late
-    /// write for a resource that is gone makes garbage, which serves nobody; and a database that was
-    /// taken away since the pass looked leaves nothing to be too early for.
+    /// Pods need exactly the schema of their version, also when the other one is newer. A late write for
+    /// a resource that is gone creates garbage, which serves no client. A database that was removed since
+    /// the pass read it cannot be too early either.
     fn check_rollout(&mut self, resource: Resource, write: Write) {
         let (Verb::Create(body, _) | Verb::Update(body)) = write.verb else {
             return;

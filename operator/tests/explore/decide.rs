@@ -39,7 +39,7 @@ use crate::{
     objects::{Body, Name, Object, Resource},
 };
 
-/// A wrong operator, to prove that the properties notice.
+/// A defect of the operator, to prove that the properties notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     RollsOutAtOnce,
@@ -53,7 +53,7 @@ pub enum Flaw {
     WritesWithoutUid,
     IgnoresPause,
     FightsTheAutoscaler,
-    WritesForEver,
+    WritesForever,
     NeverReleases,
     NeverRollsOut,
 }
@@ -62,7 +62,7 @@ pub enum Flaw {
 #[derive(Debug)]
 pub struct Decision {
     pub writes: Vec<Write>,
-    /// Wanted objects as they should be.
+    /// Wanted objects that match the spec.
     pub wanted: BTreeMap<Name, Body>,
     /// A foreign object has a wanted name.
     pub conflicts: bool,
@@ -71,10 +71,10 @@ pub struct Decision {
 /// Everything that a decision depends on.
 type View = (Resource, BTreeMap<Name, Object>, bool, bool);
 
-/// The operator. It remembers what it decided, which is a function of the view alone.
+/// The operator. It caches its decisions, which depend only on what it sees.
 pub struct Operator {
     pub flaw: Option<Flaw>,
-    /// The objects that are looked at: fewer make a smaller world.
+    /// The objects of this world: fewer make it smaller.
     names: &'static [Name],
     memory: Mutex<Memory>,
 }
@@ -102,7 +102,7 @@ impl Operator {
         }
     }
 
-    /// What a pass that has read `resource` would do when it looks at the rest now.
+    /// What a pass that has read `resource` decides when it reads the rest now.
     pub fn decide(&self, resource: Resource, state: &State) -> Arc<Decision> {
         let view = (
             resource,
@@ -180,7 +180,7 @@ impl Operator {
         }
     }
 
-    /// The operator's decision; that of a wrong operator is put together from the same parts.
+    /// The operator's decision; that of a defective operator is composed of the same parts.
     fn plan(&self, built: &Built, observed: Observed) -> (Plan, Vec<Planned>) {
         let Built {
             service,
@@ -210,7 +210,7 @@ impl Operator {
         let mut plan = plan(&wanted, &facts);
         let app = fixed_id(Name::App);
         match flaw {
-            Flaw::WritesForEver if facts.present.contains_key(&app) => {
+            Flaw::WritesForever if facts.present.contains_key(&app) => {
                 plan.actions.push(Action::Update(app));
             }
             Flaw::NeverReleases => plan
@@ -224,7 +224,7 @@ impl Operator {
     }
 }
 
-/// What a change does in the model. A Deployment that names no number starts with one pod.
+/// What a change does in the model. A Deployment without a number of replicas starts with one pod.
 fn verb(change: &Change) -> Verb {
     let pods = |count: i64| u8::try_from(count).unwrap();
     match change {
@@ -239,7 +239,7 @@ fn verb(change: &Change) -> Verb {
     }
 }
 
-/// Makes the planner see something else than there is.
+/// Shows the planner facts that differ from the real ones.
 fn mislead(flaw: Flaw, prepared: &Prepared, facts: &mut Facts) {
     let jobs = prepared
         .children
@@ -283,7 +283,7 @@ fn mislead(flaw: Flaw, prepared: &Prepared, facts: &mut Facts) {
     }
 }
 
-/// Everything with our labels, and what has a wanted name.
+/// Every object that has the operator's labels or a wanted name.
 fn observe(state: &State, memory: &mut Memory) -> Observed {
     let mut observed = Observed::default();
     if !state.routes_served {

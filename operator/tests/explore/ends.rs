@@ -1,4 +1,4 @@
-//! Where the model comes to rest: which ends are good ones, and whether every way leads to one.
+//! Final states of the model: which are good, and whether every path leads to a good one.
 
 use std::collections::HashMap;
 
@@ -8,11 +8,11 @@ use stateright::Model;
 use crate::{
     cluster::{Pass, State},
     model::World,
-    objects::{Body, ClaimOwner, Life, Name, Object, REPLICAS},
+    objects::{Body, ClaimOwner, Name, Object, REPLICAS, Status},
 };
 
 impl World {
-    /// Everything is as `Retain` wants it: from here on no data may go.
+    /// Notes when all objects match `Retain`: from here on no data may be deleted.
     pub fn protect(&self, state: &mut State) {
         let spec = state.resource.spec;
         let open = state.deletable || state.objects.values().any(|object| object.given_up);
@@ -21,7 +21,7 @@ impl World {
         }
         let owned = state.objects.iter().any(|(name, object)| {
             let by_server =
-                matches!(object.life, Life::Claim { owner, .. } if owner != ClaimOwner::None);
+                matches!(object.status, Status::Claim { owner, .. } if owner != ClaimOwner::None);
             name.is_data() && *name != Name::Server && (by_server || object.body.owner != 0)
         });
         let server_keeps = state
@@ -42,11 +42,11 @@ impl World {
         }
     }
 
-    /// Follows every way on from a state, without further disturbance, to its end.
+    /// Whether every path from a state, without further disturbance, ends well.
     pub fn ends_well(&self, state: &State, calm: &mut HashMap<State, Option<bool>>) -> bool {
         match calm.get(state) {
             Some(Some(well)) => return *well,
-            // A way in a circle.
+            // The path is a circle.
             Some(None) => return false,
             None => {}
         }
@@ -66,7 +66,7 @@ impl World {
 
     fn is_good_end(&self, state: &State) -> bool {
         if !state.exists {
-            // What is left is kept for a resource to come, or foreign.
+            // What is left is foreign, or kept for a later resource.
             let kept = |(name, object): (&Name, &Object)| name.is_data() || object.is_foreign();
             return state.objects.iter().all(kept) && state.strays.is_empty();
         }
@@ -77,12 +77,12 @@ impl World {
             || self.is_converged(state)
     }
 
-    /// The migration failed: the one state that waits for a person.
+    /// The migration failed: the only state that waits for a user.
     pub fn is_failed(&self, state: &State) -> bool {
         let failed = |object: &Object| {
             matches!(
-                object.life,
-                Life::Job {
+                object.status,
+                Status::Job {
                     phase: JobPhase::Failed,
                     ..
                 }
@@ -93,19 +93,19 @@ impl World {
         state.exists && wanted.any(|job| state.get(*job).is_some_and(failed))
     }
 
-    /// Everything wanted is there as wanted, nothing else is but data, and the schema fits.
+    /// All wanted objects match the spec, only data is left besides, and the schema fits.
     pub fn is_converged(&self, state: &State) -> bool {
         let spec = state.resource.spec;
         let decision = self.operator.decide(state.resource, state);
         let as_wanted = |(name, body): (&Name, &Body)| match state.get(*name) {
             Some(live) => {
                 let same = live.body.hash == body.hash || *name == Name::Claim;
-                let good = match live.life {
-                    Life::Server { ready } => ready,
-                    Life::Job { phase, .. } => phase == JobPhase::Succeeded,
-                    Life::App { replicas, .. } => spec.autoscaled || replicas == REPLICAS,
-                    Life::Claim { .. } | Life::Plain => true,
-                    Life::Foreign => false,
+                let good = match live.status {
+                    Status::Server { ready } => ready,
+                    Status::Job { phase, .. } => phase == JobPhase::Succeeded,
+                    Status::App { replicas, .. } => spec.autoscaled || replicas == REPLICAS,
+                    Status::Claim { .. } | Status::Plain => true,
+                    Status::Foreign => false,
                 };
                 same && good && !live.drifted && !live.deleting
             }

@@ -15,14 +15,14 @@ use hello_operator::{
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-use crate::objects::{Body, ClaimOwner, Holder, Life, Name, Object, REPLICAS, Resource};
+use crate::objects::{Body, ClaimOwner, Holder, Name, Object, REPLICAS, Resource, Status};
 
 /// Name of the resource.
 pub const INSTANCE: &str = "demo";
 
 const NAMESPACE: &str = "ns";
 
-/// The resource as a person would write it.
+/// The resource as a user would write it.
 pub fn service(resource: Resource) -> HelloService {
     let Resource { uid, spec } = resource;
     let mut text = json!({
@@ -49,7 +49,7 @@ pub fn service(resource: Resource) -> HelloService {
     .unwrap()
 }
 
-/// Identity of what has a fixed name.
+/// Identity of an object that has a fixed name.
 pub fn fixed_id(name: Name) -> ChildId {
     match name {
         Name::Credentials => ChildId::new(Kind::Secret, names::credentials(INSTANCE)),
@@ -64,7 +64,7 @@ pub fn fixed_id(name: Name) -> ChildId {
     }
 }
 
-/// What the operator ever wanted to write, and how its Jobs are called.
+/// Every body that the operator ever wanted to write, and the names of its Jobs.
 #[derive(Default)]
 pub struct Bodies {
     values: HashMap<u64, Value>,
@@ -105,7 +105,7 @@ impl Bodies {
             .unwrap()
     }
 
-    /// What Kubernetes reads in a body.
+    /// The fields of a body that Kubernetes acts on.
     pub fn body(child: &Desired) -> Body {
         let spec = &child.body["spec"];
         let owner = &child.body["metadata"]["ownerReferences"][0]["uid"];
@@ -127,9 +127,9 @@ fn number(child: &Desired) -> u64 {
 
 /// One object.
 pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
-    let mut value = match object.life {
-        Life::Foreign => theirs(),
-        Life::Claim { uid, owner, .. } => claim(uid, owner, bodies),
+    let mut value = match object.status {
+        Status::Foreign => theirs(),
+        Status::Claim { uid, owner, .. } => claim(uid, owner, bodies),
         _ => bodies.values[&object.body.hash].clone(),
     };
     value["metadata"]["name"] = bodies.id(name).name.into();
@@ -140,14 +140,14 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
     if object.deleting {
         value["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
     }
-    match object.life {
-        Life::Server { ready } => {
+    match object.status {
+        Status::Server { ready } => {
             value["metadata"]["uid"] = "server".into();
             value["metadata"]["generation"] = 2.into();
             value["status"] = json!({"observedGeneration": if ready { 2 } else { 1 },
                 "updatedReplicas": 1, "readyReplicas": 1, "currentRevision": "r", "updateRevision": "r"});
         }
-        Life::Job { phase, .. } => {
+        Status::Job { phase, .. } => {
             let condition =
                 |type_: &str| json!({"conditions": [{"type": type_, "status": "True"}]});
             value["status"] = match phase {
@@ -156,7 +156,7 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
                 JobPhase::Failed => condition("Failed"),
             };
         }
-        Life::App { replicas, holder } => {
+        Status::App { replicas, holder } => {
             value["spec"]["replicas"] = replicas.into();
             let manager = match holder {
                 Holder::None => "else",
@@ -166,7 +166,7 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
             value["metadata"]["managedFields"] = json!([{"manager": manager,
                 "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
         }
-        Life::Plain | Life::Claim { .. } | Life::Foreign => {}
+        Status::Plain | Status::Claim { .. } | Status::Foreign => {}
     }
     let kind = bodies.id(name).kind;
     Live::parse(kind, serde_json::from_value(value).unwrap()).unwrap()
@@ -178,7 +178,7 @@ fn theirs() -> Value {
         names::INSTANCE_LABEL: INSTANCE, names::MANAGED_BY_LABEL: "Helm"}}})
 }
 
-/// The claim as the StatefulSet controller makes it, by the template in what the operator wrote.
+/// The claim as the StatefulSet controller creates it, from the operator's template.
 fn claim(uid: u8, owner: ClaimOwner, bodies: &Bodies) -> Value {
     let mut templates = bodies.values.values();
     let template = templates.find_map(|body| body["spec"]["volumeClaimTemplates"].get(0));
@@ -194,7 +194,7 @@ fn claim(uid: u8, owner: ClaimOwner, bodies: &Bodies) -> Value {
     value
 }
 
-/// The pod of a migration that is at work.
+/// The pod of a migration that runs.
 pub fn migration_pod() -> Pod {
     serde_json::from_value(json!({
         "metadata": {"name": "demo-migrate-pod", "labels": {names::COMPONENT_LABEL: "migration"}},

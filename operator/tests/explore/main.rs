@@ -1,12 +1,12 @@
 //! Every interleaving of small worlds, explored with the operator's real decision.
 //!
 //! `validate`, `build`, `facts` and `plan` are the operator's own, over the objects as an API server
-//! would show them. What is described here is the rest: an API server with preconditions, the
-//! garbage collector, the controllers of Kubernetes, people who edit, delete and make things, and an
-//! operator that may crash after any single write and may write what it planned long ago. Each
-//! promise is broken on purpose, too: a wrong operator must be noticed.
+//! would show them. The model is the rest: an API server with preconditions, the garbage collector,
+//! the controllers of Kubernetes, users who edit, delete and create objects, and an operator that may
+//! crash after any single write and may carry out an old plan. Each promise is also broken on
+//! purpose: a defective operator must be noticed.
 
-// A panic is how a test fails, and figures are worth a line.
+// A panic is how a test fails, and the number of states is printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod cluster;
@@ -24,7 +24,7 @@ use stateright::{Checker, Model};
 use cluster::{Budget, Pass};
 use decide::Flaw;
 use model::{DATA, Edit, FOREIGN, PAUSED, PODS, REST, ROLLOUT, Scope, TWO, World};
-use objects::{ClaimOwner, Life, Name, Spec};
+use objects::{ClaimOwner, Name, Spec, Status};
 use steps::SCALED;
 
 const START: Spec = Spec {
@@ -40,7 +40,7 @@ const QUIET: Budget = Budget {
     edits: 0,
     faults: 0,
     deletions: 0,
-    strangers: 0,
+    foreign: 0,
 };
 
 /// Two versions, edited back and forth; migrations fail and are deleted, children are changed.
@@ -54,7 +54,7 @@ const MIGRATIONS: Scope = Scope {
     },
     edits: &[Edit::Version],
     disturbed: &[Name::Server, Name::App],
-    strangers: &[],
+    foreign: &[],
     reached: &[
         ("a migration fails", World::is_failed),
         ("the second version serves", |world, state| {
@@ -73,7 +73,7 @@ const MIGRATIONS: Scope = Scope {
     ],
 };
 
-/// The resource is deleted under both policies, and made again.
+/// The resource is deleted under both policies, and created again.
 const DELETION: Scope = Scope {
     objects: &[Name::Credentials, Name::Claim, Name::Server, Name::App],
     start: START,
@@ -85,18 +85,18 @@ const DELETION: Scope = Scope {
     },
     edits: &[Edit::Policy, Edit::Version],
     disturbed: &[Name::Server, Name::App],
-    strangers: &[],
+    foreign: &[],
     reached: &[
         ("data is adopted by a new resource", |world, state| {
             state.resource.uid == 2 && state.database().0 == 1 && world.is_converged(state)
         }),
-        ("data goes with its resource", |world, state| {
+        ("data is deleted with its resource", |world, state| {
             state.resource.uid == 2 && state.database().0 == 2 && world.is_converged(state)
         }),
         ("a claim outlives its server", |_, state| {
             matches!(
-                state.get(Name::Claim).map(|claim| claim.life),
-                Some(Life::Claim {
+                state.get(Name::Claim).map(|claim| claim.status),
+                Some(Status::Claim {
                     owner: ClaimOwner::Gone,
                     ..
                 })
@@ -109,8 +109,8 @@ const DELETION: Scope = Scope {
     ],
 };
 
-/// Foreign objects are made under wanted names, an API comes and goes, and the resource is paused.
-const STRANGERS: Scope = Scope {
+/// Foreign objects are created with wanted names, an API is installed and removed, and the resource is paused.
+const CONFLICTS: Scope = Scope {
     objects: &[
         Name::Credentials,
         Name::Claim,
@@ -128,18 +128,18 @@ const STRANGERS: Scope = Scope {
     budget: Budget {
         edits: 1,
         faults: 1,
-        strangers: 2,
+        foreign: 2,
         ..QUIET
     },
     edits: &[Edit::Backup, Edit::Pause, Edit::Version, Edit::Route],
     disturbed: &[Name::BackupJob],
-    strangers: &[Name::Claim, Name::Server, Name::App, Name::BackupJob],
+    foreign: &[Name::Claim, Name::Server, Name::App, Name::BackupJob],
     reached: &[
         ("a name is taken", |world, state| {
             world.operator.decide(state.resource, state).conflicts
         }),
         ("a name is free again", |world, state| {
-            state.left.strangers == 0 && state.routes_served && world.is_converged(state)
+            state.left.foreign == 0 && state.routes_served && world.is_converged(state)
         }),
         ("an API is missing", |world, state| {
             !state.routes_served && world.is_converged(state)
@@ -163,12 +163,12 @@ const SCALING: Scope = Scope {
     },
     edits: &[Edit::Autoscaling],
     disturbed: &[Name::App, Name::Autoscaler],
-    strangers: &[],
+    foreign: &[],
     reached: &[
         ("the autoscaler's number stays", |world, state| {
             matches!(
-                state.get(Name::App).map(|app| app.life),
-                Some(Life::App {
+                state.get(Name::App).map(|app| app.status),
+                Some(Status::App {
                     replicas: SCALED,
                     ..
                 })
@@ -180,7 +180,7 @@ const SCALING: Scope = Scope {
     ],
 };
 
-/// Looks at all of a world; `least` states, or it has become smaller than it was meant to be.
+/// Explores all of a world; fewer than `least` states mean that it is smaller than intended.
 fn explore(scope: Scope, least: usize) {
     let start = Instant::now();
     let checker = World::new(scope, None).checker().spawn_bfs().join();
@@ -205,16 +205,16 @@ fn data_outlives_its_resource_as_the_policy_says() {
 }
 
 #[test]
-fn strangers_and_missing_apis_are_lived_with() {
-    explore(STRANGERS, 6_000);
+fn foreign_objects_and_missing_apis_are_tolerated() {
+    explore(CONFLICTS, 6_000);
 }
 
 #[test]
-fn the_number_of_pods_changes_hands() {
+fn the_number_of_pods_moves_between_spec_and_autoscaler() {
     explore(SCALING, 1_500);
 }
 
-/// Each promise is broken by an operator that is wrong in one place, so none is kept by accident.
+/// Each promise is broken by an operator with one flaw, so none is kept by accident.
 #[test]
 fn every_flaw_is_noticed() {
     for (flaw, scope, promise) in [
@@ -222,16 +222,16 @@ fn every_flaw_is_noticed() {
         (Flaw::BelievesAnyMigration, MIGRATIONS, ROLLOUT),
         (Flaw::ForgetsOtherJobs, MIGRATIONS, TWO),
         (Flaw::ForgetsPodsWithoutJob, MIGRATIONS, TWO),
-        (Flaw::DeletesWhatTheSpecDropped, STRANGERS, DATA),
+        (Flaw::DeletesWhatTheSpecDropped, CONFLICTS, DATA),
         (Flaw::ForgetsRetain, DELETION, DATA),
         (Flaw::UsesAnyVolume, DELETION, DATA),
-        (Flaw::UsesAnyVolume, STRANGERS, FOREIGN),
-        (Flaw::TakesOver, STRANGERS, FOREIGN),
-        (Flaw::WritesWithoutUid, STRANGERS, FOREIGN),
-        (Flaw::IgnoresPause, STRANGERS, PAUSED),
+        (Flaw::UsesAnyVolume, CONFLICTS, FOREIGN),
+        (Flaw::TakesOver, CONFLICTS, FOREIGN),
+        (Flaw::WritesWithoutUid, CONFLICTS, FOREIGN),
+        (Flaw::IgnoresPause, CONFLICTS, PAUSED),
         (Flaw::FightsTheAutoscaler, SCALING, PODS),
         (Flaw::NeverReleases, MIGRATIONS, PODS),
-        (Flaw::WritesForEver, MIGRATIONS, REST),
+        (Flaw::WritesForever, MIGRATIONS, REST),
         (Flaw::NeverRollsOut, MIGRATIONS, REST),
     ] {
         let mut world = World::new(scope, Some(flaw));

@@ -1,4 +1,4 @@
-//! The world around the operator: everything that can happen next, and what must hold throughout.
+//! The surroundings of the operator: everything that can happen next, and what must always hold.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,7 +10,7 @@ use stateright::{Model, Property};
 use crate::{
     cluster::{Breach, Budget, Pass, State, Write},
     decide::{Flaw, Operator},
-    objects::{ClaimOwner, Life, Name, Object, Resource, Spec},
+    objects::{ClaimOwner, Name, Object, Resource, Spec, Status},
 };
 
 /// One thing that happens.
@@ -27,11 +27,11 @@ pub enum Step {
     EndJob(Name, bool),
     /// The pod of a Job that is being deleted stops where it is.
     StopJob(Name),
-    /// A pod whose Job is gone stops, or has done its work before.
+    /// A pod whose Job is gone stops, with its work finished or not.
     EndStray(u8, bool),
     Vanish(Name),
     Collect(Name),
-    // People and faults.
+    // Users and faults.
     Crash,
     Edit(Edit),
     DeleteResource,
@@ -41,11 +41,11 @@ pub enum Step {
     Change(Name),
     Scale,
     ServeRoutes(bool),
-    StrangerMakes(Name),
-    StrangerDeletes(Name),
+    CreateForeign(Name),
+    DeleteForeign(Name),
 }
 
-/// An edit of the spec: each there and back again.
+/// An edit of the spec; a second one reverts the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Edit {
     Version,
@@ -74,22 +74,22 @@ pub const ROLLOUT: &str = "never rolled out before its migration";
 pub const DATA: &str = "data is never lost";
 pub const FOREIGN: &str = "a foreign object is never touched";
 pub const PAUSED: &str = "nothing is written while paused";
-pub const PODS: &str = "the number of pods changes only by whom it belongs to";
-pub const REST: &str = "once faults stop, every way ends in the wanted state";
+pub const PODS: &str = "only its owner changes the number of pods";
+pub const REST: &str = "once faults stop, every path ends in the wanted state";
 
-/// A part of what can happen, small enough to look at all of it.
+/// A part of what can happen, small enough to explore completely.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope {
-    /// The objects beside the Job that there are.
+    /// The objects beside the Job.
     pub objects: &'static [Name],
     pub start: Spec,
     pub budget: Budget,
     pub edits: &'static [Edit],
-    /// What others delete and change.
+    /// What other clients delete and change.
     pub disturbed: &'static [Name],
     /// Names under which foreign objects are made.
-    pub strangers: &'static [Name],
-    /// What must happen somewhere, or the world would be smaller than it looks.
+    pub foreign: &'static [Name],
+    /// What must happen somewhere; otherwise the world is smaller than intended.
     pub reached: &'static [(&'static str, Condition)],
 }
 
@@ -99,10 +99,10 @@ pub type Condition = fn(&World, &State) -> bool;
 pub struct World {
     pub scope: Scope,
     pub operator: Operator,
-    /// The one promise to look at, instead of all.
+    /// The only promise to check, instead of all.
     pub only: Option<&'static str>,
-    /// States without further disturbance, and whether every way on from them ends well; `None` while
-    /// that is being found out.
+    /// States without further disturbance, and whether every path from them ends well; `None` while
+    /// that is computed.
     calm: Mutex<HashMap<State, Option<bool>>>,
 }
 
@@ -130,14 +130,14 @@ impl World {
                     if wrongly_owned(claim, server) {
                         steps.push(Step::OwnClaim);
                     }
-                    if server.life == (Life::Server { ready: false }) && !claim.deleting {
+                    if server.status == (Status::Server { ready: false }) && !claim.deleting {
                         steps.push(Step::StartServer);
                     }
                 }
             }
         }
         for (name, object) in &state.objects {
-            if let Life::Job { running: true, .. } = object.life {
+            if let Status::Job { running: true, .. } = object.status {
                 if state.server_ready() {
                     steps.push(Step::EndJob(*name, true));
                 }
@@ -173,8 +173,8 @@ impl World {
                 false => Step::RecreateResource,
             });
         }
-        if left.strangers > 0 {
-            self.strange(state, steps);
+        if left.foreign > 0 {
+            self.conflict(state, steps);
         }
         if left.faults == 0 {
             return;
@@ -187,7 +187,7 @@ impl World {
             if ours && name.is_job() {
                 steps.extend([Step::Delete(*name), Step::DeleteJobInForeground(*name)]);
             } else if ours && self.scope.disturbed.contains(name) {
-                // Whoever deletes the data itself means it.
+                // Deleting the data itself is intended.
                 if *name == Name::Server || !name.is_data() {
                     steps.push(Step::Delete(*name));
                 }
@@ -201,16 +201,16 @@ impl World {
         }
     }
 
-    fn strange(&self, state: &State, steps: &mut Vec<Step>) {
-        for name in self.scope.strangers {
+    fn conflict(&self, state: &State, steps: &mut Vec<Step>) {
+        for name in self.scope.foreign {
             match state.get(*name) {
-                Some(object) if object.is_foreign() => steps.push(Step::StrangerDeletes(*name)),
+                Some(object) if object.is_foreign() => steps.push(Step::DeleteForeign(*name)),
                 Some(_) => {}
-                // The StatefulSet controller takes any claim of the name, so a stranger's that comes
-                // later than the decision to make the server cannot be saved.
+                // The StatefulSet controller uses any claim of the name. A foreign claim that is created
+                // after the decision to create the server cannot be protected.
                 None if *name == Name::Claim
                     && (state.pass != Pass::Idle || state.get(Name::Server).is_some()) => {}
-                None => steps.push(Step::StrangerMakes(*name)),
+                None => steps.push(Step::CreateForeign(*name)),
             }
         }
         if self.scope.objects.contains(&Name::Route) {
@@ -258,11 +258,11 @@ fn writing(resource: Resource, writes: Vec<Write>) -> Pass {
     }
 }
 
-/// Whether the StatefulSet controller has to change the owner of a claim. It leaves one alone that
-/// an earlier StatefulSet owns.
+/// Whether the StatefulSet controller has to change the owner of a claim. It keeps the owner when that is
+/// an earlier StatefulSet.
 fn wrongly_owned(claim: &Object, server: &Object) -> bool {
-    match claim.life {
-        Life::Claim { owner, .. } => match owner {
+    match claim.status {
+        Status::Claim { owner, .. } => match owner {
             ClaimOwner::None => server.body.takes_claims,
             ClaimOwner::Living => !server.body.takes_claims,
             ClaimOwner::Gone => false,

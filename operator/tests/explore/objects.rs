@@ -7,7 +7,7 @@ use hello_operator::service::plan::facts::JobPhase;
 /// Replicas that the spec asks for, at least.
 pub const REPLICAS: u8 = 2;
 
-/// An object. Jobs are named by what they migrate: a version and a claim.
+/// Name of an object. Jobs are named by the version and the claim that they migrate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Name {
     Credentials,
@@ -26,7 +26,7 @@ impl Name {
         matches!(self, Self::Job(..))
     }
 
-    /// What holds data, or takes data with it.
+    /// Whether the object holds data, or data is deleted with it.
     pub fn is_data(self) -> bool {
         matches!(
             self,
@@ -53,7 +53,7 @@ pub struct Resource {
     pub spec: Spec,
 }
 
-/// What the operator wrote: the hash of the body, and what Kubernetes reads in it.
+/// What the operator wrote: the hash of the body, and the fields that Kubernetes acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Body {
     pub hash: u64,
@@ -61,12 +61,12 @@ pub struct Body {
     pub owner: u8,
     /// Version that its pods run; 0: it has none.
     pub version: u8,
-    /// Whether a StatefulSet takes its claims with it.
+    /// Whether a StatefulSet deletes its claims with it.
     pub takes_claims: bool,
 }
 
 impl Hash for Body {
-    /// The rest follows from it, and hashing is most of the work.
+    /// The other fields follow from the hash, and hashing is most of the work.
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
     }
@@ -76,15 +76,15 @@ impl Hash for Body {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClaimOwner {
     None,
-    /// The one that is there.
+    /// The present one.
     Living,
-    /// One that is gone.
+    /// A deleted one.
     Gone,
 }
 
-/// What an object has beside what the operator wrote.
+/// The part of an object that the operator does not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Life {
+pub enum Status {
     Plain,
     /// A volume, and the version that its database was migrated to last; 0: never.
     Claim {
@@ -95,7 +95,7 @@ pub enum Life {
     Server {
         ready: bool,
     },
-    /// Whether its pod is at work.
+    /// Whether its pod runs.
     Job {
         phase: JobPhase,
         running: bool,
@@ -108,32 +108,32 @@ pub enum Life {
     Foreign,
 }
 
-/// As which field manager the operator holds the number of pods.
+/// The field manager that the operator holds the number of pods with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Holder {
     None,
-    /// The one of all other fields: an update without the number takes it away.
+    /// The manager of all other fields: an update without the number removes it.
     Main,
-    /// The one of the number alone.
+    /// The manager of the number only.
     Scale,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Object {
     pub body: Body,
-    pub life: Life,
+    pub status: Status,
     /// Another writer changed a field of the operator.
     pub drifted: bool,
     pub deleting: bool,
-    /// Data that a person gave up together with its resource.
+    /// Data that a user gave up together with its resource.
     pub given_up: bool,
 }
 
 impl Object {
-    pub fn new(body: Body, life: Life) -> Self {
+    pub fn new(body: Body, status: Status) -> Self {
         Self {
             body,
-            life,
+            status,
             drifted: false,
             deleting: false,
             given_up: false,
@@ -141,10 +141,10 @@ impl Object {
     }
 
     pub fn is_foreign(&self) -> bool {
-        self.life == Life::Foreign
+        self.status == Status::Foreign
     }
 
     pub fn running(&self) -> bool {
-        matches!(self.life, Life::Job { running: true, .. })
+        matches!(self.status, Status::Job { running: true, .. })
     }
 }

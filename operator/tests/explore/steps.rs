@@ -1,11 +1,11 @@
-//! Steps that are not the operator's: those of Kubernetes, of people and of faults.
+//! Steps of the surroundings: those of Kubernetes, of users, and faults.
 
 use hello_operator::service::plan::facts::JobPhase;
 
 use crate::{
     cluster::{Breach, Pass, State},
     model::Step,
-    objects::{Body, ClaimOwner, Holder, Life, Name, Object},
+    objects::{Body, ClaimOwner, Holder, Name, Object, Status},
 };
 
 /// Number of pods that the autoscaler or a person sets.
@@ -16,19 +16,20 @@ impl State {
         match step {
             Step::MakeClaim => {
                 self.last_claim += 1;
-                let life = Life::Claim {
+                let status = Status::Claim {
                     uid: self.last_claim,
                     owner: ClaimOwner::None,
                     schema: 0,
                 };
-                let mut claim = Object::new(Body::default(), life);
-                // Nobody will miss what is made for a resource that is gone.
+                let mut claim = Object::new(Body::default(), status);
+                // Data that is created for a deleted resource may be deleted.
                 claim.given_up = self.get(Name::Server)?.given_up;
                 self.objects.insert(Name::Claim, claim);
             }
             Step::OwnClaim => {
                 let takes_claims = self.get(Name::Server)?.body.takes_claims;
-                if let Life::Claim { owner, .. } = &mut self.objects.get_mut(&Name::Claim)?.life {
+                if let Status::Claim { owner, .. } = &mut self.objects.get_mut(&Name::Claim)?.status
+                {
                     *owner = match takes_claims {
                         true => ClaimOwner::Living,
                         false => ClaimOwner::None,
@@ -38,7 +39,7 @@ impl State {
             Step::StartServer => self.start_server()?,
             Step::EndJob(name, good) => self.end_job(name, good)?,
             Step::StopJob(name) => {
-                if let Life::Job { running, .. } = &mut self.objects.get_mut(&name)?.life {
+                if let Status::Job { running, .. } = &mut self.objects.get_mut(&name)?.status {
                     *running = false;
                 }
             }
@@ -56,18 +57,18 @@ impl State {
         Some(())
     }
 
-    /// A server must not start on a volume that is foreign, or being deleted: what is
-    /// written there is lost.
+    /// A server must not start on a volume that is foreign or being deleted: what it
+    /// writes there is lost.
     fn start_server(&mut self) -> Option<()> {
-        match self.get(Name::Claim)?.life {
-            Life::Foreign => self.breach(Breach::ForeignTouched),
-            Life::Claim {
+        match self.get(Name::Claim)?.status {
+            Status::Foreign => self.breach(Breach::ForeignTouched),
+            Status::Claim {
                 owner: ClaimOwner::Gone,
                 ..
             } => self.breach(Breach::DataLost),
             _ => {}
         }
-        self.objects.get_mut(&Name::Server)?.life = Life::Server { ready: true };
+        self.objects.get_mut(&Name::Server)?.status = Status::Server { ready: true };
         Some(())
     }
 
@@ -79,11 +80,11 @@ impl State {
             true => JobPhase::Succeeded,
             false => JobPhase::Failed,
         };
-        let ended = Life::Job {
+        let ended = Status::Job {
             phase,
             running: false,
         };
-        self.objects.get_mut(&name)?.life = ended;
+        self.objects.get_mut(&name)?.status = ended;
         if good {
             self.migrated(version);
         } else {
@@ -113,17 +114,17 @@ impl State {
                 self.exists = true;
                 self.resource.uid += 1;
             }
-            Step::StrangerMakes(name) => {
-                self.left.strangers -= 1;
+            Step::CreateForeign(name) => {
+                self.left.foreign -= 1;
                 self.objects
-                    .insert(name, Object::new(Body::default(), Life::Foreign));
+                    .insert(name, Object::new(Body::default(), Status::Foreign));
             }
-            Step::StrangerDeletes(name) => {
-                self.left.strangers -= 1;
+            Step::DeleteForeign(name) => {
+                self.left.foreign -= 1;
                 self.remove(name);
             }
             Step::ServeRoutes(served) => {
-                self.left.strangers -= 1;
+                self.left.foreign -= 1;
                 self.routes_served = served;
                 self.remove(Name::Route);
             }
@@ -150,7 +151,7 @@ impl State {
             Step::Change(name) => {
                 let object = self.objects.get_mut(&name)?;
                 object.drifted = true;
-                if let Life::Server { ready } = &mut object.life {
+                if let Status::Server { ready } = &mut object.status {
                     *ready = false;
                 }
             }

@@ -1,4 +1,4 @@
-//! What happens to the issuer's keys.
+//! How the issuer's keys are fetched, kept and replaced.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use crate::support::eventually;
 use crate::support::issuer::{Behaviour, Issuer};
 use crate::support::signing::SigningKey;
 
-/// How soon keys must be there once the issuer is.
+/// Longest time until keys are loaded once the issuer is available.
 const RECOVERY: Duration = Duration::from_secs(20);
 
 #[test]
-fn new_keys_are_taken_at_once_and_old_ones_dropped() {
+fn new_keys_are_used_at_once_and_old_ones_dropped() {
     let (old, new) = (SigningKey::ed(), SigningKey::ec());
     let service = Guarded::start(vec![old.jwk("1")], &[]);
     let claims = claims(&service.issuer);
@@ -28,7 +28,7 @@ fn new_keys_are_taken_at_once_and_old_ones_dropped() {
 }
 
 #[test]
-fn those_who_come_while_new_keys_are_fetched_wait_for_them() {
+fn requests_that_come_while_new_keys_are_fetched_wait_for_them() {
     let (old, new) = (SigningKey::ed(), SigningKey::ed());
     let service = Guarded::start(vec![old.jwk("1")], &[]);
     service.issuer.rotate(vec![old.jwk("1"), new.jwk("2")]);
@@ -64,7 +64,7 @@ fn unknown_key_ids_cause_one_fetch_a_minute() {
 }
 
 #[test]
-fn without_an_id_the_only_key_that_fits_is_taken() {
+fn without_an_id_the_only_key_that_fits_is_used() {
     let keys = KeyRing::new();
     let service = Guarded::start(keys.public(), &[]);
     let header = json!({"alg": "ES256"});
@@ -77,7 +77,7 @@ fn without_an_id_the_only_key_that_fits_is_taken() {
 }
 
 #[test]
-fn an_issuer_that_is_down_at_the_start_is_waited_for() {
+fn the_keys_of_an_issuer_that_is_down_at_the_start_are_fetched_later() {
     let keys = KeyRing::new();
     let issuer = Issuer::start(keys.public());
     issuer.behave(Behaviour::Down);
@@ -99,7 +99,7 @@ fn an_issuer_that_is_down_at_the_start_is_waited_for() {
 }
 
 #[test]
-fn keys_are_kept_while_the_issuer_is_away_or_ill() {
+fn keys_are_kept_while_the_issuer_is_unavailable_or_faulty() {
     let keys = KeyRing::new();
     for behaviour in [
         Behaviour::Down,
@@ -129,7 +129,7 @@ fn keys_are_kept_while_the_issuer_is_away_or_ill() {
 }
 
 #[test]
-fn an_issuer_that_hangs_holds_nobody_up_for_long() {
+fn an_issuer_that_hangs_delays_no_request_for_long() {
     let keys = KeyRing::new();
     let service = Guarded::start(keys.public(), &[]);
     let claims = claims(&service.issuer);
@@ -160,17 +160,17 @@ fn an_issuer_with_a_certificate_of_its_own_is_trusted_by_file() {
     let service = Guarded::with(issuer, &[("HELLO_OIDC_CA_FILE", file.to_str().unwrap())]);
     service.wait_for_keys();
     assert!(service.accepts(&keys.rsa.token("rsa", &claims(&service.issuer))));
-    let stranger = Guarded::with(Issuer::start_tls(keys.public(), &file), &[]);
+    let untrusted = Guarded::with(Issuer::start_tls(keys.public(), &file), &[]);
     eventually("the certificate is refused", RECOVERY, || {
-        stranger.metric(r#"hello_oidc_key_refreshes_total{result="failed"}"#) > 0
+        untrusted.metric(r#"hello_oidc_key_refreshes_total{result="failed"}"#) > 0
     });
-    let token = keys.rsa.token("rsa", &claims(&stranger.issuer));
-    let answer = stranger.send("PUT", "/hello/alice", &token);
+    let token = keys.rsa.token("rsa", &claims(&untrusted.issuer));
+    let answer = untrusted.send("PUT", "/hello/alice", &token);
     problem(&answer, 503, "issuer-unavailable");
     eventually("the reason is logged", RECOVERY, || {
-        stranger.app.log().contains("invalid peer certificate")
+        untrusted.app.log().contains("invalid peer certificate")
     });
-    assert_eq!(stranger.issuer.fetches(), 0);
+    assert_eq!(untrusted.issuer.fetches(), 0);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which tokens count, and for what.
+//! Which tokens are accepted, and what they allow.
 
 use ring::hmac;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ fn users_write_themselves_and_reads_stay_open() {
         "/",
     ] {
         assert_eq!(service.app.get(target).status, 200, "{target}");
-        // A token is not checked where none is needed.
+        // No token is checked where none is needed.
         assert_eq!(service.send("GET", target, "a.b.c").status, 200, "{target}");
         let options = service.app.request("OPTIONS", target, &[], b"");
         assert_eq!(options.status, 204, "{target}");
@@ -61,7 +61,7 @@ fn users_write_themselves_and_reads_stay_open() {
 }
 
 #[test]
-fn mistakes_are_answered_as_without_tokens() {
+fn wrong_requests_are_answered_as_without_tokens() {
     let keys = KeyRing::new();
     let service = Guarded::start(keys.public(), &[]);
     let token = keys.ed.token("ed", &claims(&service.issuer));
@@ -82,7 +82,7 @@ fn mistakes_are_answered_as_without_tokens() {
 }
 
 #[test]
-fn takes_each_algorithm_and_only_those_that_are_allowed() {
+fn accepts_each_algorithm_and_only_those_that_are_allowed() {
     let keys = KeyRing::new();
     let service = Guarded::start(keys.public(), &[]);
     let narrow = Guarded::start(keys.public(), &[("HELLO_OIDC_ALGORITHMS", "ES256")]);
@@ -101,7 +101,7 @@ fn takes_each_algorithm_and_only_those_that_are_allowed() {
 }
 
 #[test]
-fn claims_must_hold() {
+fn claims_are_verified() {
     let keys = KeyRing::new();
     let service = Guarded::start(keys.public(), &[]);
     let good = claims(&service.issuer);
@@ -152,8 +152,8 @@ fn claims_must_hold() {
         let token = keys.rsa.token("rsa", &changed(&good, "sub", name));
         service.send("PUT", "/hello/alice", &token).status
     };
-    for nobody in [Value::Null, json!(""), json!("a b"), json!("alic")] {
-        assert_eq!(status(nobody.clone()), 403, "{nobody}");
+    for other in [Value::Null, json!(""), json!("a b"), json!("alic")] {
+        assert_eq!(status(other.clone()), 403, "{other}");
     }
     for malformed in [json!(7), json!(["alice"])] {
         assert!(
@@ -164,7 +164,7 @@ fn claims_must_hold() {
 }
 
 #[test]
-fn signatures_must_be_the_issuers() {
+fn signatures_are_verified() {
     let keys = KeyRing::new();
     let service = Guarded::start(keys.public(), &[]);
     let good = claims(&service.issuer);
@@ -224,7 +224,7 @@ fn signatures_must_be_the_issuers() {
 }
 
 #[test]
-fn public_keys_are_no_secrets() {
+fn a_public_key_is_not_accepted_as_an_hmac_secret() {
     let keys = KeyRing::new();
     let service = Guarded::start(keys.public(), &[]);
     let good = claims(&service.issuer);
@@ -249,7 +249,7 @@ fn public_keys_are_no_secrets() {
 }
 
 #[test]
-fn only_one_bearer_token_of_bounded_size_is_looked_at() {
+fn only_one_bearer_token_of_bounded_size_is_read() {
     let keys = KeyRing::new();
     let service = Guarded::start(keys.public(), &[]);
     let good = claims(&service.issuer);
@@ -275,7 +275,7 @@ fn only_one_bearer_token_of_bounded_size_is_looked_at() {
 }
 
 #[test]
-fn an_admin_scope_writes_everybody() {
+fn an_admin_scope_may_modify_every_user() {
     let keys = KeyRing::new();
     let service = Guarded::start(keys.public(), &[("HELLO_OIDC_ADMIN_SCOPE", "hello:admin")]);
     let status = |claim: &str, scope: Value| {
@@ -291,7 +291,7 @@ fn an_admin_scope_writes_everybody() {
     let nameless = changed(&claims(&service.issuer), "sub", Value::Null);
     let nameless = changed(&nameless, "scope", json!("hello:admin"));
     assert!(service.accepts(&keys.ec.token("ec", &nameless)));
-    // Without one configured, no scope does.
+    // Without a configured scope, none does.
     let plain = Guarded::start(keys.public(), &[]);
     let claims = changed(
         &claims_of(&plain.issuer, "root"),
@@ -303,7 +303,7 @@ fn an_admin_scope_writes_everybody() {
 }
 
 #[test]
-fn the_claim_with_the_name_is_a_matter_of_configuration() {
+fn the_claim_with_the_name_is_configured() {
     let keys = KeyRing::new();
     let service = Guarded::start(
         keys.public(),

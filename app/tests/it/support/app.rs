@@ -132,7 +132,7 @@ impl App {
         Connection::open(self.admin).request("GET", target, &[], b"")
     }
 
-    /// What was logged until now.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -149,7 +149,7 @@ impl App {
         assert!(status.success());
     }
 
-    /// Waits for the end.
+    /// Waits until the program ends.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }

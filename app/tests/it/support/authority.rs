@@ -21,7 +21,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// What trusts it has to know: its own certificate, in PEM.
+    /// Its own certificate in PEM, for those that trust it.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
@@ -31,7 +31,7 @@ impl Authority {
         self.sign(server_params(names))
     }
 
-    /// The same, but its time is over.
+    /// The same, but expired.
     pub fn expired_server(&self, names: &[&str]) -> Certified {
         let mut params = server_params(names);
         params.not_before = date_time_ymd(2020, 1, 1);

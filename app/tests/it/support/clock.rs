@@ -1,4 +1,4 @@
-//! A clock for the real program that shows the time it is set to, and stands still.
+//! A clock for the real program that shows the time it is set to, and does not advance.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -23,14 +23,14 @@ impl SetClock {
 
     /// Moves the clock, forwards or back.
     pub fn set(&self, now: DateTime<Utc>) {
-        // Written aside and moved, so that no half of it is ever read.
+        // Written to another file and renamed, so that no partial content is read.
         let mut aside = self.file.path().as_os_str().to_owned();
         aside.push(".new");
         std::fs::write(&aside, now.format("%Y-%m-%d %H:%M:%S\n").to_string()).unwrap();
         std::fs::rename(&aside, self.file.path()).unwrap();
     }
 
-    /// What a program is started with to go by this clock. Its timers go on as ever.
+    /// Environment that makes a program use this clock. Its timers are not changed.
     pub fn variables(&self) -> [(&str, &str); 5] {
         [
             ("LD_PRELOAD", library()),
@@ -46,7 +46,7 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The library that answers for the system's clock.
+/// The library that replaces the system's clock.
 fn library() -> &'static str {
     static LIBRARY: OnceLock<String> = OnceLock::new();
     LIBRARY.get_or_init(|| printed_by("tests/fake-clock"))

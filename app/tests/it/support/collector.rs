@@ -1,4 +1,4 @@
-//! An OTLP collector on the loopback: takes spans over HTTP and keeps them.
+//! An OTLP collector on the loopback: receives spans over HTTP and keeps them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -20,7 +20,7 @@ use super::authority::Certified;
 pub struct Export {
     /// The request line and the headers.
     pub head: String,
-    /// What came with them.
+    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -36,7 +36,7 @@ impl Collector {
         Self::serve("http://127.0.0.1", None)
     }
 
-    /// Takes spans over TLS, as `localhost`.
+    /// Receives spans over TLS, as `localhost`.
     pub fn start_tls(certified: &Certified) -> Self {
         let certificate = CertificateDer::from_pem_slice(certified.certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(certified.key.as_bytes()).unwrap();
@@ -62,7 +62,7 @@ impl Collector {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (exports, overloaded) = (exports.clone(), overloaded.clone());
                 let tls = tls.clone();
-                // A client that goes away is no concern of the collector.
+                // A client that disconnects is no error.
                 std::thread::spawn(move || match tls {
                     None => take(BufReader::new(stream), &exports, &overloaded),
                     Some(config) => {
@@ -76,7 +76,7 @@ impl Collector {
         collector
     }
 
-    /// From now on spans are refused for the time being, or taken again.
+    /// From now on spans are refused as unavailable, or accepted again.
     pub fn overload(&self, overloaded: bool) {
         self.overloaded.store(overloaded, Ordering::SeqCst);
     }
@@ -85,7 +85,7 @@ impl Collector {
         self.exports.lock().unwrap().clone()
     }
 
-    /// All spans until now, with the attributes of what they are of.
+    /// All spans so far, with the attributes of their resource.
     pub fn spans(&self) -> Vec<(Vec<KeyValue>, Span)> {
         let mut spans = Vec::new();
         for export in self.exports() {
@@ -113,7 +113,7 @@ pub fn attribute(attributes: &[KeyValue], name: &str) -> Option<String> {
     }
 }
 
-/// Takes requests until the connection ends.
+/// Reads requests until the connection ends.
 fn take(
     mut stream: BufReader<impl Read + Write>,
     exports: &Mutex<Vec<Export>>,

@@ -1,4 +1,4 @@
-//! An OpenID Connect issuer on the loopback, with faults to order.
+//! An OpenID Connect issuer on the loopback, with selectable faults.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -89,7 +89,7 @@ impl Issuer {
                 let (url, state, fetches) = (url.clone(), state.clone(), fetches.clone());
                 let tls = tls.clone();
                 std::thread::spawn(move || {
-                    // A client that goes away is no concern of the issuer.
+                    // A client that disconnects is no error.
                     let _ = match tls {
                         Some(config) => {
                             let connection = ServerConnection::new(config).unwrap();
@@ -113,8 +113,7 @@ impl Issuer {
         self.state.lock().unwrap().keys = keys;
     }
 
-    /// How often something was asked of the issuer that leads to keys: each fetch begins with
-    /// the discovery document.
+    /// Number of fetches of the keys: each begins with the discovery document.
     pub fn fetches(&self) -> usize {
         self.fetches.load(Ordering::SeqCst)
     }

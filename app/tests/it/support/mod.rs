@@ -1,4 +1,4 @@
-//! Starts the real program and the real database, and talks to them.
+//! Starts the real program and the real database, and connects to them.
 
 pub mod app;
 pub mod authority;
@@ -15,7 +15,7 @@ pub mod tls_server;
 
 use std::time::{Duration, Instant};
 
-/// Asks again and again until `done` holds.
+/// Polls until `done` is true.
 pub fn eventually(what: &str, deadline: Duration, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + deadline;
     while !done() {
@@ -24,7 +24,7 @@ pub fn eventually(what: &str, deadline: Duration, mut done: impl FnMut() -> bool
     }
 }
 
-/// What a script of the project prints; `path` is relative to the app's folder.
+/// Output of a script of the project; `path` is relative to the app's folder.
 pub fn printed_by(path: &str) -> String {
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let output = std::process::Command::new(script).output().unwrap();

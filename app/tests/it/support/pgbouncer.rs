@@ -38,7 +38,7 @@ pub fn start(server: u16, database: &str) -> PgBouncer {
         ),
     )
     .unwrap();
-    // It refuses to run as root, and must be able to read its files as somebody else.
+    // It refuses to run as root, so another user must be able to read its files.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(folder.path(), open).unwrap();
     let program = program();

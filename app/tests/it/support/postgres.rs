@@ -10,16 +10,16 @@ use super::{eventually, printed_by};
 
 /// PostgreSQL refuses to run as root; `nobody` will do.
 const UNPRIVILEGED: &str = "65534";
-/// What every new database is copied from: owned by the owner's role and migrated.
+/// Template of every new database: owned by the owner's role, and migrated.
 const TEMPLATE: &str = "template_hello";
 /// The role that owns the schema, as in production.
 pub const OWNER: &str = "hello_owner";
 
-/// A server that ends with the process, however that ends.
+/// A server that ends with the test process, however that ends.
 pub struct Server {
     pub port: u16,
     bin: PathBuf,
-    /// Holds the pipe whose end tells the guard to clean up.
+    /// The guard cleans up when this pipe is closed.
     _guard: Child,
 }
 
@@ -71,7 +71,7 @@ impl Server {
         Self::start_from(&bin(), name, settings)
     }
 
-    /// The same, made by the programs in another folder.
+    /// The same with the programs of another folder.
     pub fn start_from(programs: &Path, name: &str, settings: &[&str]) -> Self {
         let folder =
             std::env::temp_dir().join(format!("hello-postgres-{}-{name}", std::process::id()));
@@ -114,7 +114,7 @@ impl Server {
         self.url_at(role, database, self.port)
     }
 
-    /// The same through another port, as of a proxy.
+    /// The same through another port, such as a proxy's.
     pub fn url_at(&self, role: &str, database: &str, port: u16) -> String {
         format!("postgres://{role}:secret@127.0.0.1:{port}/{database}?sslmode=disable")
     }
@@ -149,8 +149,8 @@ impl Server {
     }
 }
 
-/// Starts the server under a shell that ends it and removes its files as soon as this process is
-/// gone: the shell then reads the end of its input.
+/// Starts the server under a shell that stops it and removes its files as soon as this process ends:
+/// the shell then reads the end of its input.
 fn start_guarded(
     programs: &Path,
     folder: &Path,
@@ -208,7 +208,7 @@ pub fn unprivileged(program: &Path) -> Command {
     command
 }
 
-/// Makes a file or folder of root's the server's own.
+/// Gives a file or folder of root to the server's user.
 pub fn hand_over(path: &Path) {
     if is_root() {
         run(Command::new("chown").arg(UNPRIVILEGED).arg(path));

@@ -1,4 +1,4 @@
-//! A TCP proxy that breaks the way to the database in every way a network can.
+//! A TCP proxy that breaks the connection to the database in every way a network can.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,12 +8,12 @@ use std::time::Duration;
 /// What the proxy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Passes everything on.
+    /// Forwards everything.
     Pass,
-    /// Passes everything on, each piece this much later.
+    /// Forwards everything, each piece after this delay.
     Delay(Duration),
-    /// Takes new connections and all bytes, but passes nothing on until the mode changes; then
-    /// everything arrives, as after a network that was away for a while.
+    /// Accepts new connections and all bytes, but forwards nothing until the mode changes; then
+    /// everything arrives, as after an outage of the network.
     BlackHole,
     /// Closes new connections at once.
     Refuse,
@@ -26,7 +26,7 @@ struct State {
     connections: Vec<(TcpStream, TcpStream)>,
     /// Connections so far.
     count: usize,
-    /// Nothing is passed on for the connections before this one.
+    /// Nothing is forwarded for the connections before this one.
     stranded: usize,
 }
 
@@ -79,18 +79,18 @@ impl Proxy {
         }
     }
 
-    /// Holds back everything on the present connections, while new ones work.
+    /// Holds everything back on the present connections, while new ones work.
     pub fn strand(&self) {
         let mut state = self.state.lock().unwrap();
         state.stranded = state.count;
     }
 
-    /// Lets go of what was held back.
+    /// Forwards what was held back.
     pub fn release(&self) {
         self.state.lock().unwrap().stranded = 0;
     }
 
-    /// Waits while nothing is passed on for a connection.
+    /// Waits while nothing is forwarded for a connection.
     fn wait_for_way(&self, connection: usize) {
         loop {
             let state = self.state.lock().unwrap();
@@ -139,7 +139,7 @@ impl Proxy {
                 break;
             }
         }
-        // The end arrives like everything else: not while there is no way.
+        // The end of a connection is also held back.
         self.wait_for_way(number);
         let _ = to.shutdown(Shutdown::Write);
     }

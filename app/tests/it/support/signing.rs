@@ -108,7 +108,7 @@ impl SigningKey {
         )
     }
 
-    /// A token whose header may say anything.
+    /// A token with any header.
     pub fn token_with(&self, header: &Value, claims: &Value) -> String {
         signed(header, claims, |message| self.sign(message))
     }
@@ -125,13 +125,13 @@ pub fn signed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8
     format!("{message}.{}", base64(signature))
 }
 
-/// The RSA key that most tests share: one takes a while to make.
+/// The RSA key that most tests share: generating one takes long.
 pub fn shared_rsa() -> &'static SigningKey {
     static KEY: OnceLock<SigningKey> = OnceLock::new();
     KEY.get_or_init(SigningKey::rsa)
 }
 
-/// Seconds since 1970, so many seconds from now.
+/// The time this many seconds from now, in seconds since 1970.
 pub fn from_now(seconds: i64) -> i64 {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     i64::try_from(now).unwrap() + seconds

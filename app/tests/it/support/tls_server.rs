@@ -1,4 +1,4 @@
-//! A PostgreSQL server that takes the service's roles only over TLS.
+//! A PostgreSQL server that accepts the service's roles only over TLS.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ pub struct TlsServer {
 }
 
 impl TlsServer {
-    /// Starts one that greets with `certified`, believes clients whose certificate `clients` has
-    /// signed, and takes the owner's role by `method`.
+    /// Starts one that presents `certified`, trusts clients whose certificate `clients` has signed,
+    /// and authenticates the owner's role by `method`.
     pub fn start(name: &str, certified: &Certified, clients: &Authority, method: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         postgres::hand_over(folder.path());
@@ -29,7 +29,7 @@ impl TlsServer {
             |name: &str, file: &str| format!("{name}={}", folder.path().join(file).display());
         let settings = [
             "ssl=on".to_owned(),
-            // What Debian's server would compile is not unpacked with it.
+            // The compiler that Debian's server would use for queries is not unpacked with it.
             "jit=off".to_owned(),
             setting("ssl_cert_file", "server.crt"),
             setting("ssl_key_file", "server.key"),
@@ -42,13 +42,13 @@ impl TlsServer {
         Self { server, folder }
     }
 
-    /// Greets new connections with another certificate.
+    /// Presents another certificate to new connections.
     pub fn replace(&self, certified: &Certified) {
         write_certificate(self.folder.path(), certified);
         self.reload();
     }
 
-    /// Believes other clients from now on.
+    /// Trusts other clients from now on.
     pub fn believe(&self, clients: &Authority) {
         write(self.folder.path(), "clients.crt", &clients.pem());
         self.reload();
@@ -72,7 +72,7 @@ impl TlsServer {
         self.server.sql("postgres", sql)
     }
 
-    /// The address by way of `host`, which leads to this machine, with these parameters.
+    /// The address with `host`, a name of this machine, and these parameters.
     pub fn url(&self, host: &str, parameters: &str) -> String {
         let port = self.server.port;
         format!("postgres://{OWNER}:secret@{host}:{port}/hello{parameters}")
@@ -89,7 +89,7 @@ fn write_certificate(folder: &Path, certified: &Certified) {
     write(folder, "server.key", &certified.key);
 }
 
-/// Writes a file that is the server's alone, as it asks of its key.
+/// Writes a file that only the server's user may read, as the server requires for its key.
 fn write(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();

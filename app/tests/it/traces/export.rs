@@ -1,4 +1,4 @@
-//! Spans, as a collector gets them.
+//! Spans, as a collector receives them.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ const SOON: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "50");
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const EMBEDDED: (&str, &str) = ("DATABASE_URL", "sqlite::memory:");
 
-/// The spans, once there are so many.
+/// The spans, once there are at least this many.
 fn spans(collector: &Collector, count: usize) -> Vec<Span> {
     eventually("the spans arrive", Duration::from_secs(5), || {
         collector.spans().len() >= count
@@ -35,7 +35,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_request_is_a_span_of_its_senders_trace() {
+fn a_request_is_a_span_in_the_trace_of_its_sender() {
     let collector = Collector::start();
     let app = App::ready(&[
         EMBEDDED,
@@ -64,7 +64,7 @@ fn a_request_is_a_span_of_its_senders_trace() {
     ] {
         assert_eq!(attribute(&span.attributes, name).as_deref(), Some(value));
     }
-    // A client's mistake is no error of the service.
+    // A wrong request is no error of the service.
     assert_eq!(
         span.status.unwrap_or_default().code,
         StatusCode::Unset as i32
@@ -91,7 +91,7 @@ fn a_request_is_a_span_of_its_senders_trace() {
 }
 
 #[test]
-fn a_request_of_no_trace_begins_one() {
+fn a_request_without_a_trace_begins_one() {
     let collector = Collector::start();
     let app = App::start(&[
         ("DATABASE_URL", "postgres://user@127.0.0.1:1/nowhere"),
@@ -141,7 +141,7 @@ fn what_the_sender_does_not_record_is_not_exported() {
 }
 
 #[test]
-fn the_sampler_is_the_environments() {
+fn the_environment_chooses_the_sampler() {
     let collector = Collector::start();
     let mut app = App::ready(&[
         EMBEDDED,
@@ -151,7 +151,7 @@ fn the_sampler_is_the_environments() {
     app.get("/users");
     app.request("GET", "/users", &[("traceparent", PARENT)], b"");
     let lines = requests(&app, 2);
-    assert_eq!(lines[0].get("trace_id"), None, "it leads nowhere");
+    assert_eq!(lines[0].get("trace_id"), None, "the trace is not exported");
     app.signal("-TERM");
     assert!(app.wait().success());
     assert_eq!(spans(&collector, 1).len(), 1);
@@ -234,7 +234,7 @@ fn spans_go_over_tls_to_a_collector_that_is_trusted() {
 }
 
 #[test]
-fn nothing_is_exported_unless_it_is_asked_for() {
+fn nothing_is_exported_by_default() {
     let collector = Collector::start();
     for variables in [
         [(ENDPOINT, ""), SOON],

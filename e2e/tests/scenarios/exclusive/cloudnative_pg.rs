@@ -1,5 +1,5 @@
-//! A database by CloudNativePG: wanted before CloudNativePG is there, its primary killed under load, kept and deleted
-//! with the service. CloudNativePG is installed in the middle and removed at the end: nothing else needs it.
+//! A database by CloudNativePG: requested before CloudNativePG is installed, its primary killed under load, kept and
+//! deleted with the service. CloudNativePG is installed in the middle and removed at the end: nothing else needs it.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::{addon, expect_greeting};
 
 const NAME: &str = "cloudnative_pg";
-/// A condition about something missing: it is checked every few seconds.
+/// Longest time until a missing API is reported: it is checked every few seconds.
 const REPORTED: Duration = Duration::from_secs(10);
 /// How long requests may fail or be held when the primary is lost.
 const FAILOVER: Duration = Duration::from_secs(8);
@@ -52,7 +52,7 @@ async fn the_primary_of_cloudnative_pg_is_lost_and_no_write_with_it() -> Result<
     .await
 }
 
-/// Lets ordinary pods onto the control plane, which is the third zone.
+/// Allows ordinary pods on the control plane, which is the third zone.
 async fn use_all_zones(s: &Scenario) -> Result<()> {
     let node = s.cluster.control_plane().await?;
     let back = [node.clone(), format!("{TAINT}=:NoSchedule")];
@@ -66,7 +66,7 @@ async fn use_all_zones(s: &Scenario) -> Result<()> {
 
 fn spec() -> serde_json::Value {
     let mut cnpg = json!({"instances": 3});
-    // Set where its own image cannot be pulled.
+    // Set on machines that cannot pull its own image.
     if let Ok(image) = std::env::var("HELLO_CNPG_IMAGE") {
         cnpg["image"] = image.into();
     }
@@ -186,12 +186,12 @@ async fn primary_lost(s: &Scenario, hello: &Hello) -> Result<()> {
     ensure_short(&report)?;
     ensure!(
         app_lives(hello).await? == lives,
-        "the app's pods are other ones, or were restarted"
+        "the app's pods were replaced or restarted"
     );
     Ok(())
 }
 
-/// Nothing took longer than a failover may take.
+/// Asserts that no request took longer than a failover may take.
 fn ensure_short(report: &Report) -> Result<()> {
     for (what, time) in [
         (
@@ -261,7 +261,7 @@ async fn primary(hello: &Hello) -> Result<String> {
         .context("status.database names no primary")
 }
 
-/// Waits until the service reports that all three servers are there again.
+/// Waits until the service reports all three servers again.
 async fn whole(hello: &Hello) -> Result<()> {
     poll("three servers", READY_LIMIT, async || {
         let object = hello.get().await?;
@@ -294,7 +294,7 @@ async fn sql(s: &Scenario, pod: &str, statement: &str) -> Result<String> {
     Ok(rows.trim_end().to_owned())
 }
 
-/// What changes when a pod of the app is another one or its container is started again.
+/// Identities of the app's pods and containers: they change when a pod is replaced or a container restarts.
 async fn app_lives(hello: &Hello) -> Result<BTreeSet<(Option<String>, i32)>> {
     let pods = hello.pods("app").await?;
     let lives = pods.iter().map(|pod| {

@@ -1,5 +1,5 @@
-//! Changes of the managed database that need a restart of its server: under load, without the loss of a write, and each
-//! time the server has been shut down cleanly.
+//! Changes of the managed database that need a restart of its server: under load, no write is lost, and the server is
+//! shut down cleanly each time.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ async fn parameters_and_image_of_the_database_change_and_no_write_is_lost() -> R
     .await
 }
 
-/// Changes `database.managed` under load and waits until a new server, which found everything in order, serves.
+/// Changes `database.managed` under load, and waits until a new server, which needed no recovery, serves.
 async fn restarted(s: &Scenario, hello: &Hello, what: &str, managed: Value) -> Result<()> {
     let old: Pod = hello.child(&hello.database_pod()).await?;
     let load = Load::start(&hello.url().await?, 4, Duration::from_millis(10));

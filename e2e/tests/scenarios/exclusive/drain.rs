@@ -1,4 +1,4 @@
-//! A worker node drained and returned, under load.
+//! A worker node is drained and uncordoned, under load.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ async fn a_drained_node_costs_no_acknowledged_write() -> Result<()> {
         let load = Load::start(&hello.url().await?, 4, Duration::from_millis(10));
         load.answered(100).await?;
         drain(s, &home).await?;
-        // The volume is bound to the drained node, so the database can only wait, and the resource has to name the reason.
+        // The volume is bound to the drained node, so the database waits, and the resource has to report the reason.
         let object = hello
             .condition("DatabaseReady", Duration::from_secs(30), |database| {
                 database.status == "False" && database.message.contains("unschedulable")
@@ -53,20 +53,20 @@ async fn a_drained_node_costs_no_acknowledged_write() -> Result<()> {
         let returned = Instant::now();
         hello.ready(READY_LIMIT).await?;
         s.figure(format!(
-            "database's node returned: Ready after {:.1} s",
+            "database's node uncordoned: Ready after {:.1} s",
             returned.elapsed().as_secs_f64()
         ));
-        // Ready is a moment ahead of each connection's next try: reads may be back before writes.
+        // Ready comes shortly before each connection's next attempt: reads may work before writes.
         load.answered(1000).await?;
         let report = load.stop().await?;
         s.figure(format!(
-            "node of the database drained and returned: {}",
+            "node of the database drained and uncordoned: {}",
             report.summary()
         ));
         report.ensure_nothing_lost()?;
         ensure!(
             report.outage(Kind::Write).is_some(),
-            "writes never came back:\n{}",
+            "writes did not work again:\n{}",
             report.failures()
         );
         Ok(())
@@ -74,7 +74,7 @@ async fn a_drained_node_costs_no_acknowledged_write() -> Result<()> {
     .await
 }
 
-/// Drains a node as an administrator does, and returns it when the scenario ends, whatever happens.
+/// Drains a node as an administrator does, and uncordons it when the scenario ends, also after a failure.
 async fn drain(s: &Scenario, node: &str) -> Result<()> {
     let (cluster, name) = (s.cluster.clone(), node.to_owned());
     s.defer("uncordon", async move { cluster.uncordon(&name).await });

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 const BACK: Duration = Duration::from_secs(90);
-/// Three probes that fail, a second apart, take a pod out of the Service, and that may be when the database is back already.
+/// Three failed probes, a second apart, remove a pod from the Service, possibly after the database is back.
 const PROBES: Duration = Duration::from_secs(5);
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn killed_pods_come_back_and_no_acknowledged_write_is_lost() -> Result<()>
         .await?;
         s.figure(format!("PostgreSQL killed: {}", report.summary()));
 
-        // Otherwise the loss of the database would show once more. That nothing changes can only be seen by waiting.
+        // Otherwise the loss of the database would be visible again. Only waiting shows that nothing changes.
         sleep(PROBES).await;
         back(2, &[], async || hello.pods("app").await).await?;
         let report = under_load(&hello, async || kill_operator(s, &hello).await).await?;
@@ -51,7 +51,7 @@ async fn killed_pods_come_back_and_no_acknowledged_write_is_lost() -> Result<()>
     .await
 }
 
-/// Runs the fault under load until the service is Ready and answers again.
+/// Causes the fault under load, and waits until the service is Ready and answers again.
 async fn under_load(hello: &Hello, fault: impl AsyncFnOnce() -> Result<()>) -> Result<Report> {
     let load = Load::start(&hello.url().await?, 4, Duration::from_millis(10));
     load.answered(100).await?;
@@ -63,7 +63,7 @@ async fn under_load(hello: &Hello, fault: impl AsyncFnOnce() -> Result<()>) -> R
     Ok(report)
 }
 
-/// Kills every container of the operator; its successor carries out the change that was made in between.
+/// Kills every container of the operator; its successor carries out the edit that was made in between.
 async fn kill_operator(s: &Scenario, hello: &Hello) -> Result<()> {
     let victims = s.cluster.operator_pods().await?;
     let began = Instant::now();
@@ -77,14 +77,15 @@ async fn kill_operator(s: &Scenario, hello: &Hello) -> Result<()> {
     .await?;
     hello.ready(READY_LIMIT).await?;
     s.figure(format!(
-        "a change while the operator was dead done in {:.1} s",
+        "an edit while the operator was dead: carried out in {:.1} s",
         began.elapsed().as_secs_f64()
     ));
     Ok(())
 }
 
-/// SIGKILL to a container's first process, on its node; on an existing cluster, whose nodes are left alone, the pod is deleted
-/// with a second's grace. (Without any, its successor could start beside it, which for a database is another fault.)
+/// SIGKILL to a container's first process, on its node. On an existing cluster, whose nodes are not touched, the pod is
+/// deleted with a grace period of one second. (Without one, its successor could start beside it: for a database that
+/// is another fault.)
 async fn kill(s: &Scenario, pod: &Pod) -> Result<()> {
     if s.cluster.is_existing() {
         let pods: Api<Pod> = Api::namespaced(
@@ -116,7 +117,7 @@ async fn kill(s: &Scenario, pod: &Pod) -> Result<()> {
     Ok(())
 }
 
-/// Waits for `count` ready pods, none of which is a victim as it was before.
+/// Waits for `count` ready pods, none of which is an unchanged victim.
 async fn back(
     count: usize,
     victims: &[Pod],
@@ -129,9 +130,11 @@ async fn back(
             let pods = list().await?;
             let ready = ready_pods(&pods);
             let all = ready.len() == count
-                && !ready
-                    .iter()
-                    .any(|pod| victims.iter().any(|victim| life(victim) == life(pod)));
+                && !ready.iter().any(|pod| {
+                    victims
+                        .iter()
+                        .any(|victim| incarnation(victim) == incarnation(pod))
+                });
             Ok(if all {
                 Seen::Done(())
             } else {
@@ -142,8 +145,8 @@ async fn back(
     .await
 }
 
-/// What changes when a pod's container is started again, or the pod is another one.
-fn life(pod: &Pod) -> (Option<String>, Option<String>) {
+/// Identity of a pod and its container: it changes when the container restarts or the pod is replaced.
+fn incarnation(pod: &Pod) -> (Option<String>, Option<String>) {
     (
         pod.uid(),
         container(pod).and_then(|status| status.container_id.clone()),

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::next_image;
 
-/// A change by hand in the schema's history: the next migration finds another checksum than its own.
+/// Changes the schema's history by hand: the next migration finds a checksum that differs from its own.
 const TAMPER: &str = "create schema e2e; \
     create table e2e.kept as select version, checksum from _sqlx_migrations; \
     update _sqlx_migrations set checksum = decode('00', 'hex');";
@@ -62,7 +62,7 @@ async fn a_failing_migration_leaves_the_old_version_serving() -> Result<()> {
         ));
         ensure!(
             message.contains(CAUSE),
-            "the message does not carry the log's end: {message}"
+            "the message does not have the log's end: {message}"
         );
 
         let failed = only_job(&hello).await?;
@@ -83,11 +83,11 @@ async fn a_failing_migration_leaves_the_old_version_serving() -> Result<()> {
     .await
 }
 
-/// For a quarter of a minute nothing is tried again and nothing rolled out, and the old pods keep serving.
+/// For 15 s nothing is retried, nothing is rolled out, and the old pods serve.
 async fn stays_failed(s: &Scenario, hello: &Hello, failed: &Job, next: &str) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(15);
     poll(
-        "a quarter of a minute without another try",
+        "15 s without a retry",
         Duration::from_secs(30),
         async || {
             let now = only_job(hello).await?;
@@ -96,10 +96,7 @@ async fn stays_failed(s: &Scenario, hello: &Hello, failed: &Job, next: &str) -> 
                 "another migration Job was created"
             );
             let tries = |job: &Job| job.status.as_ref().and_then(|status| status.failed);
-            ensure!(
-                tries(&now) == tries(failed),
-                "the migration was tried again"
-            );
+            ensure!(tries(&now) == tries(failed), "the migration was retried");
             let app = hello.pods("app").await?;
             ensure!(
                 !app.iter().any(|pod| runs_image(pod, next)),

@@ -1,4 +1,4 @@
-//! Scenarios that take nodes or the operator away, or that measure: each has the cluster to itself.
+//! Scenarios that disrupt nodes or the operator, or that measure: each has the cluster to itself.
 
 mod apply;
 mod autoscaling;

@@ -1,4 +1,4 @@
-//! Which connections are allowed, on a network that enforces policies: every edge that exists passes, and nothing else does.
+//! Allowed connections on a network that enforces policies: every documented edge works, and nothing else does.
 //! Where the local cluster's own network enforces none, a controller for them is installed and removed at the end.
 
 use std::collections::BTreeSet;
@@ -53,7 +53,7 @@ async fn install(s: &Scenario) -> Result<()> {
     addon(NAME, "install").await
 }
 
-/// The whole life of a service under policies: database, migration, app, requests from outside, backup.
+/// A whole service under policies: database, migration, app, requests from outside, backup.
 async fn served_and_backed_up(s: &Scenario) -> Result<Hello> {
     let applied = Instant::now();
     let spec = json!({"replicas": 2, "backup": {"schedule": "0 2 * * *"}});
@@ -73,14 +73,14 @@ async fn served_and_backed_up(s: &Scenario) -> Result<Hello> {
     Ok(hello)
 }
 
-/// Where the parts of the service are, and what strangers to it are made of.
+/// Addresses of the service's components, and the images of the pods that try to reach them.
 struct Parts {
     app: String,
     database: String,
     database_pod: String,
     app_image: String,
     shell_image: String,
-    /// Nodes to try from: the database's own, where packets cross a bridge, and others, from which they are routed.
+    /// Nodes to connect from: the database's own, where packets cross a bridge, and others, from which they are routed.
     nodes: BTreeSet<String>,
 }
 
@@ -112,8 +112,8 @@ impl Parts {
     }
 }
 
-/// Whether the network enforces policies at all, seen with a pod that has nothing to do with the service: open, and
-/// closed by a policy.
+/// Whether the network enforces policies at all: an unrelated pod is reachable at first, and not after a policy forbids
+/// it.
 async fn policies_are_enforced(s: &Scenario, parts: &Parts) -> Result<bool> {
     let labels = json!({"role": "control"});
     let control = start_app(s, "control", &parts.app_image, labels.clone()).await?;
@@ -165,7 +165,7 @@ async fn strays(s: &Scenario, parts: &Parts) -> Result<()> {
     Ok(())
 }
 
-/// What the service's own pods may reach: a migration the database and nothing else, the database nothing at all.
+/// What the service's own pods may reach: a migration only the database, the database nothing.
 async fn ways_out(s: &Scenario, parts: &Parts) -> Result<()> {
     let labels = json!({
         "app.kubernetes.io/name": "hello",
@@ -185,11 +185,11 @@ async fn ways_out(s: &Scenario, parts: &Parts) -> Result<()> {
     Ok(())
 }
 
-/// Pods of the namespace for monitoring read the metrics, and do not reach the database.
+/// Pods of the monitoring namespace can read the metrics, and cannot reach the database.
 async fn monitoring(s: &Scenario, parts: &Parts) -> Result<()> {
     if s.cluster.is_existing() {
         s.progress(
-            "the edge from monitoring is not tried: the namespace belongs to the cluster's owner",
+            "the edge from monitoring is not tested: the namespace belongs to the cluster's owner",
         );
         return Ok(());
     }
@@ -212,7 +212,7 @@ async fn monitoring(s: &Scenario, parts: &Parts) -> Result<()> {
     Ok(())
 }
 
-/// Without the service's policies a stray pod reaches the database: nothing else refused it.
+/// Without the service's policies a stray pod reaches the database: nothing else had refused it.
 async fn only_by_the_policies(s: &Scenario, hello: &Hello, parts: &Parts) -> Result<()> {
     hello
         .change(json!({"networkPolicy": {"enabled": false}}))

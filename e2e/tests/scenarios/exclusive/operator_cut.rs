@@ -1,4 +1,4 @@
-//! The operator cut from the API server: its packets dropped on its node, everything else untouched.
+//! The operator is cut off from the API server: its packets are dropped on its node, everything else works.
 
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,7 @@ async fn an_operator_cut_from_the_api_server_reports_it_and_catches_up() -> Resu
     .await
 }
 
-/// What the operator has logged since a moment, runs before a restart included.
+/// The operator's log since a time, with that of containers before a restart.
 async fn operator_log(since: &str) -> Result<String> {
     let since = format!("--since-time={since}");
     let base = [
@@ -106,7 +106,7 @@ fn rule(pod: &Pod, action: &str) -> Result<Vec<String>> {
 async fn cut(s: &Scenario, pod: &Pod) -> Result<()> {
     let (scenario, victim) = (s.clone(), pod.clone());
     s.defer("remove the packet filter", async move {
-        // Already gone when the scenario got that far.
+        // Already removed when the scenario got that far.
         if on_node(&scenario, &victim, "--check").await.is_ok() {
             restore(&scenario, &victim).await?;
         }

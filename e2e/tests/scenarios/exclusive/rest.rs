@@ -1,4 +1,4 @@
-//! The operator writes nothing when there is nothing to do.
+//! The operator writes nothing when all children match their spec.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 const NAME: &str = "rest";
-/// How long the new operator is watched: it reconciles everything as soon as it leads.
+/// How long the new operator is observed: it reconciles everything as soon as it leads.
 const AFTER_UPGRADE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn the_operator_writes_nothing_at_rest() -> Result<()> {
         let before = hello.starts().await?;
         nothing_written(s, &format!("in {seconds} s at rest"), async || {
             s.progress(&format!("watching for {seconds} s"));
-            // That nothing happens can only be seen by waiting.
+            // Only waiting shows that nothing happens.
             sleep(Duration::from_secs(seconds)).await;
             Ok(())
         })
@@ -54,7 +54,7 @@ async fn the_operator_writes_nothing_at_rest() -> Result<()> {
     .await
 }
 
-/// Counts what the operator writes during `action`, by the API server's audit log.
+/// Ensures that the API server's audit log has no write by the operator during `action`.
 async fn nothing_written(
     s: &Scenario,
     when: &str,
@@ -72,7 +72,7 @@ async fn nothing_written(
     let log = s.cluster.in_node(&node, &["sh", "-c", &script]).await?;
     ensure!(
         !log.is_empty(),
-        "the operator does not show in the audit log at all, not even by reads"
+        "the audit log has no request of the operator at all, not even a read"
     );
     let writes = audit::writes(&log, &user)?;
     s.figure(format!(
@@ -108,7 +108,7 @@ async fn operator(arguments: &[&str]) -> Result<String> {
     command::kubectl(&[&["--namespace", OPERATOR_NAMESPACE][..], arguments].concat()).await
 }
 
-/// Waits until the namespaces of earlier scenarios are gone: their deletion is work for the operator.
+/// Waits until the namespaces of earlier scenarios are gone: their deletion causes writes of the operator.
 async fn others_gone(s: &Scenario) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(s.cluster.client.clone());
     poll(

@@ -1,4 +1,4 @@
-//! A new version.
+//! The rollout of a new version.
 
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,3 @@
-//! What looks back at the whole run.
+//! Scenarios that check the whole run.
 
 mod rights;

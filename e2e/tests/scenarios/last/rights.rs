@@ -1,5 +1,4 @@
-//! The operator's rights, compared with what it did in the whole run: it was never refused, and it has none that it never
-//! needed.
+//! The operator's rights, compared with its requests in the whole run: no request was refused, and no right was unused.
 
 use std::collections::BTreeSet;
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{expect_greeting, repository};
 
-/// Prints what is on the volume, and what PostgreSQL's own programs read in it.
+/// Prints the files on the volume, and what PostgreSQL's own programs read in them.
 const READ: &str = r"
 cd /backups
 echo '# files'; ls
@@ -86,7 +86,7 @@ async fn the_commands_of_the_documentation_restore_lost_data() -> Result<()> {
         let (backup, restore) = steps
             .split_first()
             .context("docs/recover.md shows no commands")?;
-        ensure!(!restore.is_empty(), "docs/recover.md shows no restore");
+        ensure!(!restore.is_empty(), "docs/recover.md has no restore");
 
         let spec = json!({"replicas": 2, "backup": {"schedule": "0 2 * * *"}});
         let hello = Hello::apply(s, "hello", spec).await?;
@@ -99,7 +99,7 @@ async fn the_commands_of_the_documentation_restore_lost_data() -> Result<()> {
         let http = hello.http().await?;
         http.must_put("alice", kept).await?;
         run(s, backup).await?;
-        // What happened after the backup: one person is overwritten, one is new.
+        // Changes after the backup: one user is overwritten, one is new.
         http.must_put("alice", changed).await?;
         http.must_put("bob", later).await?;
 
@@ -115,9 +115,9 @@ async fn the_commands_of_the_documentation_restore_lost_data() -> Result<()> {
         let bob = http.get("bob").await?;
         ensure!(
             bob.status == 404,
-            "bob came after the backup, yet is there: {bob:?}"
+            "bob was created after the backup and still exists: {bob:?}"
         );
-        // And the restored service takes writes.
+        // The restored service accepts writes.
         http.must_put("bob", later).await?;
         expect_greeting(&http, "bob", later).await
     })

@@ -13,7 +13,7 @@ use serde_json::json;
 
 /// Kubelets give new files to pods within two minutes.
 const NEW_FILES: Duration = Duration::from_secs(150);
-/// Every pod knows the new passwords before the roles get them.
+/// Every pod has the new passwords before the roles change.
 const NEW_PASSWORDS: Duration = Duration::from_secs(300);
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn certificates_and_passwords_are_replaced_without_a_failed_request() -> R
 
         let load = Load::start(&hello.url().await?, 2, Duration::from_millis(50));
         tokio::try_join!(certificate(s, &hello), passwords(s, &hello))?;
-        // The helper's own session verifies the one by the other, as every client of ours does.
+        // The helper's own session verifies the server's certificate with the authority, as every client does.
         psql(s, &hello, "SELECT 1").await?;
         let report = load.stop().await?;
         s.figure(format!("while secrets changed: {}", report.summary()));
@@ -36,7 +36,7 @@ async fn certificates_and_passwords_are_replaced_without_a_failed_request() -> R
     .await
 }
 
-/// Every session of the app is encrypted, and a client that does without is refused.
+/// Every session of the app is encrypted, and a client without TLS is refused.
 async fn only_with_tls(s: &Scenario, hello: &Hello) -> Result<()> {
     let plain = psql(s, hello, "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL AND NOT ssl").await?;
     ensure!(plain == "0", "{plain} sessions are not encrypted");
@@ -44,7 +44,7 @@ async fn only_with_tls(s: &Scenario, hello: &Hello) -> Result<()> {
     let printed = in_database(s, hello, script).await?;
     ensure!(
         printed.contains("no encryption"),
-        "a client without TLS met {printed:?}"
+        "a client without TLS got {printed:?}"
     );
     Ok(())
 }
@@ -113,7 +113,7 @@ async fn role(s: &Scenario, hello: &Hello) -> Result<String> {
     as_owner(s, hello, ask).await
 }
 
-/// SQL through the server's own socket, which asks for no password.
+/// SQL through the server's own socket, which needs no password.
 async fn as_owner(s: &Scenario, hello: &Hello, sql: &str) -> Result<String> {
     let script = format!("psql -qXAt -U hello_owner -d hello -c \"{sql}\"");
     Ok(in_database(s, hello, &script).await?.trim().to_owned())

@@ -1,4 +1,4 @@
-//! What a deletion keeps and what it takes.
+//! What a deletion keeps and what it deletes.
 
 use std::time::Duration;
 

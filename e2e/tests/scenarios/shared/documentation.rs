@@ -1,4 +1,4 @@
-//! What the documentation shows works: every manifest in it, and every command marked as tested (```` ```sh tested ````),
+//! The examples of the documentation work: every manifest, and every command marked as tested (```` ```sh tested ````),
 //! is tried on the cluster's API server without changing anything.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use hello_e2e::{Context, Result, Scenario, bail, ensure, scenario};
 
 use crate::repository;
 
-/// The verbs of kubectl that change something, and take `--dry-run`.
+/// The verbs of kubectl that change something, and accept `--dry-run`.
 const CHANGING: [&str; 9] = [
     "annotate", "apply", "create", "delete", "label", "patch", "scale", "set", "replace",
 ];
@@ -63,7 +63,7 @@ fn documents() -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// A whole object, not a piece of one.
+/// A whole object, not a part of one.
 fn is_manifest(block: &Block) -> bool {
     let has = |key: &str| block.text.lines().any(|line| line.starts_with(key));
     block.language == "yaml" && has("apiVersion:") && has("kind:")

@@ -46,14 +46,14 @@ async fn an_external_server_is_migrated_used_and_backed_up() -> Result<()> {
         ensure!(succeeded, "the backup failed: {:?}", job.status);
 
         nothing_of_a_server(s).await?;
-        // The users of the one are not users of the other.
+        // The users of one service are not users of the other.
         ensure!(server.http().await?.get("alice").await?.status == 404, "alice is in the wrong database");
         Ok(())
     })
     .await
 }
 
-/// What the owner of the server does: a role, a database, and a Secret with its address.
+/// Acts as the owner of the server: creates a role, a database, and a Secret with its address.
 async fn prepare(s: &Scenario, server: &Hello) -> Result<()> {
     psql(
         s,
@@ -79,7 +79,7 @@ async fn prepare(s: &Scenario, server: &Hello) -> Result<()> {
     Ok(())
 }
 
-/// Neither a server nor its volume was made for the service.
+/// Neither a server nor its volume was created for the service.
 async fn nothing_of_a_server(s: &Scenario) -> Result<()> {
     let of = ListParams::default().labels("app.kubernetes.io/instance=hello");
     let sets = s.api::<StatefulSet>().list(&of).await?.items;

@@ -1,4 +1,4 @@
-//! References to things that do not exist: reported within seconds, until the cause is gone.
+//! References to missing objects: reported within seconds, until the cause is removed.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
 
-/// "Within seconds": the kubelet's first attempts included.
+/// Longest time until the report, the kubelet's first attempts included.
 const REPORTED: Duration = Duration::from_secs(30);
 /// A reserved name, so that no network has it.
 const MISSING: &str = "hello-app.invalid/none:0";

@@ -13,7 +13,7 @@ use crate::expect_greeting;
 
 const NAME: &str = "full_volume";
 
-/// Something for the log, and the next segment.
+/// Writes to the log, and switches to the next segment.
 const NEW_SEGMENT: &str =
     "select pg_logical_emit_message(true, 'e2e', 'x'); select pg_switch_wal();";
 
@@ -33,7 +33,7 @@ async fn a_full_volume_is_reported_until_there_is_room() -> Result<()> {
         let born = greeting::born_in(30);
         hello.http().await?.must_put("alice", born).await?;
 
-        // Reported in time, while everything still works, and withdrawn when there is room.
+        // Reported in time, while everything still works, and cleared when there is room.
         let nearly = "set -- $(df -Pm . | tail -1); dd if=/dev/zero of=ballast bs=1M status=none count=$(($2 * 92 / 100 - $3))";
         volume.run(s, nearly).await?;
         let filling = Instant::now();
@@ -47,7 +47,7 @@ async fn a_full_volume_is_reported_until_there_is_room() -> Result<()> {
 
         volume.run(s, "dd if=/dev/zero of=ballast bs=1M status=none || true").await?;
         // A new segment of the log has no room: the server stops itself, which is what a full disk does to PostgreSQL.
-        // How many segments it had in store is not known.
+        // The number of recycled segments is not known.
         let mut crashed = false;
         for _ in 0..20 {
             if psql(s, &hello, NEW_SEGMENT).await.is_err() {
@@ -55,7 +55,7 @@ async fn a_full_volume_is_reported_until_there_is_room() -> Result<()> {
                 break;
             }
         }
-        ensure!(crashed, "the server had more than 20 segments of its log in store");
+        ensure!(crashed, "the server had more than 20 recycled segments of its log");
         let filled = Instant::now();
         hello.condition("DatabaseReady", Duration::from_secs(60), |database| database.status == "False" && database.message.contains("No space left")).await?;
         s.figure(format!("full volume reported after {:.1} s", filled.elapsed().as_secs_f64()));

@@ -1,5 +1,5 @@
-//! APIs that the cluster lacks at first: reported, used as soon as they are there, and every optional object removed
-//! when it is no longer wanted.
+//! Optional APIs that are missing at first: reported, used as soon as they are installed, and every optional object is
+//! removed when it is no longer wanted.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use serde_json::json;
 use crate::addon;
 
 const NAME: &str = "optional_apis";
-/// A condition about something missing comes within seconds.
+/// A missing API is reported within seconds.
 const REPORTED: Duration = Duration::from_secs(15);
-/// What is wanted and missing is looked for every few seconds.
+/// A missing API is looked for every few seconds.
 const FOUND: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -92,7 +92,7 @@ fn objects(s: &Scenario, [group, version, kind]: [&str; 3]) -> Api<DynamicObject
     Api::namespaced_with(s.cluster.client.clone(), &s.namespace, &resource)
 }
 
-/// Missing certificates of a token issuer are reported, and nothing is started until they are there.
+/// Missing certificates of a token issuer are reported, and nothing is started until they exist.
 async fn missing_reference(s: &Scenario) -> Result<()> {
     let oidc = json!({
         "issuer": "https://id.example.com", "audience": ["hello"], "caConfigMapRef": {"name": "authority"},

@@ -12,8 +12,9 @@ use crate::expect_greeting;
 
 const NAME: &str = "read_only_volume";
 
-/// A file system turns read-only only while no file is open for writing: between the end of the server and its restart in
-/// the same pod. The pod has to be the same because the kubelet mounts what it finds read-only so for the pod's whole life.
+/// A file system becomes read-only only while no file is open for writing: between the end of the server and its
+/// restart. The restart is in the same pod: in a new pod, the kubelet would mount the volume read-only for the pod's
+/// whole life.
 const TURN_READ_ONLY: &str =
     "for _ in $(seq 2000); do mount -o remount,ro . && exit 0; sleep 0.02; done; exit 1";
 

@@ -145,7 +145,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
-/// Changes of a resource that is there.
+/// Changes of an existing resource.
 fn forbidden_changes() -> Vec<(&'static str, Value, &'static str)> {
     vec![
         (
@@ -185,7 +185,7 @@ async fn a_wrong_resource_is_refused_and_the_field_named() -> Result<()> {
             &mut accepted,
         );
 
-        // Paused, so that nothing has to be made and taken down for it.
+        // Paused, so that no child is created and deleted for it.
         let paused = json!({"paused": true, "database": {"managed": {"storage": {"size": "2Gi"}}}});
         let hello = Hello::apply(s, "hello", paused).await?;
         for (what, spec, field) in forbidden_changes() {
@@ -198,7 +198,7 @@ async fn a_wrong_resource_is_refused_and_the_field_named() -> Result<()> {
         }
         ensure!(
             accepted.is_empty(),
-            "not as it should be:\n{}",
+            "unexpected results:\n{}",
             accepted.join("\n")
         );
         s.figure(format!(

@@ -1,4 +1,4 @@
-//! A volume with a small file system of its own, for what happens to disks.
+//! A volume with a small file system of its own, for faults of disks.
 
 use hello_e2e::{Context, Result, Scenario};
 use k8s_openapi::api::core::v1::PersistentVolume;
@@ -16,7 +16,7 @@ pub struct SmallVolume {
 }
 
 impl SmallVolume {
-    /// Makes it; it goes when the scenario ends.
+    /// Creates it; it is removed when the scenario ends.
     pub async fn make(s: &Scenario) -> Result<Self> {
         let workers = s.cluster.workers().await?;
         let node = workers

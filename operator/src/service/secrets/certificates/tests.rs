@@ -8,7 +8,7 @@ fn hosts() -> Vec<String> {
     vec!["demo-db".into(), "demo-db.ns.svc".into()]
 }
 
-/// The two Secrets as the operator left them, and the operator's next look at them.
+/// The two Secrets as the operator wrote them, and the operator's next pass over them.
 #[derive(Clone, Default)]
 struct Stored {
     authority: Option<Secret>,
@@ -48,7 +48,7 @@ impl Stored {
         Certificate::read_all(self.server_value(key::CERTIFICATE).as_bytes()).remove(0)
     }
 
-    /// What no client may ever find: a certificate that what it trusts does not vouch for.
+    /// Asserts what must hold for every client: it trusts the authority of the certificate that it gets.
     fn assert_clients_connect(&self, client: &[Certificate], server: &Certificate) {
         assert!(
             client
@@ -149,9 +149,9 @@ fn a_new_authority_is_trusted_before_it_signs_and_the_old_one_until_its_signatur
 }
 
 #[test]
-fn what_is_lost_or_spoilt_is_issued_again() {
-    type Spoil = fn(&mut Stored);
-    let spoil: [(&str, Spoil); 6] = [
+fn what_is_lost_or_damaged_is_issued_again() {
+    type Damage = fn(&mut Stored);
+    let damages: [(&str, Damage); 6] = [
         ("no server Secret", |stored| stored.server = None),
         ("a key of another service", |stored| {
             let other = Pair::authority(START, SERVER_LIFE).unwrap();
@@ -177,11 +177,11 @@ fn what_is_lost_or_spoilt_is_issued_again() {
         }),
         ("neither Secret", |stored| *stored = Stored::default()),
     ];
-    for (what, spoil) in spoil {
+    for (what, damage) in damages {
         let mut stored = Stored::default();
         stored.pass(START);
         let before = stored.shown();
-        spoil(&mut stored);
+        damage(&mut stored);
         stored.pass(START + MINUTE);
         assert_ne!(stored.shown(), before, "{what}");
         assert!(stored.shown().is_signed_by(&stored.trusted()[0]), "{what}");
@@ -193,7 +193,7 @@ fn what_is_lost_or_spoilt_is_issued_again() {
 }
 
 #[test]
-fn trust_that_was_taken_away_is_given_again() {
+fn a_removed_trusted_certificate_is_restored() {
     let mut stored = Stored::default();
     stored.pass(START);
     let before = stored.clone();
@@ -202,7 +202,7 @@ fn trust_that_was_taken_away_is_given_again() {
     assert_eq!(stored.server, before.server);
 }
 
-/// An operator that was away for a year.
+/// The operator did not run for a year.
 #[test]
 fn what_has_run_out_is_issued_at_once() {
     let mut stored = Stored::default();

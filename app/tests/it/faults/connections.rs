@@ -1,0 +1,90 @@
+//! Many connections to the database, clients that disconnect, and a pooler.
+
+use std::time::Duration;
+
+use super::{DEADLINE, recovers, terminate};
+use crate::support::app::{App, JSON};
+use crate::support::client::{Connection, request_bytes};
+use crate::support::postgres::{self, OWNER};
+use crate::support::{eventually, pgbouncer};
+
+#[test]
+fn never_more_connections_than_configured() {
+    let (server, database) = (postgres::shared(), postgres::database());
+    let app = App::ready(&[
+        ("DATABASE_URL", &server.url(OWNER, &database)),
+        ("HELLO_READ_CONNECTIONS", "3"),
+        ("HELLO_WRITE_CONNECTIONS", "1"),
+        ("HELLO_QUERY_CONNECTIONS", "2"),
+    ]);
+    let connections = || {
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'");
+        server.sql("postgres", &sql).parse::<u32>().unwrap()
+    };
+    let most = std::thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
+                    assert_eq!(app.get("/hello/alice").status, 200);
+                }
+            });
+        }
+        (0..10).map(|_| connections()).max().unwrap()
+    });
+    assert!(most <= 6, "{most}");
+    eventually("every connection is used", Duration::from_secs(10), || {
+        connections() == 6
+    });
+}
+
+#[test]
+fn a_client_that_disconnects_affects_no_other() {
+    let app = App::postgres();
+    for _ in 0..200 {
+        let mut connection = Connection::open(app.api);
+        let bytes = request_bytes(
+            "PUT",
+            "/hello/alice",
+            &[JSON],
+            br#"{"dateOfBirth":"1990-01-01"}"#,
+        );
+        connection.send(&bytes).unwrap();
+    }
+    assert_eq!(app.put_date("/hello/bob", "1990-01-01").status, 204);
+    assert_eq!(app.get("/hello/bob").status, 200);
+    eventually("nothing is left in flight", DEADLINE, || {
+        app.admin("/metrics")
+            .text()
+            .contains("hello_http_requests_in_flight 0")
+    });
+}
+
+#[test]
+fn works_through_pgbouncer_in_transaction_mode() {
+    let (server, database) = (postgres::shared(), postgres::database());
+    let bouncer = pgbouncer::start(server.port, &database);
+    let app = App::ready(&[
+        (
+            "DATABASE_URL",
+            &server.url_at(OWNER, &database, bouncer.port),
+        ),
+        ("HELLO_DATABASE_POOLER", "transaction"),
+    ]);
+    std::thread::scope(|scope| {
+        for writer in 'a'..='h' {
+            let app = &app;
+            scope.spawn(move || {
+                for letter in 'a'..='z' {
+                    let target = format!("/hello/{writer}{letter}");
+                    assert_eq!(app.put_date(&target, "1990-01-01").status, 204);
+                    assert_eq!(app.get(&target).status, 200);
+                    assert_eq!(app.request("DELETE", &target, &[], b"").status, 204);
+                    assert_eq!(app.get(&target).status, 404);
+                }
+            });
+        }
+    });
+    terminate(&database);
+    recovers(&app);
+}

@@ -1,0 +1,119 @@
+//! The connection to the database breaks, or the database is unavailable.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{DEADLINE, RECOVERY, SLACK, assert_unavailable, behind_proxy, recovers};
+use crate::support::app::JSON;
+use crate::support::client::Connection;
+use crate::support::eventually;
+use crate::support::proxy::Mode;
+
+#[test]
+fn an_unavailable_database_gives_503_at_once() {
+    let (app, proxy, _) = behind_proxy();
+    proxy.set(Mode::Refuse);
+    proxy.cut();
+    eventually("the loss is noticed", DEADLINE, || {
+        app.admin("/readyz").status == 503
+    });
+    assert_eq!(app.admin("/startupz").status, 200, "it did start");
+    assert_eq!(app.admin("/livez").status, 200);
+    let started = Instant::now();
+    assert_unavailable(&app.get("/hello/alice"));
+    assert_unavailable(&app.put_date("/hello/alice", "1990-01-01"));
+    assert!(
+        started.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        started.elapsed()
+    );
+    proxy.set(Mode::Pass);
+    recovers(&app);
+}
+
+#[test]
+fn a_black_hole_is_noticed_by_the_deadline() {
+    let (app, proxy, _) = behind_proxy();
+    proxy.set(Mode::BlackHole);
+    std::thread::scope(|scope| {
+        for method in ["GET", "PUT", "DELETE"] {
+            let app = &app;
+            scope.spawn(move || {
+                let started = Instant::now();
+                let body: &[u8] = if method == "PUT" {
+                    br#"{"dateOfBirth":"1990-01-01"}"#
+                } else {
+                    b""
+                };
+                assert_unavailable(&app.request(method, "/hello/alice", &[JSON], body));
+                assert!(
+                    started.elapsed() < DEADLINE + SLACK,
+                    "{method}: {:?}",
+                    started.elapsed()
+                );
+            });
+        }
+    });
+    proxy.set(Mode::Pass);
+    recovers(&app);
+}
+
+#[test]
+fn an_idle_connection_that_died_silently_costs_no_request() {
+    let (app, proxy, _) = behind_proxy();
+    assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
+    // The old connections lead nowhere; new ones work.
+    proxy.half_close();
+    for _ in 0..20 {
+        assert_eq!(app.get("/hello/alice").status, 200);
+    }
+    recovers(&app);
+}
+
+#[test]
+fn reads_in_flight_survive_the_loss_of_their_connection() {
+    let (app, proxy, _) = behind_proxy();
+    assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
+    let done = AtomicBool::new(false);
+    let answers = [const { AtomicUsize::new(0) }; 8];
+    std::thread::scope(|scope| {
+        for answers in &answers {
+            let (app, done) = (&app, &done);
+            scope.spawn(move || {
+                let mut connection = Connection::open(app.api);
+                while !done.load(Ordering::Relaxed) {
+                    let answer = connection.request("GET", "/hello/alice", &[], b"");
+                    assert_eq!(answer.status, 200);
+                    answers.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let stop = SetOnDrop(&done);
+        for _ in 0..5 {
+            // A read is retried once. No read that this cut interrupts may still be in progress at the next cut.
+            let before = answers
+                .each_ref()
+                .map(|count| count.load(Ordering::Relaxed));
+            eventually("every reader has new answers", 5 * RECOVERY, || {
+                let answers = answers
+                    .each_ref()
+                    .map(|count| count.load(Ordering::Relaxed));
+                answers
+                    .iter()
+                    .zip(&before)
+                    .all(|(now, then)| *now >= then + 2)
+            });
+            proxy.cut();
+        }
+        drop(stop);
+    });
+}
+
+/// Ends the threads of a test, also when the test fails.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
