@@ -20,6 +20,16 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Transient,
+        Self::Waiting,
+        Self::Invalid,
+        Self::Conflict,
+        Self::Refused,
+    ];
+
     /// Value of the metric's label.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -287,14 +297,7 @@ mod tests {
 
     #[test]
     fn delays_are_in_order_and_those_of_a_mistake_are_the_longest() {
-        let classes = [
-            Class::Transient,
-            Class::Waiting,
-            Class::Invalid,
-            Class::Conflict,
-            Class::Refused,
-        ];
-        for class in classes {
+        for class in Class::ALL {
             let (shortest, longest) = class.delays();
             assert!(!shortest.is_zero() && shortest < longest, "{class:?}");
             assert!(shortest <= Class::Invalid.delays().0);

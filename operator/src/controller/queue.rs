@@ -197,14 +197,7 @@ mod tests {
 
     #[test]
     fn delays_double_from_the_shortest_to_the_longest_and_jitter_only_shortens_them() {
-        let classes = [
-            Class::Transient,
-            Class::Waiting,
-            Class::Invalid,
-            Class::Conflict,
-            Class::Refused,
-        ];
-        let all = classes.map(Class::delays).into_iter();
+        let all = Class::ALL.map(Class::delays).into_iter();
         for (shortest, longest) in all.chain([PANIC_DELAYS]) {
             let delays = delays((shortest, longest), 40);
             for (failures, (earliest, latest)) in (0_i32..).zip(&delays) {
