@@ -97,26 +97,18 @@ impl Context {
         };
         let subject = Subject::from_object(&raw);
         let now = (self.clock)();
-        let service = match dereference::parse(raw) {
-            Ok(service) => service,
-            Err(error) => {
-                let new =
-                    status::from_error(&subject.identity, &error, subject.status.as_ref(), now);
-                self.report(key, &subject, new.as_ref(), StatusPatch::Merge)
-                    .await?;
-                return Err(error);
-            }
+        let (result, patch) = match dereference::parse(raw) {
+            Ok(service) => (
+                self.advance(key, &subject, &service, now).await,
+                StatusPatch::Apply,
+            ),
+            Err(error) => (Err(error), StatusPatch::Merge),
         };
-        match self.advance(key, &subject, &service, now).await {
-            Ok(outcome) => Ok(outcome),
-            Err(error) => {
-                let new =
-                    status::from_error(&subject.identity, &error, subject.status.as_ref(), now);
-                self.report(key, &subject, new.as_ref(), StatusPatch::Apply)
-                    .await?;
-                Err(error)
-            }
+        if let Err(error) = &result {
+            let new = status::from_error(&subject.identity, error, subject.status.as_ref(), now);
+            self.report(key, &subject, new.as_ref(), patch).await?;
         }
+        result
     }
 
     /// The steps of a pass over a resource that parses.
