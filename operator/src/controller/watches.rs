@@ -18,6 +18,7 @@ use crate::{
         api::Cluster,
         empty_kinds::EmptyKinds,
         optional_apis::{self, Absent},
+        own_writes::OwnWrites,
     },
     object::{key::Key, kind::Kind, names},
     telemetry::metrics::Metrics,
@@ -82,6 +83,7 @@ pub fn start(
             kind,
             cluster.empty_kinds().clone(),
             cluster.absent().clone(),
+            cluster.own_writes().clone(),
         );
         spawn(kind.resource(), config.clone(), source);
     }
@@ -93,8 +95,9 @@ pub fn start(
 enum Source {
     /// The resource itself, with what was last seen of each: a change of its status alone is no news.
     Resource(HashMap<Key, u64>),
-    /// A child of a resource. The watch also learns whether there are any, and whether there can be.
-    Child(Kind, EmptyKinds, Absent),
+    /// A child of a resource. The watch also learns whether there are any, and whether there can be. What this process
+    /// has written itself is no news.
+    Child(Kind, EmptyKinds, Absent, OwnWrites),
     /// A pod of a resource.
     Pod,
 }
@@ -103,6 +106,7 @@ impl Source {
     fn changed(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Key> {
         let namespace = object.namespace()?;
         match self {
+            Self::Child(_, _, _, own) if own.contains(&object.metadata) => None,
             Self::Child(..) | Self::Pod => {
                 let instance = object.labels().get(names::INSTANCE_LABEL)?;
                 Some(Key::new(&namespace, instance))
@@ -126,7 +130,7 @@ impl Source {
     /// The kind, when the error reports that the cluster does not serve it.
     fn absence(&self, error: &watcher::Error) -> Option<(&Absent, Kind)> {
         match self {
-            Self::Child(kind, _, absent) if optional_apis::is_absence_of_watched(error) => {
+            Self::Child(kind, _, absent, _) if optional_apis::is_absence_of_watched(error) => {
                 Some((absent, *kind))
             }
             _ => None,
@@ -135,7 +139,7 @@ impl Source {
 
     /// Records whether there is nothing of this kind.
     fn count(&self, empty: bool) {
-        if let Self::Child(kind, empty_kinds, _) = self {
+        if let Self::Child(kind, empty_kinds, ..) = self {
             if empty {
                 empty_kinds.mark_empty(*kind);
             } else {
@@ -216,5 +220,30 @@ async fn run(
         {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_this_process_wrote_is_no_news_until_another_client_changes_it() {
+        let child = |version: &str| -> PartialObjectMeta<DynamicObject> {
+            let labels = json!({names::INSTANCE_LABEL: "demo"});
+            let metadata = json!({"namespace": "ns", "uid": "u", "resourceVersion": version, "labels": labels});
+            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+        };
+        let own = OwnWrites::default();
+        own.remember(&child("7").metadata);
+        let mut source =
+            Source::Child(Kind::Service, EmptyKinds::default(), Absent::default(), own);
+        assert_eq!(source.changed(&child("7")), None);
+        let demo = Some(Key::new("ns", "demo"));
+        assert_eq!(source.changed(&child("8")), demo);
+        // Its deletion is a version of its own.
+        assert_eq!(source.deleted(&child("9")), demo);
     }
 }

@@ -5,3 +5,4 @@ pub mod connection;
 pub mod empty_kinds;
 pub mod fence;
 pub mod optional_apis;
+pub mod own_writes;

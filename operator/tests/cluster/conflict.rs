@@ -1,8 +1,9 @@
 //! Foreign objects that have the name of a wanted one.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use hello_operator::{
+    kubernetes::{api::Cluster, fence::Fence},
     object::{
         child::{self, ChildId, Desired},
         kind::Kind,
@@ -190,6 +191,21 @@ async fn a_foreign_object_is_never_taken_over() {
         }
     }
     operator.stop().await;
+}
+
+/// It may have appeared since the pass looked, and even have the wanted fields.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_leaves_alone_what_is_there() {
+    let world = World::new("creation").await;
+    let cluster = Cluster::new(world.client.clone(), Arc::default(), Fence::open());
+    for case in cases(&world).await {
+        let mut wanted = children(&world, &case.name, &case.spec).into_iter();
+        let wanted = wanted.find(|wanted| wanted.id == case.id).unwrap();
+        let answer = cluster.create(&wanted, &world.namespace).await;
+        let error = answer.expect_err(&case.id.to_string());
+        assert!(error.is_code(409), "{}: {error}", case.id);
+        case.is_untouched(&world).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ use crate::{
         empty_kinds::EmptyKinds,
         fence::{Closed, Fence},
         optional_apis::{self, Absent},
+        own_writes::OwnWrites,
     },
     object::{child::ChildId, kind::Kind},
     telemetry::metrics::Metrics,
@@ -31,6 +32,7 @@ pub struct Cluster {
     metrics: Arc<Metrics>,
     absent: Absent,
     empty_kinds: EmptyKinds,
+    own_writes: OwnWrites,
 }
 
 impl Cluster {
@@ -42,6 +44,7 @@ impl Cluster {
             metrics,
             absent: Absent::default(),
             empty_kinds: EmptyKinds::default(),
+            own_writes: OwnWrites::default(),
         }
     }
 
@@ -61,6 +64,12 @@ impl Cluster {
     #[must_use]
     pub fn absent(&self) -> &Absent {
         &self.absent
+    }
+
+    /// What was written last, from which the watches know their own news.
+    #[must_use]
+    pub fn own_writes(&self) -> &OwnWrites {
+        &self.own_writes
     }
 
     fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {

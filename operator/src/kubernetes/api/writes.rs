@@ -1,6 +1,12 @@
 //! Writes to children. Each names the UID of the object that it is for.
 
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use std::fmt::Debug;
+
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
+};
+use serde::Serialize;
 use serde_json::json;
 
 use super::Cluster;
@@ -12,22 +18,42 @@ use crate::{
     },
 };
 
+/// A version that no object has: etcd counts it before the first write. Applying to an object that is there with this
+/// version is a conflict, whatever its fields are; one that is not there is created.
+const NO_VERSION: &str = "1";
+
 impl Cluster {
-    /// Creates an object. Not forced: should another one of that name appear in between, its
-    /// fields differ and the API server answers with a conflict.
+    /// Creates an object.
     ///
     /// # Errors
-    /// When the API server refuses it or does not answer.
+    /// When the API server refuses it or does not answer, or when an object of that name is there.
     pub async fn create(&self, desired: &Desired, namespace: &str) -> Result<DynamicObject> {
-        let api = self.api(desired.id.kind, namespace);
-        let parameters = PatchParams::apply(names::MANAGER);
-        let patch = Patch::Apply(&desired.body);
-        self.call(
-            "create",
-            || desired.id.to_string(),
-            api.patch(&desired.id.name, &parameters, &patch),
-        )
-        .await
+        let mut body = desired.body.clone();
+        body["metadata"]["resourceVersion"] = NO_VERSION.into();
+        let (parameters, patch) = (PatchParams::apply(names::MANAGER), Patch::Apply(&body));
+        self.write("create", &desired.id, namespace, &parameters, &patch)
+            .await
+    }
+
+    /// Makes one write, and remembers what it left.
+    async fn write<P: Serialize + Debug>(
+        &self,
+        verb: &'static str,
+        id: &ChildId,
+        namespace: &str,
+        parameters: &PatchParams,
+        patch: &Patch<P>,
+    ) -> Result<DynamicObject> {
+        let api = self.api(id.kind, namespace);
+        let object = self
+            .call(
+                verb,
+                || id.to_string(),
+                api.patch(&id.name, parameters, patch),
+            )
+            .await?;
+        self.own_writes.remember(&object.metadata);
+        Ok(object)
     }
 
     /// Brings the object with this UID to what is desired.
@@ -40,16 +66,12 @@ impl Cluster {
         namespace: &str,
         uid: &str,
     ) -> Result<DynamicObject> {
-        let api = self.api(desired.id.kind, namespace);
         let mut body = desired.body.clone();
         body["metadata"]["uid"] = uid.into();
         let parameters = PatchParams::apply(names::MANAGER).force();
-        self.call(
-            "update",
-            || desired.id.to_string(),
-            api.patch(&desired.id.name, &parameters, &Patch::Apply(&body)),
-        )
-        .await
+        let patch = Patch::Apply(&body);
+        self.write("update", &desired.id, namespace, &parameters, &patch)
+            .await
     }
 
     /// Sets the replicas of the object with this UID, and nothing else of it.
@@ -71,17 +93,13 @@ impl Cluster {
             "spec": {"replicas": replicas},
         });
         let parameters = PatchParams::apply(names::SCALE_MANAGER).force();
-        let api = self.api(id.kind, namespace);
-        self.call(
-            "scale",
-            || id.to_string(),
-            api.patch(&id.name, &parameters, &Patch::Apply(&body)),
-        )
-        .await
+        let patch = Patch::Apply(&body);
+        self.write("scale", id, namespace, &parameters, &patch)
+            .await
     }
 
-    /// Gives up our hold of the replicas of the object with this UID. Were the field left out of an
-    /// apply instead, the API server would take its value away too.
+    /// Gives up our hold of the replicas of this object. Were the field left out of an apply instead, the API server would
+    /// take its value away too. When its managers have changed since it was read, it is read once more.
     ///
     /// # Errors
     /// When the API server refuses it or does not answer, or when the object is another one by now.
@@ -89,18 +107,35 @@ impl Cluster {
         &self,
         id: &ChildId,
         namespace: &str,
+        live: &DynamicObject,
+    ) -> Result<DynamicObject> {
+        let uid = live.uid().unwrap_or_default();
+        match self.release(id, namespace, live, &uid).await {
+            Err(error) if error.is_code(422) => {
+                let api = self.api(id.kind, namespace);
+                let latest = self
+                    .call("get", || id.to_string(), api.get(&id.name))
+                    .await?;
+                self.release(id, namespace, &latest, &uid).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn release(
+        &self,
+        id: &ChildId,
+        namespace: &str,
+        live: &DynamicObject,
         uid: &str,
     ) -> Result<DynamicObject> {
-        let api = self.api(id.kind, namespace);
-        let what = || id.to_string();
-        let live = self.call("get", what, api.get(&id.name)).await?;
-        let patch =
-            serde_json::from_value(replicas::release_patch(&live, uid)).map_err(|source| {
-                let what = id.to_string();
-                Error::Json { what, source }
-            })?;
+        let patch = replicas::release_patch(live, uid);
+        let patch = serde_json::from_value(patch).map_err(|source| {
+            let what = id.to_string();
+            Error::Json { what, source }
+        })?;
         let (parameters, patch) = (PatchParams::default(), Patch::Json::<()>(patch));
-        self.call("release", what, api.patch(&id.name, &parameters, &patch))
+        self.write("release", id, namespace, &parameters, &patch)
             .await
     }
 

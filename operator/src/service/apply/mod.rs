@@ -212,8 +212,11 @@ async fn carry_out(
             (id, cluster.scale(id, namespace, &uid, *replicas).await?)
         }
         Change::Release(id) => {
-            let uid = uid(id);
-            (id, cluster.release_replicas(id, namespace, &uid).await?)
+            let object = live.get(id).ok_or_else(|| Error::Missing {
+                message: format!("{id} does not exist"),
+            })?;
+            let object = cluster.release_replicas(id, namespace, object.object());
+            (id, object.await?)
         }
         Change::Delete(id) => {
             cluster.delete(id, namespace, &uid(id)).await?;

@@ -92,7 +92,7 @@ async fn labelled(cluster: &Cluster, service: &Validated) -> Result<Observed> {
     Ok(observed)
 }
 
-/// Looks up wanted names without the service's labels: their objects may be foreign.
+/// Looks up wanted names without the service's labels, each once: their objects may be foreign.
 ///
 /// # Errors
 /// When the API server does not answer.
@@ -103,11 +103,19 @@ pub async fn find_unlabelled(
     observed: &mut Observed,
 ) -> Result<()> {
     for id in wanted {
-        if observed.children.get(id).is_none()
-            && !observed.missing.contains(&id.kind)
-            && let Some(object) = cluster.get(id, &service.identity.namespace).await?
+        if observed.children.get(id).is_some()
+            || observed.missing.contains(&id.kind)
+            || observed.absent.contains(id)
         {
-            observed.children.insert(id.clone(), live(id, object)?);
+            continue;
+        }
+        match cluster.get(id, &service.identity.namespace).await? {
+            Some(object) => {
+                observed.children.insert(id.clone(), live(id, object)?);
+            }
+            None => {
+                observed.absent.insert(id.clone());
+            }
         }
     }
     Ok(())

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
 
-use crate::object::{kind::Kind, live::LiveObjects};
+use crate::object::{child::ChildId, kind::Kind, live::LiveObjects};
 
 /// What exists for one service.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// Objects with the service's labels, and others under a wanted name.
     pub children: LiveObjects,
+    /// Names that were looked up in vain.
+    pub absent: BTreeSet<ChildId>,
     /// Pods with the service's labels.
     pub pods: Vec<Pod>,
     /// Kinds that the cluster does not serve.

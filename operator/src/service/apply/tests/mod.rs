@@ -47,12 +47,18 @@ fn external() -> Database {
     validate(&service, &images).unwrap().database
 }
 
+/// An object whose number of pods the operator holds.
+fn there_already() -> Value {
+    let fields = json!({"f:spec": {"f:replicas": {}}});
+    let managers = json!([{"manager": names::MANAGER, "fieldsV1": fields}]);
+    json!({"metadata": {"name": "demo", "uid": "seen", "managedFields": managers}})
+}
+
 /// A decision on these writes; objects of these kinds are there.
 fn decision(writes: Vec<Write>, there: &[Kind]) -> Decision {
     let mut live = LiveObjects::default();
     for kind in there {
-        let object = json!({"metadata": {"name": "demo", "uid": "seen"}});
-        let object = serde_json::from_value(object).unwrap();
+        let object = serde_json::from_value(there_already()).unwrap();
         live.insert(id(*kind), Live::parse(*kind, object).unwrap());
     }
     Decision {
@@ -86,15 +92,7 @@ fn decision(writes: Vec<Write>, there: &[Kind]) -> Decision {
 
 /// The requests for one change of an object that is there.
 async fn requests(change: Change) -> Vec<Sent> {
-    let server = Server::new(|sent| match sent.method.as_str() {
-        "GET" => {
-            let fields = json!({"f:spec": {"f:replicas": {}}});
-            let managers = json!([{"manager": names::MANAGER, "fieldsV1": fields}]);
-            let metadata = json!({"name": "demo", "uid": "seen", "managedFields": managers});
-            (200, json!({"metadata": metadata}))
-        }
-        _ => stored(sent),
-    });
+    let server = Server::new(stored);
     let kind = change.action().child().kind;
     let decision = decision(vec![write(change, &[])], &[kind]);
     let applied = apply(&server.cluster, decision).await.unwrap();
@@ -118,11 +116,13 @@ const APPLY: &str = "application/apply-patch+yaml";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/ns/deployments/demo";
 
 #[tokio::test]
-async fn a_creation_is_applied_without_force() {
+async fn a_creation_is_applied_at_a_version_that_no_object_has() {
     let desired = desired(Kind::Service);
+    let mut body = desired.body.clone();
+    body["metadata"]["resourceVersion"] = "1".into();
     let path = "/api/v1/namespaces/ns/services/demo";
     let manager = [("fieldManager", "hello-operator")];
-    let expected = sent("PATCH", path, &manager, APPLY, desired.body.clone());
+    let expected = sent("PATCH", path, &manager, APPLY, body);
     assert_eq!(requests(Change::Create(desired)).await, [expected]);
 }
 
@@ -155,14 +155,31 @@ async fn a_release_removes_the_number_from_the_operators_fields() {
         {"op": "remove", "path": format!("{field}/fieldsV1/f:spec/f:replicas")},
     ]);
     let patch = "application/json-patch+json";
-    let expected = [
-        sent("GET", DEPLOYMENT, &[], "", Value::Null),
-        sent("PATCH", DEPLOYMENT, &[], patch, body),
-    ];
+    let expected = [sent("PATCH", DEPLOYMENT, &[], patch, body)];
     assert_eq!(
         requests(Change::Release(id(Kind::Deployment))).await,
         expected
     );
+}
+
+#[tokio::test]
+async fn a_release_reads_an_object_again_whose_managers_have_changed() {
+    let moved = json!({"metadata": {"name": "demo", "uid": "seen", "managedFields": [
+        {"manager": "kubectl", "fieldsV1": {}},
+        {"manager": names::MANAGER, "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+    ]}});
+    let server = Server::new(move |sent| match sent.method.as_str() {
+        "GET" => (200, moved.clone()),
+        _ if sent.body[1]["path"] == "/metadata/managedFields/0/manager" => failure(422),
+        _ => stored(sent),
+    });
+    let writes = vec![write(Change::Release(id(Kind::Deployment)), &[])];
+    let decision = decision(writes, &[Kind::Deployment]);
+    let applied = apply(&server.cluster, decision).await.unwrap();
+    assert_eq!(applied.writes().len(), 1);
+    assert!(applied.refused().is_empty(), "{:?}", applied.refused());
+    let calls = ["PATCH deployments", "GET deployments", "PATCH deployments"];
+    assert_eq!(server.calls(), calls);
 }
 
 #[tokio::test]
@@ -198,10 +215,10 @@ async fn a_release_after_a_creation_is_for_the_created_object() {
     let applied = apply(&server.cluster, decision(writes, &[])).await.unwrap();
     let made: Vec<&str> = applied.writes().iter().map(|(a, _)| a.verb()).collect();
     assert_eq!(made, ["create", "release"]);
-    let calls = ["PATCH deployments", "GET deployments", "PATCH deployments"];
+    let calls = ["PATCH deployments", "PATCH deployments"];
     assert_eq!(server.calls(), calls);
     let sent = server.sent.lock().unwrap();
-    assert_eq!(sent[2].body[0]["value"], "made");
+    assert_eq!(sent[1].body[0]["value"], "made");
     assert_eq!(applied.live().get(&deployment).unwrap().uid(), "made");
 }
 
