@@ -17,6 +17,7 @@ mod lifecycle;
 mod migrate;
 mod oidc;
 mod rate_limit;
+mod roles;
 mod seed;
 mod serving;
 mod support;

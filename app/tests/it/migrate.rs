@@ -3,11 +3,13 @@
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use crate::support::app::command;
+use crate::support::app::{command, short_command};
+use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
+use crate::support::session::Session;
 
 fn migrate(url: &str, arguments: &[&str]) -> Output {
-    command(&["migrate"])
+    short_command(&["migrate"])
         .args(arguments)
         .env("DATABASE_URL", url)
         .output()
@@ -78,6 +80,47 @@ fn refuses_a_schema_that_is_newer_than_the_program() {
         "{}",
         last_line(&output)
     );
+}
+
+/// A writer that does not end holds up a migration, but nobody waits behind the migration for long.
+#[test]
+fn tries_again_while_a_table_is_locked() {
+    let (server, database) = (postgres::shared(), postgres::database());
+    server.sql(
+        &database,
+        "DROP TABLE friendships; DROP INDEX users_by_birthday; DELETE FROM _sqlx_migrations WHERE version > 1",
+    );
+    let url = server.url(OWNER, &database);
+    let mut writer = Session::open(server, OWNER, "secret", &database);
+    writer.run("BEGIN; INSERT INTO users VALUES ('alice', '1990-01-01')");
+    let waiting = format!(
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '{database}' AND wait_event_type = 'Lock'"
+    );
+    std::thread::scope(|scope| {
+        let migration = scope.spawn(|| migrate(&url, &[]));
+        eventually("the migration waits", Duration::from_secs(20), || {
+            server.sql("postgres", &waiting) == "t"
+        });
+        // Behind the migration, which conflicts with writers: it must step aside.
+        for name in ["bob", "carol"] {
+            server.sql(
+                &database,
+                &format!("INSERT INTO users VALUES ('{name}', '1990-01-01')"),
+            );
+        }
+        eventually("it tries again", Duration::from_secs(20), || {
+            server.sql("postgres", &waiting) == "t"
+        });
+        writer.run("COMMIT");
+        let output = migration.join().unwrap();
+        assert!(output.status.success(), "{}", last_line(&output));
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            log.contains("a table is locked") && log.contains(OWNER),
+            "{log}"
+        );
+    });
+    assert_eq!(server.sql(&database, "SELECT count(*) FROM users"), "3");
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! `migrate`: migrates a database to the schema of this program, and creates or updates its roles.
 
+mod lock;
 mod roles;
+mod scram;
 
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 
+use self::lock::MigrationLock;
+use self::roles::RolesError;
 use crate::config::MigrateConfig;
 use crate::store::schema::MigrationError;
 use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, schema};
@@ -31,9 +35,12 @@ pub enum MigrateError {
     /// The schema cannot be migrated.
     #[error("{0}")]
     Schema(#[from] MigrationError),
+    /// Another migration does not end, or the connection was lost.
+    #[error("the lock of migrations: {0}")]
+    Lock(#[from] sqlx::Error),
     /// Creating or updating the roles failed.
     #[error("{0}")]
-    Roles(#[from] sqlx::Error),
+    Roles(#[from] RolesError),
 }
 
 /// Migrates the database, and creates or updates its roles.
@@ -44,8 +51,10 @@ pub async fn run(config: MigrateConfig) -> Result<(), MigrateError> {
     let version = match config.database.read()? {
         DatabaseUrl::Postgres(url) => {
             let mut connection = connect(url.options(), config.wait).await?;
+            let lock = MigrationLock::take(url.options()).await?;
             schema::migrate_postgres(&mut connection).await?;
-            roles::ensure(&mut connection, &config.passwords).await?;
+            roles::ensure(&mut connection, url.options(), &config.passwords).await?;
+            lock.release().await?;
             connection.close().await?;
             schema::postgres_version()
         }

@@ -22,6 +22,18 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same for a run that must end: it is killed when it hangs, and so fails its test.
+pub fn short_command(arguments: &[&str]) -> Command {
+    let inner = command(arguments);
+    let mut command = Command::new("timeout");
+    command
+        .args(["--signal=KILL", "60"])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env_clear();
+    command
+}
+
 /// A running service.
 pub struct App {
     pub api: SocketAddr,

@@ -19,6 +19,7 @@ pub const OWNER: &str = "hello_owner";
 pub struct Server {
     pub port: u16,
     bin: PathBuf,
+    folder: PathBuf,
     /// The guard cleans up when this pipe is closed.
     _guard: Child,
 }
@@ -94,6 +95,7 @@ impl Server {
         let server = Self {
             port,
             bin: bin(),
+            folder,
             _guard: guard,
         };
         eventually("the test server starts", Duration::from_secs(20), || {
@@ -128,6 +130,11 @@ impl Server {
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// What the server has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
     /// Whether `role` may run `sql`.
