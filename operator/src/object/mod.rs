@@ -9,3 +9,4 @@ pub mod owner;
 pub mod quantity;
 pub mod replicas;
 pub mod subset;
+pub mod words;

@@ -30,7 +30,12 @@ use crate::{
     service::{
         plan::Decision,
         report::{
-            conditions::is_ready, delay, events::Events, status, subject::Subject, write::write,
+            conditions::{is_ready, not_ready_since},
+            delay,
+            events::Events,
+            status,
+            subject::Subject,
+            write::write,
         },
         validate::{DefaultImages, Validated},
     },
@@ -41,6 +46,8 @@ use crate::{
 pub const RESYNC: Duration = Duration::from_secs(600);
 /// A resource with a change in progress: watches report what happens, this is the safety net.
 const IN_PROGRESS: Duration = Duration::from_secs(15);
+/// Pods are due. No watch reports that the API server refuses them.
+const PODS_DUE: Duration = Duration::from_secs(5);
 /// The Secret with an external address is foreign, so no watch reports its changes.
 const EXTERNAL_POLL: Duration = Duration::from_secs(30);
 
@@ -195,6 +202,8 @@ pub async fn decide(
     let mut read = dereference::read(cluster, &validated, now).await?;
     let prepared = children::build(&validated, &read.inputs).prepare()?;
     dereference::find_unlabelled(cluster, &validated, prepared.ids(), &mut read.observed).await?;
+    let changing = service.status.as_ref().and_then(not_ready_since);
+    dereference::find_refused_pods(cluster, &validated, changing, now, &mut read.observed).await?;
     let decision = plan::decide(&validated, &prepared, read);
     Ok((validated, decision))
 }
@@ -220,6 +229,10 @@ fn outcome(
         resync
     } else {
         IN_PROGRESS
+    };
+    let next = match applied.awaits_pods() {
+        true => next.min(PODS_DUE),
+        false => next,
     };
     let change = applied.next_change().map(|due| {
         let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();

@@ -164,7 +164,7 @@ fn start() -> Server {
 
 /// Runs the programs until the returned sender is dropped, and returns the process of the last one. They die with the
 /// thread that starts them, so the thread lives as long.
-fn run_until_dropped(
+pub fn run_until_dropped(
     programs: Vec<(PathBuf, Vec<String>)>,
     folder: PathBuf,
 ) -> (mpsc::Sender<()>, Pid) {

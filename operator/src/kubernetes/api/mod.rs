@@ -5,7 +5,7 @@ mod writes;
 
 use std::{future::Future, sync::Arc};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, ListParams},
@@ -24,6 +24,9 @@ use crate::{
     object::{child::ChildId, kind::Kind},
     telemetry::metrics::Metrics,
 };
+
+/// Events that are read of one object. Clients repeat an event instead of writing another one, so there are few.
+const EVENTS: u32 = 100;
 
 /// A connection to the cluster.
 #[derive(Clone)]
@@ -153,6 +156,20 @@ impl Cluster {
         let parameters = ListParams::default().labels(selector);
         let list = self
             .call("list", || "Pod".into(), api.list(&parameters))
+            .await?;
+        Ok(list.items)
+    }
+
+    /// Events in which a controller reports that the API server refused what the object with this UID needs.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn failed_creations(&self, namespace: &str, uid: &str) -> Result<Vec<Event>> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let fields = format!("involvedObject.uid={uid},reason=FailedCreate");
+        let parameters = ListParams::default().fields(&fields).limit(EVENTS);
+        let list = self
+            .call("list", || "Event".into(), api.list(&parameters))
             .await?;
         Ok(list.items)
     }

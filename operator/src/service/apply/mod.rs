@@ -119,6 +119,20 @@ impl Applied {
         &self.decision.unresolved
     }
 
+    /// Why the API server refuses the pods of this owner, in its words.
+    #[must_use]
+    pub fn refused_pods(&self, owner: &ChildId) -> Option<&str> {
+        let refused = &self.decision.due_pods.refused;
+        refused.get(owner).map(String::as_str)
+    }
+
+    /// Whether pods are due, do not exist, and nothing is known about the reason yet.
+    #[must_use]
+    pub fn awaits_pods(&self) -> bool {
+        let due = &self.decision.due_pods;
+        due.awaited && due.refused.is_empty()
+    }
+
     /// When time alone makes another pass due.
     #[must_use]
     pub fn next_change(&self) -> Option<Timestamp> {

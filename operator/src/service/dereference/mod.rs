@@ -4,6 +4,7 @@
 //! on a cache that trails behind. Only kinds without objects are not listed, where
 //! that can do no harm (see [`crate::kubernetes::empty_kinds`]).
 
+pub mod due_pods;
 pub mod inputs;
 pub mod observed;
 pub mod references;
@@ -14,7 +15,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{ResourceExt, api::DynamicObject};
 
 use crate::{
-    error::{Error, Result},
+    error::{Class, Error, Result},
     kubernetes::api::Cluster,
     object::{
         child::ChildId,
@@ -117,6 +118,34 @@ pub async fn find_unlabelled(
                 observed.absent.insert(id.clone());
             }
         }
+    }
+    Ok(())
+}
+
+/// Looks for the API server's words about pods that are late. `changing`: see [`due_pods::waiting`].
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn find_refused_pods(
+    cluster: &Cluster,
+    service: &Validated,
+    changing: Option<Timestamp>,
+    now: Timestamp,
+    observed: &mut Observed,
+) -> Result<()> {
+    let waiting = due_pods::waiting(observed, changing);
+    observed.due_pods.awaited = !waiting.is_empty();
+    for late in waiting.into_iter().filter(|waiting| waiting.is_late(now)) {
+        let namespace = &service.identity.namespace;
+        let words = match cluster.failed_creations(namespace, &late.uid).await {
+            Ok(events) => late.refusal(&events),
+            Err(error) if error.class() == Class::Transient => return Err(error),
+            Err(error) => Some(format!(
+                "no pod is created, and the reason is unknown: {error}"
+            )),
+        };
+        let words = words.map(|words| (late.owner, words));
+        observed.due_pods.refused.extend(words);
     }
     Ok(())
 }

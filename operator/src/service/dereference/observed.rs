@@ -1,6 +1,6 @@
 //! What exists for one service: plain data, as read from the API server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
 
@@ -21,4 +21,15 @@ pub struct Observed {
     pub address: Option<Secret>,
     /// What is wrong with objects that the spec names, in words.
     pub unresolved: Vec<String>,
+    /// Pods that are due and do not exist.
+    pub due_pods: DuePods,
+}
+
+/// Pods that are due and do not exist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DuePods {
+    /// Whether an owner has no pod yet.
+    pub awaited: bool,
+    /// Why the API server refuses the pods of these owners, in its words.
+    pub refused: BTreeMap<ChildId, String>,
 }

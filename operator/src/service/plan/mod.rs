@@ -19,7 +19,10 @@ use crate::{
     object::{child::ChildId, live::LiveObjects, owner::Identity},
     service::{
         children::Prepared,
-        dereference::{Read, observed::Observed},
+        dereference::{
+            Read,
+            observed::{DuePods, Observed},
+        },
         plan::{
             facts::Facts,
             planner::{Plan, Wanted, plan},
@@ -53,6 +56,8 @@ pub struct Decision {
     pub pods: Vec<Pod>,
     /// What is wrong with objects that the spec names, in words.
     pub unresolved: Vec<String>,
+    /// Pods that are due and do not exist.
+    pub due_pods: DuePods,
     /// When time alone makes another decision due.
     pub next_change: Option<Timestamp>,
 }
@@ -74,6 +79,7 @@ pub fn decide(service: &Validated, prepared: &Prepared, read: Read) -> Decision 
         live: observed.children,
         pods: observed.pods,
         unresolved: observed.unresolved,
+        due_pods: observed.due_pods,
         next_change: inputs.next_change(),
     }
 }

@@ -22,12 +22,13 @@ pub fn finding(applied: &Applied) -> Option<Finding> {
     match rollout {
         Rollout::Absent => return Some(no(Reason::RolloutWaiting)),
         Rollout::Complete => return None,
-        Rollout::InProgress | Rollout::Stuck { .. } => {}
+        Rollout::InProgress | Rollout::Refused { .. } | Rollout::Stuck { .. } => {}
     }
     if let Some(failure) = pod_failure::first(applied.pods(), Component::App) {
         return Some(failure.finding());
     }
     Some(match rollout {
+        Rollout::Refused { message } => pod_failure::refused(message),
         Rollout::Stuck { message } if message.is_empty() => no(Reason::RolloutStuck),
         Rollout::Stuck { message } => no(Reason::RolloutStuck).with(message),
         Rollout::Absent | Rollout::Complete | Rollout::InProgress => no(Reason::RollingOut),

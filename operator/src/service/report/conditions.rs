@@ -46,6 +46,13 @@ pub fn holds(status: &HelloServiceStatus, type_: ConditionType) -> bool {
     find(status, type_).is_some_and(|condition| condition.status == "True")
 }
 
+/// Since when a service is not ready; `None` when it is, or was never reported on.
+#[must_use]
+pub fn not_ready_since(status: &HelloServiceStatus) -> Option<Timestamp> {
+    let ready = find(status, ConditionType::Ready)?;
+    (ready.status == "False").then_some(ready.last_transition_time.0)
+}
+
 /// Whether a status is that of a service that is ready.
 #[must_use]
 pub fn is_ready(status: &HelloServiceStatus) -> bool {

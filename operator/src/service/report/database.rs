@@ -59,7 +59,10 @@ pub fn finding(service: &Validated, applied: &Applied) -> Finding {
 
 /// Why the pod of the operator's own server does not get ready.
 fn server_failure(service: &Validated, applied: &Applied) -> Option<Finding> {
-    let failure = pod_failure::first(applied.pods(), Component::Database)?;
+    let set = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));
+    let Some(failure) = pod_failure::first(applied.pods(), Component::Database) else {
+        return applied.refused_pods(&set).map(pod_failure::refused);
+    };
     let name = names::data_claim(&service.identity.name);
     let claim = applied.live().typed::<PersistentVolumeClaim>(&name);
     let pending = claim.filter(|claim| {

@@ -3,7 +3,7 @@
 use hello_crds::MigrationStatus;
 
 use crate::{
-    object::{kind::Kind, names::Component},
+    object::{child::ChildId, kind::Kind, names::Component},
     service::{
         apply::Applied,
         plan::planner::Migration,
@@ -34,10 +34,7 @@ pub fn finding(service: &Validated, applied: &Applied) -> Finding {
                 "{output} (the previous version stays; change the spec, or delete the Job to try again)"
             ))
         }
-        Migration::Running => failure().map_or_else(
-            || no(Reason::MigrationRunning).with(format!("the migration of {image} runs")),
-            |failure| failure.finding(),
-        ),
+        Migration::Running => running(applied, image),
         Migration::Pending if applied.facts().jobs.is_empty() && !applied.facts().migrating => {
             no(Reason::MigrationWaiting)
         }
@@ -45,9 +42,25 @@ pub fn finding(service: &Validated, applied: &Applied) -> Finding {
     }
 }
 
+/// How a migration that has not ended gets on.
+fn running(applied: &Applied, image: &str) -> Finding {
+    if let Some(failure) = pod_failure::first(applied.pods(), Component::Migration) {
+        return failure.finding();
+    }
+    if let Some(words) = job(applied).and_then(|job| applied.refused_pods(job)) {
+        return pod_failure::refused(words);
+    }
+    no(Reason::MigrationRunning).with(format!("the migration of {image} runs"))
+}
+
+/// The wanted Job.
+fn job(applied: &Applied) -> Option<&ChildId> {
+    applied.wanted().iter().find(|id| id.kind == Kind::Job)
+}
+
 /// The wanted migration; `None` before the database is known.
 pub fn status(applied: &Applied) -> Option<MigrationStatus> {
-    let job = applied.wanted().iter().find(|id| id.kind == Kind::Job)?;
+    let job = job(applied)?;
     let phase = match applied.migration() {
         Migration::Pending => "Pending",
         Migration::Running => "Running",

@@ -39,6 +39,11 @@ impl PodFailure {
     }
 }
 
+/// What is reported when the API server refuses the pods of an owner.
+pub fn refused(words: &str) -> Finding {
+    PodFailure::new(Reason::PodRefused, words).finding()
+}
+
 /// Longest message kept, in characters.
 const LONGEST: usize = 600;
 

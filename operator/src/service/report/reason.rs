@@ -52,6 +52,7 @@ reasons! {
     DatabaseHibernated, ActionNeeded, "the Cluster is hibernated: remove its annotation cnpg.io/hibernation";
     VolumePending, ActionNeeded, "the claim for the data is not bound";
     VolumeNearlyFull, ActionNeeded, "the volume of the database is nearly full";
+    PodRefused, ActionNeeded, "the API server refuses a pod";
     Unschedulable, ActionNeeded, "no node can run a pod";
     ImagePullFailed, ActionNeeded, "a node cannot pull an image";
     ContainerNotStarted, ActionNeeded, "the kubelet cannot start a container";

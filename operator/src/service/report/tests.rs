@@ -66,6 +66,8 @@ struct Fixture {
     unresolved: Vec<String>,
     /// A write that the API server refuses.
     refused: Option<Refused>,
+    /// Kinds of owners whose pods the API server refuses, with its words.
+    refused_pods: BTreeMap<String, String>,
     /// The message of a panic.
     panic: Option<String>,
     /// The status that the resource has.
@@ -182,6 +184,7 @@ impl Fixture {
             address: own.address.or(all.address),
             unresolved: own.unresolved,
             refused: own.refused,
+            refused_pods: own.refused_pods,
             panic: own.panic,
             before: own.before,
             ..all
@@ -269,6 +272,10 @@ impl Fixture {
         let wanted = children::build(service, &inputs).prepare()?.children;
         for object in &self.live {
             let (id, live) = object.live(&wanted);
+            if let Some(words) = self.refused_pods.get(&id.kind.to_string()) {
+                let refused = &mut observed.due_pods.refused;
+                refused.insert(id.clone(), words.clone());
+            }
             observed.children.insert(id, live);
         }
         Ok(observed)

@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     object::{child::Desired, kind::Gate, names},
     service::{
+        dereference::observed::DuePods,
         plan::readiness::{DatabaseState, Rollout},
         validate::{Database, DefaultImages, validate},
     },
@@ -86,6 +87,7 @@ fn decision(writes: Vec<Write>, there: &[Kind]) -> Decision {
         live,
         pods: vec![],
         unresolved: vec![],
+        due_pods: DuePods::default(),
         next_change: None,
     }
 }

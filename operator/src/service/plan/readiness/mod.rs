@@ -2,7 +2,7 @@
 //! the planner asks whether a migration may start, and the report explains the same value.
 
 use k8s_openapi::api::{
-    apps::v1::{Deployment, DeploymentStatus, StatefulSet},
+    apps::v1::{Deployment, DeploymentCondition, DeploymentStatus, StatefulSet},
     core::v1::Pod,
 };
 use kube::ResourceExt;
@@ -14,6 +14,7 @@ use crate::{
         live::LiveObjects,
         names::{self, Component},
         owner::Identity,
+        words,
     },
     service::{
         children::SERVER,
@@ -94,6 +95,11 @@ pub enum Rollout {
     Complete,
     /// Not every replica runs the current template yet.
     InProgress,
+    /// The API server refuses its pods.
+    Refused {
+        /// The API server's words.
+        message: String,
+    },
     /// Kubernetes reports that it does not go on.
     Stuck {
         /// What Kubernetes reports.
@@ -208,13 +214,18 @@ fn rollout(deployment: &Deployment) -> Rollout {
     {
         return Rollout::Complete;
     }
-    let mut conditions = status.conditions.iter().flatten();
-    let stuck = conditions.find(|condition| {
-        (condition.type_ == "ReplicaFailure" && condition.status == "True")
-            || condition.reason.as_deref() == Some("ProgressDeadlineExceeded")
-    });
+    let conditions = || status.conditions.iter().flatten();
+    let message = |condition: &DeploymentCondition| condition.message.clone().unwrap_or_default();
+    let refused = conditions()
+        .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True");
+    if let Some(condition) = refused {
+        let message = words::of_refused_pod(&message(condition)).to_owned();
+        return Rollout::Refused { message };
+    }
+    let stuck = conditions()
+        .find(|condition| condition.reason.as_deref() == Some("ProgressDeadlineExceeded"));
     stuck.map_or(Rollout::InProgress, |condition| Rollout::Stuck {
-        message: condition.message.clone().unwrap_or_default(),
+        message: message(condition),
     })
 }
 

@@ -95,13 +95,14 @@ fn a_rollout_that_does_not_go_on_has_the_message_of_kubernetes() {
             {"type": "Available", "status": "False", "reason": "Few", "message": "other"},
             {"type": type_, "status": status, "reason": reason, "message": "exceeded quota"}]})))
     };
-    let stuck = Rollout::Stuck {
-        message: "exceeded quota".into(),
-    };
-    assert_eq!(with("ReplicaFailure", "True", "FailedCreate"), stuck);
+    let message = || "exceeded quota".to_owned();
+    assert_eq!(
+        with("ReplicaFailure", "True", "FailedCreate"),
+        Rollout::Refused { message: message() }
+    );
     assert_eq!(
         with("Progressing", "False", "ProgressDeadlineExceeded"),
-        stuck
+        Rollout::Stuck { message: message() }
     );
     let calm = with("ReplicaFailure", "False", "FailedCreate");
     assert_eq!(calm, Rollout::InProgress);

@@ -1,0 +1,179 @@
+//! Pods that the API server refuses, with Kubernetes' own controllers: whose words they are, and that an end is noticed.
+
+use hello_operator::object::{child::ChildId, kind::Kind};
+use k8s_openapi::api::{
+    core::v1::{LimitRange, Pod, ResourceQuota},
+    events::v1::Event,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::{
+    controllers::Controllers,
+    server::Server,
+    world::{World, eventually},
+};
+
+const CONTROLLERS: [&str; 5] = [
+    "deployment-controller",
+    "job-controller",
+    "replicaset-controller",
+    "resourcequota-controller",
+    "statefulset-controller",
+];
+
+fn api<K>(world: &World) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    Api::namespaced(world.client.clone(), &world.namespace)
+}
+
+async fn create<K>(world: &World, object: Value)
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + Serialize
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let object: K = serde_json::from_value(object).unwrap();
+    let api = api::<K>(world);
+    api.create(&PostParams::default(), &object).await.unwrap();
+}
+
+/// Waits until the condition is reported as refused in these words.
+async fn refused(world: &World, type_: &str, words: &str) {
+    let what = format!("{type_} is refused: {words}");
+    eventually(&what, || async {
+        let condition = world.condition("demo", type_, "False").await;
+        let message = condition["message"].as_str()?;
+        (condition["reason"] == "PodRefused" && message.contains(words)).then_some(())
+    })
+    .await;
+    world.condition("demo", "Degraded", "True").await;
+}
+
+/// A pod of this part that exists.
+async fn pod(world: &World, part: &str) -> Pod {
+    let labels = ListParams::default().labels(&format!("app.kubernetes.io/component={part}"));
+    eventually(&format!("a pod of the {part}"), || async {
+        let pods = api::<Pod>(world).list(&labels).await.unwrap().items;
+        pods.into_iter().next()
+    })
+    .await
+}
+
+/// Acts as the kubelet.
+async fn becomes(world: &World, pod: &Pod, phase: &str) {
+    let status = json!({"status": {"phase": phase, "conditions": [
+        {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
+    let api = api::<Pod>(world);
+    let patch = Patch::Merge(&status);
+    api.patch_status(&pod.name_any(), &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}
+
+/// No container may be so small.
+async fn limit(world: &World) {
+    let range = json!({"metadata": {"name": "large"}, "spec": {"limits": [
+        {"type": "Container", "min": {"memory": "64Gi"}}]}});
+    create::<LimitRange>(world, range).await;
+    // Enforced as soon as the API server's own cache has it.
+    let probe = json!({"metadata": {"name": "probe"}, "spec": {"containers": [
+        {"name": "x", "image": "x", "resources": {"limits": {"memory": "1Gi"}}}]}});
+    let probe: Pod = serde_json::from_value(probe).unwrap();
+    let parameters = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually("the limit range is enforced", || async {
+        let answer = api::<Pod>(world).create(&parameters, &probe).await;
+        answer.is_err().then_some(())
+    })
+    .await;
+}
+
+async fn unlimited(world: &World) {
+    let ranges = api::<LimitRange>(world);
+    ranges
+        .delete("large", &DeleteParams::default())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_that_the_api_server_refuses_are_reported_in_its_words_until_they_come() {
+    let server = Server::start();
+    let world = World::on(&server, "no-pods").await;
+    let _no_stand_in = world.stand_still().await;
+    let _controllers = Controllers::start(&server, &CONTROLLERS);
+    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}});
+    create::<ResourceQuota>(&world, quota).await;
+    eventually("the quota is counted", || async {
+        let quota = api::<ResourceQuota>(&world).get("none").await.unwrap();
+        quota.status?.hard.map(drop)
+    })
+    .await;
+    let operator = world.operator();
+
+    world.apply("demo", json!({})).await;
+    refused(&world, "DatabaseReady", "exceeded quota: none").await;
+    eventually("a warning event", || async {
+        let events = api::<Event>(&world).list(&ListParams::default()).await;
+        let mut events = events.unwrap().items.into_iter();
+        let warning = events.find(|event| event.reason.as_deref() == Some("PodRefused"))?;
+        (warning.type_.as_deref() == Some("Warning")).then_some(())
+    })
+    .await;
+
+    limit(&world).await;
+    let quotas = api::<ResourceQuota>(&world);
+    quotas
+        .delete("none", &DeleteParams::default())
+        .await
+        .unwrap();
+    // The next try meets the next obstacle.
+    refused(
+        &world,
+        "DatabaseReady",
+        "minimum memory usage per Container is 64Gi",
+    )
+    .await;
+    unlimited(&world).await;
+    let server_pod = pod(&world, "database").await;
+    world.condition("demo", "Degraded", "False").await;
+
+    limit(&world).await;
+    becomes(&world, &server_pod, "Running").await;
+    refused(
+        &world,
+        "Migrated",
+        "minimum memory usage per Container is 64Gi",
+    )
+    .await;
+    unlimited(&world).await;
+    let migration = pod(&world, "migration").await;
+    world.condition("demo", "Degraded", "False").await;
+
+    limit(&world).await;
+    becomes(&world, &migration, "Succeeded").await;
+    let deployment = ChildId::new(Kind::Deployment, "demo");
+    eventually("the Deployment", || world.get(&deployment)).await;
+    refused(
+        &world,
+        "Ready",
+        "minimum memory usage per Container is 64Gi",
+    )
+    .await;
+    unlimited(&world).await;
+    let app = pod(&world, "app").await;
+    becomes(&world, &app, "Running").await;
+    world.ready("demo").await;
+    operator.stop().await;
+}
