@@ -11,17 +11,19 @@ pub enum ConditionType {
     Degraded,
     DatabaseReady,
     Migrated,
+    BackupSucceeded,
     Paused,
 }
 
 impl ConditionType {
     /// Every type, in the order of the status.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Ready,
         Self::Progressing,
         Self::Degraded,
         Self::DatabaseReady,
         Self::Migrated,
+        Self::BackupSucceeded,
         Self::Paused,
     ];
 
@@ -47,6 +49,10 @@ impl ConditionType {
             Self::Migrated => (
                 "Migrated",
                 "the database schema is the one that the wanted image needs",
+            ),
+            Self::BackupSucceeded => (
+                "BackupSucceeded",
+                "the last scheduled backup succeeded and none was missed; the condition exists while spec.backup is set",
             ),
             Self::Paused => (
                 "Paused",

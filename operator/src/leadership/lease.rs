@@ -3,10 +3,7 @@
 
 use std::{io, time::Duration};
 
-use k8s_openapi::{
-    api::coordination::v1::{Lease, LeaseSpec},
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
-};
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
 use kube::{Api, Client, api::PostParams};
 use tokio::time::{Instant, timeout};
 
@@ -29,6 +26,8 @@ const NAME: &str = "hello-operator";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {
     Held,
+    /// It is held, and an earlier holder may still write.
+    Quiet,
     /// Another process holds it.
     Taken,
     /// Not known; nothing has changed for this process.
@@ -39,6 +38,8 @@ enum Round {
 pub struct Elector {
     api: Api<Lease>,
     candidate: Candidate,
+    /// The Lease as this process last wrote it.
+    written: Option<Lease>,
     fence: Fence,
     watchdog: Option<Watchdog>,
 }
@@ -50,6 +51,7 @@ impl Elector {
         Self {
             api: Api::namespaced(client, namespace),
             candidate: Candidate::new(identity),
+            written: None,
             fence: Fence::closed(),
             watchdog: None,
         }
@@ -72,11 +74,16 @@ impl Elector {
 
     /// Waits until the Lease is held.
     pub async fn acquire(&mut self) {
-        while self.round(false).await != Round::Held {
-            let pause = match self.candidate.time_until_free(Instant::now()) {
-                // Not a whole pause late when the holder is gone.
-                left if !left.is_zero() && left < CHECK => left + ROUNDING,
-                _ => CHECK,
+        loop {
+            // Not a whole pause late when the time has come.
+            let left = match self.round(false).await {
+                Round::Held => break,
+                Round::Quiet => self.candidate.quiet(Instant::now()),
+                Round::Taken | Round::Failed => self.candidate.time_until_free(Instant::now()),
+            };
+            let pause = match left.is_zero() {
+                true => CHECK,
+                false => CHECK.min(left + ROUNDING),
             };
             tokio::time::sleep(pause).await;
         }
@@ -94,7 +101,7 @@ impl Elector {
             let pause = match timeout(left, self.round(true)).await {
                 Ok(Round::Held) => RENEW,
                 Ok(Round::Failed) => RETRY,
-                Ok(Round::Taken) | Err(_) => break,
+                Ok(Round::Quiet | Round::Taken) | Err(_) => break,
             };
             tokio::time::sleep(pause.min(self.fence.remaining(Instant::now()))).await;
         }
@@ -108,7 +115,7 @@ impl Elector {
         loop {
             match self.round(true).await {
                 Round::Held => return true,
-                Round::Taken => return false,
+                Round::Quiet | Round::Taken => return false,
                 Round::Failed => tokio::time::sleep(RETRY).await,
             }
         }
@@ -126,24 +133,18 @@ impl Elector {
     }
 
     async fn give_up(&self) -> kube::Result<()> {
-        let mut held = self.candidate.own();
-        while let Some(record) = held.filter(|record| record.holder == self.candidate.identity) {
-            match self
-                .replace(&lease(String::new(), Some(record.version)))
-                .await
-            {
+        let mut held = self.written.clone();
+        while let Some(lease) = held.filter(|lease| record(lease).holder == self.candidate.identity)
+        {
+            match self.replace(&held_by(lease, "")).await {
                 // A renewal that was cut short has arrived.
                 Err(kube::Error::Api(status)) if status.code == 409 => {
-                    held = self.read().await?;
+                    held = self.api.get_opt(NAME).await?;
                 }
                 other => return other.map(drop),
             }
         }
         Ok(())
-    }
-
-    async fn read(&self) -> kube::Result<Option<Record>> {
-        Ok(self.api.get_opt(NAME).await?.as_ref().map(record))
     }
 
     /// Ends all writes. Only then is there nothing to be killed for.
@@ -171,6 +172,9 @@ impl Elector {
                 return Round::Failed;
             }
         }
+        if !self.candidate.quiet(Instant::now()).is_zero() {
+            return Round::Quiet;
+        }
         // The watchdog first: the fence is never open without it.
         let armed = moment.and_then(|moment| self.arm(moment));
         if let Err(error) = armed {
@@ -189,22 +193,26 @@ impl Elector {
 
     /// Whether the Lease is held now. `mine`: only when this process held it before, and no other one in between.
     async fn attempt(&mut self, mine: bool) -> kube::Result<bool> {
-        let live = self.read().await?;
-        let holder = live.as_ref().map(|record| &record.holder);
+        let live = self.api.get_opt(NAME).await?;
+        let seen = live.as_ref().map(record);
+        let holder = seen.as_ref().map(|record| &record.holder);
         if mine && holder != Some(&self.candidate.identity) {
             return Ok(false);
         }
-        let version = match self.candidate.observe(live, Instant::now()) {
+        let claim = self.candidate.observe(seen, Instant::now());
+        let wanted = held_by(live.unwrap_or_default(), &self.candidate.identity);
+        let written = match &claim {
             Claim::Wait => return Ok(false),
-            Claim::Create => None,
-            Claim::Replace(version) => Some(version),
+            Claim::Create => self.api.create(&PostParams::default(), &wanted).await?,
+            Claim::Replace(_) | Claim::Begin(_) => self.replace(&wanted).await?,
         };
-        let wanted = lease(self.candidate.identity.clone(), version);
-        let written = match &wanted.metadata.resource_version {
-            None => self.api.create(&PostParams::default(), &wanted).await?,
-            Some(_) => self.replace(&wanted).await?,
-        };
-        self.candidate.wrote(record(&written), Instant::now());
+        if matches!(claim, Claim::Create | Claim::Begin(_)) {
+            let seconds = LEASE.as_secs();
+            tracing::info!("the lease is new: an earlier holder is given {seconds} s to stop");
+        }
+        let now = Instant::now();
+        self.candidate.wrote(&claim, record(&written), now);
+        self.written = Some(written);
         Ok(true)
     }
 
@@ -219,24 +227,51 @@ fn record(lease: &Lease) -> Record {
         holder: spec
             .and_then(|spec| spec.holder_identity.clone())
             .unwrap_or_default(),
+        was_held: spec.is_some_and(|spec| spec.renew_time.is_some()),
         version: lease.metadata.resource_version.clone().unwrap_or_default(),
     }
 }
 
-/// The times are for people; nothing is decided by them.
-fn lease(holder: String, version: Option<String>) -> Lease {
+/// The same Lease with this holder. What other clients wrote on it stays. The times are for people; nothing is decided
+/// by them.
+fn held_by(mut lease: Lease, holder: &str) -> Lease {
     let now = MicroTime(jiff::Timestamp::now());
-    Lease {
-        metadata: ObjectMeta {
-            name: Some(NAME.into()),
-            resource_version: version,
-            ..ObjectMeta::default()
-        },
-        spec: Some(LeaseSpec {
-            holder_identity: Some(holder),
-            lease_duration_seconds: Some(LEASE.as_secs().try_into().unwrap_or(i32::MAX)),
-            renew_time: Some(now),
-            ..LeaseSpec::default()
-        }),
+    lease.metadata.name = Some(NAME.into());
+    let spec = lease.spec.get_or_insert_default();
+    if !holder.is_empty() && spec.holder_identity.as_deref() != Some(holder) {
+        spec.acquire_time = Some(now.clone());
+        let transitions = spec.lease_transitions.unwrap_or_default();
+        spec.lease_transitions = Some(transitions.saturating_add(1));
+    }
+    spec.holder_identity = Some(holder.to_owned());
+    spec.lease_duration_seconds = Some(LEASE.as_secs().try_into().unwrap_or(i32::MAX));
+    spec.renew_time = Some(now);
+    lease
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_others_wrote_on_the_lease_stays() {
+        let live = json!({"metadata": {"name": NAME, "resourceVersion": "7", "labels": {"team": "a"},
+            "annotations": {"note": "x"}}, "spec": {"strategy": "OldestEmulationVersion", "leaseTransitions": 4}});
+        let held = held_by(serde_json::from_value(live).unwrap(), "me");
+        let metadata = serde_json::to_value(&held.metadata).unwrap();
+        assert_eq!(metadata["resourceVersion"], "7");
+        assert_eq!(metadata["labels"]["team"], "a");
+        assert_eq!(metadata["annotations"]["note"], "x");
+        let spec = held.spec.clone().unwrap();
+        assert_eq!(spec.strategy.as_deref(), Some("OldestEmulationVersion"));
+        assert_eq!(spec.holder_identity.as_deref(), Some("me"));
+        assert_eq!(spec.lease_transitions, Some(5));
+        let renewed = held_by(held.clone(), "me").spec.unwrap();
+        assert_eq!(renewed.lease_transitions, Some(5));
+        assert_eq!(renewed.acquire_time, spec.acquire_time);
+        let free = record(&held_by(held, ""));
+        assert!(free.holder.is_empty() && free.was_held);
+        assert!(!record(&Lease::default()).was_held);
     }
 }

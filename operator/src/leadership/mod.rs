@@ -8,6 +8,11 @@
 //! holder's, because the candidate can see a renewal only after it was sent. So no other process writes before 15 s, whatever
 //! the clocks of the nodes show, and the holder must have stopped by then:
 //!
+//! A Lease that does not exist, or that nobody has held since it was created, may have been deleted under a holder, and
+//! shows nothing to watch. Whoever finds it takes it at once, so that all others see a holder, and writes only a whole lease
+//! later: what holds for a candidate that watches a record holds for it, too. That delay is paid once, by the first
+//! operator of a cluster.
+//!
 //! 1. At 11 s the fence closes (`crate::kubernetes::fence`). It is part of the client through which every write goes. A
 //!    write is not sent once it is closed, and is given up when it closes before the answer. At every wake-up the clock is
 //!    checked before the request goes on.

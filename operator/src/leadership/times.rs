@@ -17,7 +17,7 @@ const _: () = assert!(KILL.as_secs() + UNACKNOWLEDGED.as_secs() <= LEASE.as_secs
 pub const RENEW: Duration = Duration::from_secs(5);
 /// How often a holder tries again whose renewal failed.
 pub const RETRY: Duration = Duration::from_millis(500);
-/// How often a candidate checks whether the lease was given up.
-pub const CHECK: Duration = Duration::from_millis(250);
+/// How often a candidate checks whether the lease was given up; client-go's candidates do it as often.
+pub const CHECK: Duration = Duration::from_secs(2);
 /// Longest time one call may take; several fit into the lease.
 pub const CALL: Duration = Duration::from_secs(3);

@@ -30,6 +30,8 @@ pub enum Gate {
     Migration,
     /// Only once the migration has succeeded.
     Migrated,
+    /// Never: what is wanted of it is not valid. What is there stays as it is.
+    Never,
 }
 
 /// What the operator must know about a kind.

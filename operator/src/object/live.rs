@@ -130,6 +130,11 @@ impl LiveObjects {
         K::from_live(self.get(&ChildId::new(K::KIND, name))?)
     }
 
+    /// Every object of a kind in its own type.
+    pub fn all<K: TypedChild + 'static>(&self) -> impl Iterator<Item = &K> {
+        self.0.values().filter_map(K::from_live)
+    }
+
     /// Every object with its child.
     pub fn iter(&self) -> impl Iterator<Item = (&ChildId, &Live)> {
         self.0.iter()

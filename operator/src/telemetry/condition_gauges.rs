@@ -1,4 +1,4 @@
-//! The conditions of every resource as gauges, collected when they are read.
+//! The conditions of every resource as gauges, collected when they are read, and when its last backup succeeded.
 //!
 //! One series for each resource and documented type: 1 while the condition is true, 0 while it is false. They are
 //! removed with the resource.
@@ -10,27 +10,40 @@ use std::{
 };
 
 use hello_crds::{ConditionType, HelloServiceStatus};
+use jiff::Timestamp;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
 
 use crate::object::key::Key;
 
-/// Which conditions of a resource are true; those that it does not have yet are unknown.
+/// What is exposed of a status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Conditions([Option<bool>; ConditionType::ALL.len()]);
+pub struct Conditions {
+    /// Which conditions are true; those that the resource does not have yet are unknown.
+    holds: [Option<bool>; ConditionType::ALL.len()],
+    /// When a backup last succeeded, in seconds of Unix time.
+    last_backup: Option<i64>,
+}
 
 impl Conditions {
     /// Those of a status.
     #[must_use]
     pub fn from_status(status: &HelloServiceStatus) -> Self {
-        Self(ConditionType::ALL.map(|type_| {
+        let holds = ConditionType::ALL.map(|type_| {
             let mut all = status.conditions.iter();
             all.find(|condition| condition.type_ == type_.as_str())
                 .map(|condition| condition.status == "True")
-        }))
+        });
+        let backup = status.backup.as_ref();
+        let last_backup = backup.and_then(|backup| backup.last_success_time.as_ref());
+        let seconds = |time: &String| Some(time.parse::<Timestamp>().ok()?.as_second());
+        Self {
+            holds,
+            last_backup: last_backup.and_then(seconds),
+        }
     }
 
     fn each(self) -> impl Iterator<Item = (ConditionType, bool)> {
-        let known = ConditionType::ALL.into_iter().zip(self.0);
+        let known = ConditionType::ALL.into_iter().zip(self.holds);
         known.filter_map(|(type_, holds)| Some((type_, holds?)))
     }
 
@@ -92,6 +105,19 @@ impl Collector for Gauges {
                     .encode_family(&labels)?
                     .encode_gauge(&u32::from(holds))?;
             }
+        }
+        let mut family = encoder.encode_descriptor(
+            "helloservice_last_backup_timestamp_seconds",
+            "When a backup of the resource last succeeded, in Unix time",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (key, conditions) in &*resources {
+            let Some(seconds) = conditions.last_backup else {
+                continue;
+            };
+            let labels = [("namespace", &*key.namespace), ("name", &*key.name)];
+            family.encode_family(&labels)?.encode_gauge(&seconds)?;
         }
         Ok(())
     }

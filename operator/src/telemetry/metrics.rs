@@ -142,7 +142,13 @@ mod tests {
         let metrics = Metrics::default();
         metrics.reconciled("changed", Duration::ZERO);
         metrics.called("get", true);
-        let every = conditions("True", &ConditionType::ALL.map(ConditionType::as_str));
+        let types = ConditionType::ALL.map(|type_| {
+            json!({"type": type_.as_str(), "status": "True", "reason": "",
+            "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        });
+        let status =
+            json!({"conditions": types, "backup": {"lastSuccessTime": "1970-01-02T00:00:00Z"}});
+        let every = Conditions::from_status(&serde_json::from_value(status).unwrap());
         metrics.conditions.set(&Key::new("default", "hello"), every);
         metrics
     }
@@ -183,6 +189,20 @@ mod tests {
         metrics.conditions.forget(&Key::new("default", "hello"));
         assert_eq!(series("hello", "Ready"), None);
         assert!(!ready());
+    }
+
+    #[test]
+    fn the_last_backup_is_a_gauge_where_there_was_one() {
+        let metrics = full();
+        let key = Key::new("default", "other");
+        metrics
+            .conditions
+            .set(&key, conditions("False", &["BackupSucceeded"]));
+        let text = metrics.render();
+        let name = "hello_operator_helloservice_last_backup_timestamp_seconds{";
+        let series: Vec<&str> = text.lines().filter(|line| line.starts_with(name)).collect();
+        let expected = format!(r#"{name}namespace="default",name="hello"}} 86400"#);
+        assert_eq!(series, [expected]);
     }
 
     /// An alert on a series that does not exist never fires.

@@ -1,5 +1,6 @@
 //! What the API server refuses, with a message that names the field.
 
+use hello_operator::object::{child::ChildId, kind::Kind};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -323,28 +324,34 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
 async fn a_wrong_schedule_is_explained_and_holds_up_nothing_else() {
     let world = World::new("schedule").await;
     let operator = world.operator();
-    // Well formed, and yet no month has 61 minutes past: only the CronJob's own validation knows.
-    world
-        .apply("demo", json!({"backup": {"schedule": "61 2 * * *"}}))
-        .await;
-    let refused = crate::world::eventually("the refusal is reported", || async {
-        let condition = world.condition("demo", "Ready", "False").await;
-        (condition["reason"] == "Refused").then_some(condition)
-    })
-    .await;
-    let message = refused["message"].as_str().unwrap();
-    assert!(
-        message.contains("CronJob demo-backup") && message.contains("61"),
-        "{message}"
-    );
-    let app = hello_operator::object::child::ChildId::new(
-        hello_operator::object::kind::Kind::Deployment,
-        "demo",
-    );
-    crate::world::eventually("the app runs", || async { world.get(&app).await }).await;
+    // Well formed, and yet no hour has 61 minutes, and no February 30 days.
+    let job = ChildId::new(Kind::CronJob, "demo-backup");
+    for (schedule, words) in [
+        ("61 2 * * *", "minute: \"61\""),
+        ("0 2 30 2 *", "never fires"),
+    ] {
+        world
+            .apply("demo", json!({"backup": {"schedule": schedule}}))
+            .await;
+        let condition = world.condition("demo", "BackupSucceeded", "False").await;
+        assert_eq!(condition["reason"], "BackupScheduleInvalid");
+        let message = condition["message"].as_str().unwrap();
+        assert!(message.contains(words), "{message}");
+        world.condition("demo", "Degraded", "True").await;
+        world.ready("demo").await;
+        assert!(world.get(&job).await.is_none());
+    }
     world
         .apply("demo", json!({"backup": {"schedule": "1 2 * * *"}}))
         .await;
     world.ready("demo").await;
+    world.condition("demo", "Degraded", "False").await;
+    // What is there stays when the next schedule is wrong.
+    world
+        .apply("demo", json!({"backup": {"schedule": "1 24 * * *"}}))
+        .await;
+    world.condition("demo", "Degraded", "True").await;
+    let live = world.get(&job).await.unwrap();
+    assert_eq!(live.data["spec"]["schedule"], "1 2 * * *");
     operator.stop().await;
 }

@@ -122,7 +122,7 @@ async fn pods_that_the_api_server_refuses_are_reported_in_its_words_until_they_c
     .await;
     let operator = world.operator();
 
-    world.apply("demo", json!({})).await;
+    world.apply("demo", json!({"replicas": 1})).await;
     refused(&world, "DatabaseReady", "exceeded quota: none").await;
     eventually("a warning event", || async {
         let events = api::<Event>(&world).list(&ListParams::default()).await;

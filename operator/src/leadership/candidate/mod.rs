@@ -11,6 +11,8 @@ use crate::leadership::times::LEASE;
 pub struct Record {
     /// Identity of the holder; empty when the lease was given up.
     pub holder: String,
+    /// Whether some process has held it since it was created.
+    pub was_held: bool,
     /// Its `resourceVersion`, which every write changes.
     pub version: String,
 }
@@ -22,6 +24,8 @@ pub enum Claim {
     Create,
     /// It is free, or the candidate's own: replace this version.
     Replace(String),
+    /// Nobody has held it since it was created: replace this version.
+    Begin(String),
     /// Another process holds it.
     Wait,
 }
@@ -33,6 +37,8 @@ pub struct Candidate {
     pub identity: String,
     /// The last record, and since when it is the same.
     seen: Option<(Record, Instant)>,
+    /// From when on it may write as the holder.
+    quiet_until: Option<Instant>,
 }
 
 impl Candidate {
@@ -42,7 +48,15 @@ impl Candidate {
         Self {
             identity,
             seen: None,
+            quiet_until: None,
         }
+    }
+
+    /// How long the holder must not write yet, because an earlier one may.
+    #[must_use]
+    pub fn quiet(&self, now: Instant) -> Duration {
+        self.quiet_until
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Time until the record that was last seen is free, should it stay as it is.
@@ -66,25 +80,32 @@ impl Candidate {
         let free = record.holder.is_empty()
             || record.holder == self.identity
             || now.duration_since(since) > LEASE;
-        let version = record.version.clone();
+        let (version, was_held) = (record.version.clone(), record.was_held);
         self.seen = Some((record, since));
-        if free {
-            Claim::Replace(version)
-        } else {
-            Claim::Wait
+        match (free, was_held) {
+            (true, true) => Claim::Replace(version),
+            (true, false) => Claim::Begin(version),
+            (false, _) => Claim::Wait,
         }
     }
 
-    /// Remembers the record that this process has written.
-    pub fn wrote(&mut self, record: Record, now: Instant) {
+    /// Remembers the record that this process has written for a claim, which was just answered.
+    ///
+    /// A lease that is not there, or was never held, may have been deleted under a holder. That one stops when its own
+    /// lease is over, so this one holds the new lease for as long without writing.
+    pub fn wrote(&mut self, claim: &Claim, record: Record, now: Instant) {
+        match claim {
+            Claim::Create | Claim::Begin(_) => self.quiet_until = Some(now + LEASE),
+            Claim::Replace(_) if self.held_before() => {}
+            Claim::Replace(_) | Claim::Wait => self.quiet_until = None,
+        }
         self.seen = Some((record, now));
     }
 
-    /// The record that was last seen, when this process holds it.
-    #[must_use]
-    pub fn own(&self) -> Option<Record> {
-        let (record, _) = self.seen.as_ref()?;
-        (record.holder == self.identity).then(|| record.clone())
+    /// Whether the record that was last seen was this process' own.
+    fn held_before(&self) -> bool {
+        let seen = self.seen.as_ref();
+        seen.is_some_and(|(record, _)| record.holder == self.identity)
     }
 }
 

@@ -14,7 +14,7 @@ impl Store {
         let expected = match claim {
             Claim::Wait => return false,
             Claim::Create => None,
-            Claim::Replace(version) => Some(version),
+            Claim::Replace(version) | Claim::Begin(version) => Some(version),
         };
         if self.record.as_ref().map(|record| &record.version) != expected {
             return false;
@@ -22,10 +22,34 @@ impl Store {
         self.version += 1;
         self.record = Some(Record {
             holder: holder.into(),
+            was_held: true,
             version: self.version.to_string(),
         });
         true
     }
+
+    /// What other clients do to it: deletion, and what a tool makes in its place.
+    fn disturb(&mut self, disturbance: Disturbance) {
+        self.version += 1;
+        match disturbance {
+            Disturbance::None => {}
+            Disturbance::Delete => self.record = None,
+            Disturbance::Recreate => {
+                self.record = Some(Record {
+                    holder: String::new(),
+                    was_held: false,
+                    version: self.version.to_string(),
+                });
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Disturbance {
+    None,
+    Delete,
+    Recreate,
 }
 
 struct Node {
@@ -33,11 +57,13 @@ struct Node {
     /// Start of the round, what was decided, and when the write arrives.
     pending: Option<(Instant, Claim, Instant)>,
     next: Instant,
-    may_write_until: Option<Instant>,
+    /// The times at which it may write.
+    may_write: Vec<(Instant, Instant)>,
 }
 
-/// One step of a schedule: which node waits how long before its round, and how long its write travels.
-type Step = (usize, u64, u64);
+/// One step of a schedule: which node waits how long before its round, how long its write travels, and what happens to
+/// the lease before.
+type Step = (usize, u64, u64, Disturbance);
 
 fn overlap(schedule: &[Step]) -> Option<String> {
     let start = Instant::now();
@@ -47,11 +73,12 @@ fn overlap(schedule: &[Step]) -> Option<String> {
             candidate: Candidate::new(name.into()),
             pending: None,
             next: start,
-            may_write_until: None,
+            may_write: Vec::new(),
         })
         .into();
     let mut now = start;
-    for (index, pause, travel) in schedule {
+    for (index, pause, travel, disturbance) in schedule {
+        store.disturb(*disturbance);
         let node = &mut nodes[*index];
         now = now.max(node.next);
         let claim = node.candidate.observe(store.record.clone(), now);
@@ -68,17 +95,19 @@ fn overlap(schedule: &[Step]) -> Option<String> {
             if let Some((sent, claim, _)) = nodes[i].pending.take()
                 && store.write(&claim, &name)
             {
-                let other = nodes.iter().find(|other| {
-                    other.candidate.identity != name
-                        && other.may_write_until.is_some_and(|until| until > at)
-                });
-                if let Some(other) = other {
-                    return Some(format!(
-                        "{name} took over while {} may write",
-                        other.candidate.identity
-                    ));
+                // The answer arrives at once: later would be later to write.
+                if let Some(record) = store.record.clone() {
+                    nodes[i].candidate.wrote(&claim, record, at);
                 }
-                nodes[i].may_write_until = Some(sent + LEASE);
+                let own = (at + nodes[i].candidate.quiet(at), sent + LEASE);
+                let others = nodes
+                    .iter()
+                    .filter(|other| other.candidate.identity != name);
+                let mut times = others.flat_map(|other| &other.may_write);
+                if own.0 < own.1 && times.any(|time| time.0 < own.1 && own.0 < time.1) {
+                    return Some(format!("{name} may write while another one may"));
+                }
+                nodes[i].may_write.push(own);
             }
         }
         now += Duration::from_millis(1);
@@ -96,13 +125,22 @@ fn travels() -> impl Strategy<Value = u64> {
     prop_oneof![4 => 0..200_u64, 1 => 0..20_000_u64]
 }
 
+fn disturbances() -> impl Strategy<Value = Disturbance> {
+    prop_oneof![
+        20 => Just(Disturbance::None),
+        2 => Just(Disturbance::Delete),
+        1 => Just(Disturbance::Recreate),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Pauses (a stopped process), slow writes and lost races: never two writers at once.
+    /// Pauses (a stopped process), slow writes, lost races, and a lease that others delete or make anew: never two writers
+    /// at once.
     #[test]
     fn two_holders_never_overlap(
-        schedule in prop::collection::vec((0..3_usize, pauses(), travels()), 1..120)
+        schedule in prop::collection::vec((0..3_usize, pauses(), travels(), disturbances()), 1..120)
     ) {
         prop_assert_eq!(overlap(&schedule), None);
     }
@@ -114,6 +152,7 @@ fn a_record_that_changes_is_alive_whatever_its_clock_says() {
     let mut candidate = Candidate::new("me".into());
     let mut record = Record {
         holder: "other".into(),
+        was_held: true,
         version: "1".into(),
     };
     for second in 0..60 {
@@ -135,10 +174,42 @@ fn a_released_lease_is_free_at_once() {
     let mut candidate = Candidate::new("me".into());
     let record = Record {
         holder: String::new(),
+        was_held: true,
         version: "7".into(),
     };
     assert_eq!(
         candidate.observe(Some(record), Instant::now()),
         Claim::Replace("7".into())
     );
+}
+
+#[test]
+fn a_lease_that_nobody_has_held_is_taken_at_once_and_used_a_whole_lease_later() {
+    let start = Instant::now();
+    let record = |version: &str| Record {
+        holder: "me".into(),
+        was_held: true,
+        version: version.into(),
+    };
+    let never_held = Record {
+        holder: String::new(),
+        was_held: false,
+        version: "7".into(),
+    };
+    for (there, claim) in [
+        (None, Claim::Create),
+        (Some(never_held), Claim::Begin("7".into())),
+    ] {
+        let mut candidate = Candidate::new("me".into());
+        assert_eq!(candidate.observe(there, start), claim);
+        candidate.wrote(&claim, record("8"), start);
+        assert_eq!(candidate.quiet(start), LEASE);
+        // Renewals do not make it longer.
+        let later = start + LEASE / 3;
+        let renewal = candidate.observe(Some(record("8")), later);
+        assert_eq!(renewal, Claim::Replace("8".into()));
+        candidate.wrote(&renewal, record("9"), later);
+        assert_eq!(candidate.quiet(later), LEASE - LEASE / 3);
+        assert_eq!(candidate.quiet(start + LEASE), Duration::ZERO);
+    }
 }

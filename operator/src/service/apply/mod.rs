@@ -51,6 +51,10 @@ impl Applied {
     /// The same after the API server refused to write this child.
     #[cfg(test)]
     pub(crate) fn refusing(mut self, id: ChildId, error: Error) -> Self {
+        let writes = self.decision.writes.iter();
+        let held_back = writes.filter(|write| write.needs.contains(&id));
+        self.not_made
+            .extend(held_back.map(|write| write.change.action().child().clone()));
         self.not_made.insert(id.clone());
         self.refused.push((id, error));
         self

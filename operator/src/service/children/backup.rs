@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     object::names::{self, Component},
-    service::validate::{Backup, Validated},
+    service::validate::{Backup, Schedule, Validated},
 };
 
 /// Longest time a backup may take, in seconds.
@@ -48,12 +48,12 @@ pub fn cron_job(service: &Validated, database: &dyn DatabaseKind, backup: &Backu
     CronJob {
         metadata: owned(service, names::backup(instance), Component::Backup),
         spec: CronJobSpec {
-            schedule: backup.schedule.as_str().into(),
+            schedule: backup.schedule.as_ref().map_or("", Schedule::as_str).into(),
             time_zone: Some(backup.time_zone.as_str().into()),
             suspend: Some(backup.suspend),
             concurrency_policy: Some("Forbid".into()),
             // Without it the controller gives up forever after 100 missed starts.
-            starting_deadline_seconds: Some(600),
+            starting_deadline_seconds: Some(Backup::START_WITHIN.as_secs()),
             successful_jobs_history_limit: Some(1),
             failed_jobs_history_limit: Some(2),
             job_template: JobTemplateSpec {

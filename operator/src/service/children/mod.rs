@@ -33,7 +33,7 @@ pub use prepared::Prepared;
 use self::{database::kind::DatabaseResources, prepared::List};
 use crate::{
     error::Result,
-    object::kind::Kind,
+    object::kind::{Gate, Kind},
     service::{
         dereference::inputs::Inputs,
         validate::{Scaling, Validated},
@@ -52,7 +52,7 @@ pub struct Resources {
     disruption_budget: PodDisruptionBudget,
     network_policies: Vec<NetworkPolicy>,
     backup_volume: Option<PersistentVolumeClaim>,
-    backup: Option<CronJob>,
+    backup: Option<(Gate, CronJob)>,
     ingress: Option<Ingress>,
     http_route: Option<Value>,
     service_monitor: Option<Value>,
@@ -81,7 +81,13 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
         disruption_budget: app::disruption_budget(service),
         network_policies: network::policies(service, database, inputs.database_port),
         backup_volume: backup.map(|backup| backup::volume_claim(service, backup)),
-        backup: backup.map(|backup| backup::cron_job(service, database, backup)),
+        backup: backup.map(|backup| {
+            let gate = match backup.schedule {
+                Ok(_) => Kind::CronJob.row().gate,
+                Err(_) => Gate::Never,
+            };
+            (gate, backup::cron_job(service, database, backup))
+        }),
         ingress: exposure::ingress(service),
         http_route: exposure::http_route(service),
         service_monitor: monitoring::service_monitor(service),
@@ -124,7 +130,9 @@ impl Resources {
         list.add(Kind::PodDisruptionBudget, &disruption_budget)?;
         list.add_all(Kind::NetworkPolicy, &network_policies)?;
         list.add_all(Kind::PersistentVolumeClaim, &backup_volume)?;
-        list.add_all(Kind::CronJob, &backup)?;
+        if let Some((gate, cron_job)) = &backup {
+            list.add_gated(Kind::CronJob, *gate, cron_job)?;
+        }
         list.add_all(Kind::Ingress, &ingress)?;
         list.add_bodies(Kind::HTTPRoute, http_route);
         list.add_bodies(Kind::ServiceMonitor, service_monitor);

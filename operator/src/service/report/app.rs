@@ -1,5 +1,6 @@
 //! What is reported about the application.
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
 use crate::{
@@ -17,14 +18,14 @@ use crate::{
 };
 
 /// Why not every replica runs the wanted version; `None` when every one does.
-pub fn finding(applied: &Applied) -> Option<Finding> {
+pub fn finding(applied: &Applied, now: Timestamp) -> Option<Finding> {
     let rollout = &applied.readiness().app;
     match rollout {
         Rollout::Absent => return Some(no(Reason::RolloutWaiting)),
         Rollout::Complete => return None,
         Rollout::InProgress | Rollout::Refused { .. } | Rollout::Stuck { .. } => {}
     }
-    if let Some(failure) = pod_failure::first(applied.pods(), Component::App) {
+    if let Some(failure) = pod_failure::first(applied.pods(), Component::App, now) {
         return Some(failure.finding());
     }
     Some(match rollout {

@@ -1,7 +1,7 @@
 //! What is reported about the database.
 
 use hello_crds::DatabaseStatus;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -18,18 +18,19 @@ use crate::{
             finding::{Finding, no, yes},
             pod_failure,
             reason::Reason,
+            volume,
         },
         validate::{Database, Validated},
     },
 };
 
 /// Whether the database is ready and matches the spec.
-pub fn finding(service: &Validated, applied: &Applied) -> Finding {
+pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Finding {
     let state = &applied.readiness().database;
     let managed = matches!(service.database, Database::Managed(_));
     if managed
         && !state.is_ready()
-        && let Some(failure) = server_failure(service, applied)
+        && let Some(failure) = server_failure(service, applied, now)
     {
         return failure;
     }
@@ -58,30 +59,17 @@ pub fn finding(service: &Validated, applied: &Applied) -> Finding {
 }
 
 /// Why the pod of the operator's own server does not get ready.
-fn server_failure(service: &Validated, applied: &Applied) -> Option<Finding> {
-    let set = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));
-    let Some(failure) = pod_failure::first(applied.pods(), Component::Database) else {
+fn server_failure(service: &Validated, applied: &Applied, now: Timestamp) -> Option<Finding> {
+    let instance = &service.identity.name;
+    let Some(failure) = pod_failure::first(applied.pods(), Component::Database, now) else {
+        let set = ChildId::new(Kind::StatefulSet, names::database(instance));
         return applied.refused_pods(&set).map(pod_failure::refused);
     };
-    let name = names::data_claim(&service.identity.name);
-    let claim = applied.live().typed::<PersistentVolumeClaim>(&name);
-    let pending = claim.filter(|claim| {
-        let phase = claim
-            .status
-            .as_ref()
-            .and_then(|status| status.phase.as_deref());
-        phase == Some("Pending")
-    });
-    let (Some(claim), Reason::Unschedulable) = (pending, failure.reason) else {
-        return Some(failure.finding());
-    };
-    let spec = claim.spec.as_ref();
-    let class = spec.and_then(|spec| spec.storage_class_name.as_deref());
-    Some(no(Reason::VolumePending).with(format!(
-        "claim {name} is not bound (storage class {}): {}",
-        class.unwrap_or("default"),
-        failure.message
-    )))
+    Some(volume::explain(
+        applied,
+        &names::data_claim(instance),
+        failure,
+    ))
 }
 
 /// The database in use.

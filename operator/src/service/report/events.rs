@@ -119,8 +119,8 @@ fn reverted(subject: &Subject, writes: &[(Action, WriteReason)]) -> impl Iterato
     })
 }
 
-/// Conditions whose status or reason changed. Progressing only repeats what others report; so does Degraded, unless a
-/// volume is nearly full.
+/// Conditions whose status or reason changed. Progressing only repeats what others report; so does Degraded, unless it
+/// reports what is in no other condition.
 fn transitions<'a>(
     old: Option<&HelloServiceStatus>,
     new: &'a HelloServiceStatus,
@@ -132,12 +132,19 @@ fn transitions<'a>(
         .collect();
     let is = |condition: &Condition, type_: ConditionType| condition.type_ == type_.as_str();
     let is_component = move |condition: &Condition| {
-        is(condition, ConditionType::DatabaseReady) || is(condition, ConditionType::Migrated)
+        is(condition, ConditionType::DatabaseReady)
+            || is(condition, ConditionType::Migrated)
+            || is(condition, ConditionType::BackupSucceeded)
     };
     new.conditions.iter().filter(move |c| {
+        let own = |other: &Condition| {
+            (is_component(other) || is(other, ConditionType::Ready)) && other.reason == c.reason
+        };
         let reported = is_component(c)
             || is(c, ConditionType::Ready)
-            || c.reason == Reason::VolumeNearlyFull.as_str();
+            || (is(c, ConditionType::Degraded)
+                && c.status == "True"
+                && !new.conditions.iter().any(own));
         // Ready repeats the reason of the component that holds it back.
         let repeated = is(c, ConditionType::Ready)
             && c.status == "False"

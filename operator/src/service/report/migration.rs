@@ -1,6 +1,7 @@
 //! What is reported about the migration.
 
 use hello_crds::MigrationStatus;
+use jiff::Timestamp;
 
 use crate::{
     object::{child::ChildId, kind::Kind, names::Component},
@@ -9,7 +10,7 @@ use crate::{
         plan::planner::Migration,
         report::{
             finding::{Finding, no, yes},
-            pod_failure,
+            pod_failure::{self, PodFailure},
             reason::Reason,
         },
         validate::Validated,
@@ -17,13 +18,13 @@ use crate::{
 };
 
 /// Whether the schema is the one that the wanted image needs.
-pub fn finding(service: &Validated, applied: &Applied) -> Finding {
+pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Finding {
     let image = service.image.as_str();
     let mut refused = applied.refused().iter();
     if let Some((id, error)) = refused.find(|(id, _)| id.kind == Kind::Job) {
         return no(Reason::Refused).with(format!("{id}: {error}"));
     }
-    let failure = || pod_failure::first(applied.pods(), Component::Migration);
+    let failure = || pod_failure::first(applied.pods(), Component::Migration, now);
     match applied.migration() {
         Migration::Succeeded => {
             yes(Reason::MigrationSucceeded).with(format!("the schema fits {image}"))
@@ -34,23 +35,40 @@ pub fn finding(service: &Validated, applied: &Applied) -> Finding {
                 "{output} (the previous version stays; change the spec, or delete the Job to try again)"
             ))
         }
-        Migration::Running => running(applied, image),
-        Migration::Pending if applied.facts().jobs.is_empty() && !applied.facts().migrating => {
-            no(Reason::MigrationWaiting)
+        Migration::Running => {
+            let refused = || {
+                let words = job(applied).and_then(|job| applied.refused_pods(job));
+                words.map(pod_failure::refused)
+            };
+            let problem = failure().map(PodFailure::finding).or_else(refused);
+            problem.unwrap_or_else(|| {
+                no(Reason::MigrationRunning).with(format!("the migration of {image} runs"))
+            })
         }
-        Migration::Pending => no(Reason::MigrationReplacing),
+        Migration::Pending => pending(service, applied, failure()),
     }
 }
 
-/// How a migration that has not ended gets on.
-fn running(applied: &Applied, image: &str) -> Finding {
-    if let Some(failure) = pod_failure::first(applied.pods(), Component::Migration) {
-        return failure.finding();
+/// What the migration waits for.
+fn pending(service: &Validated, applied: &Applied, failure: Option<PodFailure>) -> Finding {
+    let facts = applied.facts();
+    if !facts.jobs.is_empty() || facts.migrating {
+        let stuck = failure.filter(|failure| failure.reason == Reason::PodStuck);
+        return stuck.map_or_else(|| no(Reason::MigrationReplacing), PodFailure::finding);
     }
-    if let Some(words) = job(applied).and_then(|job| applied.refused_pods(job)) {
-        return pod_failure::refused(words);
+    let waiting = no(Reason::MigrationWaiting);
+    if !applied.readiness().database.is_ready() {
+        return waiting;
     }
-    no(Reason::MigrationRunning).with(format!("the migration of {image} runs"))
+    if service.paused {
+        return waiting.with("the migration is due and waits: spec.paused is set");
+    }
+    match applied.refused().first() {
+        Some((id, _)) => waiting.with(format!(
+            "the migration is due and waits for {id}, which is refused"
+        )),
+        None => waiting,
+    }
 }
 
 /// The wanted Job.

@@ -15,6 +15,7 @@ mod pod_failure;
 pub mod reason;
 pub mod status;
 pub mod subject;
+mod volume;
 mod volume_fullness;
 pub mod write;
 

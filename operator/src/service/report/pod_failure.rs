@@ -1,13 +1,19 @@
 //! Why a pod does not become ready, in words that name what to do.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
 use kube::ResourceExt;
 
 use crate::{
     object::names::Component,
-    service::report::{
-        finding::{Finding, no},
-        reason::Reason,
+    service::{
+        plan::readiness,
+        report::{
+            finding::{Finding, no},
+            reason::Reason,
+        },
     },
 };
 
@@ -47,41 +53,158 @@ pub fn refused(words: &str) -> Finding {
 /// Longest message kept, in characters.
 const LONGEST: usize = 600;
 
-/// First failure among the pods of one component. Pods that are being deleted do not count.
+/// What often ends by itself within this time is no failure before: volumes and autoscaled nodes are on their way, a pod
+/// ends a little late.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// First failure among the pods of one component. Pods that are being deleted count when they do not end.
 #[must_use]
-pub fn first(pods: &[Pod], component: Component) -> Option<PodFailure> {
-    let mut pods: Vec<&Pod> = pods
+pub fn first(pods: &[Pod], component: Component, now: Timestamp) -> Option<PodFailure> {
+    let own = pods
         .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter(|pod| Component::from_labels(pod.labels()) == Some(component))
-        .collect();
-    // The newest pod runs the newest template, so its failure is the one to report.
+        .filter(|pod| Component::from_labels(pod.labels()) == Some(component));
+    let own = newest_first(own);
+    let leaving = |pod: &&&Pod| pod.metadata.deletion_timestamp.is_some();
+    let mut staying = own.iter().filter(|pod| !leaving(pod));
+    staying
+        .find_map(|pod| in_pod(pod, now))
+        .or_else(|| own.iter().filter(leaving).find_map(|pod| stuck(pod, now)))
+}
+
+/// What keeps the pods of the Job with this UID from running or from ending. Those that have ended do not count: the Job
+/// may try again.
+#[must_use]
+pub fn of_run(pods: &[Pod], uid: &str, now: Timestamp) -> Option<PodFailure> {
+    let pods = newest_first(pods.iter().filter(|pod| is_of(pod, uid)));
+    let mut unfinished = pods.into_iter().filter(|pod| {
+        let status = pod.status.as_ref();
+        let phase = status.and_then(|status| status.phase.as_deref());
+        !matches!(phase, Some("Succeeded" | "Failed"))
+    });
+    unfinished.find_map(|pod| match pod.metadata.deletion_timestamp {
+        Some(_) => stuck(pod, now),
+        None => in_pod(pod, now),
+    })
+}
+
+/// How the last pod of the Job with this UID failed, in words.
+#[must_use]
+pub fn end_of_run(pods: &[Pod], uid: &str) -> Option<String> {
+    let pods = newest_first(pods.iter().filter(|pod| is_of(pod, uid)));
+    let mut failures = pods
+        .into_iter()
+        .filter_map(|pod| in_containers(pod.status.as_ref()?));
+    failures.next().map(|failure| failure.message)
+}
+
+fn is_of(pod: &Pod, uid: &str) -> bool {
+    pod.owner_references().iter().any(|owner| owner.uid == uid)
+}
+
+/// The newest pod runs the newest template, so its failure is the one to report.
+fn newest_first<'a>(pods: impl Iterator<Item = &'a Pod>) -> Vec<&'a Pod> {
+    let mut pods: Vec<&Pod> = pods.collect();
     pods.sort_by(|a, b| {
         let key = |pod: &Pod| (pod.metadata.creation_timestamp.clone(), pod.name_any());
         key(b).cmp(&key(a))
     });
-    pods.into_iter().find_map(in_pod)
+    pods
 }
 
-fn in_pod(pod: &Pod) -> Option<PodFailure> {
+fn in_pod(pod: &Pod, now: Timestamp) -> Option<PodFailure> {
     let status = pod.status.as_ref()?;
-    let unschedulable = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    if let Some(condition) = unschedulable {
-        return Some(PodFailure::new(
-            Reason::Unschedulable,
-            condition.message.as_deref().unwrap_or_default(),
-        ));
+    if let Some(condition) = condition(status, "PodScheduled").filter(|c| c.status == "False") {
+        let since = condition.last_transition_time.as_ref();
+        let reason = match since.is_none_or(|since| has_lasted(since.0, now)) {
+            true => Reason::Unschedulable,
+            false => Reason::Scheduling,
+        };
+        let words = condition.message.as_deref().unwrap_or_default();
+        return Some(PodFailure::new(reason, words));
     }
+    in_containers(status)
+        .or_else(|| beside_an_ended_one(pod, status, now))
+        .or_else(|| unreachable(pod))
+}
+
+fn in_containers(status: &PodStatus) -> Option<PodFailure> {
     status
         .init_container_statuses
         .iter()
         .chain(status.container_statuses.iter())
         .flatten()
         .find_map(in_container)
+}
+
+fn condition<'a>(status: &'a PodStatus, type_: &str) -> Option<&'a PodCondition> {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == type_)
+}
+
+fn has_lasted(since: Timestamp, now: Timestamp) -> bool {
+    Duration::try_from(now.duration_since(since)).is_ok_and(|age| age >= PATIENCE)
+}
+
+/// The pod should be gone by now, its time to end included.
+fn stuck(pod: &Pod, now: Timestamp) -> Option<PodFailure> {
+    let end = pod.metadata.deletion_timestamp.as_ref()?;
+    has_lasted(end.0, now).then(|| {
+        let message = format!(
+            "pod {} on node {} is being deleted and does not end: start the node again, or, when it is gone for good, \
+             delete its Node",
+            pod.name_any(),
+            node(pod)
+        );
+        PodFailure::new(Reason::PodStuck, &message)
+    })
+}
+
+fn node(pod: &Pod) -> &str {
+    let spec = pod.spec.as_ref();
+    let name = spec.and_then(|spec| spec.node_name.as_deref());
+    name.unwrap_or("(none)")
+}
+
+/// The work of a pod that runs once is done, and a container that another party put into it does not end.
+fn beside_an_ended_one(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<PodFailure> {
+    let spec = pod.spec.as_ref()?;
+    if spec.restart_policy.as_deref() == Some("Always") {
+        return None;
+    }
+    let containers = || status.container_statuses.iter().flatten();
+    let done = containers().any(|container| {
+        let state = container.state.as_ref();
+        let end = state.and_then(|state| state.terminated.as_ref());
+        end.is_some_and(|end| {
+            let finished = end.finished_at.as_ref();
+            end.exit_code == 0 && finished.is_none_or(|time| has_lasted(time.0, now))
+        })
+    });
+    let running = containers().find(|container| {
+        let state = container.state.as_ref();
+        state.is_some_and(|state| state.running.is_some())
+    })?;
+    done.then(|| {
+        let message = format!(
+            "container {} keeps pod {} running although its work is done: make it a sidecar (an init container with \
+             restartPolicy Always), or keep its injector from pods of this service",
+            running.name,
+            pod.name_any()
+        );
+        PodFailure::new(Reason::SidecarRunning, &message)
+    })
+}
+
+/// The pod cannot be reached.
+fn unreachable(pod: &Pod) -> Option<PodFailure> {
+    readiness::node_is_lost(pod).then(|| {
+        let message = format!(
+            "node {} does not answer, and pod {} on it cannot be reached: start the node again",
+            node(pod),
+            pod.name_any()
+        );
+        PodFailure::new(Reason::NodeLost, &message)
+    })
 }
 
 fn in_container(container: &ContainerStatus) -> Option<PodFailure> {
@@ -145,6 +268,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn now() -> Timestamp {
+        "2026-01-02T00:00:00Z".parse().unwrap()
+    }
+
     fn pod(status: serde_json::Value) -> Pod {
         serde_json::from_value(json!({
             "metadata": {"name": "p", "labels": {"app.kubernetes.io/component": "app"}},
@@ -175,8 +302,8 @@ mod tests {
             reason: Reason::ImagePullFailed,
             message: "image x:1 cannot be pulled: not found".into(),
         });
-        assert_eq!(first(&[error], Component::App), expected);
-        assert_eq!(first(&[back_off], Component::App), expected);
+        assert_eq!(first(&[error], Component::App, now()), expected);
+        assert_eq!(first(&[back_off], Component::App, now()), expected);
     }
 
     #[test]
@@ -185,7 +312,7 @@ mod tests {
             json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}),
             json!({"terminated": {"exitCode": 1, "message": "no such table\n"}}),
         );
-        let failure = first(&[looping], Component::App).unwrap();
+        let failure = first(&[looping], Component::App, now()).unwrap();
         assert_eq!(failure.message, "app: exit code 1: no such table");
     }
 
@@ -196,7 +323,7 @@ mod tests {
             "reason": "Unschedulable", "message": "0/3 nodes are available"}]}),
         );
         assert_eq!(
-            first(&[pod], Component::App).unwrap().message,
+            first(&[pod], Component::App, now()).unwrap().message,
             "0/3 nodes are available"
         );
     }
@@ -208,7 +335,10 @@ mod tests {
             "ready": true, "restartCount": 3, "state": {"running": {}},
             "lastState": {"terminated": {"exitCode": 1}}}]}),
         );
-        assert_eq!(first(std::slice::from_ref(&healthy), Component::App), None);
-        assert_eq!(first(&[healthy], Component::Database), None);
+        assert_eq!(
+            first(std::slice::from_ref(&healthy), Component::App, now()),
+            None
+        );
+        assert_eq!(first(&[healthy], Component::Database, now()), None);
     }
 }

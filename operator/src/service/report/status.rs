@@ -34,7 +34,7 @@ pub fn from_applied(
     now: Timestamp,
 ) -> HelloServiceStatus {
     let identity = &service.identity;
-    let findings = findings(service, applied, old);
+    let findings = findings(service, applied, old, now);
     let running = app::running(service, applied);
     HelloServiceStatus {
         observed_generation: Some(identity.generation),
@@ -47,7 +47,7 @@ pub fn from_applied(
         image: running.image,
         database: Some(database::status(service, applied)),
         migration: migration::status(applied),
-        backup: backup::status(service, applied),
+        backup: backup::status(service, applied, old, now),
     }
 }
 
@@ -56,33 +56,42 @@ fn findings(
     service: &Validated,
     applied: &Applied,
     old: Option<&HelloServiceStatus>,
-) -> [(ConditionType, Finding); ConditionType::ALL.len()] {
-    let database = database::finding(service, applied);
-    let migrated = migration::finding(service, applied);
-    let ready = ready(service, applied, &database, &migrated);
+    now: Timestamp,
+) -> Vec<(ConditionType, Finding)> {
+    let database = database::finding(service, applied, now);
+    let migrated = migration::finding(service, applied, now);
+    let backup = backup::finding(service, applied, old, now);
+    let ready = ready(service, applied, &database, &migrated, now);
     let needs_action = ready.reason.needs_action();
     let progressing = ready.repeated(!ready.holds && !needs_action && !service.paused);
-    let degraded = if needs_action {
-        ready.repeated(true)
-    } else {
-        volume_fullness::finding(service, applied, old).unwrap_or_else(|| no(Reason::NoFault))
+    // What asks for action while the service is as wanted.
+    let beside = || {
+        let backup = backup.as_ref().filter(|found| found.reason.needs_action());
+        let volume = volume_fullness::finding(service, applied, old);
+        volume.or_else(|| backup.map(|found| found.repeated(true)))
+    };
+    let degraded = match needs_action {
+        true => ready.repeated(true),
+        false => beside().unwrap_or_else(|| no(Reason::NoFault)),
     };
     let paused = if service.paused {
         yes(Reason::Paused).with("children are not changed while spec.paused is set")
     } else {
         no(Reason::Active)
     };
-    ConditionType::ALL.map(|type_| {
+    let all = ConditionType::ALL.map(|type_| {
         let finding = match type_ {
-            ConditionType::Ready => &ready,
-            ConditionType::Progressing => &progressing,
-            ConditionType::Degraded => &degraded,
-            ConditionType::DatabaseReady => &database,
-            ConditionType::Migrated => &migrated,
-            ConditionType::Paused => &paused,
+            ConditionType::Ready => Some(&ready),
+            ConditionType::Progressing => Some(&progressing),
+            ConditionType::Degraded => Some(&degraded),
+            ConditionType::DatabaseReady => Some(&database),
+            ConditionType::Migrated => Some(&migrated),
+            ConditionType::BackupSucceeded => backup.as_ref(),
+            ConditionType::Paused => Some(&paused),
         };
-        (type_, finding.clone())
-    })
+        Some((type_, finding?.clone()))
+    });
+    all.into_iter().flatten().collect()
 }
 
 /// The first finding that keeps the service from being ready.
@@ -91,6 +100,7 @@ fn ready(
     applied: &Applied,
     database: &Finding,
     migrated: &Finding,
+    now: Timestamp,
 ) -> Finding {
     if let Some(blocked) = blocked(applied) {
         return blocked;
@@ -99,7 +109,7 @@ fn ready(
         .into_iter()
         .find(|finding| !finding.holds)
         .cloned();
-    if let Some(missing) = component.or_else(|| app::finding(applied)) {
+    if let Some(missing) = component.or_else(|| app::finding(applied, now)) {
         return missing;
     }
     if service.paused {

@@ -1,8 +1,8 @@
 //! Step 2: turns the raw spec into checked types. Later steps never read the raw resource.
 //!
 //! Checked here is what the schema cannot express and what no API server checks before a pod starts: image references,
-//! names of mounted Secrets, time zones. What the API server checks in one child, such as the fields of a schedule or
-//! the name of a storage class, is left to it: it refuses that child, and the rest of the service is still applied.
+//! names of mounted Secrets, time zones. What the API server checks in one child, such as the name of a storage class, is
+//! left to it: it refuses that child, and the rest of the service is still applied. A wrong schedule stops the backups alone.
 
 mod backup;
 mod config;
@@ -12,10 +12,11 @@ mod image;
 mod issuer;
 mod object_name;
 mod resources;
+mod schedule;
 mod time_zone;
 mod volume;
 
-pub use backup::{Backup, Schedule};
+pub use backup::Backup;
 pub use config::Config;
 pub use database::{CloudNativePg, Database, External, Managed};
 pub use expose::{Expose, Port};
@@ -23,6 +24,7 @@ pub use image::Image;
 pub use issuer::{Authorities, Issuer, Source};
 pub use object_name::ObjectName;
 pub use resources::{Amount, Resources};
+pub use schedule::Schedule;
 pub use time_zone::TimeZone;
 pub use volume::Volume;
 
@@ -257,10 +259,6 @@ mod tests {
             (
                 json!({"backup": {"schedule": "@daily", "destination": {"volume": {"size": "x"}}}}),
                 "spec.backup.destination.volume.size",
-            ),
-            (
-                json!({"backup": {"schedule": "daily"}}),
-                "spec.backup.schedule",
             ),
             (
                 json!({"expose": {"service": {"port": 0}}}),

@@ -84,6 +84,8 @@ pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
     );
     if facts.paused {
         plan.actions.clear();
+        // What would have been created is not.
+        plan.migration = migration_phase(wanted, facts);
     }
     plan
 }
@@ -127,7 +129,7 @@ impl Plan {
             // What its pods write there would be lost, or in a foreign volume.
             Gate::Always if presence.is_none() && volume_is_taken(id, facts) => {}
             Gate::Always if presence.is_none() => self.actions.push(Action::Create(id.clone())),
-            Gate::Always | Gate::IfPresent => {}
+            Gate::Always | Gate::IfPresent | Gate::Never => {}
             Gate::Migration => self.migrate(id, presence, facts),
             Gate::Migrated => self.roll_out(id, presence, facts),
         }

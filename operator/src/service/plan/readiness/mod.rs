@@ -186,12 +186,25 @@ fn server_ready(set: &StatefulSet, pods: &[Pod]) -> bool {
         && (status.ready_replicas == Some(1) || pods.iter().any(|pod| serves(pod, revision)))
 }
 
+/// Whether the control plane says that a pod is not ready although its kubelet reported last that it is: the kubelet does
+/// not answer any more.
+#[must_use]
+pub fn node_is_lost(pod: &Pod) -> bool {
+    let conditions = || {
+        let status = pod.status.iter();
+        status.flat_map(|status| status.conditions.iter().flatten())
+    };
+    let is = |type_, status| conditions().any(|c| c.type_ == type_ && c.status == status);
+    is("Ready", "False") && is("ContainersReady", "True")
+}
+
 /// Whether the server in this pod of the current template is ready. The container beside it does not count: it starts
 /// again whenever it has something to report.
 fn serves(pod: &Pod, revision: Option<&str>) -> bool {
     let labels = pod.labels();
     let own = labels.get("controller-revision-hash").map(String::as_str);
     pod.metadata.deletion_timestamp.is_none()
+        && !node_is_lost(pod)
         && Component::from_labels(labels) == Some(Component::Database)
         && own == revision
         && pod

@@ -37,6 +37,11 @@ fn a_server_is_ready_also_while_the_container_beside_it_starts_again() {
         |pod| pod["metadata"]["labels"]["controller-revision-hash"] = "earlier".into(),
         |pod| pod["metadata"]["labels"]["app.kubernetes.io/component"] = "app".into(),
         |pod| pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into(),
+        // Its node does not answer.
+        |pod| {
+            pod["status"]["conditions"] = json!([{"type": "Ready", "status": "False"},
+                {"type": "ContainersReady", "status": "True"}]);
+        },
     ] {
         assert!(!beside(change));
     }
