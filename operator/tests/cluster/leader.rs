@@ -309,6 +309,7 @@ fn in_its_pod_the_operator_is_not_the_first_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_cannot_renew_stops_writing_before_its_lease_ends() {
     let world = World::new("unrenewed").await;
+    release_lease(&world).await;
     let mut elector = Elector::new(world.client.clone(), "unrenewed", "only".into());
     let start = Instant::now();
     elector.acquire().await;
