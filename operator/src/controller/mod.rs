@@ -3,6 +3,7 @@
 //! It knows no resource: what is to be done about one is behind the trait [`Reconcile`].
 
 mod guard;
+mod lanes;
 pub mod outcome;
 pub mod queue;
 pub mod watches;
@@ -58,19 +59,17 @@ pub async fn run<R: Reconcile>(
     health: Arc<Health>,
     mut stop: state::Receiver<bool>,
 ) -> Result<(), WatchEnded> {
-    let mut queue = Queue::default();
+    let mut queue = Queue::new(CONCURRENCY);
     let mut workers: JoinSet<Done> = JoinSet::new();
     let end = loop {
         let now = Instant::now();
-        while workers.len() < CONCURRENCY
-            && let Some(key) = queue.take(now)
-        {
+        while let Some(key) = queue.take(now) {
             let (reconciler, metrics) = (Arc::clone(&reconciler), Arc::clone(&metrics));
             workers.spawn(guard::reconcile(reconciler, metrics, key));
         }
         health.beat(workers.is_empty(), now);
-        observe(&metrics, &queue, workers.len(), now);
-        let wake = wake_time(&queue, workers.len(), now);
+        observe(&metrics, &queue, workers.len());
+        let wake = wake_time(&queue, now);
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break Ok(()),
             signal = watches.signals.recv() => match signal {
@@ -100,18 +99,15 @@ pub async fn run<R: Reconcile>(
 }
 
 /// At most a second away, so that the heartbeat never stops.
-fn wake_time(queue: &Queue, running: usize, now: Instant) -> Instant {
+fn wake_time(queue: &Queue, now: Instant) -> Instant {
     let tick = now + Duration::from_secs(1);
-    match queue.next_due() {
-        Some(due) if running < CONCURRENCY => due.min(tick),
-        _ => tick,
-    }
+    queue.next_due().map_or(tick, |due| due.min(tick))
 }
 
-fn observe(metrics: &Metrics, queue: &Queue, running: usize, now: Instant) {
+fn observe(metrics: &Metrics, queue: &Queue, running: usize) {
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     metrics.reconciles_running.set(count(running));
-    metrics.queue_length.set(count(queue.waiting(now)));
+    metrics.queue_length.set(count(queue.waiting()));
     metrics.resources_backing_off.set(count(queue.failing()));
     metrics.resources.set(count(queue.len()));
 }

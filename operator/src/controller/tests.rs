@@ -105,7 +105,11 @@ impl Loop {
     }
 
     async fn changed(&self, name: &str) {
-        let key = Key::new("ns", name);
+        self.changed_in("ns", name).await;
+    }
+
+    async fn changed_in(&self, namespace: &str, name: &str) {
+        let key = Key::new(namespace, name);
         self.signals.send(Signal::Changed(key)).await.unwrap();
     }
 
@@ -165,13 +169,31 @@ async fn a_reconcile_that_hangs_ends_at_its_deadline() {
 async fn a_bounded_number_is_reconciled_at_once() {
     let it = Loop::start();
     for number in 0..2 * CONCURRENCY {
-        it.changed(&format!("slow-{number}")).await;
+        it.changed_in(&format!("ns-{number}"), "slow").await;
     }
     sleep(SECOND).await;
     assert_eq!(it.fake.running.load(Ordering::SeqCst), CONCURRENCY);
     sleep(SECOND * 6).await;
     assert_eq!(it.fake.ended.load(Ordering::SeqCst), 2 * CONCURRENCY);
     assert_eq!(it.fake.most.load(Ordering::SeqCst), CONCURRENCY);
+}
+
+/// Each of their reconciles takes as long as it may.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_of_slow_resources_delays_no_other() {
+    let it = Loop::start();
+    for number in 0..4 * CONCURRENCY {
+        it.changed_in("noisy", &format!("hanging-{number}")).await;
+    }
+    sleep(SECOND).await;
+    let busy = it.metrics.reconciles_running.get();
+    assert_eq!(usize::try_from(busy), Ok(CONCURRENCY / 2));
+    for number in 0..10 {
+        let name = format!("good-{number}");
+        it.changed_in("quiet", &name).await;
+        sleep(SECOND / 10).await;
+        assert_eq!(it.fake.begun(&name), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

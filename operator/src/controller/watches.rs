@@ -20,7 +20,7 @@ use crate::{
         optional_apis::{self, Absent},
         own_writes::OwnWrites,
     },
-    object::{key::Key, kind::Kind, names},
+    object::{key::Key, kind::Kind, names, object_name::ObjectName},
     telemetry::metrics::Metrics,
 };
 
@@ -108,8 +108,9 @@ impl Source {
         match self {
             Self::Child(_, _, _, own) if own.contains(&object.metadata) => None,
             Self::Child(..) | Self::Pod => {
-                let instance = object.labels().get(names::INSTANCE_LABEL)?;
-                Some(Key::new(&namespace, instance))
+                // Anybody may set the label. No resource can have a name that is none.
+                let instance = ObjectName::parse(object.labels().get(names::INSTANCE_LABEL)?)?;
+                Some(Key::new(&namespace, instance.as_str()))
             }
             Self::Resource(seen) => {
                 let key = Key::new(&namespace, &object.name_any());
@@ -245,5 +246,19 @@ mod tests {
         assert_eq!(source.changed(&child("8")), demo);
         // Its deletion is a version of its own.
         assert_eq!(source.deleted(&child("9")), demo);
+    }
+
+    #[test]
+    fn a_label_that_is_no_name_leads_to_no_resource() {
+        let changed = |instance: &str| {
+            let labels = json!({names::INSTANCE_LABEL: instance});
+            let metadata = json!({"name": "x", "namespace": "ns", "labels": labels});
+            let object = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+            Source::Pod.changed(&object)
+        };
+        assert_eq!(changed("demo"), Some(Key::new("ns", "demo")));
+        for instance in ["", "A", "a_b", "a."] {
+            assert_eq!(changed(instance), None, "{instance:?}");
+        }
     }
 }
