@@ -17,17 +17,20 @@ pub enum Class {
     Conflict,
     /// The API server does not allow it: a quota, a policy, a missing right. It may change its mind.
     Refused,
+    /// A call got no answer in time. Each such try holds a worker for as long.
+    Unanswered,
 }
 
 impl Class {
     /// Every class.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Transient,
         Self::Waiting,
         Self::Invalid,
         Self::Conflict,
         Self::Refused,
+        Self::Unanswered,
     ];
 
     /// Value of the metric's label.
@@ -39,6 +42,7 @@ impl Class {
             Self::Invalid => "invalid",
             Self::Conflict => "conflict",
             Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
         }
     }
 
@@ -53,6 +57,8 @@ impl Class {
             Self::Conflict => (Duration::from_secs(5), Duration::from_secs(60)),
             // No watch reports that a quota was raised or a right granted.
             Self::Refused => (Duration::from_secs(2), Duration::from_secs(20)),
+            // When the API server itself was away, its watches report that it is back.
+            Self::Unanswered => (Duration::from_secs(1), Duration::from_secs(60)),
         }
     }
 }
@@ -150,10 +156,8 @@ impl Error {
                 kube::Error::Api(status) if status.code == 403 => Class::Refused,
                 _ => Class::Transient,
             },
-            Self::Deadline { .. }
-            | Self::NotLeader { .. }
-            | Self::Random(_)
-            | Self::Certificate(_) => Class::Transient,
+            Self::Deadline { .. } => Class::Unanswered,
+            Self::NotLeader { .. } | Self::Random(_) | Self::Certificate(_) => Class::Transient,
             Self::Invalid { .. } | Self::Json { .. } => Class::Invalid,
             Self::Missing { .. } | Self::Unreadable { .. } => Class::Waiting,
             Self::Foreign { .. } => Class::Conflict,
@@ -236,7 +240,7 @@ mod tests {
                     action: action(),
                     deadline: Duration::from_secs(10),
                 },
-                Class::Transient,
+                Class::Unanswered,
             ),
             (Error::NotLeader { action: action() }, Class::Transient),
             (

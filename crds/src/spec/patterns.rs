@@ -6,8 +6,15 @@ pub(super) const NO_WHITE_SPACE: &str = r"^\S+$";
 /// IANA time zone, by its form only: the operator looks the name up.
 pub(super) const TIME_ZONE: &str = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$";
 
-/// Key of a Secret or ConfigMap.
-pub(super) const DATA_KEY: &str = r"^[-._a-zA-Z0-9]+$";
+/// Name of an object: a DNS subdomain of RFC 1123, with `length(min = 1, max = 253)`.
+pub(super) const OBJECT_NAME: &str =
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// Name of a namespace: a DNS label of RFC 1123, with `length(min = 1, max = 63)`.
+pub(super) const NAMESPACE: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+/// Key of a Secret or ConfigMap: neither `.` nor a start of `..`, which mean folders where keys are files.
+pub(super) const DATA_KEY: &str = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$";
 
 /// Host name, or all host names below a domain (`*.example.com`).
 pub(super) const HOST_NAME: &str =

@@ -1,5 +1,6 @@
 //! The only way to the API server: every call has a deadline, a class of error and a counter.
 
+mod objects;
 pub mod status;
 mod writes;
 
@@ -7,11 +8,12 @@ use std::{future::Future, sync::Arc};
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{
-    Api, Client,
+    Client,
     api::{ApiResource, DynamicObject, ListParams},
 };
 use tokio::time::Instant;
 
+use self::objects::{Objects, checked};
 use crate::{
     error::{Error, Result},
     kubernetes::{
@@ -21,7 +23,7 @@ use crate::{
         optional_apis::{self, Absent},
         own_writes::OwnWrites,
     },
-    object::{child::ChildId, kind::Kind},
+    object::{child::ChildId, kind::Kind, object_name::ObjectName},
     telemetry::metrics::Metrics,
 };
 
@@ -75,8 +77,8 @@ impl Cluster {
         &self.own_writes
     }
 
-    fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    fn objects(&self, kind: Kind, namespace: &str) -> Result<Objects> {
+        Objects::new(&self.client, namespace, &kind.resource())
     }
 
     async fn call<T>(
@@ -110,7 +112,7 @@ impl Cluster {
     /// When the API server does not answer.
     pub async fn service(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>> {
         let resource = ApiResource::erase::<hello_crds::HelloService>(&());
-        self.named(&resource, namespace, name).await
+        self.named(&resource, namespace, &checked(name)?).await
     }
 
     /// All objects of a kind with our labels and these; `None` when the cluster does not serve the kind.
@@ -129,10 +131,10 @@ impl Cluster {
         if self.empty_kinds.contains(kind) {
             return Ok(Some(Vec::new()));
         }
-        let api = self.api(kind, namespace);
+        let objects = self.objects(kind, namespace)?;
         let parameters = ListParams::default().labels(selector);
         let list = async {
-            match api.list(&parameters).await {
+            match objects.list(&parameters).await {
                 Err(error) if kind.provider().is_some() && optional_apis::is_absence(&error) => {
                     self.absent.mark_missing(kind, Instant::now());
                     Ok(None)
@@ -152,10 +154,10 @@ impl Cluster {
     /// # Errors
     /// When the API server does not answer.
     pub async fn pods(&self, namespace: &str, selector: &str) -> Result<Vec<Pod>> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let pods = Objects::<Pod>::typed(&self.client, namespace)?;
         let parameters = ListParams::default().labels(selector);
         let list = self
-            .call("list", || "Pod".into(), api.list(&parameters))
+            .call("list", || "Pod".into(), pods.list(&parameters))
             .await?;
         Ok(list.items)
     }
@@ -179,7 +181,8 @@ impl Cluster {
     /// # Errors
     /// When the API server does not answer.
     pub async fn get(&self, id: &ChildId, namespace: &str) -> Result<Option<DynamicObject>> {
-        self.named(&id.kind.resource(), namespace, &id.name).await
+        let name = checked(&id.name)?;
+        self.named(&id.kind.resource(), namespace, &name).await
     }
 
     /// One object of any kind, when it exists.
@@ -190,10 +193,13 @@ impl Cluster {
         &self,
         resource: &ApiResource,
         namespace: &str,
-        name: &str,
+        name: &ObjectName,
     ) -> Result<Option<DynamicObject>> {
-        let api = Api::namespaced_with(self.client.clone(), namespace, resource);
+        let objects = Objects::new(&self.client, namespace, resource)?;
         let what = || format!("{} {name}", resource.kind);
-        self.call("get", what, api.get_opt(name)).await
+        self.call("get", what, objects.get_opt(name)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,9 @@
 //! Writes to the status of a resource.
 
-use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, Patch, PatchParams},
-};
+use kube::api::{ApiResource, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::Cluster;
+use super::{Cluster, Objects, checked};
 use crate::{error::Result, object::names};
 
 /// How a status is written.
@@ -51,12 +48,12 @@ impl Cluster {
                 Patch::Merge(body),
             ),
         };
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let objects = Objects::new(&self.client, namespace, &resource)?;
+        let target = checked(name)?;
         self.call(
             "status",
             || format!("HelloService {name}"),
-            api.patch_status(name, &parameters, &patch),
+            objects.patch_status(&target, &parameters, &patch),
         )
         .await
         .map(|_| ())

@@ -9,7 +9,7 @@ use kube::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::Cluster;
+use super::{Cluster, checked};
 use crate::{
     error::{Error, Result},
     object::{
@@ -44,12 +44,13 @@ impl Cluster {
         parameters: &PatchParams,
         patch: &Patch<P>,
     ) -> Result<DynamicObject> {
-        let api = self.api(id.kind, namespace);
+        let objects = self.objects(id.kind, namespace)?;
+        let name = checked(&id.name)?;
         let object = self
             .call(
                 verb,
                 || id.to_string(),
-                api.patch(&id.name, parameters, patch),
+                objects.patch(&name, parameters, patch),
             )
             .await?;
         self.own_writes.remember(&object.metadata);
@@ -112,9 +113,10 @@ impl Cluster {
         let uid = live.uid().unwrap_or_default();
         match self.release(id, namespace, live, &uid).await {
             Err(error) if error.is_code(422) => {
-                let api = self.api(id.kind, namespace);
+                let objects = self.objects(id.kind, namespace)?;
+                let name = checked(&id.name)?;
                 let latest = self
-                    .call("get", || id.to_string(), api.get(&id.name))
+                    .call("get", || id.to_string(), objects.get(&name))
                     .await?;
                 self.release(id, namespace, &latest, &uid).await
             }
@@ -152,17 +154,18 @@ impl Cluster {
             }),
             ..DeleteParams::default()
         };
-        let api = self.api(id.kind, namespace);
+        let objects = self.objects(id.kind, namespace)?;
+        let name = checked(&id.name)?;
         let answer = self
             .call(
                 "delete",
                 || id.to_string(),
-                api.delete(&id.name, &parameters),
+                objects.delete(&name, &parameters),
             )
             .await;
         match answer {
             Err(error) if error.is_code(404) => Ok(()),
-            other => other.map(|_| ()),
+            other => other,
         }
     }
 }

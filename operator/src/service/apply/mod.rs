@@ -173,7 +173,9 @@ pub async fn apply(cluster: &Cluster, mut decision: Decision) -> Result<Applied>
                 log(&decision.identity, &action, *reason);
                 made.push((action, *reason));
             }
-            Err(error) if error.class() == Class::Transient => return Err(error),
+            Err(error) if matches!(error.class(), Class::Transient | Class::Unanswered) => {
+                return Err(error);
+            }
             Err(error) => {
                 not_made.insert(action.child().clone());
                 refused.push((action.child().clone(), error));

@@ -8,6 +8,7 @@ pub mod due_pods;
 pub mod inputs;
 pub mod observed;
 pub mod references;
+mod tails;
 
 use hello_crds::HelloService;
 use jiff::Timestamp;
@@ -71,10 +72,13 @@ async fn labelled(cluster: &Cluster, service: &Validated) -> Result<Observed> {
     let namespace = &service.identity.namespace;
     let selector = names::instance_selector(&service.identity.name);
     let lists = Kind::ALL.map(|kind| cluster.list(kind, namespace, &selector));
-    let (lists, pods) = futures::try_join!(
+    let (lists, mut pods) = futures::try_join!(
         futures::future::try_join_all(lists),
         cluster.pods(namespace, &selector)
     )?;
+    for pod in &mut pods {
+        tails::remove_foreign(pod, &service.default_images);
+    }
     let mut observed = Observed {
         pods,
         ..Observed::default()

@@ -7,7 +7,10 @@ use std::fmt;
 
 use kube::api::DynamicObject;
 
-use crate::service::validate::{Source, Validated};
+use crate::{
+    object::object_name::ObjectName,
+    service::validate::{Source, Validated},
+};
 
 /// One object that a spec names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub struct Reference {
     /// Its kind.
     pub source: Source,
     /// Its name; the namespace is the service's.
-    pub name: String,
+    pub name: ObjectName,
     /// Keys that it must have.
     keys: Vec<String>,
 }
@@ -53,7 +56,7 @@ pub fn of_pods(service: &Validated) -> Vec<Reference> {
         references.push(Reference {
             field: "spec.tls.secretName",
             source: Source::Secret,
-            name: secret.to_string(),
+            name: secret.clone(),
             keys: vec!["tls.crt".into(), "tls.key".into()],
         });
     }
@@ -62,7 +65,7 @@ pub fn of_pods(service: &Validated) -> Vec<Reference> {
         references.push(Reference {
             field: authorities.field,
             source: authorities.source,
-            name: authorities.name.to_string(),
+            name: authorities.name.clone(),
             keys: vec![authorities.key.clone()],
         });
     }
@@ -78,7 +81,7 @@ mod tests {
         let reference = Reference {
             field: "spec.tls.secretName",
             source: Source::Secret,
-            name: "own".into(),
+            name: ObjectName::parse("own").unwrap(),
             keys: vec!["tls.crt".into(), "tls.key".into()],
         };
         let live = (!data.is_null()).then(|| serde_json::from_value(data).unwrap());

@@ -144,7 +144,7 @@ pub fn from_error(
     now: Timestamp,
 ) -> Option<HelloServiceStatus> {
     let reason = match error.class() {
-        Class::Transient => return None,
+        Class::Transient | Class::Unanswered => return None,
         Class::Invalid => Reason::InvalidSpec,
         Class::Waiting => Reason::ReferenceMissing,
         Class::Conflict => Reason::Conflict,

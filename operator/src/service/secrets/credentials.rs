@@ -16,6 +16,7 @@ use crate::{
     object::{
         child,
         names::{self, key},
+        time::after,
     },
 };
 
@@ -107,8 +108,12 @@ impl Credentials {
         Ok(())
     }
 
+    /// The time of the rotation was read from the cluster, where anybody may have written it: one that this operator
+    /// cannot have written, by a clock that is a little ahead of this one at most, is none.
     fn propagate(&mut self, now: Timestamp) {
-        let end = self.rotated.map(|time| time + PROPAGATION);
+        let until = |time| after(time, PROPAGATION);
+        self.rotated = self.rotated.filter(|time| *time <= until(now));
+        let end = self.rotated.map(until);
         self.propagating_until = end.filter(|end| self.previous.is_some() && *end > now);
     }
 
@@ -323,6 +328,38 @@ mod tests {
         let first = Credentials::keep_or_generate(None, Some("1"), NOW).unwrap();
         assert_eq!(first.next_change(), None);
         assert_eq!(next(&first, Some("1"), NOW), first);
+    }
+
+    /// The annotation is anybody's to write who may edit the Secret.
+    #[test]
+    fn a_time_that_no_rotation_can_have_blocks_none() {
+        let rotated = next(&first(), Some("1"), NOW);
+        let with = |time: &str| {
+            let mut secret = stored(&rotated);
+            let annotations = secret.metadata.annotations.as_mut().unwrap();
+            annotations.insert(names::ROTATED_ANNOTATION.into(), time.into());
+            secret
+        };
+        for time in [
+            "9999-12-30T22:00:00Z",
+            "9999-12-30T22:00:00.999999999Z",
+            "3000-01-01T00:00:00Z",
+            "-009999-01-02T01:59:59Z",
+            "0000-00-00T00:00:00Z",
+            "yesterday",
+            "",
+        ] {
+            let read = |requested, now| {
+                Credentials::keep_or_generate(Some(&with(time)), requested, now).unwrap()
+            };
+            assert_eq!(read(Some("1"), NOW).next_change(), None, "{time}");
+            let again = read(Some("2"), NOW);
+            assert_ne!(again.roles.app, rotated.roles.app, "{time}");
+            assert_eq!(again.next_change(), Some(NOW + PROPAGATION), "{time}");
+        }
+        // The clock of the operator that began the rotation may be ahead of this one.
+        let early = NOW - PROPAGATION / 2;
+        assert_eq!(next(&rotated, Some("2"), early), rotated);
     }
 
     #[test]

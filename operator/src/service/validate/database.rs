@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{image::Image, object_name::ObjectName, resources::Resources, volume::Volume};
+use hello_crds::PARAMETERS;
+
+use super::{image::Image, names::object_name, resources::Resources, volume::Volume};
 use crate::{
     error::{Error, Result},
-    object::{child::ChildId, kind::Kind, names},
+    object::{child::ChildId, kind::Kind, names, object_name::ObjectName},
 };
 
 /// Requests of a database server that names none: CPU and memory.
@@ -155,8 +157,23 @@ impl Managed {
                 resources,
                 DEFAULT_REQUESTS,
             )?,
-            parameters: spec.parameters.clone(),
+            parameters: parameters(&spec.parameters)?,
         })
+    }
+}
+
+/// The settings of a server. A resource may have been stored before the schema had the list.
+fn parameters(given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    let mut names = given.keys();
+    match names.find(|name| !PARAMETERS.contains(&name.as_str())) {
+        None => Ok(given.clone()),
+        Some(name) => Err(Error::invalid(
+            "spec.database.managed.parameters",
+            format!(
+                "{name:?} is not allowed: remove it; docs/use.md lists the settings that neither run commands, nor \
+                load libraries, nor name files"
+            ),
+        )),
     }
 }
 
@@ -164,7 +181,7 @@ impl External {
     fn parse(spec: &hello_crds::ExternalDatabase) -> Result<Self> {
         let secret = &spec.secret_ref;
         Ok(Self {
-            secret: ObjectName::parse("spec.database.external.secretRef.name", &secret.name)?,
+            secret: object_name("spec.database.external.secretRef.name", &secret.name)?,
             key: secret.key.clone(),
             ca_key: secret.ca_key.clone(),
         })
@@ -241,6 +258,46 @@ mod tests {
             assert_eq!(database.has_roles(), operated, "{kind}");
             assert_eq!(database.is_watched(), operated, "{kind}");
             assert_eq!(database.servers("demo").is_some(), operated, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_exactly_these_parameters() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/use.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (_, below) = text
+            .split_once("## Settings of the managed database\n")
+            .unwrap();
+        let rows = below
+            .lines()
+            .skip_while(|line| !line.starts_with("| ---"))
+            .skip(1);
+        let rows = rows.take_while(|line| line.starts_with('|'));
+        let words = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+        assert_eq!(words.collect::<Vec<_>>(), PARAMETERS);
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_listed_is_refused() {
+        let with = |name: &str| parse(json!({"managed": {"parameters": {name: "x"}}}));
+        for name in PARAMETERS {
+            assert!(with(name).is_ok(), "{name}");
+        }
+        for name in [
+            "archive_command",
+            "restore_command",
+            "shared_preload_libraries",
+            "session_preload_libraries",
+            "ssl_passphrase_command",
+            "Archive_Command",
+            "log_directory",
+            "fsync",
+            "",
+            "work_mem ",
+        ] {
+            let error = with(name).unwrap_err().to_string();
+            let start = format!("spec.database.managed.parameters: {name:?} is not allowed");
+            assert!(error.starts_with(&start), "{error}");
         }
     }
 

@@ -22,6 +22,13 @@ impl Image {
         &self.0
     }
 
+    /// The repository that a reference names: everything before its tag and its digest.
+    #[must_use]
+    pub fn repository_of(reference: &str) -> &str {
+        let digest = reference.split_once('@');
+        split_tag(digest.map_or(reference, |(tagged, _)| tagged)).0
+    }
+
     /// The version that a reference names: its tag, or the start of its digest, or `latest`.
     #[must_use]
     pub fn version_of(reference: &str) -> String {
@@ -40,14 +47,18 @@ fn is_reference(text: &str) -> bool {
         Some((tagged, digest)) => (tagged, Some(digest)),
         None => (text, None),
     };
-    // The colon of a port is followed by a slash.
-    let (name, tag) = match tagged.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (tagged, None),
-    };
+    let (name, tag) = split_tag(tagged);
     // It would be taken for the identifier of an image on the node.
     let is_identifier = text.len() == 64 && is_lower_hex(text);
     is_name(name) && tag.is_none_or(is_tag) && digest.is_none_or(is_digest) && !is_identifier
+}
+
+/// The name and the tag. The colon of a port is followed by a slash.
+fn split_tag(tagged: &str) -> (&str, Option<&str>) {
+    match tagged.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (tagged, None),
+    }
 }
 
 /// A path, maybe after a registry.
@@ -201,6 +212,19 @@ mod tests {
             &digest,
         ] {
             assert!(!is_reference(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn repositories_are_read_from_references() {
+        for (text, repository) in [
+            ("a", "a"),
+            ("a:1", "a"),
+            ("a@sha256:0", "a"),
+            ("r:5000/t/a", "r:5000/t/a"),
+            ("r:5000/t/a:1@sha256:0", "r:5000/t/a"),
+        ] {
+            assert_eq!(Image::repository_of(text), repository);
         }
     }
 

@@ -4,8 +4,11 @@ use hello_crds::{CertificatesRef, Oidc, SigningAlgorithm};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::ApiResource;
 
-use super::object_name::ObjectName;
-use crate::error::{Error, Result};
+use super::names::object_name;
+use crate::{
+    error::{Error, Result},
+    object::object_name::ObjectName,
+};
 
 /// An OpenID Connect issuer and the requirements on its tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +91,7 @@ fn authorities(spec: &Oidc) -> Result<Option<Authorities>> {
         Ok(Authorities {
             field,
             source,
-            name: ObjectName::parse(&format!("{field}.name"), &place.name)?,
+            name: object_name(&format!("{field}.name"), &place.name)?,
             key: place.key.clone(),
         })
     };

@@ -10,7 +10,8 @@ mod database;
 mod expose;
 mod image;
 mod issuer;
-mod object_name;
+mod limits;
+mod names;
 mod resources;
 mod schedule;
 mod time_zone;
@@ -22,7 +23,7 @@ pub use database::{CloudNativePg, Database, External, Managed};
 pub use expose::{Expose, Port};
 pub use image::Image;
 pub use issuer::{Authorities, Issuer, Source};
-pub use object_name::ObjectName;
+pub use limits::{INGRESS_ANNOTATIONS, Limits};
 pub use resources::{Amount, Resources};
 pub use schedule::Schedule;
 pub use time_zone::TimeZone;
@@ -31,21 +32,31 @@ pub use volume::Volume;
 use hello_crds::{Autoscaling, DeletionPolicy, HelloService, ImagePullPolicy, Monitoring};
 use kube::ResourceExt;
 
+use self::names::object_name;
 use crate::{
     error::{Error, Result},
-    object::{names, owner::Identity},
+    object::{names::ROTATE_ANNOTATION, object_name::ObjectName, owner::Identity},
 };
 
 /// Requests of an application container that names none: CPU and memory.
 const DEFAULT_REQUESTS: [&str; 2] = ["50m", "64Mi"];
 
 /// Images of resources that name none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefaultImages {
     /// The application.
     pub app: String,
     /// PostgreSQL.
     pub postgres: String,
+}
+
+impl DefaultImages {
+    /// Whether an image is a version of one of them. Any other is the choice of whoever wrote the resource.
+    #[must_use]
+    pub fn have_version(&self, image: &str) -> bool {
+        let mut own = [&self.app, &self.postgres].into_iter();
+        own.any(|own| Image::repository_of(own) == Image::repository_of(image))
+    }
 }
 
 /// A checked spec.
@@ -55,6 +66,8 @@ pub struct Validated {
     pub identity: Identity,
     /// Application image.
     pub image: Image,
+    /// The images that it would have without the spec.
+    pub default_images: DefaultImages,
     /// Pull policy for every pod, when given.
     pub pull_policy: Option<ImagePullPolicy>,
     /// Names of registry Secrets. They are not checked: the kubelet ignores those that do not exist.
@@ -134,13 +147,14 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
         config: Config::parse(&spec.config)?,
         backup: spec.backup.as_ref().map(Backup::parse).transpose()?,
         image: Image::parse("spec.image", spec.image.as_ref().unwrap_or(&defaults.app))?,
+        default_images: defaults.clone(),
         pull_policy: spec.image_pull_policy,
         pull_secrets: pull_secrets.map(|secret| secret.name.clone()).collect(),
         scaling: Scaling::from_spec(spec.replicas, spec.autoscaling.as_ref()),
         resources: Resources::parse("spec.resources", spec.resources.as_ref(), DEFAULT_REQUESTS)?,
         expose: Expose::parse(&spec.expose)?,
         tls: tls
-            .map(|tls| ObjectName::parse("spec.tls.secretName", &tls.secret_name))
+            .map(|tls| object_name("spec.tls.secretName", &tls.secret_name))
             .transpose()?,
         oidc: spec
             .auth
@@ -155,7 +169,7 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
         isolate: spec.network_policy.enabled,
         retain: spec.deletion_policy == DeletionPolicy::Retain,
         paused: spec.paused,
-        rotate: service.annotations().get(names::ROTATE_ANNOTATION).cloned(),
+        rotate: service.annotations().get(ROTATE_ANNOTATION).cloned(),
     })
 }
 

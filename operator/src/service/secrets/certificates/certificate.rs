@@ -9,7 +9,10 @@ use rcgen::{
 };
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    object::time::after,
+};
 
 /// A new certificate is valid from a little before its issue, for clocks that are behind.
 const BACKDATED: Duration = Duration::from_secs(300);
@@ -67,13 +70,13 @@ impl Certificate {
 
     /// When it was issued.
     pub fn issued(&self) -> Timestamp {
-        self.from + BACKDATED
+        after(self.from, BACKDATED)
     }
 
     /// When two thirds of its life are over.
     pub fn renewal(&self) -> Timestamp {
         let life = Duration::try_from(self.to.duration_since(self.from)).unwrap_or_default();
-        self.from + life * 2 / 3
+        after(self.from, life / 3 * 2)
     }
 
     /// Whether it can be used at this time.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 
 use self::certificate::{Certificate, Pair};
-use crate::error::Result;
+use crate::{error::Result, object::time::after};
 
 /// Life of an authority: ten years.
 pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * DAY);
@@ -93,11 +93,11 @@ impl Certificates {
         let authority = &self.authority.certificate;
         let server = &self.server.certificate;
         let next = if !server.is_signed_by(authority) {
-            authority.issued() + PROPAGATION
+            after(authority.issued(), PROPAGATION)
         } else if self.earlier.is_empty() {
             server.renewal()
         } else {
-            server.issued() + PROPAGATION
+            after(server.issued(), PROPAGATION)
         };
         next.min(authority.renewal())
     }
@@ -165,7 +165,7 @@ fn is_due(
         return now >= shown.renewal();
     }
     let verifiable = trusted.iter().any(|other| shown.is_signed_by(other));
-    !verifiable || now >= authority.issued() + PROPAGATION
+    !verifiable || now >= after(authority.issued(), PROPAGATION)
 }
 
 /// Authorities beside the current one without which some client could not connect.
@@ -176,7 +176,7 @@ fn earlier(
     now: Timestamp,
 ) -> Vec<Certificate> {
     // Until then a server may not have read its new certificate yet.
-    let settled = server.is_signed_by(authority) && now >= server.issued() + PROPAGATION;
+    let settled = server.is_signed_by(authority) && now >= after(server.issued(), PROPAGATION);
     let mut earlier: Vec<Certificate> = Vec::new();
     for other in trusted {
         let needed = !settled && other.is_authority && other.is_valid(now) && other != authority;

@@ -1,0 +1,30 @@
+//! Times that were read from the cluster: anybody who may write there chooses them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// The time so much later; the last one that can be told when there is none. Addition by `+` panics then.
+#[must_use]
+pub fn after(time: Timestamp, duration: Duration) -> Timestamp {
+    time.saturating_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_time_is_not_passed() {
+        let year: Duration = Duration::from_secs(365 * 24 * 3600);
+        for time in [Timestamp::MIN, Timestamp::UNIX_EPOCH] {
+            assert_eq!(
+                after(time, year).duration_since(time),
+                year.try_into().unwrap()
+            );
+        }
+        for duration in [year, Duration::MAX] {
+            assert_eq!(after(Timestamp::MAX, duration), Timestamp::MAX);
+        }
+    }
+}

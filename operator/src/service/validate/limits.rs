@@ -1,0 +1,305 @@
+//! What the administrator allows, whoever writes the resources.
+
+use super::{Database, Image, Validated};
+use crate::error::{Error, Result};
+
+/// Annotations that an Ingress may have when the administrator names none: they choose the issuer of the certificate,
+/// time limits, sizes and entry points. None holds configuration of the controller, a command, a script or an address
+/// to which requests go.
+pub const INGRESS_ANNOTATIONS: [&str; 18] = [
+    "cert-manager.io/cluster-issuer",
+    "cert-manager.io/duration",
+    "cert-manager.io/issuer",
+    "cert-manager.io/issuer-group",
+    "cert-manager.io/issuer-kind",
+    "cert-manager.io/renew-before",
+    "external-dns.alpha.kubernetes.io/ttl",
+    "kubernetes.io/tls-acme",
+    "nginx.ingress.kubernetes.io/backend-protocol",
+    "nginx.ingress.kubernetes.io/force-ssl-redirect",
+    "nginx.ingress.kubernetes.io/limit-connections",
+    "nginx.ingress.kubernetes.io/limit-rpm",
+    "nginx.ingress.kubernetes.io/limit-rps",
+    "nginx.ingress.kubernetes.io/proxy-body-size",
+    "nginx.ingress.kubernetes.io/proxy-read-timeout",
+    "nginx.ingress.kubernetes.io/ssl-redirect",
+    "traefik.ingress.kubernetes.io/router.entrypoints",
+    "traefik.ingress.kubernetes.io/router.tls",
+];
+
+/// What the administrator allows in resources.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Registries and repositories of images beside the default images; empty: any.
+    images: Vec<String>,
+    /// Host names, or `*.` and a domain for all below it; empty: any.
+    hosts: Vec<String>,
+    /// Keys of an Ingress's annotations; `PREFIX/*` and `*` stand for many.
+    ingress_annotations: Vec<String>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new([], [], [])
+    }
+}
+
+impl Limits {
+    /// Empty items are left out; without any, images and hosts are not limited, and annotations are those of
+    /// [`INGRESS_ANNOTATIONS`].
+    #[must_use]
+    pub fn new(
+        images: impl IntoIterator<Item = String>,
+        hosts: impl IntoIterator<Item = String>,
+        ingress_annotations: impl IntoIterator<Item = String>,
+    ) -> Self {
+        fn given(items: impl IntoIterator<Item = String>) -> Vec<String> {
+            let items = items.into_iter().map(|item| item.trim().to_owned());
+            items.filter(|item| !item.is_empty()).collect()
+        }
+        let mut ingress_annotations = given(ingress_annotations);
+        if ingress_annotations.is_empty() {
+            ingress_annotations = INGRESS_ANNOTATIONS.map(str::to_owned).into();
+        }
+        Self {
+            images: given(images),
+            hosts: given(hosts),
+            ingress_annotations,
+        }
+    }
+
+    /// Checks a resource.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the first field with a value that is not allowed.
+    pub fn check(&self, service: &Validated) -> Result<()> {
+        self.check_image(service, "spec.image", &service.image)?;
+        self.check_image(
+            service,
+            "spec.database.managed.image",
+            &service.postgres_image,
+        )?;
+        if let Database::CloudNativePg(cluster) = &service.database
+            && let Some(image) = &cluster.image
+        {
+            self.check_image(service, "spec.database.cloudNativePG.image", image)?;
+        }
+        if let Some(ingress) = &service.expose.ingress {
+            self.check_host("spec.expose.ingress.host", &ingress.host)?;
+            ingress
+                .annotations
+                .keys()
+                .try_for_each(|key| self.check_annotation(key))?;
+        }
+        let Some(route) = &service.expose.http_route else {
+            return Ok(());
+        };
+        const HOSTNAMES: &str = "spec.expose.httpRoute.hostnames";
+        if route.hostnames.is_empty() && !self.hosts.is_empty() {
+            let allowed = self.hosts.join(", ");
+            let message = format!("name the hosts: the administrator allows {allowed}");
+            return Err(Error::invalid(HOSTNAMES, message));
+        }
+        let mut hosts = route.hostnames.iter();
+        hosts.try_for_each(|host| self.check_host(HOSTNAMES, host))
+    }
+
+    fn check_image(&self, service: &Validated, field: &str, image: &Image) -> Result<()> {
+        let image = image.as_str();
+        let defaults = &service.default_images;
+        let is_default = [&defaults.app, &defaults.postgres]
+            .iter()
+            .any(|own| *own == image);
+        let allowed = |prefix: &String| is_below(image, prefix);
+        if self.images.is_empty() || is_default || self.images.iter().any(allowed) {
+            return Ok(());
+        }
+        Err(not_allowed(field, image, &self.images))
+    }
+
+    fn check_host(&self, field: &str, host: &str) -> Result<()> {
+        let allowed = |allowed: &String| match allowed.strip_prefix('*') {
+            Some(domain) => host.len() > domain.len() && host.ends_with(domain),
+            None => host == allowed,
+        };
+        if self.hosts.is_empty() || self.hosts.iter().any(allowed) {
+            return Ok(());
+        }
+        Err(not_allowed(field, host, &self.hosts))
+    }
+
+    fn check_annotation(&self, key: &str) -> Result<()> {
+        let allowed = |allowed: &String| match allowed.strip_suffix('*') {
+            Some(prefix) => key.starts_with(prefix),
+            None => key == allowed,
+        };
+        if self.ingress_annotations.iter().any(allowed) {
+            return Ok(());
+        }
+        Err(not_allowed(
+            "spec.expose.ingress.annotations",
+            key,
+            &self.ingress_annotations,
+        ))
+    }
+}
+
+/// Whether an image is in a registry or repository: `team` is not a prefix of `team-b/x`.
+fn is_below(image: &str, prefix: &str) -> bool {
+    image.strip_prefix(prefix).is_some_and(|rest| {
+        prefix.ends_with('/') || rest.is_empty() || rest.starts_with(['/', ':', '@'])
+    })
+}
+
+fn not_allowed(field: &str, value: &str, allowed: &[String]) -> Error {
+    let allowed = allowed.join(", ");
+    let message = format!("{value:?} is not among what the administrator allows: {allowed}");
+    Error::invalid(field, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::service::validate::{DefaultImages, validate};
+
+    fn limits(images: &[&str], hosts: &[&str], annotations: &[&str]) -> Limits {
+        let owned = |items: &[&str]| {
+            items
+                .iter()
+                .map(|item| (*item).to_owned())
+                .collect::<Vec<_>>()
+        };
+        Limits::new(owned(images), owned(hosts), owned(annotations))
+    }
+
+    /// The field that is refused, or nothing.
+    fn refused(limits: &Limits, spec: &Value) -> String {
+        let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+            "metadata": {"name": "demo", "namespace": "ns"}, "spec": spec});
+        let images = DefaultImages {
+            app: "hello-app:1".into(),
+            postgres: "postgres:18".into(),
+        };
+        let service = validate(&serde_json::from_value(service).unwrap(), &images).unwrap();
+        let message = limits.check(&service).err().map(|error| error.to_string());
+        let message = message.unwrap_or_default();
+        message.split(':').next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn without_limits_only_annotations_are_limited() {
+        let any = limits(&[], &[""], &[" "]);
+        let route = json!({"parentRefs": [{"name": "a"}]});
+        let spec = |annotation: &str| {
+            json!({"image": "evil.example.com/x", "expose": {"httpRoute": route,
+            "ingress": {"host": "bank.example.com", "annotations": {annotation: "x"}}}})
+        };
+        for key in INGRESS_ANNOTATIONS {
+            assert_eq!(refused(&any, &spec(key)), "", "{key}");
+        }
+        for key in [
+            "nginx.ingress.kubernetes.io/configuration-snippet",
+            "nginx.ingress.kubernetes.io/auth-url",
+            "external-dns.alpha.kubernetes.io/hostname",
+            "cert-manager.io/issuer/x",
+        ] {
+            let field = "spec.expose.ingress.annotations";
+            assert_eq!(refused(&any, &spec(key)), field, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_exactly_these_annotations() {
+        let heading = "## Limits that the administrator sets";
+        let documented = crate::documented("tenancy.md", heading);
+        let options = [
+            "--allow-host",
+            "--allow-image-prefix",
+            "--allow-ingress-annotation",
+        ];
+        let known = INGRESS_ANNOTATIONS.iter().chain(&options);
+        assert_eq!(documented, known.map(|name| (*name).to_owned()).collect());
+    }
+
+    #[test]
+    fn images_are_those_of_the_registries_and_the_defaults() {
+        let limits = limits(&["r.example.com/team", "hub/", "r:5000/x/app"], &[], &[]);
+        let managed = |image: &str| json!({"database": {"managed": {"image": image}}});
+        let cluster = |image: &str| json!({"database": {"cloudNativePG": {"image": image}}});
+        for image in [
+            "hello-app:1",
+            "postgres:18",
+            "r.example.com/team/app:2",
+            "r.example.com/team:1",
+            "hub/a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "r:5000/x/app:1",
+        ] {
+            assert_eq!(refused(&limits, &json!({"image": image})), "", "{image}");
+            assert_eq!(refused(&limits, &managed(image)), "", "{image}");
+            assert_eq!(refused(&limits, &cluster(image)), "", "{image}");
+        }
+        for image in [
+            "hello-app:2",
+            "r.example.com/team-b/app",
+            "r.example.com/app",
+            "hubs/a",
+        ] {
+            assert_eq!(refused(&limits, &json!({"image": image})), "spec.image");
+            assert_eq!(
+                refused(&limits, &managed(image)),
+                "spec.database.managed.image"
+            );
+            let field = "spec.database.cloudNativePG.image";
+            assert_eq!(refused(&limits, &cluster(image)), field);
+        }
+    }
+
+    #[test]
+    fn hosts_are_those_that_are_named_or_below_a_domain() {
+        let limits = limits(&[], &["a.example.com", "*.team.example.com"], &[]);
+        let ingress = |host: &str| json!({"expose": {"ingress": {"host": host}}});
+        let route = |hosts: Value| {
+            json!({"expose": {"httpRoute":
+            {"parentRefs": [{"name": "a"}], "hostnames": hosts}}})
+        };
+        for host in [
+            "a.example.com",
+            "x.team.example.com",
+            "x.y.team.example.com",
+            "*.team.example.com",
+        ] {
+            assert_eq!(refused(&limits, &ingress(host)), "", "{host}");
+            assert_eq!(refused(&limits, &route(json!([host]))), "", "{host}");
+        }
+        let field = "spec.expose.httpRoute.hostnames";
+        for host in [
+            "b.example.com",
+            "team.example.com",
+            "xteam.example.com",
+            "*.example.com",
+        ] {
+            assert_eq!(refused(&limits, &ingress(host)), "spec.expose.ingress.host");
+            assert_eq!(
+                refused(&limits, &route(json!(["a.example.com", host]))),
+                field
+            );
+        }
+        assert_eq!(refused(&limits, &route(json!([]))), field);
+    }
+
+    #[test]
+    fn annotations_that_are_named_replace_the_list() {
+        let spec =
+            |key: &str| json!({"expose": {"ingress": {"host": "a", "annotations": {key: "x"}}}});
+        let some = limits(&[], &[], &["example.com/*", "b.example.com/one"]);
+        for key in ["example.com/x", "b.example.com/one"] {
+            assert_eq!(refused(&some, &spec(key)), "", "{key}");
+        }
+        for key in [INGRESS_ANNOTATIONS[0], "b.example.com/two", "example.com"] {
+            assert_ne!(refused(&some, &spec(key)), "", "{key}");
+        }
+        assert_eq!(refused(&limits(&[], &[], &["*"]), &spec("any")), "");
+    }
+}
