@@ -121,19 +121,29 @@ fn there_is_exactly_one_database() {
 }
 
 #[test]
-fn parameters_exclude_the_operators_own_settings() {
+fn parameters_are_those_that_run_nothing_and_read_no_file() {
     let with = |name: &str| json!({"database": {"managed": {"parameters": {name: "1"}}}});
-    accepted(with("max_connections"));
-    accepted(with("auto_explain.log_min_duration"));
-    for name in ["Max Connections", "", "a-b", "a;b"] {
-        refused(with(name), "spec.database.managed.parameters");
+    for name in hello_crds::PARAMETERS {
+        accepted(with(name));
     }
     for name in [
-        "port",
-        "hba_file",
+        "",
+        "a;b",
+        "archive_command",
+        "auto_explain.log_min_duration",
         "data_directory",
+        "fsync",
         "listen_addresses",
+        "log_directory",
+        "Max Connections",
+        "MAX_CONNECTIONS",
+        "max_connections ",
+        "port",
+        "restore_command",
+        "shared_preload_libraries",
         "ssl",
+        "ssl_passphrase_command",
+        "ssl_ca_file",
     ] {
         refused(with(name), "spec.database.managed.parameters");
     }

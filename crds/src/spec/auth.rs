@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::patterns::{DATA_KEY, NO_WHITE_SPACE};
+use super::patterns::{DATA_KEY, NO_WHITE_SPACE, OBJECT_NAME};
 
 /// Who may write users. Reading needs no token.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -102,7 +102,7 @@ impl SigningAlgorithm {
 #[serde(rename_all = "camelCase")]
 pub struct CertificatesRef {
     /// Name of the object. It must be in the namespace of the HelloService.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub name: String,
     /// Key that contains the certificates in PEM. Default: `ca.crt`.
     #[serde(default = "default_ca_key")]

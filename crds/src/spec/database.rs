@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    patterns::{DATA_KEY, NO_WHITE_SPACE},
+    parameters,
+    patterns::{DATA_KEY, NO_WHITE_SPACE, OBJECT_NAME},
     resources::Resources,
     volume::{Volume, default_data_volume},
 };
@@ -57,12 +58,11 @@ pub struct ManagedDatabase {
     /// CPU and memory of the server's container. Default: requests of 100m CPU and 256Mi memory, no limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// Settings in postgresql.conf. A change restarts the server. Default: none.
+    /// Settings of the server: those that neither run commands, nor load libraries, nor name files. A change restarts the
+    /// server. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[x_kube(validation = Rule::new("self.all(name, name.matches('^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*)?$'))")
-        .message("spec.database.managed.parameters: use names of PostgreSQL settings: lower-case letters, digits and underscores"))]
-    #[x_kube(validation = Rule::new("self.all(name, !(name in ['config_file', 'data_directory', 'external_pid_file', 'hba_file', 'ident_file', 'listen_addresses', 'port', 'ssl', 'ssl_cert_file', 'ssl_key_file', 'unix_socket_directories']))")
-        .message("spec.database.managed.parameters: remove the settings that the operator sets itself: config_file, data_directory, external_pid_file, hba_file, ident_file, listen_addresses, port, ssl, ssl_cert_file, ssl_key_file, unix_socket_directories"))]
+    #[x_kube(validation = Rule::new(parameters::rule())
+        .message("spec.database.managed.parameters: use only the settings that docs/use.md lists; none that runs commands, loads libraries, names files or is the operator's own"))]
     #[schemars(
         extend("maxProperties" = 64),
         extend("additionalProperties" = {"type": "string", "maxLength": 512})
@@ -110,7 +110,7 @@ const fn default_instances() -> i32 {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// Name of the Secret. It must be in the namespace of the HelloService.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub name: String,
     /// Key that contains a `postgres://` URI with the login of the role that owns the database. Default: `uri`.
     #[serde(default = "default_uri_key")]

@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::patterns::HOST_NAME;
+use super::patterns::{HOST_NAME, NAMESPACE, OBJECT_NAME};
 
 /// How clients reach the API.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -86,14 +86,14 @@ impl ServiceType {
 pub struct IngressExposure {
     /// IngressClass. Default: the default class of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub class_name: Option<String>,
     /// Host name, such as `hello.example.com` or `*.example.com`.
     #[schemars(length(min = 1, max = 253), regex(pattern = HOST_NAME))]
     pub host: String,
     /// Secret of type `kubernetes.io/tls` with the certificate of the host. Default: none, the Ingress serves plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub tls_secret_name: Option<String>,
     /// Annotations for the ingress controller or a certificate issuer. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -126,21 +126,15 @@ pub struct RouteExposure {
 #[serde(rename_all = "camelCase")]
 pub struct GatewayRef {
     /// Name of the Gateway.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub name: String,
     /// Namespace of the Gateway. Default: the namespace of the HelloService.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 63),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAMESPACE))]
     pub namespace: Option<String>,
     /// Name of the listener. Default: every listener that allows the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-    )]
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub section_name: Option<String>,
     /// Port of the listeners. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +148,6 @@ pub struct GatewayRef {
 pub struct Tls {
     /// Secret of type `kubernetes.io/tls` in the namespace of the HelloService. A renewed certificate takes effect without
     /// a restart.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub secret_name: String,
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::patterns::OBJECT_NAME;
+
 /// When images are pulled.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub enum ImagePullPolicy {
@@ -31,6 +33,6 @@ impl ImagePullPolicy {
 #[serde(rename_all = "camelCase")]
 pub struct ImagePullSecret {
     /// Name of a Secret of type `kubernetes.io/dockerconfigjson`.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub name: String,
 }

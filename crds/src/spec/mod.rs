@@ -10,6 +10,7 @@ mod database;
 mod expose;
 mod images;
 mod monitoring;
+mod parameters;
 mod patterns;
 mod resources;
 mod volume;
@@ -21,6 +22,7 @@ pub use database::*;
 pub use expose::*;
 pub use images::*;
 pub use monitoring::*;
+pub use parameters::*;
 pub use resources::*;
 pub use volume::*;
 

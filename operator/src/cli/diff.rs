@@ -11,7 +11,7 @@ use crate::{
     service::{
         self,
         plan::{Decision, presence::Presence},
-        validate::DefaultImages,
+        validate::{DefaultImages, Limits},
     },
     telemetry::metrics::Metrics,
 };
@@ -20,7 +20,11 @@ use crate::{
 ///
 /// # Errors
 /// When the file is not usable or the cluster does not answer.
-pub fn diff(file: &Path, images: &DefaultImages) -> Result<String, Box<dyn Error>> {
+pub fn diff(
+    file: &Path,
+    images: &DefaultImages,
+    limits: &Limits,
+) -> Result<String, Box<dyn Error>> {
     let services = manifest::read(file)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -32,7 +36,7 @@ pub fn diff(file: &Path, images: &DefaultImages) -> Result<String, Box<dyn Error
         let cluster = Cluster::new(client, Arc::new(Metrics::default()), Fence::closed());
         let mut text = String::new();
         for service in services {
-            text.push_str(&diff_one(&cluster, service, images).await?);
+            text.push_str(&diff_one(&cluster, service, images, limits).await?);
         }
         Ok(text)
     })
@@ -42,6 +46,7 @@ async fn diff_one(
     cluster: &Cluster,
     mut service: HelloService,
     images: &DefaultImages,
+    limits: &Limits,
 ) -> Result<String, Box<dyn Error>> {
     let namespace = service.namespace().unwrap_or_else(|| "default".into());
     // The UID of the live one decides which objects are its own.
@@ -49,7 +54,7 @@ async fn diff_one(
     service.metadata.namespace = Some(namespace);
     service.metadata.uid = live.and_then(|live| live.uid());
     let now = jiff::Timestamp::now();
-    let (_, decision) = service::decide(cluster, &service, images, now).await?;
+    let (_, decision) = service::decide(cluster, &service, images, limits, now).await?;
     Ok(text(&decision))
 }
 

@@ -8,7 +8,10 @@ use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{service::validate::DefaultImages, telemetry::logging::LogFormat};
+use crate::{
+    service::validate::{DefaultImages, Limits},
+    telemetry::logging::LogFormat,
+};
 
 /// Runs HelloServices on Kubernetes: the API, its database, migrations, scaling and backups.
 #[derive(Debug, Parser)]
@@ -81,7 +84,7 @@ Examples:
   hello-operator diff -f my.yaml
   kubectl get helloservice hello -o yaml | hello-operator diff -f -"
     )]
-    Diff(Render),
+    Diff(Diff),
 }
 
 /// Images for resources that name none.
@@ -104,10 +107,51 @@ impl From<Images> for DefaultImages {
     }
 }
 
+/// What resources may contain, whoever writes them. See docs/tenancy.md.
+#[derive(Args, Clone, Debug)]
+struct Allowed {
+    /// Registry or repository of the images that a resource may name; repeat it for more; none: any
+    #[arg(
+        long,
+        env = "HELLO_ALLOW_IMAGE_PREFIX",
+        value_name = "PREFIX",
+        value_delimiter = ','
+    )]
+    allow_image_prefix: Vec<String>,
+    /// Host of Ingresses and HTTPRoutes, or *.DOMAIN for all below it; repeat it for more; none: any
+    #[arg(
+        long,
+        env = "HELLO_ALLOW_HOST",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    allow_host: Vec<String>,
+    /// Annotation of Ingresses, or PREFIX/* for all that start so; repeat it for more; none: a list of harmless ones
+    #[arg(
+        long,
+        env = "HELLO_ALLOW_INGRESS_ANNOTATION",
+        value_name = "KEY",
+        value_delimiter = ','
+    )]
+    allow_ingress_annotation: Vec<String>,
+}
+
+impl From<Allowed> for Limits {
+    fn from(allowed: Allowed) -> Self {
+        Self::new(
+            allowed.allow_image_prefix,
+            allowed.allow_host,
+            allowed.allow_ingress_annotation,
+        )
+    }
+}
+
 #[derive(Args, Debug)]
 struct Run {
     #[command(flatten)]
     images: Images,
+    #[command(flatten)]
+    allowed: Allowed,
     /// Watch only this namespace; empty: all namespaces
     #[arg(long, env = "WATCH_NAMESPACE", default_value = "")]
     namespace: String,
@@ -137,6 +181,14 @@ struct Render {
     file: PathBuf,
 }
 
+#[derive(Args, Debug)]
+struct Diff {
+    #[command(flatten)]
+    services: Render,
+    #[command(flatten)]
+    allowed: Allowed,
+}
+
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -145,15 +197,18 @@ pub fn main() -> ExitCode {
         Command::Render(render) => {
             manifest::render(&render.file, &render.images.into()).and_then(|text| print(&text))
         }
-        Command::Diff(compare) => match diff::diff(&compare.file, &compare.images.into()) {
-            Ok(text) if text.is_empty() => Ok(()),
-            Ok(text) => {
-                return print(&text).map_or_else(|error| fail(&*error), |()| ExitCode::from(1));
+        Command::Diff(Diff { services, allowed }) => {
+            match diff::diff(&services.file, &services.images.into(), &allowed.into()) {
+                Ok(text) if text.is_empty() => Ok(()),
+                Ok(text) => {
+                    return print(&text).map_or_else(|error| fail(&*error), |()| ExitCode::from(1));
+                }
+                Err(error) => Err(error),
             }
-            Err(error) => Err(error),
-        },
+        }
         Command::Run(run) => run::run(run::Options {
             images: run.images.into(),
+            limits: run.allowed.into(),
             namespace: Some(run.namespace).filter(|namespace| !namespace.is_empty()),
             listen: run.listen,
             log_level: run.log_level,

@@ -18,7 +18,11 @@ use crate::{
     controller::{self, WatchEnded, watches},
     kubernetes::{api::Cluster, connection, fence::Fence},
     leadership::{lease::Elector, watchdog::Watchdog},
-    service::{Context, RESYNC, report::events::Events, validate::DefaultImages},
+    service::{
+        Context, RESYNC,
+        report::events::Events,
+        validate::{DefaultImages, Limits},
+    },
     telemetry::{
         logging::{self, LogFormat},
         metrics::Metrics,
@@ -31,6 +35,8 @@ use crate::{
 pub struct Options {
     /// Images for resources that name none.
     pub images: DefaultImages,
+    /// What resources may contain.
+    pub limits: Limits,
     /// Only this namespace.
     pub namespace: Option<String>,
     /// Address of health and metrics.
@@ -165,6 +171,7 @@ fn start(
         events: Events::new(&cluster, options.pod_name),
         cluster,
         images: options.images,
+        limits: options.limits,
         clock: Arc::new(jiff::Timestamp::now),
         resync: RESYNC,
         metrics: Arc::clone(&metrics),

@@ -37,7 +37,7 @@ use crate::{
             subject::Subject,
             write::write,
         },
-        validate::{DefaultImages, Validated},
+        validate::{DefaultImages, Limits, Validated},
     },
     telemetry::{condition_gauges::Conditions, metrics::Metrics},
 };
@@ -63,6 +63,8 @@ pub struct Context {
     pub events: Events,
     /// Images for resources that name none.
     pub images: DefaultImages,
+    /// What resources may contain.
+    pub limits: Limits,
     /// The time.
     pub clock: Clock,
     /// When a settled resource is looked at again; see [`RESYNC`].
@@ -126,7 +128,8 @@ impl Context {
         service: &HelloService,
         now: Timestamp,
     ) -> Result<Outcome> {
-        let (validated, decision) = decide(&self.cluster, service, &self.images, now).await?;
+        let (validated, decision) =
+            decide(&self.cluster, service, &self.images, &self.limits, now).await?;
         let applied = apply::apply(&self.cluster, decision).await?;
         self.events.drift_reverted(subject, applied.writes()).await;
         let old = subject.status.as_ref();
@@ -196,9 +199,11 @@ pub async fn decide(
     cluster: &Cluster,
     service: &HelloService,
     images: &DefaultImages,
+    limits: &Limits,
     now: Timestamp,
 ) -> Result<(Validated, Decision)> {
     let validated = validate::validate(service, images)?;
+    limits.check(&validated)?;
     let mut read = dereference::read(cluster, &validated, now).await?;
     let prepared = children::build(&validated, &read.inputs).prepare()?;
     dereference::find_unlabelled(cluster, &validated, prepared.ids(), &mut read.observed).await?;

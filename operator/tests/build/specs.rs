@@ -49,9 +49,12 @@ pub fn specs() -> impl Strategy<Value = Value> {
     ];
     let database = prop_oneof![
         Just(json!({})),
-        prop::collection::btree_map("[a-z]{1,8}", "[a-z0-9]{1,4}", 0..6).prop_map(|parameters| {
-            json!({"database": {"managed": {"parameters": parameters}}})
-        }),
+        prop::collection::btree_map(
+            prop::sample::select(&hello_crds::PARAMETERS[..]),
+            "[a-z0-9$()]{1,4}",
+            0..6
+        )
+        .prop_map(|parameters| { json!({"database": {"managed": {"parameters": parameters}}}) }),
         Just(json!({"database": {"external": {"secretRef": {"name": "db"}}}})),
         (1..9_i32).prop_map(|instances| {
             json!({"database": {"cloudNativePG": {"instances": instances}}})

@@ -13,7 +13,11 @@ use hello_operator::{
     controller::{self, Reconcile, WatchEnded, outcome::Outcome, watches},
     kubernetes::{api::Cluster, fence::Fence, optional_apis::is_absence},
     object::{child::ChildId, key::Key, kind::Kind},
-    service::{Clock, Context, RESYNC, report::events::Events, validate::DefaultImages},
+    service::{
+        Clock, Context, RESYNC,
+        report::events::Events,
+        validate::{DefaultImages, Limits},
+    },
     telemetry::{metrics::Metrics, probes::Health},
 };
 use kube::{
@@ -357,6 +361,7 @@ fn start_with<R: Reconcile>(
     let context = Context {
         events: Events::new(&cluster, None),
         cluster,
+        limits: Limits::default(),
         images: DefaultImages {
             app: "hello-app:1".into(),
             postgres: "postgres:18".into(),

@@ -91,11 +91,16 @@ pub fn container(service: &Validated, name: &str, image: &str) -> Container {
     }
 }
 
+/// A text in which the kubelet replaces nothing: it puts the value of the variable in place of `$(NAME)`.
+pub fn literal(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
 /// An environment variable.
 pub fn env(name: &str, value: impl Into<String>) -> EnvVar {
     EnvVar {
         name: name.into(),
-        value: Some(value.into()),
+        value: Some(literal(&value.into())),
         value_from: None,
     }
 }

@@ -272,7 +272,10 @@ impl Server<'_> {
         let given = given.map(|(name, value)| (name.clone(), value.clone()));
         let settings = own.into_iter().chain(given);
         std::iter::once("postgres".to_owned())
-            .chain(settings.flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]))
+            .chain(settings.flat_map(|(name, value)| {
+                let setting = pod::literal(&format!("{name}={value}"));
+                ["-c".to_owned(), setting]
+            }))
             .collect()
     }
 

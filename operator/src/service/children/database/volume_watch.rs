@@ -10,3 +10,12 @@ pub const ROOM: u8 = 85;
 pub const REPORTS_NEARLY_FULL: &str = "volume-nearly-full";
 /// First word of the container when the volume has room again; a use in percent follows.
 pub const REPORTS_ROOM: &str = "volume-has-room";
+
+/// Whether a message is such a report, and nothing else.
+#[must_use]
+pub fn is_report(message: &str) -> bool {
+    let report = message.trim().split_once(' ');
+    report.is_some_and(|(word, used)| {
+        matches!(word, REPORTS_NEARLY_FULL | REPORTS_ROOM) && used.parse::<u8>().is_ok()
+    })
+}
