@@ -26,6 +26,7 @@ fn cluster() -> (Cluster, Arc<AtomicUsize>) {
 async fn call_all(cluster: &Cluster, namespace: &str, name: &str) -> Vec<Result<()>> {
     let id = ChildId::new(Kind::Secret, name);
     let body = json!({"metadata": {"name": name}});
+    let live = serde_json::from_value(body.clone()).unwrap();
     let desired = Desired::from_body(Kind::Secret, Gate::Always, body);
     vec![
         cluster.service(namespace, name).await.map(|_| ()),
@@ -34,7 +35,7 @@ async fn call_all(cluster: &Cluster, namespace: &str, name: &str) -> Vec<Result<
         cluster.update(&desired, namespace, "u").await.map(|_| ()),
         cluster.scale(&id, namespace, "u", 1).await.map(|_| ()),
         cluster
-            .release_replicas(&id, namespace, "u")
+            .release_replicas(&id, namespace, &live)
             .await
             .map(|_| ()),
         cluster.delete(&id, namespace, "u").await,
