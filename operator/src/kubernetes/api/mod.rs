@@ -167,11 +167,11 @@ impl Cluster {
     /// # Errors
     /// When the API server does not answer.
     pub async fn failed_creations(&self, namespace: &str, uid: &str) -> Result<Vec<Event>> {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let events = Objects::<Event>::typed(&self.client, namespace)?;
         let fields = format!("involvedObject.uid={uid},reason=FailedCreate");
         let parameters = ListParams::default().fields(&fields).limit(EVENTS);
         let list = self
-            .call("list", || "Event".into(), api.list(&parameters))
+            .call("list", || "Event".into(), events.list(&parameters))
             .await?;
         Ok(list.items)
     }
