@@ -107,11 +107,15 @@ test-e2e: ## Every scenario on a real kind cluster
 fuzz: ## Fuzz what clients send, FUZZ_SECONDS (60) a target; not part of `make test`
 	app/fuzz/run
 
+# Neither debug information nor a full build for each change: a mutant takes seconds. Dependencies stay compiled for the next run.
+mutants: export CARGO_PROFILE_DEV_DEBUG = 0
+mutants: export CARGO_PROFILE_TEST_DEBUG = 0
+mutants: export CARGO_INCREMENTAL = 1
 mutants: ## Change the pure parts in small ways and list what no test notices, MUTANTS=--file=GLOB for some files; not part of `make test`
 	@$(NEEDS) mutants
-	status=0; \
-	cargo mutants --package hello-operator --output $(CARGO_TARGET_DIR)/mutants-operator $(MUTANTS) -- --lib --test build || status=$$?; \
-	cargo mutants --package hello-app --output $(CARGO_TARGET_DIR)/mutants-app $(MUTANTS) -- --lib || status=$$?; \
+	status=0; export CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/mutants"; \
+	cargo mutants --package hello-operator --output "$$CARGO_TARGET_DIR/operator" $(MUTANTS) -- --lib --test build || status=$$?; \
+	cargo mutants --package hello-app --output "$$CARGO_TARGET_DIR/app" $(MUTANTS) -- --lib || status=$$?; \
 	exit $$status
 
 ##@ Measure

@@ -230,6 +230,22 @@ mod tests {
     }
 
     #[test]
+    fn a_class_has_a_label_of_its_own() {
+        assert_eq!(
+            Class::ALL.map(Class::as_str),
+            ["transient", "waiting", "invalid", "conflict", "refused"]
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_reported_in_the_api_servers_words_if_it_has_any() {
+        let text = |message| answer(403, message).to_string();
+        assert_eq!(text("exceeded quota"), "create Job demo: exceeded quota");
+        let status = text("");
+        assert!(status.contains("403"), "{status}");
+    }
+
+    #[test]
     fn every_other_error_has_a_class() {
         let child = || ChildId::new(Kind::Secret, "demo");
         let json = || serde_json::from_str::<u8>("x").unwrap_err();

@@ -64,3 +64,51 @@ impl fmt::Display for Action {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::kind::Kind;
+
+    #[test]
+    fn an_action_says_what_it_does_and_only_a_scaling_has_a_number() {
+        let id = || ChildId::new(Kind::Deployment, "demo");
+        for (action, verb, replicas, text) in [
+            (
+                Action::Create(id()),
+                "create",
+                None,
+                "create Deployment demo",
+            ),
+            (
+                Action::Update(id()),
+                "update",
+                None,
+                "update Deployment demo",
+            ),
+            (
+                Action::Delete(id()),
+                "delete",
+                None,
+                "delete Deployment demo",
+            ),
+            (
+                Action::Scale(id(), 3),
+                "scale",
+                Some(3),
+                "scale Deployment demo to 3",
+            ),
+            (
+                Action::Release(id()),
+                "release",
+                None,
+                "release the replicas of Deployment demo",
+            ),
+        ] {
+            assert_eq!(action.verb(), verb);
+            assert_eq!(action.replicas(), replicas, "{text}");
+            assert_eq!(action.to_string(), text);
+            assert_eq!(*action.child(), id());
+        }
+    }
+}
