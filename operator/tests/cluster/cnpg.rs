@@ -13,7 +13,7 @@ use crate::{
     cnpg_stand_in::CnpgStandIn,
     definitions,
     server::Server,
-    world::{World, eventually},
+    world::{Operator, World, eventually},
 };
 
 fn spec() -> Value {
@@ -22,6 +22,16 @@ fn spec() -> Value {
 
 fn cluster() -> ChildId {
     ChildId::new(Kind::Cluster, "demo-db")
+}
+
+/// A world, the stand-in for CloudNativePG and an operator, with the resource `demo` that is ready.
+async fn ready(name: &str) -> (World, CnpgStandIn, Operator) {
+    let world = World::new(name).await;
+    let cnpg = CnpgStandIn::start(&world);
+    let operator = world.operator();
+    world.apply("demo", spec()).await;
+    world.ready("demo").await;
+    (world, cnpg, operator)
 }
 
 async fn reason(world: &World, type_: &str, wanted: &str) -> String {
@@ -147,11 +157,7 @@ async fn the_status_of_cloudnativepg_is_followed() {
 /// A missing replica does not delay a new version: the database accepts writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_degraded_database_is_migrated_and_a_dead_one_is_not() {
-    let world = World::new("cnpg-migration").await;
-    let cnpg = CnpgStandIn::start(&world);
-    let operator = world.operator();
-    world.apply("demo", spec()).await;
-    world.ready("demo").await;
+    let (world, cnpg, operator) = ready("cnpg-migration").await;
     let with_image = |image: &str| {
         let mut spec = spec();
         spec["image"] = image.into();
@@ -182,11 +188,7 @@ async fn a_degraded_database_is_migrated_and_a_dead_one_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_of_the_cluster_is_reverted_and_foreign_fields_are_kept() {
-    let world = World::new("cnpg-drift").await;
-    let _cnpg = CnpgStandIn::start(&world);
-    let operator = world.operator();
-    world.apply("demo", spec()).await;
-    world.ready("demo").await;
+    let (world, _cnpg, operator) = ready("cnpg-drift").await;
     world.settle(&operator).await;
     let clusters = world.api(Kind::Cluster);
     let writes = operator.writes_to_children();
@@ -223,11 +225,7 @@ async fn drift_of_the_cluster_is_reverted_and_foreign_fields_are_kept() {
 /// A new Cluster is another database: it is migrated before anything uses it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_cluster_is_created_again_and_migrated() {
-    let world = World::new("cnpg-deleted").await;
-    let _cnpg = CnpgStandIn::start(&world);
-    let operator = world.operator();
-    world.apply("demo", spec()).await;
-    world.ready("demo").await;
+    let (world, _cnpg, operator) = ready("cnpg-deleted").await;
     world.settle(&operator).await;
     let clusters = world.api(Kind::Cluster);
     let live = clusters.get("demo-db").await.unwrap();
@@ -256,11 +254,7 @@ async fn a_deleted_cluster_is_created_again_and_migrated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_at_rest_with_cloudnativepg() {
-    let world = World::new("cnpg-rest").await;
-    let _cnpg = CnpgStandIn::start(&world);
-    let operator = world.operator();
-    world.apply("demo", spec()).await;
-    world.ready("demo").await;
+    let (world, _cnpg, operator) = ready("cnpg-rest").await;
     world.settle(&operator).await;
     operator.stop().await;
     world.finds_nothing_to_write().await;
@@ -268,16 +262,12 @@ async fn nothing_is_written_at_rest_with_cloudnativepg() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retained_cluster_is_adopted_by_a_new_resource_of_the_name() {
-    let world = World::new("cnpg-retain").await;
-    let _cnpg = CnpgStandIn::start(&world);
-    let operator = world.operator();
+    let (world, _cnpg, operator) = ready("cnpg-retain").await;
     let kept = [
         cluster(),
         ChildId::new(Kind::Secret, "demo-credentials"),
         ChildId::new(Kind::PersistentVolumeClaim, "demo-backup"),
     ];
-    world.apply("demo", spec()).await;
-    world.ready("demo").await;
     let mut before = Vec::new();
     for id in &kept {
         before.push(world.get(id).await.unwrap().uid());

@@ -24,14 +24,8 @@ async fn a_full_volume_is_reported_until_there_is_room() -> Result<()> {
     }
     scenario::run(NAME, async |s| {
         let volume = SmallVolume::make(s).await?;
-        let spec = json!({
-            "replicas": 1,
-            "database": {"managed": {"storage": {"size": "300Mi", "storageClassName": volume.name}}},
-        });
-        let hello = Hello::apply(s, "hello", spec).await?;
-        hello.serving().await?;
         let born = greeting::born_in(30);
-        hello.http().await?.must_put("alice", born).await?;
+        let hello = volume.service(s, born).await?;
 
         // Reported in time, while everything still works, and cleared when there is room.
         let nearly = "set -- $(df -Pm . | tail -1); dd if=/dev/zero of=ballast bs=1M status=none count=$(($2 * 92 / 100 - $3))";

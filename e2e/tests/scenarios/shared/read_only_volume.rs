@@ -25,20 +25,23 @@ async fn a_read_only_volume_is_reported_until_it_is_writable() -> Result<()> {
     }
     scenario::run(NAME, async |s| {
         let volume = SmallVolume::make(s).await?;
-        let spec = json!({
-            "replicas": 1,
-            "database": {"managed": {"storage": {"size": "300Mi", "storageClassName": volume.name}}},
-        });
-        let hello = Hello::apply(s, "hello", spec).await?;
-        hello.serving().await?;
         let born = greeting::born_in(30);
-        hello.http().await?.must_put("alice", born).await?;
+        let hello = volume.service(s, born).await?;
 
         let pod = hello.database_pod();
         let stop = [
-            "--namespace", &s.namespace, "exec", &pod, "--container=postgres", "--", "sh", "-c", "kill -INT 1",
+            "--namespace",
+            &s.namespace,
+            "exec",
+            &pod,
+            "--container=postgres",
+            "--",
+            "sh",
+            "-c",
+            "kill -INT 1",
         ];
-        let (turned, stopped) = tokio::join!(volume.run(s, TURN_READ_ONLY), command::kubectl(&stop));
+        let (turned, stopped) =
+            tokio::join!(volume.run(s, TURN_READ_ONLY), command::kubectl(&stop));
         stopped?;
         turned?;
         let began = Instant::now();
@@ -47,15 +50,26 @@ async fn a_read_only_volume_is_reported_until_it_is_writable() -> Result<()> {
                 database.status == "False" && database.message.contains("Read-only file system")
             })
             .await?;
-        s.figure(format!("read-only volume reported after {:.1} s", began.elapsed().as_secs_f64()));
+        s.figure(format!(
+            "read-only volume reported after {:.1} s",
+            began.elapsed().as_secs_f64()
+        ));
         let answer = hello.http().await?.put("bob", born).await;
-        let refused = answer.as_ref().is_ok_and(|answer| answer.status.as_u16() == 503);
-        ensure!(refused || answer.is_err(), "a write without a database answered {answer:?}");
+        let refused = answer
+            .as_ref()
+            .is_ok_and(|answer| answer.status.as_u16() == 503);
+        ensure!(
+            refused || answer.is_err(),
+            "a write without a database answered {answer:?}"
+        );
 
         volume.run(s, "mount -o remount,rw .").await?;
         let writable = Instant::now();
         hello.serving().await?;
-        s.figure(format!("Ready {:.1} s after it was writable", writable.elapsed().as_secs_f64()));
+        s.figure(format!(
+            "Ready {:.1} s after it was writable",
+            writable.elapsed().as_secs_f64()
+        ));
         expect_greeting(&hello.http().await?, "alice", born).await
     })
     .await

@@ -1,6 +1,7 @@
 //! A volume with a small file system of its own, for faults of disks.
 
-use hello_e2e::{Context, Result, Scenario};
+use hello_e2e::{Context, Hello, Result, Scenario};
+use jiff::civil::Date;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, PostParams};
@@ -32,6 +33,18 @@ impl SmallVolume {
         volume.mount(s).await?;
         volume.announce(s).await?;
         Ok(volume)
+    }
+
+    /// A service whose database is on this volume. It serves, and knows alice, who was born on this day.
+    pub async fn service(&self, s: &Scenario, born: Date) -> Result<Hello> {
+        let spec = json!({
+            "replicas": 1,
+            "database": {"managed": {"storage": {"size": "300Mi", "storageClassName": self.name}}},
+        });
+        let hello = Hello::apply(s, "hello", spec).await?;
+        hello.serving().await?;
+        hello.http().await?.must_put("alice", born).await?;
+        Ok(hello)
     }
 
     async fn mount(&self, s: &Scenario) -> Result<()> {

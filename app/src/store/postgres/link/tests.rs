@@ -192,7 +192,8 @@ async fn a_link_that_pauses_refuses_work_only_while_no_other_is_connected() {
         let queue = queue.clone();
         async move { pause_before_retry(&queue, Duration::from_millis(200)).await }
     });
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    // On this runtime's one thread, the pause begins now.
+    tokio::task::yield_now().await;
     let (refused, answer) = lookup("alice");
     queue.push(refused).unwrap();
     assert_eq!(answered(answer).await, Err(StoreError::Unavailable));
