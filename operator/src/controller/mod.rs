@@ -4,6 +4,7 @@
 
 mod guard;
 mod lanes;
+mod news;
 pub mod outcome;
 pub mod queue;
 pub mod watches;
@@ -17,6 +18,7 @@ use self::guard::PANIC_DELAYS;
 use crate::{
     controller::{
         guard::Done,
+        news::News,
         outcome::Outcome,
         queue::Queue,
         watches::{Signal, Watches},
@@ -60,6 +62,7 @@ pub async fn run<R: Reconcile>(
     mut stop: state::Receiver<bool>,
 ) -> Result<(), WatchEnded> {
     let mut queue = Queue::new(CONCURRENCY);
+    let mut news = News::new(watches.own_writes.clone());
     let mut workers: JoinSet<Done> = JoinSet::new();
     let end = loop {
         let now = Instant::now();
@@ -73,7 +76,7 @@ pub async fn run<R: Reconcile>(
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break Ok(()),
             signal = watches.signals.recv() => match signal {
-                Some(Signal::Changed(key)) => queue.trigger(key, Instant::now()),
+                Some(Signal::Changed(change)) => news.arrived(change, &mut queue, Instant::now()),
                 Some(Signal::Listed) => health.listed(),
                 Some(Signal::Interrupted) => queue.trigger_all(Instant::now(), CATCH_UP),
                 None => break Err(WatchEnded),
@@ -83,7 +86,9 @@ pub async fn run<R: Reconcile>(
             Some(Ok(done)) = workers.join_next() => {
                 health.progress(Instant::now());
                 metrics.reconciled(done.outcome.label, done.took);
-                queue.done(&done.key, Instant::now(), done.outcome.next, jitter());
+                let now = Instant::now();
+                queue.done(&done.key, now, done.outcome.next, jitter());
+                news.passed(&done.key, &mut queue, now);
             }
             () = tokio::time::sleep_until(wake) => {}
         }

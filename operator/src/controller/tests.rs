@@ -6,6 +6,7 @@ use std::{
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
 use super::*;
+use crate::{controller::watches::Change, kubernetes::own_writes::OwnWrites};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -86,7 +87,11 @@ impl Loop {
         let (fake, metrics) = (Arc::<Fake>::default(), Arc::<Metrics>::default());
         let (sender, signals) = mpsc::channel(64);
         let (stop, stopped) = state::channel(false);
-        let watches = Watches { signals, tasks };
+        let watches = Watches {
+            signals,
+            tasks,
+            own_writes: OwnWrites::default(),
+        };
         let health = Arc::<Health>::default();
         let run = run(
             Arc::clone(&fake),
@@ -110,7 +115,8 @@ impl Loop {
 
     async fn changed_in(&self, namespace: &str, name: &str) {
         let key = Key::new(namespace, name);
-        self.signals.send(Signal::Changed(key)).await.unwrap();
+        let change = Change::foreign(key);
+        self.signals.send(Signal::Changed(change)).await.unwrap();
     }
 
     async fn stop(self) -> Result<(), WatchEnded> {

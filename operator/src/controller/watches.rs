@@ -18,17 +18,34 @@ use crate::{
         api::Cluster,
         empty_kinds::EmptyKinds,
         optional_apis::{self, Absent},
-        own_writes::OwnWrites,
+        own_writes::{OwnWrites, Version},
     },
     object::{key::Key, kind::Kind, names, object_name::ObjectName},
     telemetry::metrics::Metrics,
 };
 
+/// A change that concerns a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The resource.
+    pub key: Key,
+    /// The version of the object that changed; `None` when it cannot be one that this process has written.
+    pub version: Option<Version>,
+}
+
+impl Change {
+    /// A change that is not this process's own.
+    #[must_use]
+    pub fn foreign(key: Key) -> Self {
+        Self { key, version: None }
+    }
+}
+
 /// What a watch reports to the controller.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Look at this resource.
-    Changed(Key),
+    Changed(Change),
     /// The list of resources was read for the first time.
     Listed,
     /// A watch was interrupted: deletions may have been missed.
@@ -52,6 +69,8 @@ pub struct Watches {
     pub signals: mpsc::Receiver<Signal>,
     /// Their tasks, none of which ends while the signals are received.
     pub tasks: JoinSet<()>,
+    /// What this process has written.
+    pub own_writes: OwnWrites,
 }
 
 /// Starts a watch on the resources, one on each kind of child, and one on the pods.
@@ -83,55 +102,67 @@ pub fn start(
             kind,
             cluster.empty_kinds().clone(),
             cluster.absent().clone(),
-            cluster.own_writes().clone(),
         );
         spawn(kind.resource(), config.clone(), source);
     }
     spawn(ApiResource::erase::<Pod>(&()), config, Source::Pod);
-    Watches { signals, tasks }
+    Watches {
+        signals,
+        tasks,
+        own_writes: cluster.own_writes().clone(),
+    }
 }
 
 /// What a watched object is to the controller.
 enum Source {
     /// The resource itself, with what was last seen of each: a change of its status alone is no news.
     Resource(HashMap<Key, u64>),
-    /// A child of a resource. The watch also learns whether there are any, and whether there can be. What this process
-    /// has written itself is no news.
-    Child(Kind, EmptyKinds, Absent, OwnWrites),
+    /// A child of a resource. The watch also learns whether there are any, and whether there can be.
+    Child(Kind, EmptyKinds, Absent),
     /// A pod of a resource.
     Pod,
 }
 
 impl Source {
-    fn changed(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Key> {
-        let namespace = object.namespace()?;
+    fn changed(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Change> {
+        let key = self.key(object)?;
         match self {
-            Self::Child(_, _, _, own) if own.contains(&object.metadata) => None,
-            Self::Child(..) | Self::Pod => {
-                // Anybody may set the label. No resource can have a name that is none.
-                let instance = ObjectName::parse(object.labels().get(names::INSTANCE_LABEL)?)?;
-                Some(Key::new(&namespace, instance.as_str()))
-            }
+            Self::Child(..) => Some(Change {
+                key,
+                version: Version::from_metadata(&object.metadata),
+            }),
+            Self::Pod => Some(Change::foreign(key)),
             Self::Resource(seen) => {
-                let key = Key::new(&namespace, &object.name_any());
-                let version = version(object);
-                (seen.insert(key.clone(), version) != Some(version)).then_some(key)
+                let content = content(object);
+                let news = seen.insert(key.clone(), content) != Some(content);
+                news.then(|| Change::foreign(key))
             }
         }
     }
 
-    fn deleted(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Key> {
-        if let Self::Resource(seen) = self {
-            seen.remove(&Key::new(&object.namespace()?, &object.name_any()));
-            return Some(Key::new(&object.namespace()?, &object.name_any()));
+    /// The resource that the object concerns.
+    fn key(&self, object: &PartialObjectMeta<DynamicObject>) -> Option<Key> {
+        let namespace = object.namespace()?;
+        if let Self::Resource(_) = self {
+            return Some(Key::new(&namespace, &object.name_any()));
         }
-        self.changed(object)
+        // Anybody may set the label. No resource can have a name that is none.
+        let instance = ObjectName::parse(object.labels().get(names::INSTANCE_LABEL)?)?;
+        Some(Key::new(&namespace, instance.as_str()))
+    }
+
+    fn deleted(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Change> {
+        let key = self.key(object)?;
+        if let Self::Resource(seen) = self {
+            seen.remove(&key);
+        }
+        Some(Change::foreign(key))
     }
 
     /// The kind, when the error reports that the cluster does not serve it.
     fn absence(&self, error: &watcher::Error) -> Option<(&Absent, Kind)> {
         match self {
-            Self::Child(kind, _, absent, _) if optional_apis::is_absence_of_watched(error) => {
+            Self::Child(kind, _, absent) if optional_apis::is_absence_of_watched(error) => {
                 Some((absent, *kind))
             }
             _ => None,
@@ -151,7 +182,7 @@ impl Source {
 }
 
 /// Everything about a resource that is worth a look when it changes.
-fn version(object: &PartialObjectMeta<DynamicObject>) -> u64 {
+fn content(object: &PartialObjectMeta<DynamicObject>) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
     object.metadata.generation.hash(&mut hasher);
@@ -231,34 +262,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_this_process_wrote_is_no_news_until_another_client_changes_it() {
-        let child = |version: &str| -> PartialObjectMeta<DynamicObject> {
-            let labels = json!({names::INSTANCE_LABEL: "demo"});
-            let metadata = json!({"namespace": "ns", "uid": "u", "resourceVersion": version, "labels": labels});
-            serde_json::from_value(json!({"metadata": metadata})).unwrap()
-        };
-        let own = OwnWrites::default();
-        own.remember(&child("7").metadata);
-        let mut source =
-            Source::Child(Kind::Service, EmptyKinds::default(), Absent::default(), own);
-        assert_eq!(source.changed(&child("7")), None);
-        let demo = Some(Key::new("ns", "demo"));
-        assert_eq!(source.changed(&child("8")), demo);
-        // Its deletion is a version of its own.
-        assert_eq!(source.deleted(&child("9")), demo);
-    }
-
-    #[test]
-    fn a_label_that_is_no_name_leads_to_no_resource() {
-        let changed = |instance: &str| {
-            let labels = json!({names::INSTANCE_LABEL: instance});
-            let metadata = json!({"name": "x", "namespace": "ns", "labels": labels});
-            let object = serde_json::from_value(json!({"metadata": metadata})).unwrap();
-            Source::Pod.changed(&object)
-        };
-        assert_eq!(changed("demo"), Some(Key::new("ns", "demo")));
-        for instance in ["", "A", "a_b", "a."] {
-            assert_eq!(changed(instance), None, "{instance:?}");
+    fn a_childs_change_is_at_a_version_and_its_deletion_is_not() {
+        let labels = json!({names::INSTANCE_LABEL: "demo"});
+        let metadata = json!({"name": "demo", "namespace": "ns", "uid": "u", "resourceVersion": "7", "labels": labels});
+        let object: PartialObjectMeta<DynamicObject> =
+            serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        let key = Key::new("ns", "demo");
+        let version = Version::from_metadata(&object.metadata);
+        assert!(version.is_some());
+        let child = Source::Child(Kind::Service, EmptyKinds::default(), Absent::default());
+        for (mut source, version) in [
+            (child, version),
+            (Source::Pod, None),
+            (Source::Resource(HashMap::new()), None),
+        ] {
+            let change = |version| {
+                let key = key.clone();
+                Some(Change { key, version })
+            };
+            assert_eq!(source.changed(&object), change(version));
+            assert_eq!(source.deleted(&object), change(None));
         }
     }
 }

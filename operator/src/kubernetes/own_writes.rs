@@ -1,4 +1,4 @@
-//! What this process wrote last. A watch that reports exactly that is no news to the pass that wrote it.
+//! What this process wrote last. A watch that reports exactly that is no news: the pass that wrote it knows it.
 
 use std::{
     collections::VecDeque,
@@ -12,14 +12,29 @@ use kube::api::ObjectMeta;
 /// An event about a forgotten one leads to one more pass.
 const REMEMBERED: usize = 1024;
 
+/// One version of one object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Version(u64);
+
+impl Version {
+    /// The version of the object with this metadata; `None` when they do not say.
+    #[must_use]
+    pub fn from_metadata(metadata: &ObjectMeta) -> Option<Self> {
+        let (uid, version) = (metadata.uid.as_ref()?, metadata.resource_version.as_ref()?);
+        let mut hasher = DefaultHasher::new();
+        (uid, version).hash(&mut hasher);
+        Some(Self(hasher.finish()))
+    }
+}
+
 /// Objects as this process left them.
 #[derive(Clone, Debug, Default)]
-pub struct OwnWrites(Arc<Mutex<VecDeque<u64>>>);
+pub struct OwnWrites(Arc<Mutex<VecDeque<Version>>>);
 
 impl OwnWrites {
     /// The API server answered a write with this object.
     pub fn remember(&self, metadata: &ObjectMeta) {
-        let Some(version) = version(metadata) else {
+        let Some(version) = Version::from_metadata(metadata) else {
             return;
         };
         // A thread that panicked can only have left a complete list behind.
@@ -28,19 +43,12 @@ impl OwnWrites {
         versions.push_front(version);
     }
 
-    /// Whether nobody else has changed the object since this process wrote it.
+    /// Whether this process wrote this version.
     #[must_use]
-    pub fn contains(&self, metadata: &ObjectMeta) -> bool {
+    pub fn contains(&self, version: Version) -> bool {
         let versions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        version(metadata).is_some_and(|version| versions.contains(&version))
+        versions.contains(&version)
     }
-}
-
-fn version(metadata: &ObjectMeta) -> Option<u64> {
-    let (uid, version) = (metadata.uid.as_ref()?, metadata.resource_version.as_ref()?);
-    let mut hasher = DefaultHasher::new();
-    (uid, version).hash(&mut hasher);
-    Some(hasher.finish())
 }
 
 #[cfg(test)]
@@ -55,16 +63,19 @@ mod tests {
         }
     }
 
+    fn version(uid: &str, version: &str) -> Version {
+        Version::from_metadata(&object(uid, version)).unwrap()
+    }
+
     #[test]
     fn only_the_very_version_that_was_written_is_known() {
         let own = OwnWrites::default();
         own.remember(&object("a", "7"));
-        assert!(own.contains(&object("a", "7")));
-        for other in [object("a", "8"), object("b", "7"), ObjectMeta::default()] {
-            assert!(!own.contains(&other), "{other:?}");
-        }
         own.remember(&ObjectMeta::default());
-        assert!(!own.contains(&ObjectMeta::default()));
+        assert!(own.contains(version("a", "7")));
+        assert!(!own.contains(version("a", "8")));
+        assert!(!own.contains(version("b", "7")));
+        assert_eq!(Version::from_metadata(&ObjectMeta::default()), None);
     }
 
     #[test]
@@ -73,9 +84,9 @@ mod tests {
         for version in 0..=REMEMBERED {
             own.remember(&object("a", &version.to_string()));
         }
-        assert!(!own.contains(&object("a", "0")));
-        assert!(own.contains(&object("a", "1")));
-        assert!(own.contains(&object("a", &REMEMBERED.to_string())));
+        assert!(!own.contains(version("a", "0")));
+        assert!(own.contains(version("a", "1")));
+        assert!(own.contains(version("a", &REMEMBERED.to_string())));
         assert_eq!(own.0.lock().unwrap().len(), REMEMBERED);
     }
 }

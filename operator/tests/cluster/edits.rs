@@ -24,7 +24,7 @@ fn base(port: u16) -> Value {
             "rateLimit": {"requests": 10, "per": "second", "burst": 20, "trustedProxies": ["10.0.0.0/8"],
                 "forwardedHeader": "forwarded"}},
         "expose": {"service": {"type": "LoadBalancer", "port": 80, "nodePort": port},
-            "ingress": {"className": "a", "host": "a.example.com", "tlsSecretName": "a", "annotations": {"a": "1"}},
+            "ingress": {"className": "a", "host": "a.example.com", "tlsSecretName": "a", "annotations": {"cert-manager.io/issuer": "a"}},
             "httpRoute": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example.com"]}},
         "tls": {"secretName": "a"},
         "auth": {"oidc": {"issuer": "https://a.example.com", "audience": ["a"], "usernameClaim": "sub", "adminScope": "a",

@@ -57,7 +57,7 @@ pub fn change(path: &str) -> Change {
         "/expose/service/nodePort" => json!(free_port()),
         "/expose/ingress/className" | "/expose/ingress/tlsSecretName" => json!("b"),
         "/expose/ingress/host" => json!("b.example.com"),
-        "/expose/ingress/annotations" => json!({"b": "2"}),
+        "/expose/ingress/annotations" => json!({"cert-manager.io/cluster-issuer": "b"}),
         "/database/managed/parameters" => json!({"work_mem": "2MB", "max_connections": "50"}),
         // One instance has no synchronous replication: that part of the Cluster is removed and added again.
         "/database/cloudNativePG/instances" => json!(1),

@@ -118,6 +118,12 @@ impl Queue {
         Some(key)
     }
 
+    /// Whether a pass over the resource runs.
+    #[must_use]
+    pub fn is_running(&self, key: &Key) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.running)
+    }
+
     /// The pass over `key` ended. `jitter` is in 0..1 and spreads retries.
     pub fn done(&mut self, key: &Key, now: Instant, next: Next, jitter: f64) {
         let Some(entry) = self.entries.get_mut(key) else {
