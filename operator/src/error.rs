@@ -233,7 +233,14 @@ mod tests {
     fn a_class_has_a_label_of_its_own() {
         assert_eq!(
             Class::ALL.map(Class::as_str),
-            ["transient", "waiting", "invalid", "conflict", "refused"]
+            [
+                "transient",
+                "waiting",
+                "invalid",
+                "conflict",
+                "refused",
+                "unanswered"
+            ]
         );
     }
 
