@@ -10,6 +10,7 @@ use crate::{
     kubernetes::{api::Cluster, connection, fence::Fence},
     service::{
         self,
+        dereference::Scope,
         plan::{Decision, presence::Presence},
         validate::{DefaultImages, Limits},
     },
@@ -54,7 +55,7 @@ async fn diff_one(
     service.metadata.namespace = Some(namespace);
     service.metadata.uid = live.and_then(|live| live.uid());
     let now = jiff::Timestamp::now();
-    let (_, decision) = service::decide(cluster, &service, images, limits, now).await?;
+    let (_, decision) = service::decide(cluster, &service, images, limits, Scope::All, now).await?;
     Ok(text(&decision))
 }
 

@@ -1,7 +1,7 @@
 //! Kinds without objects: their watches know it, so no pass lists them.
 //!
-//! A watch trails behind, so this is used only where a stale answer does no harm: a wanted object is looked up by
-//! its name anyway, and an object to remove is seen in the pass that its own event starts. Jobs are not such a kind:
+//! A watch trails behind, so this is used only where a stale answer does no harm: the creation of a wanted object finds
+//! out that it is there, and an object to remove is seen in the pass that its own event starts. Jobs are not such a kind:
 //! whether one runs decides about the next.
 
 use std::{

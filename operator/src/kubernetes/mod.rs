@@ -6,3 +6,4 @@ pub mod empty_kinds;
 pub mod fence;
 pub mod optional_apis;
 pub mod own_writes;
+pub mod taken_names;

@@ -48,6 +48,9 @@ pub struct Row {
     pub claim: Option<fn(&str) -> String>,
     /// Whether a deletion removes the pods before the child, or after it.
     pub deletion: PropagationPolicy,
+    /// Whether a pass looks for it before anything is created for a new resource. Of other kinds, the creation finds out
+    /// that one is there. Only kinds on whose presence no other child depends may rely on it.
+    pub read_when_new: bool,
     /// Whether every pass lists it, even when its watch has seen no object of the kind. A watch may be late. Only
     /// kinds that decide about no other child may rely on it.
     pub always_listed: bool,
@@ -78,6 +81,7 @@ impl Row {
             needs_secrets: false,
             claim: None,
             deletion: PropagationPolicy::Background,
+            read_when_new: true,
             always_listed: true,
             keeps_managed_fields: false,
         }
@@ -134,7 +138,10 @@ macro_rules! kinds {
 
 // The order is the order of application: what pods mount comes before what creates pods.
 kinds! {
-    ServiceAccount: built_in::<ServiceAccount>(),
+    ServiceAccount: Row {
+        read_when_new: false,
+        ..built_in::<ServiceAccount>()
+    },
     Secret: Row {
         holds_data: true,
         needs_secrets: true,
@@ -144,8 +151,14 @@ kinds! {
         holds_data: true,
         ..built_in::<PersistentVolumeClaim>()
     },
-    NetworkPolicy: built_in::<NetworkPolicy>(),
-    Service: built_in::<Service>(),
+    NetworkPolicy: Row {
+        read_when_new: false,
+        ..built_in::<NetworkPolicy>()
+    },
+    Service: Row {
+        read_when_new: false,
+        ..built_in::<Service>()
+    },
     StatefulSet: Row {
         needs_secrets: true,
         claim: Some(names::stateful_set_claim),
@@ -171,12 +184,17 @@ kinds! {
         keeps_managed_fields: true,
         ..built_in::<Deployment>()
     },
-    PodDisruptionBudget: built_in::<PodDisruptionBudget>(),
+    PodDisruptionBudget: Row {
+        read_when_new: false,
+        ..built_in::<PodDisruptionBudget>()
+    },
     HorizontalPodAutoscaler: Row {
+        read_when_new: false,
         always_listed: false,
         ..built_in::<HorizontalPodAutoscaler>()
     },
     Ingress: Row {
+        read_when_new: false,
         always_listed: false,
         ..built_in::<Ingress>()
     },
@@ -191,6 +209,7 @@ kinds! {
     CronJob: Row {
         needs_secrets: true,
         claim: Some(str::to_owned),
+        read_when_new: false,
         always_listed: false,
         ..built_in::<CronJob>()
     },
@@ -271,6 +290,23 @@ mod tests {
             assert!(!decides || row.always_listed, "{kind}");
         }
         assert!(Kind::StatefulSet.row().always_listed);
+    }
+
+    /// Data that is there must not meet new passwords, nor the parts of a Deployment that is foreign be created.
+    #[test]
+    fn kinds_that_decide_about_other_children_are_read_first() {
+        let later: Vec<Kind> = Kind::ALL
+            .into_iter()
+            .filter(|kind| !kind.row().read_when_new)
+            .collect();
+        assert!(!later.is_empty());
+        for kind in later {
+            let row = kind.row();
+            assert!(row.gate == Gate::Always && !row.holds_data, "{kind}");
+            // A list also finds out whether the kind is served.
+            assert!(kind.provider().is_none(), "{kind}");
+        }
+        assert!(Kind::StatefulSet.row().read_when_new);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub mod validate;
 
 use std::{sync::Arc, time::Duration};
 
-use hello_crds::{HelloService, HelloServiceStatus};
+use hello_crds::{ConditionType, HelloService, HelloServiceStatus};
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 
@@ -28,9 +28,10 @@ use crate::{
     },
     object::key::Key,
     service::{
+        dereference::Scope,
         plan::Decision,
         report::{
-            conditions::{is_ready, not_ready_since},
+            conditions::{holds, is_ready, not_ready_since},
             delay,
             events::Events,
             status,
@@ -102,6 +103,7 @@ impl Context {
     async fn pass(&self, key: &Key) -> Result<Outcome> {
         let Some(raw) = self.read(key).await? else {
             self.metrics.conditions.forget(key);
+            self.cluster.taken_names().forget(key);
             return Ok(Outcome::gone());
         };
         let subject = Subject::from_object(&raw);
@@ -128,8 +130,10 @@ impl Context {
         service: &HelloService,
         now: Timestamp,
     ) -> Result<Outcome> {
+        let scope = self.scope(key, subject, service);
+        let (images, limits) = (&self.images, &self.limits);
         let (validated, decision) =
-            decide(&self.cluster, service, &self.images, &self.limits, now).await?;
+            decide(&self.cluster, service, images, limits, scope, now).await?;
         let applied = apply::apply(&self.cluster, decision).await?;
         self.events.drift_reverted(subject, applied.writes()).await;
         let old = subject.status.as_ref();
@@ -147,6 +151,21 @@ impl Context {
         self.report(key, subject, Some(&new), StatusPatch::Apply)
             .await?;
         Ok(outcome)
+    }
+
+    /// What a pass looks at: everything when a name is known to be taken, or when it may be and no creation would find out.
+    fn scope(&self, key: &Key, subject: &Subject, service: &HelloService) -> Scope {
+        let status = subject.status.as_ref();
+        let reported = status.and_then(|status| status.observed_generation);
+        let degraded = status.is_some_and(|status| holds(status, ConditionType::Degraded));
+        if service.spec.paused || degraded || self.cluster.taken_names().contains(key) {
+            Scope::All
+        } else if reported.is_some_and(|generation| generation >= 0) {
+            Scope::Labelled
+        } else {
+            // The definition's default is -1.
+            Scope::New
+        }
     }
 
     /// The resource, unless it is gone or being deleted: then owner references do the rest, and whatever is created
@@ -200,13 +219,15 @@ pub async fn decide(
     service: &HelloService,
     images: &DefaultImages,
     limits: &Limits,
+    scope: Scope,
     now: Timestamp,
 ) -> Result<(Validated, Decision)> {
     let validated = validate::validate(service, images)?;
     limits.check(&validated)?;
-    let mut read = dereference::read(cluster, &validated, now).await?;
+    let mut read = dereference::read(cluster, &validated, scope, now).await?;
     let prepared = children::build(&validated, &read.inputs).prepare()?;
-    dereference::find_unlabelled(cluster, &validated, prepared.ids(), &mut read.observed).await?;
+    let names = prepared.ids().filter(|id| scope.looks_up(id.kind));
+    dereference::find_unlabelled(cluster, &validated, names, &mut read.observed).await?;
     let changing = service.status.as_ref().and_then(not_ready_since);
     dereference::find_refused_pods(cluster, &validated, changing, now, &mut read.observed).await?;
     let decision = plan::decide(&validated, &prepared, read);

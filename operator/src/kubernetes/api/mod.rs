@@ -22,6 +22,7 @@ use crate::{
         fence::{Closed, Fence},
         optional_apis::{self, Absent},
         own_writes::OwnWrites,
+        taken_names::TakenNames,
     },
     object::{child::ChildId, kind::Kind, object_name::ObjectName},
     telemetry::metrics::Metrics,
@@ -38,6 +39,7 @@ pub struct Cluster {
     absent: Absent,
     empty_kinds: EmptyKinds,
     own_writes: OwnWrites,
+    taken_names: TakenNames,
 }
 
 impl Cluster {
@@ -50,6 +52,7 @@ impl Cluster {
             absent: Absent::default(),
             empty_kinds: EmptyKinds::default(),
             own_writes: OwnWrites::default(),
+            taken_names: TakenNames::default(),
         }
     }
 
@@ -75,6 +78,12 @@ impl Cluster {
     #[must_use]
     pub fn own_writes(&self) -> &OwnWrites {
         &self.own_writes
+    }
+
+    /// The resources for which a creation found an object that is there.
+    #[must_use]
+    pub fn taken_names(&self) -> &TakenNames {
+        &self.taken_names
     }
 
     fn objects(&self, kind: Kind, namespace: &str) -> Result<Objects> {

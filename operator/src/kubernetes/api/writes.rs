@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Result},
     object::{
         child::{ChildId, Desired},
+        key::Key,
         names, replicas,
     },
 };
@@ -31,8 +32,17 @@ impl Cluster {
         let mut body = desired.body.clone();
         body["metadata"]["resourceVersion"] = NO_VERSION.into();
         let (parameters, patch) = (PatchParams::apply(names::MANAGER), Patch::Apply(&body));
-        self.write("create", &desired.id, namespace, &parameters, &patch)
-            .await
+        let answer = self
+            .write("create", &desired.id, namespace, &parameters, &patch)
+            .await;
+        // Its watch may trail behind.
+        self.empty_kinds.mark_unknown(desired.id.kind);
+        if answer.as_ref().is_err_and(|error| error.is_code(409))
+            && let Some(instance) = body["metadata"]["labels"][names::INSTANCE_LABEL].as_str()
+        {
+            self.taken_names.insert(Key::new(namespace, instance));
+        }
+        answer
     }
 
     /// Makes one write, and remembers what it left.

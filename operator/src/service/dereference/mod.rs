@@ -39,6 +39,34 @@ pub struct Read {
     pub inputs: Inputs,
 }
 
+/// What a pass looks at, beside what holds data. A creation never changes what is there, so it finds out itself whether a
+/// name is taken; the next pass then looks at everything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scope {
+    /// Everything with the service's labels, and every wanted name: somebody else may have an object of that name.
+    All,
+    /// Everything with the service's labels.
+    Labelled,
+    /// Nothing is there yet. Only kinds on which other children depend are looked at, by labels and by name.
+    New,
+}
+
+impl Scope {
+    fn lists(self, kind: Kind) -> bool {
+        self != Self::New || kind.row().read_when_new
+    }
+
+    /// Whether wanted names of the kind are looked up.
+    #[must_use]
+    pub fn looks_up(self, kind: Kind) -> bool {
+        match self {
+            Self::All => true,
+            Self::Labelled => false,
+            Self::New => kind.row().read_when_new,
+        }
+    }
+}
+
 /// Turns the raw object into a resource.
 ///
 /// # Errors
@@ -55,8 +83,13 @@ pub fn parse(object: DynamicObject) -> Result<HelloService> {
 ///
 /// # Errors
 /// When the API server does not answer, and those of [`Inputs::from_observed`].
-pub async fn read(cluster: &Cluster, service: &Validated, now: Timestamp) -> Result<Read> {
-    let mut observed = labelled(cluster, service).await?;
+pub async fn read(
+    cluster: &Cluster,
+    service: &Validated,
+    scope: Scope,
+    now: Timestamp,
+) -> Result<Read> {
+    let mut observed = labelled(cluster, service, scope).await?;
     // What holds data is looked up by name: were it overlooked because its labels are gone, new passwords would replace
     // those of the data.
     let data = service.database.data(&service.identity.name);
@@ -68,10 +101,16 @@ pub async fn read(cluster: &Cluster, service: &Validated, now: Timestamp) -> Res
 }
 
 /// Every object and pod with the labels of the service.
-async fn labelled(cluster: &Cluster, service: &Validated) -> Result<Observed> {
+async fn labelled(cluster: &Cluster, service: &Validated, scope: Scope) -> Result<Observed> {
     let namespace = &service.identity.namespace;
     let selector = names::instance_selector(&service.identity.name);
-    let lists = Kind::ALL.map(|kind| cluster.list(kind, namespace, &selector));
+    let kinds: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| scope.lists(*kind))
+        .collect();
+    let lists = kinds
+        .iter()
+        .map(|kind| cluster.list(*kind, namespace, &selector));
     let (lists, mut pods) = futures::try_join!(
         futures::future::try_join_all(lists),
         cluster.pods(namespace, &selector)
@@ -83,7 +122,7 @@ async fn labelled(cluster: &Cluster, service: &Validated) -> Result<Observed> {
         pods,
         ..Observed::default()
     };
-    for (kind, items) in Kind::ALL.into_iter().zip(lists) {
+    for (kind, items) in kinds.into_iter().zip(lists) {
         let Some(items) = items else {
             observed.missing.insert(kind);
             continue;
