@@ -123,12 +123,9 @@ impl Cluster {
         let uid = live.uid().unwrap_or_default();
         match self.release(id, namespace, live, &uid).await {
             Err(error) if error.is_code(422) => {
-                let objects = self.objects(id.kind, namespace)?;
-                let name = checked(&id.name)?;
-                let latest = self
-                    .call("get", || id.to_string(), objects.get(&name))
-                    .await?;
-                self.release(id, namespace, &latest, &uid).await
+                let latest = self.get(id, namespace).await?;
+                let latest = latest.as_ref().unwrap_or(live);
+                self.release(id, namespace, latest, &uid).await
             }
             answer => answer,
         }

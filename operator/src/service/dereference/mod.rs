@@ -26,7 +26,7 @@ use crate::{
     },
     service::{
         dereference::{inputs::Inputs, observed::Observed},
-        validate::{Database, Validated},
+        validate::{Database, Source, Validated},
     },
 };
 
@@ -209,10 +209,17 @@ async fn address(cluster: &Cluster, service: &Validated) -> Result<Option<Secret
 async fn unresolved(cluster: &Cluster, service: &Validated) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for reference in references::of_pods(service) {
-        let resource = reference.source.resource();
-        let live = cluster
-            .named(&resource, &service.identity.namespace, &reference.name)
-            .await?;
+        let (namespace, name) = (&service.identity.namespace, &reference.name);
+        let live = match reference.source {
+            Source::Secret => {
+                let id = ChildId::new(Kind::Secret, name.as_str());
+                cluster.get(&id, namespace).await?
+            }
+            Source::ConfigMap => {
+                let resource = reference.source.resource();
+                cluster.named(&resource, namespace, name).await?
+            }
+        };
         problems.extend(reference.problem(live.as_ref()));
     }
     Ok(problems)
