@@ -87,10 +87,6 @@ where
 }
 
 impl<K: Clone + std::fmt::Debug + DeserializeOwned> Objects<K> {
-    pub async fn get(&self, name: &ObjectName) -> kube::Result<K> {
-        self.0.get(name.as_str()).await
-    }
-
     pub async fn get_opt(&self, name: &ObjectName) -> kube::Result<Option<K>> {
         self.0.get_opt(name.as_str()).await
     }
