@@ -7,12 +7,13 @@ pub mod children;
 pub mod dereference;
 pub mod plan;
 pub mod report;
+pub mod scope;
 pub mod secrets;
 pub mod validate;
 
 use std::{sync::Arc, time::Duration};
 
-use hello_crds::{ConditionType, HelloService, HelloServiceStatus};
+use hello_crds::{HelloService, HelloServiceStatus};
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 
@@ -31,7 +32,7 @@ use crate::{
         dereference::Scope,
         plan::Decision,
         report::{
-            conditions::{holds, is_ready, not_ready_since},
+            conditions::{is_ready, not_ready_since},
             delay,
             events::Events,
             status,
@@ -130,7 +131,8 @@ impl Context {
         service: &HelloService,
         now: Timestamp,
     ) -> Result<Outcome> {
-        let scope = self.scope(key, subject, service);
+        let taken = self.cluster.taken_names().contains(key);
+        let scope = scope::scope(subject.status.as_ref(), service.spec.paused, taken);
         let (images, limits) = (&self.images, &self.limits);
         let (validated, decision) =
             decide(&self.cluster, service, images, limits, scope, now).await?;
@@ -151,21 +153,6 @@ impl Context {
         self.report(key, subject, Some(&new), StatusPatch::Apply)
             .await?;
         Ok(outcome)
-    }
-
-    /// What a pass looks at: everything when a name is known to be taken, or when it may be and no creation would find out.
-    fn scope(&self, key: &Key, subject: &Subject, service: &HelloService) -> Scope {
-        let status = subject.status.as_ref();
-        let reported = status.and_then(|status| status.observed_generation);
-        let degraded = status.is_some_and(|status| holds(status, ConditionType::Degraded));
-        if service.spec.paused || degraded || self.cluster.taken_names().contains(key) {
-            Scope::All
-        } else if reported.is_some_and(|generation| generation >= 0) {
-            Scope::Labelled
-        } else {
-            // The definition's default is -1.
-            Scope::New
-        }
     }
 
     /// The resource, unless it is gone or being deleted: then owner references do the rest, and whatever is created

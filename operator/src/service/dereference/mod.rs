@@ -52,7 +52,9 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn lists(self, kind: Kind) -> bool {
+    /// Whether what has the service's labels is listed.
+    #[must_use]
+    pub fn lists(self, kind: Kind) -> bool {
         self != Self::New || kind.row().read_when_new
     }
 
