@@ -75,6 +75,48 @@ fn autoscaling_bounds_are_in_order() {
 }
 
 #[test]
+fn a_scaler_of_the_users_own_has_bounds_of_its_own() {
+    let with = |fields: Value| json!({"autoscaling": fields});
+    accepted(with(json!({"external": true})));
+    accepted(with(json!({"external": true, "minReplicas": 5})));
+    accepted(with(
+        json!({"maxReplicas": 3, "targetMemoryUtilizationPercentage": 80,
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 600}}}),
+    ));
+    refused(with(json!({})), "spec.autoscaling.maxReplicas");
+    for extra in [
+        json!({"maxReplicas": 3}),
+        json!({"behavior": {"scaleUp": {"selectPolicy": "Max"}}}),
+        json!({"targetMemoryUtilizationPercentage": 80}),
+    ] {
+        let mut fields = extra;
+        fields["external"] = true.into();
+        refused(with(fields), "spec.autoscaling.external");
+    }
+}
+
+#[test]
+fn a_disruption_budget_has_one_bound() {
+    let with = |budget: Value| json!({"disruptionBudget": budget});
+    for field in ["maxUnavailable", "minAvailable"] {
+        for value in [json!(0), json!(2), json!("0%"), json!("25%"), json!("100%")] {
+            accepted(with(json!({field: value})));
+        }
+        for value in [json!(-1), json!("101%"), json!("many")] {
+            refused(
+                with(json!({field: value})),
+                &format!("spec.disruptionBudget.{field}"),
+            );
+        }
+    }
+    refused(with(json!({})), "spec.disruptionBudget");
+    refused(
+        with(json!({"maxUnavailable": 1, "minAvailable": 1})),
+        "spec.disruptionBudget",
+    );
+}
+
+#[test]
 fn requests_stay_below_limits() {
     accepted(json!({"resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "1"}}}));
     accepted(json!({"resources": {"requests": {"cpu": "2"}}}));
@@ -284,4 +326,131 @@ fn labels_need_a_service_monitor_and_exclude_the_operators_own() {
         json!({"monitoring": {"serviceMonitor": true, "serviceMonitorLabels": {"app.kubernetes.io/name": "x"}}}),
         "spec.monitoring.serviceMonitorLabels",
     );
+}
+
+#[test]
+fn settings_of_a_load_balancer_need_one() {
+    let with = |service: Value| json!({"expose": {"service": service}});
+    for field in [
+        json!({"loadBalancerClass": "a.example.com/b"}),
+        json!({"loadBalancerSourceRanges": ["10.0.0.0/8", "2001:db8::/32"]}),
+        json!({"externalTrafficPolicy": "Local"}),
+    ] {
+        let of_type = |type_: &str| {
+            let mut service = field.clone();
+            service["type"] = type_.into();
+            with(service)
+        };
+        accepted(of_type("LoadBalancer"));
+        refused(of_type("ClusterIP"), "spec.expose.service");
+    }
+    accepted(with(
+        json!({"type": "NodePort", "externalTrafficPolicy": "Cluster"}),
+    ));
+    for range in ["10.0.0.1/8", "10.0.0.1", "everybody"] {
+        refused(
+            with(json!({"type": "LoadBalancer", "loadBalancerSourceRanges": [range]})),
+            "spec.expose.service.loadBalancerSourceRanges",
+        );
+    }
+}
+
+#[test]
+fn the_class_of_a_load_balancer_changes_only_by_way_of_another_type() {
+    let with = |type_: &str, class: Option<&str>| {
+        let mut service = json!({"type": type_});
+        if let Some(class) = class {
+            service["loadBalancerClass"] = class.into();
+        }
+        json!({"expose": {"service": service}})
+    };
+    let balanced = |class| with("LoadBalancer", class);
+    assert_eq!(change(balanced(Some("a")), balanced(Some("a"))), "");
+    for (old, new) in [(Some("a"), Some("b")), (Some("a"), None), (None, Some("a"))] {
+        let refusal = change(balanced(old), balanced(new));
+        assert!(refusal.contains("loadBalancerClass"), "{old:?} {new:?}");
+        assert_eq!(change(balanced(old), with("ClusterIP", None)), "");
+        assert_eq!(change(with("NodePort", None), balanced(new)), "");
+    }
+}
+
+#[test]
+fn address_families_are_as_many_as_the_policy_says_and_the_first_one_stays() {
+    let with = |policy: Option<&str>, families: &[&str]| {
+        let mut service = json!({});
+        if let Some(policy) = policy {
+            service["ipFamilyPolicy"] = policy.into();
+        }
+        if !families.is_empty() {
+            service["ipFamilies"] = families.into();
+        }
+        json!({"expose": {"service": service}})
+    };
+    let both = ["IPv6", "IPv4"];
+    for policy in [None, Some("SingleStack")] {
+        accepted(with(policy, &[]));
+        accepted(with(policy, &["IPv6"]));
+        refused(with(policy, &both), "spec.expose.service.ipFamilies");
+    }
+    for policy in [Some("PreferDualStack"), Some("RequireDualStack")] {
+        accepted(with(policy, &[]));
+        accepted(with(policy, &both));
+        refused(with(policy, &["IPv6"]), "spec.expose.service.ipFamilies");
+    }
+    let dual = with(Some("PreferDualStack"), &both);
+    assert_eq!(change(dual.clone(), with(None, &["IPv6"])), "");
+    assert_eq!(change(dual.clone(), with(None, &[])), "");
+    assert_eq!(change(with(None, &[]), dual.clone()), "");
+    assert!(change(dual, with(None, &["IPv4"])).contains("first family"));
+}
+
+#[test]
+fn settings_of_pods_that_nobody_would_act_on_are_refused() {
+    let with = |part: &str, settings: Value| json!({"pods": {part: settings}});
+    let in_database = |database: Value, settings: Value| json!({"database": database, "pods": {"database": settings}});
+    let external = json!({"external": {"secretRef": {"name": "db"}}});
+    let cluster = json!({"cloudNativePG": {}});
+    let label = json!({"labels": {"a": "b"}});
+    accepted(in_database(json!({"managed": {}}), label.clone()));
+    accepted(in_database(cluster.clone(), label.clone()));
+    accepted(json!({"database": external, "pods": {"all": label, "app": label}}));
+    refused(in_database(external, label), "spec.pods.database");
+    for settings in [
+        json!({"runtimeClassName": "a"}),
+        json!({"securityContext": {"runAsUser": 5}}),
+        json!({"volumes": [{"name": "a", "emptyDir": {}}]}),
+        json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}]}),
+        json!({"serviceAccount": {"name": "a"}}),
+    ] {
+        accepted(in_database(json!({"managed": {}}), settings.clone()));
+        refused(in_database(cluster.clone(), settings), "spec.pods.database");
+    }
+    // One type for all parts.
+    for part in ["all", "backup"] {
+        accepted(with(part, json!({"serviceAccount": {"name": "a"}})));
+        accepted(with(
+            part,
+            json!({"serviceAccount": {"annotations": {"a": "b"}}}),
+        ));
+        let both = json!({"serviceAccount": {"name": "a", "annotations": {"a": "b"}}});
+        refused(with(part, both), "serviceAccount");
+        accepted(with(
+            part,
+            json!({"volumes": [{"name": "a", "emptyDir": {}}]}),
+        ));
+        refused(with(part, json!({"volumes": [{"name": "a"}]})), "volumes");
+        let two =
+            json!({"volumes": [{"name": "a", "emptyDir": {}, "secret": {"secretName": "a"}}]});
+        refused(with(part, two), "volumes");
+        let spread = |unsatisfiable: &str| json!({"topologySpreadConstraints": [{"topologyKey": "a", "whenUnsatisfiable": unsatisfiable, "minDomains": 2}]});
+        accepted(with(part, spread("DoNotSchedule")));
+        refused(with(part, spread("ScheduleAnyway")), "minDomains");
+        refused(
+            with(
+                part,
+                json!({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}),
+            ),
+            "resources.requests.cpu",
+        );
+    }
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    availability::Probes,
     parameters,
     patterns::{DATA_KEY, NO_WHITE_SPACE, OBJECT_NAME},
     resources::Resources,
@@ -58,6 +59,17 @@ pub struct ManagedDatabase {
     /// CPU and memory of the server's container. Default: requests of 100m CPU and 256Mi memory, no limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// Size of the server's shared memory (`/dev/shm`), which it uses for parallel queries, as a Kubernetes quantity such as
+    /// `256Mi`. It counts as memory of the container. Default: as much as the container's memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 32),
+        regex(pattern = r"^[1-9]([0-9]{0,14}|[0-9]{0,11}([KM]i|[kM])|[0-9]{0,5}([GT]i|[GT]))$")
+    )]
+    pub shared_memory: Option<String>,
+    /// Timing of the probes of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Probes>,
     /// Settings of the server: those that neither run commands, nor load libraries, nor name files. A change restarts the
     /// server. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

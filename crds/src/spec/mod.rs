@@ -4,25 +4,34 @@
 //! The message of each rule names its field and the action, because the reader sees nothing but the message.
 
 mod auth;
+mod autoscaling;
+mod availability;
 mod backup;
 mod config;
+mod core;
 mod database;
 mod expose;
 mod images;
 mod monitoring;
+mod network;
 mod parameters;
 mod patterns;
+mod pods;
 mod resources;
 mod volume;
 
 pub use auth::*;
+pub use autoscaling::*;
+pub use availability::*;
 pub use backup::*;
 pub use config::*;
 pub use database::*;
 pub use expose::*;
 pub use images::*;
 pub use monitoring::*;
+pub use network::*;
 pub use parameters::*;
+pub use pods::*;
 pub use resources::*;
 pub use volume::*;
 
@@ -63,6 +72,12 @@ use patterns::NO_WHITE_SPACE;
 )]
 #[x_kube(validation = Rule::new("has(self.database.external) == has(oldSelf.database.external) && has(self.database.cloudNativePG) == has(oldSelf.database.cloudNativePG)")
     .message("spec.database: keep the kind of database (managed, external or cloudNativePG); it cannot change, because the data would be left behind"))]
+#[x_kube(validation = Rule::new("!(has(self.pods) && has(self.pods.database) && has(self.database.external))")
+    .message("spec.pods.database: remove it; the operator runs no pods of an external database"))]
+#[x_kube(validation = Rule::new("!(has(self.pods) && has(self.pods.database) && has(self.database.cloudNativePG) && [has(self.pods.database.runtimeClassName), has(self.pods.database.securityContext), has(self.pods.database.volumes), has(self.pods.database.volumeMounts)].exists(given, given))")
+    .message("spec.pods.database: remove runtimeClassName, securityContext, volumes and volumeMounts; CloudNativePG sets them itself"))]
+#[x_kube(validation = Rule::new("!(has(self.pods) && has(self.pods.database) && has(self.database.cloudNativePG) && has(self.pods.database.serviceAccount) && has(self.pods.database.serviceAccount.name))")
+    .message("spec.pods.database.serviceAccount.name: remove it; CloudNativePG makes the account of its servers"))]
 #[serde(rename_all = "camelCase")]
 pub struct HelloServiceSpec {
     /// Container image of the API. Default: the operator's setting `HELLO_APP_IMAGE`.
@@ -81,12 +96,21 @@ pub struct HelloServiceSpec {
     #[serde(default = "default_replicas")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
-    /// Scales the application by its CPU use. Default: no autoscaling.
+    /// Scales the application by its use of CPU and memory. Default: no autoscaling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
     /// CPU and memory of the application's container. Default: requests of 50m CPU and 64Mi memory, no limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// Settings of the pods: labels, placement, accounts, variables and volumes. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<Pods>,
+    /// How many application pods a drain of nodes may take away. Default: one at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disruption_budget: Option<DisruptionBudget>,
+    /// Timing of the probes of the application's pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Probes>,
     /// Settings of the API.
     #[serde(default)]
     pub config: AppConfig,
@@ -121,51 +145,6 @@ pub struct HelloServiceSpec {
 
 const fn default_replicas() -> i32 {
     2
-}
-
-/// Autoscaling by CPU use.
-#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
-#[x_kube(validation = Rule::new("self.maxReplicas >= self.minReplicas")
-    .message("spec.autoscaling.maxReplicas: use a value of at least minReplicas"))]
-#[serde(rename_all = "camelCase")]
-pub struct Autoscaling {
-    /// Lowest number of pods. A new service starts with it. Default: 2.
-    #[serde(default = "default_replicas")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub min_replicas: i32,
-    /// Highest number of pods.
-    #[schemars(range(min = 1, max = 1000))]
-    pub max_replicas: i32,
-    /// Target CPU use, in percent of `resources.requests.cpu`. Default: 50.
-    #[serde(
-        rename = "targetCPUUtilizationPercentage",
-        default = "default_cpu_target"
-    )]
-    #[schemars(range(min = 1, max = 1000))]
-    pub target_cpu_utilization_percentage: i32,
-}
-
-const fn default_cpu_target() -> i32 {
-    50
-}
-
-/// Network isolation of the pods.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NetworkIsolation {
-    /// `true` creates NetworkPolicies that allow only the connections that the service needs. Default: `true`.
-    #[serde(default = "default_true")]
-    pub enabled: bool,
-}
-
-impl Default for NetworkIsolation {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
-
-const fn default_true() -> bool {
-    true
 }
 
 /// What happens to volumes and credentials when a resource is deleted.

@@ -10,8 +10,8 @@ pub(super) const TIME_ZONE: &str = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$";
 pub(super) const OBJECT_NAME: &str =
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
-/// Name of a namespace: a DNS label of RFC 1123, with `length(min = 1, max = 63)`.
-pub(super) const NAMESPACE: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// Name of a namespace or of a volume: a DNS label of RFC 1123, with `length(min = 1, max = 63)`.
+pub(super) const LABEL_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 
 /// Key of a Secret or ConfigMap: neither `.` nor a start of `..`, which mean folders where keys are files.
 pub(super) const DATA_KEY: &str = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$";

@@ -19,6 +19,12 @@ pub const CREDENTIALS_ANNOTATION: &str = "hello.internal/credentials";
 pub const ROTATE_ANNOTATION: &str = "hello.internal/rotate-credentials";
 /// On the credentials: when the passwords were last replaced.
 pub const ROTATED_ANNOTATION: &str = "hello.internal/credentials-rotated-at";
+/// Whether an annotation or label is one of the operator's.
+#[must_use]
+pub fn is_own_annotation(key: &str) -> bool {
+    key.starts_with("hello.internal/")
+}
+
 /// Container that `kubectl logs` and `kubectl exec` use when none is named.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
@@ -213,6 +219,12 @@ pub fn migration(instance: &str, hash: &str) -> String {
 #[must_use]
 pub fn app(instance: &str) -> String {
     instance.into()
+}
+
+/// ServiceAccount of the pods of one part, where it is not the one that parts share.
+#[must_use]
+pub fn part_account(instance: &str, part: Component) -> String {
+    format!("{instance}-{}-pods", part.as_str())
 }
 
 /// CronJob and volume of the backups.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
 mod names;
+mod pods;
 mod specs;
 
 use std::path::Path;
@@ -66,7 +67,7 @@ fn every_kind_is_recorded() {
 }
 
 /// Every pod spec in the objects of a resource.
-fn pod_specs(value: &Value, found: &mut Vec<Value>) {
+pub fn pod_specs(value: &Value, found: &mut Vec<Value>) {
     match value {
         Value::Object(map) => {
             if map.contains_key("containers") {
@@ -106,6 +107,9 @@ proptest! {
                     prop_assert_eq!(&context["capabilities"]["drop"], &json!(["ALL"]));
                     prop_assert!(container["resources"]["requests"]["cpu"].is_string());
                     prop_assert!(container["resources"]["requests"]["memory"].is_string());
+                    // A quota on limits refuses a pod with a container that has none.
+                    let limited = |container: &Value| container["resources"]["limits"]["memory"].is_string();
+                    prop_assert_eq!(limited(container), limited(&pod["containers"][0]));
                 }
             }
         }
@@ -186,7 +190,8 @@ fn only_several_servers_replicate_synchronously() {
     }
 }
 
-fn only(spec: &Value, kind: &str, name: &str) -> Value {
+/// The object of this kind and name.
+pub fn only(spec: &Value, kind: &str, name: &str) -> Value {
     objects(spec)
         .into_iter()
         .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
@@ -210,6 +215,40 @@ fn only_the_pods_that_check_tokens_reach_the_issuer() {
     assert!(reaches(&plain, "app", 443));
     assert!(reaches(&other, "app", 8443) && !reaches(&other, "app", 443));
     assert!(!reaches(&plain, "migration", 443));
+}
+
+/// A scaler of the user's own has the number of pods: an autoscaler would fight it.
+#[test]
+fn with_a_scaler_of_the_users_own_there_is_no_autoscaler() {
+    let objects = objects(&json!({"autoscaling": {"external": true, "minReplicas": 3}}));
+    let kinds: Vec<&str> = objects
+        .iter()
+        .map(|object| object["kind"].as_str().unwrap())
+        .collect();
+    assert!(kinds.contains(&"Deployment"));
+    assert!(!kinds.contains(&"HorizontalPodAutoscaler"));
+}
+
+#[test]
+fn shared_memory_is_in_memory_and_bounded_only_where_the_spec_says_so() {
+    let volume = |managed: Value| {
+        let set = only(
+            &json!({"database": {"managed": managed}}),
+            "StatefulSet",
+            "demo-db",
+        );
+        let volumes = set["spec"]["template"]["spec"]["volumes"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let volume = volumes.into_iter().find(|volume| volume["name"] == "shm");
+        volume.unwrap()["emptyDir"].clone()
+    };
+    assert_eq!(volume(json!({})), json!({"medium": "Memory"}));
+    assert_eq!(
+        volume(json!({"sharedMemory": "256Mi"})),
+        json!({"medium": "Memory", "sizeLimit": "256Mi"})
+    );
 }
 
 /// Probes and metrics stay on a port of their own, without TLS.

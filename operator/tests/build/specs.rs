@@ -1,10 +1,13 @@
 //! Specs, and the objects that they lead to.
 
 use hello_crds::HelloService;
-use hello_operator::service::{
-    children::build,
-    dereference::inputs::Inputs,
-    validate::{DefaultImages, validate},
+use hello_operator::{
+    error::Result,
+    service::{
+        children::build,
+        dereference::inputs::Inputs,
+        validate::{DefaultImages, Validated, validate},
+    },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -22,15 +25,20 @@ pub fn objects(spec: &Value) -> Vec<Value> {
     objects_of("demo", spec)
 }
 
-/// The objects of the service `name` with this spec.
-pub fn objects_of(name: &str, spec: &Value) -> Vec<Value> {
+/// The checked spec of the service `name`.
+pub fn validated(name: &str, spec: &Value) -> Result<Validated> {
     let service: HelloService = serde_json::from_value(json!({
         "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
         "metadata": {"name": name, "namespace": "ns", "uid": "u", "generation": 1},
         "spec": spec,
     }))
     .unwrap();
-    let validated = validate(&service, &images()).unwrap();
+    validate(&service, &images())
+}
+
+/// The objects of the service `name` with this spec.
+pub fn objects_of(name: &str, spec: &Value) -> Vec<Value> {
+    let validated = validated(name, spec).unwrap();
     let prepared = build(&validated, &Inputs::offline()).prepare().unwrap();
     prepared
         .children
@@ -88,13 +96,30 @@ pub fn specs() -> impl Strategy<Value = Value> {
             "image": format!("hello-app:{tag}"),
         })
     });
-    (scaling, database, backup, entry, rest).prop_map(|parts| {
+    let pods = prop_oneof![Just(json!({})), pods()];
+    (scaling, database, backup, entry, rest, pods).prop_map(|parts| {
         let mut spec = serde_json::Map::new();
-        for part in [parts.0, parts.1, parts.2, parts.3, parts.4] {
+        for part in [parts.0, parts.1, parts.2, parts.3, parts.4, parts.5] {
             if let Value::Object(part) = part {
                 spec.extend(part);
             }
         }
         Value::Object(spec)
+    })
+}
+
+/// Settings of pods that every kind of database accepts.
+fn pods() -> impl Strategy<Value = Value> {
+    let part = prop::sample::select(vec!["all", "app", "migration", "backup"]);
+    (part, any::<bool>(), any::<bool>(), "[a-z]{1,9}").prop_map(|(part, assign, limit, text)| {
+        let mut settings = json!({"labels": {"team": text}, "annotations": {"a": text}, "nodeSelector": {"a": text},
+            "tolerations": [{"key": text}], "topologySpreadConstraints": [{"topologyKey": text}],
+            "priorityClassName": text, "runtimeClassName": text, "env": [{"name": "A", "value": text}],
+            "volumes": [{"name": "a", "emptyDir": {}}], "volumeMounts": [{"name": "a", "mountPath": "/a"}],
+            "securityContext": {"assignIds": assign}, "serviceAccount": {"annotations": {"a": text}}});
+        if limit {
+            settings["resources"] = json!({"limits": {"memory": "1Gi"}});
+        }
+        json!({"pods": {part: settings}})
     })
 }

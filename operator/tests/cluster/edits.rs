@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     cnpg_stand_in::CnpgStandIn,
     data::{bind, make_class},
-    field_changes::{Change, change, free_port},
+    field_changes::{Change, change, free_port, match_node, near, prefer, selector},
     reference::make,
     state::{State, assert_same, likeness, state},
     world::World,
@@ -18,12 +18,18 @@ use crate::{
 fn base(port: u16) -> Value {
     json!({
         "image": "hello-app:1", "imagePullPolicy": "IfNotPresent", "imagePullSecrets": [{"name": "a"}], "replicas": 2,
-        "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 50},
+        "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 50,
+            "targetMemoryUtilizationPercentage": 80, "behavior": {"scaleUp": scaling_rules(), "scaleDown": scaling_rules()},
+            "external": false},
+        "disruptionBudget": {"maxUnavailable": 2}, "probes": {"readiness": timing(), "liveness": timing()},
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+        "pods": {"all": pod_settings(), "app": {}, "database": {}, "migration": {}, "backup": {}},
         "config": {"timeZone": "UTC", "leapDay": "feb28", "usernames": "unicode", "logLevel": "info", "logFormat": "json",
             "rateLimit": {"requests": 10, "per": "second", "burst": 20, "trustedProxies": ["10.0.0.0/8"],
                 "forwardedHeader": "forwarded"}},
-        "expose": {"service": {"type": "LoadBalancer", "port": 80, "nodePort": port},
+        "expose": {"service": {"type": "LoadBalancer", "port": 80, "nodePort": port, "annotations": {"a": "1"},
+                "loadBalancerClass": "a.example.com/a", "loadBalancerSourceRanges": ["10.0.0.0/8"],
+                "externalTrafficPolicy": "Cluster", "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]},
             "ingress": {"className": "a", "host": "a.example.com", "tlsSecretName": "a", "annotations": {"cert-manager.io/issuer": "a"}},
             "httpRoute": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example.com"]}},
         "tls": {"secretName": "a"},
@@ -32,11 +38,43 @@ fn base(port: u16) -> Value {
         "monitoring": {"serviceMonitor": true, "serviceMonitorLabels": {"release": "a"}},
         "database": {"managed": {"image": "postgres:18", "storage": {"size": "1Gi", "storageClassName": "a"},
             "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+            "sharedMemory": "64Mi", "probes": {"readiness": timing(), "liveness": timing()},
             "parameters": {"work_mem": "1MB"}}},
         "backup": {"schedule": "@daily", "timeZone": "UTC", "formats": ["custom"], "retention": {"keepLast": 7},
             "destination": {"volume": {"size": "1Gi", "storageClassName": "a"}}, "suspend": false},
-        "networkPolicy": {"enabled": true}, "deletionPolicy": "Retain", "paused": false,
+        "networkPolicy": {"enabled": true, "dnsPort": 5353,
+            "monitoring": {"namespaceSelector": selector("a"), "podSelector": selector("a")},
+            "extraIngress": [{"from": [{"podSelector": selector("a")}]}], "extraEgress": [{"ports": [{"port": 4317}]}]},
+        "deletionPolicy": "Retain", "paused": false,
     })
+}
+
+fn scaling_rules() -> Value {
+    json!({"policies": [{"type": "Pods", "value": 1, "periodSeconds": 30}], "selectPolicy": "Min",
+        "stabilizationWindowSeconds": 60})
+}
+
+fn timing() -> Value {
+    json!({"periodSeconds": 4, "timeoutSeconds": 4, "failureThreshold": 4})
+}
+
+/// Every field of the settings of pods.
+fn pod_settings() -> Value {
+    json!({"labels": {"a": "1"}, "annotations": {"a": "1"}, "nodeSelector": {"a": "1"}, "tolerations": [{"key": "a"}],
+        "affinity": {
+            "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [prefer("a")],
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [match_node("a")]}},
+            "podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": near("a")}],
+                "requiredDuringSchedulingIgnoredDuringExecution": [near("a")]},
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": near("a")}],
+                "requiredDuringSchedulingIgnoredDuringExecution": [near("a")]}},
+        "topologySpreadConstraints": [{"topologyKey": "a"}], "priorityClassName": "system-node-critical",
+        "runtimeClassName": "a",
+        "securityContext": {"assignIds": true, "runAsUser": 5, "runAsGroup": 5, "fsGroup": 5, "supplementalGroups": [5]},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+        "env": [{"name": "A", "value": "1"}], "envFrom": [{"secretRef": {"name": "a"}}],
+        "volumes": [{"name": "a", "emptyDir": {}}], "volumeMounts": [{"name": "a", "mountPath": "/a"}],
+        "serviceAccount": {"annotations": {"a": "1"}}})
 }
 
 /// The same with the other alternative, where alternatives exclude each other.
@@ -56,18 +94,27 @@ fn external_base(port: u16) -> Value {
     let mut spec = base(port);
     spec["database"] =
         json!({"external": {"secretRef": {"name": "a", "key": "uri", "caKey": "ca.crt"}}});
+    spec["pods"].as_object_mut().unwrap().remove("database");
     spec
 }
+
+/// Parts whose settings of pods have the type of those of all parts. Their fields are not edited one by one.
+const PARTS: [&str; 4] = [
+    "/pods/app",
+    "/pods/database",
+    "/pods/migration",
+    "/pods/backup",
+];
 
 /// Paths of all fields without fields of their own, from the schema.
 fn leaves(schema: &Value, path: &str, found: &mut Vec<String>) {
     match schema["properties"].as_object() {
-        Some(properties) => {
+        Some(properties) if !PARTS.contains(&path) => {
             for (name, schema) in properties {
                 leaves(schema, &format!("{path}/{name}"), found);
             }
         }
-        None => found.push(path.to_owned()),
+        _ => found.push(path.to_owned()),
     }
 }
 
@@ -84,17 +131,51 @@ fn fields() -> Vec<String> {
 /// A spec of its own for each field: the base with that field changed.
 fn changed(base: fn(u16) -> Value, path: &str, value: Value) -> Value {
     let mut spec = base(free_port());
+    let mut remove = |part: &str, fields: &[&str]| {
+        let part = spec
+            .pointer_mut(part)
+            .and_then(Value::as_object_mut)
+            .unwrap();
+        fields.iter().for_each(|field| drop(part.remove(*field)));
+    };
+    // Some fields need others to be as they are not in the base.
+    match path {
+        // The number of pods counts only without an autoscaler.
+        "/replicas" => remove("", &["autoscaling"]),
+        // Labels of an object that is not wanted would be refused.
+        "/monitoring/serviceMonitor" => remove("/monitoring", &["serviceMonitorLabels"]),
+        "/expose/service/type" => remove(
+            "/expose/service",
+            &["loadBalancerClass", "loadBalancerSourceRanges"],
+        ),
+        // Ids that are given are kept.
+        "/pods/all/securityContext/assignIds" => remove(
+            "/pods/all/securityContext",
+            &["runAsUser", "runAsGroup", "fsGroup"],
+        ),
+        "/pods/all/serviceAccount/name" => {
+            spec["pods"]["all"]["serviceAccount"] = json!({"name": "a"});
+        }
+        "/autoscaling/external" => remove(
+            "/autoscaling",
+            &[
+                "maxReplicas",
+                "behavior",
+                "targetMemoryUtilizationPercentage",
+            ],
+        ),
+        "/disruptionBudget/minAvailable" => spec["disruptionBudget"] = json!({"minAvailable": 2}),
+        "/expose/service/ipFamilies" => {
+            spec["expose"]["service"]["ipFamilyPolicy"] = "RequireDualStack".into();
+        }
+        "/expose/service/ipFamilyPolicy" => {
+            spec["expose"]["service"]["ipFamilies"] = json!(["IPv4", "IPv6"]);
+        }
+        _ => {}
+    }
     *spec
         .pointer_mut(path)
         .unwrap_or_else(|| panic!("{path} is not in the base")) = value;
-    // The number of pods counts only without an autoscaler.
-    if path == "/replicas" {
-        spec.as_object_mut().unwrap().remove("autoscaling");
-    }
-    // Labels of an object that is not wanted would be refused.
-    if path == "/monitoring/serviceMonitor" {
-        spec["monitoring"] = json!({"serviceMonitor": false});
-    }
     spec
 }
 

@@ -28,6 +28,26 @@ pub fn change(path: &str) -> Change {
         "/autoscaling/minReplicas" => json!(3),
         "/autoscaling/maxReplicas" => json!(6),
         "/autoscaling/targetCPUUtilizationPercentage" => json!(70),
+        "/autoscaling/targetMemoryUtilizationPercentage" => json!(90),
+        _ if path.starts_with("/autoscaling/behavior/") && path.ends_with("/policies") => {
+            json!([{"type": "Percent", "value": 10, "periodSeconds": 60}])
+        }
+        _ if path.ends_with("/selectPolicy") => json!("Disabled"),
+        _ if path.ends_with("/stabilizationWindowSeconds") => json!(90),
+        "/autoscaling/external" => json!(true),
+        "/disruptionBudget/maxUnavailable" => json!("25%"),
+        "/disruptionBudget/minAvailable" => json!("50%"),
+        _ if path.ends_with("/periodSeconds") => json!(7),
+        _ if path.ends_with("/timeoutSeconds") => json!(3),
+        _ if path.ends_with("/failureThreshold") => json!(8),
+        "/database/managed/sharedMemory" => json!("128Mi"),
+        "/networkPolicy/dnsPort" => json!(53),
+        _ if path.ends_with("Selector/matchLabels") => json!({"b": "2"}),
+        _ if path.ends_with("Selector/matchExpressions") => {
+            json!([{"key": "b", "operator": "Exists"}])
+        }
+        "/networkPolicy/extraIngress" => json!([{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]),
+        "/networkPolicy/extraEgress" => json!([{"ports": [{"port": 4318, "protocol": "UDP"}]}]),
         "/config/timeZone" | "/backup/timeZone" => json!("Europe/Berlin"),
         "/config/leapDay" => json!("mar1"),
         "/config/usernames" => json!("ascii"),
@@ -52,6 +72,32 @@ pub fn change(path: &str) -> Change {
         "/expose/httpRoute/hostnames" => json!(["b.example.com", "*.example.com"]),
         "/monitoring/serviceMonitor" => json!(false),
         "/monitoring/serviceMonitorLabels" => json!({"release": "b"}),
+        "/pods/app" | "/pods/database" | "/pods/migration" | "/pods/backup" => settings_of_a_part(),
+        "/pods/all/labels" | "/pods/all/annotations" | "/pods/all/nodeSelector" => {
+            json!({"a": "2", "b": "2"})
+        }
+        "/pods/all/serviceAccount/annotations" => json!({"b": "2"}),
+        "/pods/all/serviceAccount/name" => json!("other"),
+        "/pods/all/tolerations" => json!([{"key": "b"}]),
+        "/pods/all/topologySpreadConstraints" => {
+            json!([{"topologyKey": "b", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule", "minDomains": 2}])
+        }
+        "/pods/all/priorityClassName" => json!("system-cluster-critical"),
+        "/pods/all/runtimeClassName" => json!("b"),
+        "/pods/all/securityContext/assignIds" => json!(false),
+        "/pods/all/securityContext/supplementalGroups" => json!([5, 6]),
+        _ if path.starts_with("/pods/all/securityContext/") => json!(6),
+        "/pods/all/env" => json!([{"name": "B", "value": "2"}]),
+        "/pods/all/envFrom" => json!([{"configMapRef": {"name": "a"}}]),
+        "/pods/all/volumes" => json!([{"name": "a", "configMap": {"name": "a"}}]),
+        "/pods/all/volumeMounts" => json!([{"name": "a", "mountPath": "/b"}]),
+        _ if path.starts_with("/pods/all/affinity/") => affinity(path),
+        "/expose/service/annotations" => json!({"b": "2"}),
+        "/expose/service/loadBalancerClass" => return Change::Never(json!("b.example.com/b")),
+        "/expose/service/loadBalancerSourceRanges" => json!(["10.0.0.0/8", "192.0.2.0/24"]),
+        "/expose/service/externalTrafficPolicy" => json!("Local"),
+        "/expose/service/ipFamilyPolicy" => json!("PreferDualStack"),
+        "/expose/service/ipFamilies" => json!(["IPv4", "IPv6"]),
         "/expose/service/type" => json!("NodePort"),
         "/expose/service/port" => json!(8080),
         "/expose/service/nodePort" => json!(free_port()),
@@ -80,6 +126,47 @@ pub fn change(path: &str) -> Change {
         "/paused" => return Change::Elsewhere,
         _ => panic!("{path} is new: give it another valid value here"),
     })
+}
+
+/// Another value for one list of an affinity.
+fn affinity(path: &str) -> Value {
+    let required = path.contains("/required");
+    match (path.contains("/nodeAffinity/"), required) {
+        (true, true) => json!([match_node("b")]),
+        (true, false) => json!([prefer("b")]),
+        (false, true) => json!([near("b")]),
+        (false, false) => json!([{"weight": 2, "podAffinityTerm": near("b")}]),
+    }
+}
+
+/// A node with this label.
+pub fn match_node(label: &str) -> Value {
+    json!({"matchExpressions": [{"key": label, "operator": "Exists"}]})
+}
+
+/// Rather a node with this label.
+pub fn prefer(label: &str) -> Value {
+    json!({"weight": 1, "preference": match_node(label)})
+}
+
+/// Beside pods with this label.
+pub fn near(label: &str) -> Value {
+    json!({"topologyKey": "zone", "labelSelector": {"matchLabels": {"label": label}}})
+}
+
+/// A selector with every field.
+pub fn selector(label: &str) -> Value {
+    json!({"matchLabels": {label: "1"}, "matchExpressions": [{"key": label, "operator": "Exists"}]})
+}
+
+/// Settings of the pods of one part, where others are given for all parts.
+fn settings_of_a_part() -> Value {
+    json!({"labels": {"part": "1"}, "annotations": {"part": "1"}, "nodeSelector": {"part": "1"},
+        "tolerations": [{"key": "part"}], "affinity": {"nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [prefer("part")]}},
+        "topologySpreadConstraints": [{"topologyKey": "part"}], "priorityClassName": "system-cluster-critical",
+        "resources": {"limits": {"cpu": "3"}}, "env": [{"name": "PART", "value": "1"}],
+        "envFrom": [{"configMapRef": {"name": "b"}}], "serviceAccount": {"annotations": {"part": "1"}}})
 }
 
 /// A node port that no other test uses.

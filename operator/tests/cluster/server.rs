@@ -121,7 +121,8 @@ fn programs(assets: &Path, folder: &Path, port: u16) -> Vec<(PathBuf, Vec<String
                 format!("--service-account-key-file={}", at("account.pub")),
                 format!("--service-account-signing-key-file={}", at("account.key")),
                 "--service-account-issuer=https://kubernetes.default.svc".into(),
-                "--service-cluster-ip-range=10.0.0.0/16".into(),
+                // Two families, so that Services of both kinds can be made.
+                "--service-cluster-ip-range=10.0.0.0/16,fd00:10::/112".into(),
                 "--authorization-mode=RBAC".into(),
                 format!("--audit-policy-file={}", at("audit.yaml")),
                 format!("--audit-log-path={}", at("audit.log")),

@@ -1,17 +1,13 @@
-//! The API: Deployment, Service, autoscaler and disruption budget.
+//! The API: Deployment and Service.
 
+use hello_crds::ProbeTiming;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
-        autoscaling::v2::{
-            CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec,
-            MetricSpec, MetricTarget, ResourceMetricSource,
-        },
         core::v1::{
             Container, ContainerPort, HTTPGetAction, PodTemplateSpec, Probe, Service, ServicePort,
             ServiceSpec, TopologySpreadConstraint,
         },
-        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
     apimachinery::pkg::{
         apis::meta::v1::{LabelSelector, ObjectMeta},
@@ -22,7 +18,7 @@ use k8s_openapi::{
 use super::{database::kind::DatabaseKind, environment, metadata::owned, pod};
 use crate::{
     object::names::{self, Component},
-    service::validate::{Scaling, Validated},
+    service::validate::Validated,
 };
 
 /// Port of the API.
@@ -35,7 +31,8 @@ pub fn meta(service: &Validated) -> ObjectMeta {
     owned(service, names::app(&service.identity.name), Component::App)
 }
 
-fn select(service: &Validated) -> LabelSelector {
+/// Selects the application's pods.
+pub fn select(service: &Validated) -> LabelSelector {
     LabelSelector {
         match_labels: Some(names::selector(&service.identity.name, Component::App)),
         match_expressions: None,
@@ -65,34 +62,26 @@ pub fn deployment(service: &Validated, database: &dyn DatabaseKind) -> Deploymen
 }
 
 fn template(service: &Validated, database: &dyn DatabaseKind) -> PodTemplateSpec {
-    let instance = &service.identity.name;
     let address = database.address(Component::App);
     let settings = environment::settings(service);
     let container = Container {
         env: Some([address.variables, settings.env].concat()),
         ports: Some(vec![port("http", HTTP_PORT), port("admin", ADMIN_PORT)]),
-        resources: Some(pod::resources(&service.resources)),
+        resources: Some(pod::resources(&service.pods.of(Component::App).resources)),
         volume_mounts: Some([vec![address.mount], settings.mounts].concat()),
-        readiness_probe: Some(probe("/readyz", 1, 3)),
-        liveness_probe: Some(probe("/livez", 10, 3)),
+        readiness_probe: Some(probe("/readyz", 1, service.probes.readiness.as_ref())),
+        liveness_probe: Some(probe("/livez", 10, service.probes.liveness.as_ref())),
         ..pod::container(service, "app", service.image.as_str())
     };
     let volumes = [vec![address.volume], settings.volumes].concat();
-    let mut spec = pod::spec(service, pod::APP_USER, vec![container], volumes);
+    let mut spec = pod::spec(service, Component::App, vec![container], volumes);
     spec.termination_grace_period_seconds = Some(40);
     spec.topology_spread_constraints = Some(
         ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
             .map(|key| spread(service, key))
             .into(),
     );
-    PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(names::labels(instance, Component::App)),
-            annotations: database.app_annotations(),
-            ..ObjectMeta::default()
-        }),
-        spec: Some(spec),
-    }
+    pod::template(service, Component::App, database.app_annotations(), spec)
 }
 
 fn port(name: &str, number: u16) -> ContainerPort {
@@ -104,17 +93,15 @@ fn port(name: &str, number: u16) -> ContainerPort {
     }
 }
 
-fn probe(path: &str, period: i32, failures: i32) -> Probe {
+fn probe(path: &str, period: i32, timing: Option<&ProbeTiming>) -> Probe {
+    let get = HTTPGetAction {
+        path: Some(path.into()),
+        port: IntOrString::String("admin".into()),
+        ..HTTPGetAction::default()
+    };
     Probe {
-        http_get: Some(HTTPGetAction {
-            path: Some(path.into()),
-            port: IntOrString::String("admin".into()),
-            ..HTTPGetAction::default()
-        }),
-        period_seconds: Some(period),
-        timeout_seconds: Some(2),
-        failure_threshold: Some(failures),
-        ..Probe::default()
+        http_get: Some(get),
+        ..pod::probe(timing, period, 2, 3)
     }
 }
 
@@ -134,23 +121,41 @@ fn spread(service: &Validated, key: &str) -> TopologySpreadConstraint {
 /// The Service in front of the pods.
 pub fn service(service: &Validated) -> Service {
     let expose = &service.expose;
+    let given = &expose.service;
+    let mut metadata = meta(service);
+    metadata.annotations = Some(given.annotations.clone()).filter(|all| !all.is_empty());
+    let ranges = given.load_balancer_source_ranges.clone();
+    let families = given.ip_families.iter();
+    let families: Vec<String> = families.map(|family| family.as_str().into()).collect();
     Service {
-        metadata: meta(service),
+        metadata,
         spec: Some(ServiceSpec {
-            type_: Some(expose.service_type.as_str().into()),
+            type_: Some(given.type_.as_str().into()),
             selector: Some(names::selector(&service.identity.name, Component::App)),
-            ports: Some(vec![ServicePort {
-                name: Some(port_name(service).into()),
-                port: expose.port.get().into(),
-                // The same name with TLS: with another one, the Service would drop all pods of the old template at once.
-                target_port: Some(IntOrString::String("http".into())),
-                app_protocol: service.tls.as_ref().map(|_| "https".into()),
-                node_port: expose.node_port.map(|port| port.get().into()),
-                protocol: Some("TCP".into()),
-            }]),
+            ports: Some(vec![service_port(service)]),
+            load_balancer_class: given.load_balancer_class.clone(),
+            load_balancer_source_ranges: Some(ranges).filter(|ranges| !ranges.is_empty()),
+            external_traffic_policy: given
+                .external_traffic_policy
+                .map(|policy| policy.as_str().into()),
+            ip_family_policy: given.ip_family_policy.map(|policy| policy.as_str().into()),
+            ip_families: Some(families).filter(|families| !families.is_empty()),
             ..ServiceSpec::default()
         }),
         ..Service::default()
+    }
+}
+
+fn service_port(service: &Validated) -> ServicePort {
+    let expose = &service.expose;
+    ServicePort {
+        name: Some(port_name(service).into()),
+        port: expose.port.get().into(),
+        // The same name with TLS: with another one, the Service would drop all pods of the old template at once.
+        target_port: Some(IntOrString::String("http".into())),
+        app_protocol: service.tls.as_ref().map(|_| "https".into()),
+        node_port: expose.node_port.map(|port| port.get().into()),
+        protocol: Some("TCP".into()),
     }
 }
 
@@ -159,59 +164,5 @@ pub fn port_name(service: &Validated) -> &'static str {
     match service.tls {
         Some(_) => "https",
         None => "http",
-    }
-}
-
-/// The autoscaler, when asked for.
-pub fn autoscaler(service: &Validated) -> Option<HorizontalPodAutoscaler> {
-    let Scaling::Auto {
-        min,
-        max,
-        cpu_percent,
-    } = service.scaling
-    else {
-        return None;
-    };
-    Some(HorizontalPodAutoscaler {
-        metadata: meta(service),
-        spec: HorizontalPodAutoscalerSpec {
-            scale_target_ref: CrossVersionObjectReference {
-                api_version: Some("apps/v1".into()),
-                kind: "Deployment".into(),
-                name: names::app(&service.identity.name),
-            },
-            min_replicas: Some(min),
-            max_replicas: max,
-            metrics: Some(vec![MetricSpec {
-                type_: "Resource".into(),
-                resource: Some(ResourceMetricSource {
-                    name: "cpu".into(),
-                    target: MetricTarget {
-                        type_: "Utilization".into(),
-                        average_utilization: Some(cpu_percent),
-                        ..MetricTarget::default()
-                    },
-                }),
-                ..MetricSpec::default()
-            }]),
-            behavior: None,
-        },
-        status: None,
-    })
-}
-
-/// Lets a drain evict one pod at a time.
-pub fn disruption_budget(service: &Validated) -> PodDisruptionBudget {
-    PodDisruptionBudget {
-        metadata: meta(service),
-        spec: Some(PodDisruptionBudgetSpec {
-            selector: Some(select(service)),
-            // Not minAvailable: a service of one replica must not block a drain forever.
-            max_unavailable: Some(IntOrString::Int(1)),
-            // A pod that is not ready serves no requests and may always be evicted.
-            unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
-            ..PodDisruptionBudgetSpec::default()
-        }),
-        status: None,
     }
 }

@@ -90,23 +90,17 @@ fn template(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -
         address.volume.clone(),
     ];
     let dump = dump(service, backup, address);
-    let mut spec = pod::spec(service, pod::POSTGRES_USER, vec![dump], volumes);
+    let mut spec = pod::spec(service, Component::Backup, vec![dump], volumes);
     spec.init_containers = Some(vec![install(service)]);
     spec.restart_policy = Some("Never".into());
-    PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(names::labels(instance, Component::Backup)),
-            ..ObjectMeta::default()
-        }),
-        spec: Some(spec),
-    }
+    pod::template(service, Component::Backup, None, spec)
 }
 
 /// Copies the application into the pod: its image has no dump programs, and PostgreSQL's has no application.
 fn install(service: &Validated) -> Container {
     Container {
         args: Some(vec!["install-to".into(), "/tools".into()]),
-        resources: Some(pod::small_resources()),
+        resources: Some(pod::helper_resources(service, Component::Backup)),
         volume_mounts: Some(vec![pod::mount("tools", "/tools", false)]),
         ..pod::container(service, "tools", service.image.as_str())
     }
@@ -123,7 +117,9 @@ fn dump(service: &Validated, backup: &Backup, address: Address) -> Container {
         command: Some(vec!["/tools/hello-app".into()]),
         args: Some(arguments),
         env: Some(address.variables),
-        resources: Some(pod::small_resources()),
+        resources: Some(pod::resources(
+            &service.pods.of(Component::Backup).resources,
+        )),
         volume_mounts: Some(vec![
             pod::mount("tools", "/tools", true),
             pod::mount("backups", "/backups", false),

@@ -1,12 +1,9 @@
 //! The migration Job. Its name has a hash of its inputs: the same inputs never run twice, and other inputs are another
 //! Job.
 
-use k8s_openapi::{
-    api::{
-        batch::v1::{Job, JobSpec},
-        core::v1::{Container, PodTemplateSpec},
-    },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+use k8s_openapi::api::{
+    batch::v1::{Job, JobSpec},
+    core::v1::{Container, PodTemplateSpec},
 };
 
 use super::{
@@ -54,7 +51,12 @@ fn input_hash(service: &Validated, inputs: &Inputs, identity: &str) -> String {
     } else {
         String::new()
     };
-    child::hash(&format!("{}\n{identity}\n{roles}", service.image.as_str()))
+    // A pod that never starts, such as for want of a toleration, is replaced when its settings are corrected.
+    let pods = &service.pods.of(Component::Migration).fingerprint;
+    child::hash(&format!(
+        "{}\n{identity}\n{roles}{pods}",
+        service.image.as_str()
+    ))
 }
 
 fn template(service: &Validated, database: &dyn DatabaseKind) -> PodTemplateSpec {
@@ -77,24 +79,19 @@ fn template(service: &Validated, database: &dyn DatabaseKind) -> PodTemplateSpec
     let container = Container {
         args: Some(vec!["migrate".into()]),
         env: Some(env),
-        resources: Some(pod::small_resources()),
+        resources: Some(pod::resources(
+            &service.pods.of(Component::Migration).resources,
+        )),
         volume_mounts: Some(vec![address.mount]),
         ..pod::container(service, "migrate", service.image.as_str())
     };
     let mut spec = pod::spec(
         service,
-        pod::APP_USER,
+        Component::Migration,
         vec![container],
         vec![address.volume],
     );
     spec.restart_policy = Some("Never".into());
     spec.termination_grace_period_seconds = Some(10);
-    let labels = names::labels(&service.identity.name, Component::Migration);
-    PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(labels),
-            ..ObjectMeta::default()
-        }),
-        spec: Some(spec),
-    }
+    pod::template(service, Component::Migration, None, spec)
 }

@@ -3,6 +3,7 @@
 //!
 //! A new child is a file here, its field in [`Resources`], and, for a new kind, a row in [`crate::object::kind`].
 
+mod account;
 mod app;
 mod backup;
 mod claim;
@@ -16,6 +17,8 @@ mod network;
 mod pod;
 mod policy;
 mod prepared;
+mod scaling;
+mod settings;
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -43,7 +46,7 @@ use crate::{
 /// Every object of one service.
 #[derive(Clone, Debug)]
 pub struct Resources {
-    service_account: ServiceAccount,
+    service_accounts: Vec<ServiceAccount>,
     database: DatabaseResources,
     migration: Option<Job>,
     deployment: Deployment,
@@ -68,17 +71,18 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
     let (replicas, initial_replicas) = match service.scaling {
         Scaling::Fixed(count) => (Some(count), count),
         Scaling::Auto { min, .. } => (None, min),
+        Scaling::External { initial } => (None, initial),
     };
     let backup = service.backup.as_ref();
     let identity = inputs.database_identity.as_deref();
     Resources {
-        service_account: pod::service_account(service),
+        service_accounts: account::accounts(service),
         database: database.resources(),
         migration: identity.map(|identity| migration::job(service, inputs, database, identity)),
         deployment: app::deployment(service, database),
         service: app::service(service),
-        autoscaler: app::autoscaler(service),
-        disruption_budget: app::disruption_budget(service),
+        autoscaler: scaling::autoscaler(service),
+        disruption_budget: scaling::disruption_budget(service),
         network_policies: network::policies(service, database, inputs.database_port),
         backup_volume: backup.map(|backup| backup::volume_claim(service, backup)),
         backup: backup.map(|backup| {
@@ -104,7 +108,7 @@ impl Resources {
     /// When an object does not serialize, which is a defect.
     pub fn prepare(self) -> Result<Prepared> {
         let Self {
-            service_account,
+            service_accounts,
             database,
             migration,
             deployment,
@@ -122,7 +126,7 @@ impl Resources {
         } = self;
         let mut list = List::default();
         database.add_to(&mut list)?;
-        list.add(Kind::ServiceAccount, &service_account)?;
+        list.add_all(Kind::ServiceAccount, &service_accounts)?;
         list.add_all(Kind::Job, &migration)?;
         list.add(Kind::Deployment, &deployment)?;
         list.add(Kind::Service, &service)?;

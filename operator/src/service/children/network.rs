@@ -20,11 +20,12 @@ pub fn policies(
         to: database.servers().map(|servers| vec![servers]),
         ports: Some(vec![policy::port("TCP", database_port)]),
     };
-    let client_egress = vec![name_lookup(), to_database];
+    let mut client_egress = vec![name_lookup(service), to_database];
+    client_egress.extend(service.network.extra_egress.iter().cloned());
     let mut app_egress = client_egress.clone();
     app_egress.extend(service.oidc.as_ref().map(|issuer| to_issuer(issuer.port)));
     let mut policies = vec![
-        policy::for_part(service, Component::App, app_ingress(), app_egress),
+        policy::for_part(service, Component::App, app_ingress(service), app_egress),
         policy::for_part(service, Component::Migration, vec![], client_egress.clone()),
     ];
     if service.backup.is_some() {
@@ -38,23 +39,26 @@ pub fn policies(
     policies
 }
 
-fn app_ingress() -> Vec<NetworkPolicyIngressRule> {
-    vec![
+fn app_ingress(service: &Validated) -> Vec<NetworkPolicyIngressRule> {
+    let own = [
         NetworkPolicyIngressRule {
             from: None,
             ports: Some(vec![policy::port("TCP", app::HTTP_PORT)]),
         },
         NetworkPolicyIngressRule {
-            from: Some(vec![policy::monitoring()]),
+            from: Some(vec![service.network.monitoring.clone()]),
             ports: Some(vec![policy::port("TCP", app::ADMIN_PORT)]),
         },
-    ]
+    ];
+    let extra = service.network.extra_ingress.iter().cloned();
+    own.into_iter().chain(extra).collect()
 }
 
-fn name_lookup() -> NetworkPolicyEgressRule {
+fn name_lookup(service: &Validated) -> NetworkPolicyEgressRule {
+    let port = service.network.dns_port.get();
     NetworkPolicyEgressRule {
         to: None,
-        ports: Some(vec![policy::port("UDP", 53), policy::port("TCP", 53)]),
+        ports: Some(vec![policy::port("UDP", port), policy::port("TCP", port)]),
     }
 }
 

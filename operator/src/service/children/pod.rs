@@ -2,42 +2,53 @@
 
 use std::collections::BTreeMap;
 
+use hello_crds::ProbeTiming;
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, LocalObjectReference,
-        PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
-        SecretProjection, SecretVolumeSource, SecurityContext, ServiceAccount, Volume, VolumeMount,
+        PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceRequirements,
+        SecretProjection, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
         VolumeProjection,
     },
-    apimachinery::pkg::api::resource::Quantity,
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
-use super::metadata::owned;
+use super::{account, settings};
 use crate::{
     object::names::{self, Component},
     service::validate::{Resources, Validated},
 };
 
-/// User of the application's image.
-pub const APP_USER: i64 = 65532;
-/// User of PostgreSQL's image.
-pub const POSTGRES_USER: i64 = 999;
 /// Files from Secrets can be read by the pod's group and by nobody else.
 const SECRET_MODE: i32 = 0o440;
 
-/// The account of every pod of the service; it has no rights and no token.
-pub fn service_account(service: &Validated) -> ServiceAccount {
-    ServiceAccount {
-        metadata: owned(service, names::app(&service.identity.name), Component::App),
-        automount_service_account_token: Some(false),
-        ..ServiceAccount::default()
+/// Pods that the restricted Pod Security profile admits, with the settings of their part. The first container is the
+/// part's own, which gets the settings of containers.
+pub fn template(
+    service: &Validated,
+    part: Component,
+    annotations: Option<BTreeMap<String, String>>,
+    spec: PodSpec,
+) -> PodTemplateSpec {
+    let settings = service.pods.of(part);
+    let mut labels = settings.labels.clone();
+    labels.extend(names::labels(&service.identity.name, part));
+    let mut all = settings.annotations.clone();
+    all.extend(annotations.unwrap_or_default());
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            annotations: Some(all).filter(|all| !all.is_empty()),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(settings::applied(service, part, spec)),
     }
 }
 
-/// A pod that the restricted Pod Security profile admits.
+/// The pod of one part, before its settings.
 pub fn spec(
     service: &Validated,
-    user: i64,
+    part: Component,
     containers: Vec<Container>,
     volumes: Vec<Volume>,
 ) -> PodSpec {
@@ -50,22 +61,11 @@ pub fn spec(
         containers,
         volumes: Some(volumes).filter(|volumes| !volumes.is_empty()),
         image_pull_secrets: Some(secrets).filter(|secrets| !secrets.is_empty()),
-        service_account_name: Some(names::app(&service.identity.name)),
+        service_account_name: Some(account::name(service, part)),
         automount_service_account_token: Some(false),
         // Service links would add an environment variable per Service of the namespace.
         enable_service_links: Some(false),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(user),
-            run_as_group: Some(user),
-            fs_group: Some(user),
-            fs_group_change_policy: Some("OnRootMismatch".into()),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".into(),
-                localhost_profile: None,
-            }),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(settings::security(service, part)),
         ..PodSpec::default()
     }
 }
@@ -127,15 +127,49 @@ fn quantity(text: &str) -> Quantity {
     Quantity(text.to_owned())
 }
 
-/// Small fixed requests for short-lived helpers.
-pub fn small_resources() -> ResourceRequirements {
+/// Resources of a container beside the part's own: small ones, with a limit wherever that has one, because a quota on
+/// limits refuses a pod with a container without them.
+pub fn helper_resources(service: &Validated, part: Component) -> ResourceRequirements {
+    let own = &service.pods.of(part).resources;
+    let limits: BTreeMap<String, Quantity> =
+        [("cpu", &own.cpu, "200m"), ("memory", &own.memory, "64Mi")]
+            .into_iter()
+            .filter(|(_, own, _)| own.limit.is_some())
+            .map(|(name, _, amount)| (name.into(), quantity(amount)))
+            .collect();
     ResourceRequirements {
         requests: Some(
             [("cpu", "20m"), ("memory", "32Mi")]
                 .map(|(name, amount)| (name.into(), quantity(amount)))
                 .into(),
         ),
-        ..ResourceRequirements::default()
+        limits: Some(limits).filter(|limits| !limits.is_empty()),
+        claims: None,
+    }
+}
+
+/// A probe that asks nothing yet, with the timing of the spec or the default one.
+pub fn probe(given: Option<&ProbeTiming>, period: i32, timeout: i32, failures: i32) -> Probe {
+    let or = |value: fn(&ProbeTiming) -> Option<i32>, default| {
+        Some(given.and_then(value).unwrap_or(default))
+    };
+    Probe {
+        period_seconds: or(|timing| timing.period_seconds, period),
+        timeout_seconds: or(|timing| timing.timeout_seconds, timeout),
+        failure_threshold: or(|timing| timing.failure_threshold, failures),
+        ..Probe::default()
+    }
+}
+
+/// A directory in memory, at most of this size; without one, of the size that the container's memory allows.
+pub fn memory(name: &str, size: Option<&str>) -> Volume {
+    Volume {
+        name: name.into(),
+        empty_dir: Some(EmptyDirVolumeSource {
+            medium: Some("Memory".into()),
+            size_limit: size.map(quantity),
+        }),
+        ..Volume::default()
     }
 }
 

@@ -14,24 +14,6 @@ use crate::{
     service::validate::Validated,
 };
 
-/// Namespace whose pods may read metrics.
-const MONITORING_NAMESPACE: &str = "monitoring";
-
-/// Every pod of the namespace whose pods may read metrics.
-pub fn monitoring() -> NetworkPolicyPeer {
-    let labels = [(
-        "kubernetes.io/metadata.name".into(),
-        MONITORING_NAMESPACE.into(),
-    )];
-    NetworkPolicyPeer {
-        namespace_selector: Some(LabelSelector {
-            match_labels: Some(labels.into()),
-            match_expressions: None,
-        }),
-        ..NetworkPolicyPeer::default()
-    }
-}
-
 /// The pods that connect to the database.
 pub fn database_clients(service: &Validated) -> Vec<NetworkPolicyPeer> {
     let clients = [Component::App, Component::Migration, Component::Backup];

@@ -1,14 +1,15 @@
-//! What a spec names and the operator does not make: Secrets and ConfigMaps that the application's pods mount.
+//! What a spec names and the operator does not make: Secrets and ConfigMaps that pods mount.
 //!
 //! The kubelet does not start a pod without them and reports it in an event only, so they are looked
 //! up here. They are read by name: no watch reports on them.
 
 use std::fmt;
 
+use k8s_openapi::api::core::v1::KeyToPath;
 use kube::api::DynamicObject;
 
 use crate::{
-    object::object_name::ObjectName,
+    object::{names::Component, object_name::ObjectName},
     service::validate::{Source, Validated},
 };
 
@@ -16,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// The field that names it.
-    field: &'static str,
+    field: String,
     /// Its kind.
     pub source: Source,
     /// Its name; the namespace is the service's.
@@ -32,6 +33,11 @@ impl fmt::Display for Reference {
 }
 
 impl Reference {
+    /// Whether the other one names the same keys of the same object.
+    fn is_same(&self, other: &Self) -> bool {
+        (self.source, &self.name, &self.keys) == (other.source, &other.name, &other.keys)
+    }
+
     /// What keeps pods from mounting it, in words; `None` when nothing does.
     #[must_use]
     pub fn problem(&self, live: Option<&DynamicObject>) -> Option<String> {
@@ -48,13 +54,13 @@ impl Reference {
     }
 }
 
-/// Everything that the application's pods mount and the operator does not make.
+/// Everything that pods mount and the operator does not make.
 #[must_use]
 pub fn of_pods(service: &Validated) -> Vec<Reference> {
     let mut references = Vec::new();
     if let Some(secret) = &service.tls {
         references.push(Reference {
-            field: "spec.tls.secretName",
+            field: "spec.tls.secretName".into(),
             source: Source::Secret,
             name: secret.clone(),
             keys: vec!["tls.crt".into(), "tls.key".into()],
@@ -63,13 +69,54 @@ pub fn of_pods(service: &Validated) -> Vec<Reference> {
     let issuer = service.oidc.as_ref();
     if let Some(authorities) = issuer.and_then(|issuer| issuer.authorities.as_ref()) {
         references.push(Reference {
-            field: authorities.field,
+            field: authorities.field.into(),
             source: authorities.source,
             name: authorities.name.clone(),
             keys: vec![authorities.key.clone()],
         });
     }
+    for reference in Component::ALL
+        .into_iter()
+        .flat_map(|part| volumes(service, part))
+    {
+        // A volume of all parts is one object.
+        if !references.iter().any(|other| other.is_same(&reference)) {
+            references.push(reference);
+        }
+    }
     references
+}
+
+/// What the volumes of the spec name. Variables are left to the kubelet: it reports what they lack in the pod's status.
+fn volumes(service: &Validated, part: Component) -> Vec<Reference> {
+    let settings = service.pods.of(part);
+    let reference = |source, name: &str, items: Option<&Vec<KeyToPath>>, optional: Option<bool>| {
+        if optional == Some(true) {
+            return None;
+        }
+        let keys = items.into_iter().flatten().map(|item| item.key.clone());
+        Some(Reference {
+            field: format!("spec.pods.{}.volumes", part.as_str()),
+            source,
+            name: ObjectName::parse(name)?,
+            keys: keys.collect(),
+        })
+    };
+    let secrets = settings.volumes.iter().filter_map(|volume| {
+        let secret = volume.secret.as_ref()?;
+        let name = secret.secret_name.as_deref()?;
+        reference(Source::Secret, name, secret.items.as_ref(), secret.optional)
+    });
+    let maps = settings.volumes.iter().filter_map(|volume| {
+        let map = volume.config_map.as_ref()?;
+        reference(
+            Source::ConfigMap,
+            &map.name,
+            map.items.as_ref(),
+            map.optional,
+        )
+    });
+    secrets.chain(maps).collect()
 }
 
 #[cfg(test)]
@@ -79,7 +126,7 @@ mod tests {
 
     fn problem(data: Value) -> Option<String> {
         let reference = Reference {
-            field: "spec.tls.secretName",
+            field: "spec.tls.secretName".into(),
             source: Source::Secret,
             name: ObjectName::parse("own").unwrap(),
             keys: vec!["tls.crt".into(), "tls.key".into()],

@@ -46,6 +46,8 @@ pub struct Facts {
     /// Whether the operator holds the number of replicas although it is not the operator's to keep: the next update
     /// would remove it.
     pub holds_replicas: bool,
+    /// Accounts, and the workloads that exist and name them. A pod whose account is gone cannot be replaced.
+    pub accounts: BTreeMap<ChildId, BTreeSet<ChildId>>,
     /// Kinds that the cluster does not serve.
     pub missing: BTreeSet<Kind>,
     /// Whether children may be changed at all.
@@ -125,10 +127,24 @@ impl Facts {
             {
                 facts.outdated.insert(id.clone());
             }
+            if let Some(account) = account(live.object()) {
+                let workloads = facts.accounts.entry(account).or_default();
+                workloads.insert(id.clone());
+            }
             facts.present.insert(id.clone(), presence);
         }
         facts
     }
+}
+
+/// The account of the pods of a workload.
+fn account(workload: &DynamicObject) -> Option<ChildId> {
+    let template = [
+        "/spec/template/spec/serviceAccountName",
+        "/spec/jobTemplate/spec/template/spec/serviceAccountName",
+    ];
+    let name = template.iter().find_map(|path| workload.data.pointer(path));
+    Some(ChildId::new(Kind::ServiceAccount, name?.as_str()?))
 }
 
 /// Whether a manager of the operator holds the number of replicas that should not.
@@ -187,6 +203,27 @@ mod tests {
         assert!(at_work("migration", json!({})));
         for phase in ["Succeeded", "Failed"] {
             assert!(!at_work("migration", json!({"phase": phase})), "{phase}");
+        }
+    }
+
+    #[test]
+    fn the_account_of_a_workload_is_in_its_template() {
+        let pod = json!({"spec": {"serviceAccountName": "a"}});
+        for (spec, found) in [
+            (json!({"template": pod}), Some("ServiceAccount a")),
+            (
+                json!({"jobTemplate": {"spec": {"template": pod}}}),
+                Some("ServiceAccount a"),
+            ),
+            (json!({"template": {"spec": {}}}), None),
+            (
+                json!({"template": {"spec": {"serviceAccountName": 1}}}),
+                None,
+            ),
+        ] {
+            let object = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
+            let account = account(&object).map(|id| id.to_string());
+            assert_eq!(account.as_deref(), found, "{spec}");
         }
     }
 

@@ -5,16 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use hello_crds::PARAMETERS;
+use hello_crds::{PARAMETERS, Probes};
 
-use super::{image::Image, names::object_name, resources::Resources, volume::Volume};
+use super::{image::Image, names::object_name, resources::quantity, volume::Volume};
 use crate::{
     error::{Error, Result},
-    object::{child::ChildId, kind::Kind, names, object_name::ObjectName},
+    object::{child::ChildId, kind::Kind, names, object_name::ObjectName, quantity::Quantity},
 };
-
-/// Requests of a database server that names none: CPU and memory.
-const DEFAULT_REQUESTS: [&str; 2] = ["100m", "256Mi"];
 
 /// Where the data is.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +29,10 @@ pub enum Database {
 pub struct Managed {
     /// The volume.
     pub storage: Volume,
-    /// Resources of the server.
-    pub resources: Resources,
+    /// Size of the shared memory, when given.
+    pub shared_memory: Option<Quantity>,
+    /// Timing of the probes.
+    pub probes: Probes,
     /// Server settings.
     pub parameters: BTreeMap<String, String>,
 }
@@ -58,8 +57,6 @@ pub struct CloudNativePg {
     pub image: Option<Image>,
     /// The volume of each.
     pub storage: Volume,
-    /// Resources of each.
-    pub resources: Resources,
 }
 
 impl Database {
@@ -149,14 +146,14 @@ impl Database {
 impl Managed {
     fn parse(spec: &hello_crds::ManagedDatabase) -> Result<Self> {
         const FIELD: &str = "spec.database.managed";
-        let resources = spec.resources.as_ref();
         Ok(Self {
             storage: Volume::parse(&format!("{FIELD}.storage"), &spec.storage)?,
-            resources: Resources::parse(
-                &format!("{FIELD}.resources"),
-                resources,
-                DEFAULT_REQUESTS,
-            )?,
+            shared_memory: spec
+                .shared_memory
+                .as_ref()
+                .map(|size| quantity(&format!("{FIELD}.sharedMemory"), size))
+                .transpose()?,
+            probes: spec.probes.clone().unwrap_or_default(),
             parameters: parameters(&spec.parameters)?,
         })
     }
@@ -198,11 +195,6 @@ impl CloudNativePg {
                 .map(|image| Image::parse(&format!("{FIELD}.image"), image))
                 .transpose()?,
             storage: Volume::parse(&format!("{FIELD}.storage"), &spec.storage)?,
-            resources: Resources::parse(
-                &format!("{FIELD}.resources"),
-                spec.resources.as_ref(),
-                DEFAULT_REQUESTS,
-            )?,
         })
     }
 }

@@ -2,19 +2,22 @@
 
 use std::num::NonZeroU16;
 
-use hello_crds::{IngressExposure, RouteExposure, ServiceType};
+use hello_crds::{IngressExposure, RouteExposure, ServiceExposure};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    object::names,
+};
 
 /// How clients reach the API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expose {
-    /// From where the Service is reachable.
-    pub service_type: ServiceType,
     /// Port of the Service.
     pub port: Port,
     /// Port on every node, when given. Which range a cluster allows is a setting of its API server.
     pub node_port: Option<Port>,
+    /// The other settings of the Service.
+    pub service: ServiceExposure,
     /// The Ingress, when wanted.
     pub ingress: Option<IngressExposure>,
     /// The HTTPRoute, when wanted.
@@ -24,8 +27,22 @@ pub struct Expose {
 impl Expose {
     pub(super) fn parse(spec: &hello_crds::Expose) -> Result<Self> {
         let service = &spec.service;
+        let ingress = spec.ingress.as_ref();
+        for (field, annotations) in [
+            ("service", Some(&service.annotations)),
+            ("ingress", ingress.map(|ingress| &ingress.annotations)),
+        ] {
+            let mut keys = annotations.into_iter().flatten().map(|(key, _)| key);
+            if let Some(key) = keys.find(|key| names::is_own_annotation(key)) {
+                let field = format!("spec.expose.{field}.annotations");
+                return Err(Error::invalid(
+                    &field,
+                    format!("{key:?} is the operator's own"),
+                ));
+            }
+        }
         Ok(Self {
-            service_type: service.type_,
+            service: service.clone(),
             port: Port::parse("spec.expose.service.port", service.port)?,
             node_port: service
                 .node_port
@@ -42,7 +59,7 @@ impl Expose {
 pub struct Port(NonZeroU16);
 
 impl Port {
-    fn parse(field: &str, number: i32) -> Result<Self> {
+    pub(super) fn parse(field: &str, number: i32) -> Result<Self> {
         let problem = || Error::invalid(field, format!("{number} is not a port: use 1 to 65535"));
         let port = number.try_into().ok().and_then(NonZeroU16::new);
         port.map(Self).ok_or_else(problem)
@@ -58,6 +75,28 @@ impl Port {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_operators_own_annotations_cannot_be_set() {
+        for (part, spec) in [
+            (
+                "service",
+                json!({"annotations": {"hello.internal/desired-hash": "a"}}),
+            ),
+            (
+                "ingress",
+                json!({"host": "a", "annotations": {"hello.internal/retained-for": "a"}}),
+            ),
+        ] {
+            let spec = serde_json::from_value(json!({part: spec})).unwrap();
+            let error = Expose::parse(&spec).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("spec.expose.{part}.annotations")),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn ports_are_1_to_65535() {

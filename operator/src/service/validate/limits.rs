@@ -27,6 +27,12 @@ pub const INGRESS_ANNOTATIONS: [&str; 18] = [
     "traefik.ingress.kubernetes.io/router.tls",
 ];
 
+/// Annotations of a Service with host names that external-dns leads to it.
+const HOST_ANNOTATIONS: [&str; 2] = [
+    "external-dns.alpha.kubernetes.io/hostname",
+    "external-dns.alpha.kubernetes.io/internal-hostname",
+];
+
 /// What the administrator allows in resources.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -83,6 +89,14 @@ impl Limits {
             && let Some(image) = &cluster.image
         {
             self.check_image(service, "spec.database.cloudNativePG.image", image)?;
+        }
+        for key in HOST_ANNOTATIONS {
+            let hosts = service.expose.service.annotations.get(key).into_iter();
+            hosts
+                .flat_map(|hosts| hosts.split(','))
+                .try_for_each(|host| {
+                    self.check_host("spec.expose.service.annotations", host.trim())
+                })?;
         }
         if let Some(ingress) = &service.expose.ingress {
             self.check_host("spec.expose.ingress.host", &ingress.host)?;
@@ -264,6 +278,11 @@ mod tests {
             json!({"expose": {"httpRoute":
             {"parentRefs": [{"name": "a"}], "hostnames": hosts}}})
         };
+        // Whoever reads this annotation leads the name to the Service.
+        let service = |host: &str| {
+            let hosts = format!("a.example.com, {host}");
+            json!({"expose": {"service": {"annotations": {HOST_ANNOTATIONS[0]: hosts}}}})
+        };
         for host in [
             "a.example.com",
             "x.team.example.com",
@@ -271,6 +290,7 @@ mod tests {
             "*.team.example.com",
         ] {
             assert_eq!(refused(&limits, &ingress(host)), "", "{host}");
+            assert_eq!(refused(&limits, &service(host)), "", "{host}");
             assert_eq!(refused(&limits, &route(json!([host]))), "", "{host}");
         }
         let field = "spec.expose.httpRoute.hostnames";
@@ -281,6 +301,10 @@ mod tests {
             "*.example.com",
         ] {
             assert_eq!(refused(&limits, &ingress(host)), "spec.expose.ingress.host");
+            assert_eq!(
+                refused(&limits, &service(host)),
+                "spec.expose.service.annotations"
+            );
             assert_eq!(
                 refused(&limits, &route(json!(["a.example.com", host]))),
                 field

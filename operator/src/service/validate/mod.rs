@@ -12,6 +12,8 @@ mod image;
 mod issuer;
 mod limits;
 mod names;
+mod network;
+mod pods;
 mod resources;
 mod schedule;
 mod time_zone;
@@ -24,12 +26,21 @@ pub use expose::{Expose, Port};
 pub use image::Image;
 pub use issuer::{Authorities, Issuer, Source};
 pub use limits::{INGRESS_ANNOTATIONS, Limits};
+pub use network::Network;
+pub use pods::{Account, PodSettings, Pods};
 pub use resources::{Amount, Resources};
 pub use schedule::Schedule;
 pub use time_zone::TimeZone;
 pub use volume::Volume;
 
-use hello_crds::{Autoscaling, DeletionPolicy, HelloService, ImagePullPolicy, Monitoring};
+use hello_crds::{
+    Autoscaling, DeletionPolicy, DisruptionBudget, HelloService, ImagePullPolicy, Monitoring,
+    Probes,
+};
+use k8s_openapi::{
+    api::autoscaling::v2::HorizontalPodAutoscalerBehavior,
+    apimachinery::pkg::util::intstr::IntOrString,
+};
 use kube::ResourceExt;
 
 use self::names::object_name;
@@ -37,9 +48,6 @@ use crate::{
     error::{Error, Result},
     object::{names::ROTATE_ANNOTATION, object_name::ObjectName, owner::Identity},
 };
-
-/// Requests of an application container that names none: CPU and memory.
-const DEFAULT_REQUESTS: [&str; 2] = ["50m", "64Mi"];
 
 /// Images of resources that name none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +82,14 @@ pub struct Validated {
     pub pull_secrets: Vec<String>,
     /// How many application pods.
     pub scaling: Scaling,
-    /// Resources of the application.
-    pub resources: Resources,
+    /// How fast the autoscaler changes the number, when given.
+    pub scaling_behavior: Option<HorizontalPodAutoscalerBehavior>,
+    /// How many application pods a drain may take away, when given.
+    pub disruption_budget: Option<DisruptionBudget>,
+    /// Timing of the application's probes.
+    pub probes: Probes,
+    /// Settings of the pods of each part.
+    pub pods: Pods,
     /// Settings of the application.
     pub config: Config,
     /// How clients reach the service.
@@ -94,6 +108,8 @@ pub struct Validated {
     pub postgres_image: Image,
     /// Whether network policies are created.
     pub isolate: bool,
+    /// What they allow beside what the service needs.
+    pub network: Network,
     /// Whether data outlives the resource.
     pub retain: bool,
     /// Whether the operator must not change children.
@@ -115,19 +131,35 @@ pub enum Scaling {
         max: i32,
         /// Target CPU use, in percent of the request.
         cpu_percent: i32,
+        /// Target memory use, in percent of the request, when memory scales too.
+        memory_percent: Option<i32>,
+    },
+    /// A number that a scaler of the user sets on the Deployment.
+    External {
+        /// The number of a new Deployment.
+        initial: i32,
     },
 }
 
 impl Scaling {
-    fn from_spec(replicas: i32, autoscaling: Option<&Autoscaling>) -> Self {
-        match autoscaling {
-            None => Self::Fixed(replicas),
-            Some(auto) => Self::Auto {
-                min: auto.min_replicas,
-                max: auto.max_replicas,
-                cpu_percent: auto.target_cpu_utilization_percentage,
-            },
+    fn parse(replicas: i32, autoscaling: Option<&Autoscaling>) -> Result<Self> {
+        let Some(auto) = autoscaling else {
+            return Ok(Self::Fixed(replicas));
+        };
+        if auto.external {
+            return Ok(Self::External {
+                initial: auto.min_replicas,
+            });
         }
+        let max = auto
+            .max_replicas
+            .ok_or_else(|| Error::invalid("spec.autoscaling.maxReplicas", "is missing"))?;
+        Ok(Self::Auto {
+            min: auto.min_replicas,
+            max,
+            cpu_percent: auto.target_cpu_utilization_percentage,
+            memory_percent: auto.target_memory_utilization_percentage,
+        })
     }
 }
 
@@ -150,8 +182,14 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
         default_images: defaults.clone(),
         pull_policy: spec.image_pull_policy,
         pull_secrets: pull_secrets.map(|secret| secret.name.clone()).collect(),
-        scaling: Scaling::from_spec(spec.replicas, spec.autoscaling.as_ref()),
-        resources: Resources::parse("spec.resources", spec.resources.as_ref(), DEFAULT_REQUESTS)?,
+        scaling: Scaling::parse(spec.replicas, spec.autoscaling.as_ref())?,
+        scaling_behavior: spec
+            .autoscaling
+            .as_ref()
+            .and_then(|auto| auto.behavior.clone()),
+        disruption_budget: spec.disruption_budget.clone().map(numbered),
+        probes: spec.probes.clone().unwrap_or_default(),
+        pods: Pods::parse(spec)?,
         expose: Expose::parse(&spec.expose)?,
         tls: tls
             .map(|tls| object_name("spec.tls.secretName", &tls.secret_name))
@@ -167,10 +205,23 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
             postgres.unwrap_or(&defaults.postgres),
         )?,
         isolate: spec.network_policy.enabled,
+        network: Network::parse(&spec.network_policy)?,
         retain: spec.deletion_policy == DeletionPolicy::Retain,
         paused: spec.paused,
         rotate: service.annotations().get(ROTATE_ANNOTATION).cloned(),
     })
+}
+
+/// A number in quotes is a number: the API server would read it as a percentage without its sign, and refuse it.
+fn numbered(budget: DisruptionBudget) -> DisruptionBudget {
+    let number = |bound: IntOrString| match &bound {
+        IntOrString::String(text) => text.parse().map_or(bound, IntOrString::Int),
+        IntOrString::Int(_) => bound,
+    };
+    DisruptionBudget {
+        max_unavailable: budget.max_unavailable.map(number),
+        min_available: budget.min_available.map(number),
+    }
 }
 
 /// Which service a resource is.
@@ -193,6 +244,7 @@ pub fn identity(service: &HelloService) -> Result<Identity> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::names::Component;
     use serde_json::json;
 
     fn check(spec: serde_json::Value) -> Result<Validated> {
@@ -214,8 +266,9 @@ mod tests {
         assert_eq!(validated.scaling, Scaling::Fixed(2));
         assert_eq!(validated.image.as_str(), "hello-app:1");
         assert!(validated.retain && validated.isolate && !validated.paused);
-        assert_eq!(validated.resources.cpu.request.as_str(), "50m");
-        assert_eq!(validated.resources.memory.request.as_str(), "64Mi");
+        let resources = &validated.pods.of(Component::App).resources;
+        assert_eq!(resources.cpu.request.as_str(), "50m");
+        assert_eq!(resources.memory.request.as_str(), "64Mi");
         assert_eq!(validated.postgres_image.as_str(), "postgres:18");
     }
 
@@ -282,6 +335,18 @@ mod tests {
                 json!({"expose": {"service": {"nodePort": 70000}}}),
                 "spec.expose.service.nodePort",
             ),
+            (
+                json!({"database": {"managed": {"sharedMemory": "x"}}}),
+                "spec.database.managed.sharedMemory",
+            ),
+            (
+                json!({"autoscaling": {"minReplicas": 2}}),
+                "spec.autoscaling.maxReplicas",
+            ),
+            (
+                json!({"networkPolicy": {"dnsPort": 0}}),
+                "spec.networkPolicy.dnsPort",
+            ),
             (json!({"database": {}}), "spec.database"),
             (
                 json!({"auth": {"oidc": {"issuer": "https://a b", "audience": ["hello"]}}}),
@@ -299,6 +364,21 @@ mod tests {
             let error = check(spec).unwrap_err();
             assert!(error.to_string().starts_with(field), "{error}");
             assert_eq!(error.class(), crate::error::Class::Invalid);
+        }
+    }
+
+    #[test]
+    fn a_number_in_quotes_is_a_number() {
+        for (given, expected) in [
+            (json!("2"), IntOrString::Int(2)),
+            (json!(2), IntOrString::Int(2)),
+            (json!("2%"), IntOrString::String("2%".into())),
+        ] {
+            let spec =
+                json!({"disruptionBudget": {"maxUnavailable": given, "minAvailable": given}});
+            let budget = check(spec).unwrap().disruption_budget.unwrap();
+            assert_eq!(budget.max_unavailable, Some(expected.clone()));
+            assert_eq!(budget.min_available, Some(expected));
         }
     }
 

@@ -1,5 +1,7 @@
 //! CPU and memory of containers.
 
+use hello_crds::ResourceList;
+
 use crate::{
     error::{Error, Result},
     object::quantity::Quantity,
@@ -24,41 +26,43 @@ pub struct Amount {
 }
 
 impl Resources {
-    /// Checks the resources in `field`. Where they name no request, the limit is the request, as everywhere in
-    /// Kubernetes; where they name neither, the default is.
+    /// Checks resources that several fields may set, the nearest first: for CPU and for memory, the first field that
+    /// sets one counts. Where it sets no request, the limit is the request, as everywhere in Kubernetes; where no field
+    /// sets anything, the default is.
     pub(super) fn parse(
-        field: &str,
-        given: Option<&hello_crds::Resources>,
+        given: &[(String, hello_crds::Resources)],
         default: [&str; 2],
     ) -> Result<Self> {
-        let requests = given.and_then(|given| given.requests.as_ref());
-        let limits = given.and_then(|given| given.limits.as_ref());
-        let amount = |name: &str, request: Option<&String>, limit: Option<&String>, default| {
-            let read = |kind: &str, text: &str| quantity(&format!("{field}.{kind}.{name}"), text);
-            let limit = limit.map(|limit| read("limits", limit)).transpose()?;
-            let request = match (request, &limit) {
-                (Some(request), _) => read("requests", request)?,
-                (None, Some(limit)) => limit.clone(),
-                (None, None) => read("requests", default)?,
-            };
-            Ok(Amount { request, limit })
-        };
         let [cpu, memory] = default;
         Ok(Self {
-            cpu: amount(
-                "cpu",
-                requests.and_then(|list| list.cpu.as_ref()),
-                limits.and_then(|list| list.cpu.as_ref()),
-                cpu,
-            )?,
-            memory: amount(
-                "memory",
-                requests.and_then(|list| list.memory.as_ref()),
-                limits.and_then(|list| list.memory.as_ref()),
-                memory,
-            )?,
+            cpu: amount(given, "cpu", |list| list.cpu.as_ref(), cpu)?,
+            memory: amount(given, "memory", |list| list.memory.as_ref(), memory)?,
         })
     }
+}
+
+fn amount(
+    given: &[(String, hello_crds::Resources)],
+    name: &str,
+    of: fn(&ResourceList) -> Option<&String>,
+    default: &str,
+) -> Result<Amount> {
+    for (field, resources) in given {
+        let read = |kind: &str, list: &Option<ResourceList>| {
+            let text = list.as_ref().and_then(of);
+            text.map(|text| quantity(&format!("{field}.{kind}.{name}"), text))
+                .transpose()
+        };
+        let request = read("requests", &resources.requests)?;
+        let limit = read("limits", &resources.limits)?;
+        if let Some(request) = request.or_else(|| limit.clone()) {
+            return Ok(Amount { request, limit });
+        }
+    }
+    Ok(Amount {
+        request: quantity(name, default)?,
+        limit: None,
+    })
 }
 
 /// Checks the quantity in `field`.
@@ -75,7 +79,8 @@ mod tests {
 
     fn parse(given: Value) -> Result<Resources> {
         let given: Option<hello_crds::Resources> = serde_json::from_value(given).unwrap();
-        Resources::parse("spec.resources", given.as_ref(), ["50m", "64Mi"])
+        let given = given.map(|given| ("spec.resources".to_owned(), given));
+        Resources::parse(given.as_slice(), ["50m", "64Mi"])
     }
 
     #[test]
@@ -90,6 +95,24 @@ mod tests {
         assert_eq!(memory.request.as_str(), "1Gi");
         assert_eq!(memory.limit, Quantity::parse("2Gi"));
         assert_eq!(parse(Value::Null).unwrap().cpu.request.as_str(), "50m");
+    }
+
+    #[test]
+    fn of_several_fields_the_first_that_sets_an_amount_counts_for_it() {
+        let given = [
+            ("near", json!({"limits": {"cpu": "1"}})),
+            (
+                "far",
+                json!({"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "2"}}),
+            ),
+        ];
+        let given =
+            given.map(|(field, value)| (field.to_owned(), serde_json::from_value(value).unwrap()));
+        let resources = Resources::parse(&given, ["50m", "64Mi"]).unwrap();
+        // Never the request of one field with the limit of another.
+        assert_eq!(resources.cpu.request.as_str(), "1");
+        assert_eq!(resources.cpu.limit, Quantity::parse("1"));
+        assert_eq!(resources.memory.limit, Quantity::parse("1Gi"));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! Failover, replication and the owner's password are the task of CloudNativePG. The operator decides how many servers
 //! there are and where, and owns the two roles beside the owner.
 
+use hello_crds::{SpreadConstraint, Unsatisfiable};
 use k8s_openapi::{
     api::{
-        core::v1::{Secret, Volume},
+        core::v1::{Secret, TopologySpreadConstraint, Volume},
         networking::v1::{
             NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicySpec,
         },
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         metadata::{data_owned, owned},
-        pod, policy,
+        pod, policy, settings,
     },
     address::{self, Address, URI, VOLUME},
     credentials,
@@ -30,7 +31,7 @@ use crate::{
     },
     service::{
         dereference::inputs::{DATABASE_PORT, Inputs},
-        validate::{CloudNativePg, Validated},
+        validate::{Account, CloudNativePg, Validated},
     },
 };
 
@@ -113,19 +114,13 @@ impl Cluster<'_> {
         let mut spec = json!({
             "instances": self.database.instances,
             "storage": {"size": self.database.storage.size.as_str()},
-            "resources": pod::resources(&self.database.resources),
+            "resources": pod::resources(&self.service.pods.of(Component::Database).resources),
             "bootstrap": {"initdb": {
                 "database": names::DATABASE,
                 "owner": names::OWNER_ROLE,
                 "postInitApplicationSQL": owner_rights(),
             }},
-            "topologySpreadConstraints": [{
-                "topologyKey": "topology.kubernetes.io/zone",
-                "maxSkew": 1,
-                // A lost zone must not keep a server from starting in another one.
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": self.select(),
-            }],
+            "topologySpreadConstraints": self.spread(),
             // The defaults ask every 10 seconds, which doubles the time to a first answer.
             "probes": {
                 "startup": {"periodSeconds": 1, "failureThreshold": 3600},
@@ -149,7 +144,62 @@ impl Cluster<'_> {
             // What was acknowledged is on two servers, so no failover loses it.
             spec["postgresql"] = json!({"synchronous": {"method": "any", "number": 1}});
         }
+        self.set_pods(&mut spec);
         spec
+    }
+
+    fn spread(&self) -> Vec<TopologySpreadConstraint> {
+        let given = &self.service.pods.of(Component::Database).spread;
+        // A lost zone must not keep a server from starting in another one.
+        let zones = SpreadConstraint {
+            topology_key: "topology.kubernetes.io/zone".into(),
+            max_skew: 1,
+            when_unsatisfiable: Unsatisfiable::ScheduleAnyway,
+            min_domains: None,
+        };
+        let constraints = if given.is_empty() {
+            std::slice::from_ref(&zones)
+        } else {
+            given
+        };
+        settings::spread(constraints, &self.select())
+    }
+
+    /// The settings of the database's pods that a `Cluster` has too.
+    fn set_pods(&self, spec: &mut Value) {
+        let given = self.service.pods.of(Component::Database);
+        let affinity = given.affinity.clone().unwrap_or_default();
+        let annotations = match &given.account {
+            Account::Own(annotations) => annotations,
+            Account::Shared | Account::Existing(_) => &self.service.pods.account_annotations,
+        };
+        for (path, value) in [
+            ("/affinity/nodeSelector", json!(given.node_selector)),
+            ("/affinity/tolerations", json!(given.tolerations)),
+            ("/affinity/nodeAffinity", json!(affinity.node_affinity)),
+            (
+                "/affinity/additionalPodAffinity",
+                json!(affinity.pod_affinity),
+            ),
+            (
+                "/affinity/additionalPodAntiAffinity",
+                json!(affinity.pod_anti_affinity),
+            ),
+            ("/inheritedMetadata/labels", json!(given.labels)),
+            ("/inheritedMetadata/annotations", json!(given.annotations)),
+            (
+                "/priorityClassName",
+                json!(given.priority_class.as_ref().map(ToString::to_string)),
+            ),
+            ("/env", json!(given.env)),
+            ("/envFrom", json!(given.env_from)),
+            (
+                "/serviceAccountTemplate/metadata/annotations",
+                json!(annotations),
+            ),
+        ] {
+            set(spec, path, value);
+        }
     }
 
     /// Who may reach the servers. Their own connections stay open: they talk to the API server, whose address no policy
@@ -176,11 +226,25 @@ impl Cluster<'_> {
                 ingress: Some(vec![
                     rule(to_database, DATABASE_PORT),
                     rule(vec![operator()], STATUS_PORT),
-                    rule(vec![policy::monitoring()], METRICS_PORT),
+                    rule(vec![self.service.network.monitoring.clone()], METRICS_PORT),
                 ]),
                 egress: None,
             }),
         })
+    }
+}
+
+/// Sets a field at a path, unless the value is empty: an empty one in server-side apply would claim the field.
+fn set(spec: &mut Value, path: &str, value: Value) {
+    let is_empty = match &value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    if !is_empty {
+        let names = path.split('/').skip(1);
+        *names.fold(spec, |part, name| &mut part[name]) = value;
     }
 }
 

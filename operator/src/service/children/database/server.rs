@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use hello_crds::ProbeTiming;
 use k8s_openapi::{
     api::{
         apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec},
@@ -28,7 +29,10 @@ use super::{
     transport,
 };
 use crate::{
-    object::names::{self, Component, key},
+    object::{
+        names::{self, Component, key},
+        quantity::Quantity,
+    },
     service::{
         dereference::inputs::{DATABASE_PORT, Inputs},
         secrets::certificates,
@@ -46,6 +50,9 @@ printf \"ALTER ROLE %s PASSWORD '%s';\" \"$POSTGRES_USER\" \"$(cat \"$POSTGRES_P
 
 /// Ends sessions at once and shuts down cleanly. SIGTERM alone waits until every client has disconnected.
 const FAST_SHUTDOWN: &str = "pg_ctl stop -D \"$PGDATA\" -m fast --no-wait";
+
+/// Where the server's processes share memory. The runtime's own has 64 MiB, too little for parallel queries.
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// A server that the operator runs.
 pub struct Server<'a> {
@@ -190,11 +197,15 @@ impl Server<'_> {
     fn template(&self) -> PodTemplateSpec {
         let mut spec = pod::spec(
             self.service,
-            pod::POSTGRES_USER,
+            Component::Database,
             vec![self.container(), transport::watch(self.service)],
             vec![
                 pod::empty_dir("run"),
                 pod::empty_dir("tmp"),
+                pod::memory(
+                    "shm",
+                    self.database.shared_memory.as_ref().map(Quantity::as_str),
+                ),
                 transport::files(self.instance()),
                 pod::secret_volume(
                     "credentials",
@@ -204,17 +215,14 @@ impl Server<'_> {
             ],
         );
         spec.termination_grace_period_seconds = Some(120);
-        PodTemplateSpec {
-            metadata: Some(ObjectMeta {
-                labels: self.labels(),
-                annotations: Some(BTreeMap::from([(
-                    names::DEFAULT_CONTAINER_ANNOTATION.into(),
-                    CONTAINER.into(),
-                )])),
-                ..ObjectMeta::default()
-            }),
-            spec: Some(spec),
-        }
+        let annotations = [(names::DEFAULT_CONTAINER_ANNOTATION, CONTAINER)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        pod::template(
+            self.service,
+            Component::Database,
+            Some(annotations.into()),
+            spec,
+        )
     }
 
     fn container(&self) -> Container {
@@ -224,6 +232,7 @@ impl Server<'_> {
             }),
             ..LifecycleHandler::default()
         };
+        let probes = &self.database.probes;
         Container {
             args: Some(self.arguments()),
             env: Some(vec![
@@ -241,11 +250,14 @@ impl Server<'_> {
                 protocol: Some("TCP".into()),
                 ..ContainerPort::default()
             }]),
-            resources: Some(pod::resources(&self.database.resources)),
+            resources: Some(pod::resources(
+                &self.service.pods.of(Component::Database).resources,
+            )),
             volume_mounts: Some(vec![
                 pod::mount(names::DATA_VOLUME, files::DATA_ROOT, false),
                 pod::mount("run", files::SOCKET_DIRECTORY, false),
                 pod::mount("tmp", "/tmp", false),
+                pod::mount("shm", SHARED_MEMORY, false),
                 pod::mount("credentials", files::PASSWORD_DIRECTORY, true),
                 transport::mount(),
             ]),
@@ -255,8 +267,8 @@ impl Server<'_> {
                 stop_signal: None,
             }),
             // The hook above ends only when the server answers queries, so a connection is enough here.
-            readiness_probe: Some(tcp_probe(1, 3)),
-            liveness_probe: Some(tcp_probe(10, 6)),
+            readiness_probe: Some(tcp_probe(probes.readiness.as_ref(), 1, 3)),
+            liveness_probe: Some(tcp_probe(probes.liveness.as_ref(), 10, 6)),
             ..pod::container(
                 self.service,
                 CONTAINER,
@@ -309,15 +321,12 @@ impl Server<'_> {
     }
 }
 
-fn tcp_probe(period: i32, failures: i32) -> Probe {
+fn tcp_probe(timing: Option<&ProbeTiming>, period: i32, failures: i32) -> Probe {
     Probe {
         tcp_socket: Some(TCPSocketAction {
             port: IntOrString::String("postgres".into()),
             host: None,
         }),
-        period_seconds: Some(period),
-        timeout_seconds: Some(5),
-        failure_threshold: Some(failures),
-        ..Probe::default()
+        ..pod::probe(timing, period, 5, failures)
     }
 }

@@ -120,7 +120,7 @@ pub fn watch(service: &Validated) -> Container {
             pod::env("PGUSER", names::OWNER_ROLE),
             pod::env("PGDATABASE", names::DATABASE),
         ]),
-        resources: Some(pod::small_resources()),
+        resources: Some(pod::helper_resources(service, Component::Database)),
         volume_mounts: Some(vec![
             pod::mount("run", files::SOCKET_DIRECTORY, false),
             pod::mount("tmp", "/tmp", false),

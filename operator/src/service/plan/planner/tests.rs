@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -38,6 +38,7 @@ fn converged() -> Facts {
         wanted_replicas: Some(2),
         initial_replicas: 2,
         holds_replicas: false,
+        accounts: BTreeMap::new(),
         missing: BTreeSet::new(),
         paused: false,
     }
@@ -243,6 +244,30 @@ fn unwanted_children_are_deleted_once() {
     );
     facts.present.insert(orphan, Presence::Deleting);
     assert_eq!(plan(&wanted("new"), &facts).actions, []);
+}
+
+/// A pod whose account is gone cannot be replaced.
+#[test]
+fn an_unwanted_account_stays_while_a_workload_names_it() {
+    let mut facts = converged();
+    let account = ChildId::new(Kind::ServiceAccount, "former");
+    facts.present.insert(account.clone(), Presence::Settled);
+    facts
+        .accounts
+        .insert(account.clone(), [deployment()].into());
+    assert_eq!(plan(&wanted("new"), &facts).actions, []);
+
+    // It waits for the migration, too; and the update and the deletion can be in one plan.
+    facts.present.insert(deployment(), Presence::Drifted);
+    facts.jobs.insert(job("new"), JobPhase::Active);
+    assert_eq!(plan(&wanted("new"), &facts).actions, []);
+    facts.jobs.insert(job("new"), JobPhase::Succeeded);
+    let both = [Action::Update(deployment()), Action::Delete(account)];
+    assert_eq!(plan(&wanted("new"), &facts).actions, both);
+
+    facts.present.insert(deployment(), Presence::Settled);
+    facts.accounts.clear();
+    assert_eq!(plan(&wanted("new"), &facts).actions, both[1..]);
 }
 
 #[test]
