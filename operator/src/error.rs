@@ -33,6 +33,15 @@ impl Class {
         Self::Unanswered,
     ];
 
+    /// Whether it may be gone at the next try, so that it is no news about the resource.
+    #[must_use]
+    pub const fn is_passing(self) -> bool {
+        match self {
+            Self::Transient | Self::Unanswered => true,
+            Self::Waiting | Self::Invalid | Self::Conflict | Self::Refused => false,
+        }
+    }
+
     /// Value of the metric's label.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -7,3 +7,6 @@ pub mod fence;
 pub mod optional_apis;
 pub mod own_writes;
 pub mod taken_names;
+
+#[cfg(test)]
+pub(crate) mod test_server;

@@ -258,3 +258,6 @@ fn outcome(
         Outcome::after(next, "changed")
     }
 }
+
+#[cfg(test)]
+mod tests;

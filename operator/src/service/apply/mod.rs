@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 
 use crate::{
-    error::{Class, Error, Result},
+    error::{Error, Result},
     kubernetes::api::Cluster,
     object::{
         child::ChildId,
@@ -173,9 +173,7 @@ pub async fn apply(cluster: &Cluster, mut decision: Decision) -> Result<Applied>
                 log(&decision.identity, &action, *reason);
                 made.push((action, *reason));
             }
-            Err(error) if matches!(error.class(), Class::Transient | Class::Unanswered) => {
-                return Err(error);
-            }
+            Err(error) if error.class().is_passing() => return Err(error),
             Err(error) => {
                 not_made.insert(action.child().clone());
                 refused.push((action.child().clone(), error));

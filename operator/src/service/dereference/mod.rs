@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{ResourceExt, api::DynamicObject};
 
 use crate::{
-    error::{Class, Error, Result},
+    error::{Error, Result},
     kubernetes::api::Cluster,
     object::{
         child::ChildId,
@@ -184,7 +184,7 @@ pub async fn find_refused_pods(
         let namespace = &service.identity.namespace;
         let words = match cluster.failed_creations(namespace, &late.uid).await {
             Ok(events) => late.refusal(&events),
-            Err(error) if error.class() == Class::Transient => return Err(error),
+            Err(error) if error.class().is_passing() => return Err(error),
             Err(error) => Some(format!(
                 "no pod is created, and the reason is unknown: {error}"
             )),

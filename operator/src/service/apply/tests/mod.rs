@@ -1,12 +1,10 @@
 //! Which requests are sent for a decision, and what is left out after a refusal.
 
-mod api_server;
-
 use serde_json::{Value, json};
 
-use self::api_server::{Sent, Server, failing, failure, stored};
 use super::*;
 use crate::{
+    kubernetes::test_server::{Sent, Server, failing, failure, stored},
     object::{child::Desired, kind::Gate, names},
     service::{
         dereference::observed::DuePods,
