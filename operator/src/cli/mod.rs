@@ -158,6 +158,9 @@ struct Run {
     /// Address that serves /livez, /readyz and /metrics
     #[arg(long, env = "HELLO_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
+    /// Metrics name each resource with its namespace; without this they only count
+    #[arg(long, env = "HELLO_METRICS_NAMES")]
+    metrics_names: bool,
     /// Least severe level that is logged, or a filter such as info,kube=debug
     #[arg(long, env = "HELLO_LOG_LEVEL", default_value = "info")]
     log_level: String,
@@ -211,6 +214,7 @@ pub fn main() -> ExitCode {
             limits: run.allowed.into(),
             namespace: Some(run.namespace).filter(|namespace| !namespace.is_empty()),
             listen: run.listen,
+            metrics_names: run.metrics_names,
             log_level: run.log_level,
             log_format: run.log_format,
             pod_name: run.pod_name,

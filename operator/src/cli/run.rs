@@ -41,6 +41,8 @@ pub struct Options {
     pub namespace: Option<String>,
     /// Address of health and metrics.
     pub listen: SocketAddr,
+    /// Whether metrics name each resource.
+    pub metrics_names: bool,
     /// Log filter.
     pub log_level: String,
     /// Form of the log.
@@ -77,6 +79,9 @@ pub fn run(options: Options) -> Result<(), Box<dyn Error>> {
 async fn operate(options: Options) -> Result<(), Fatal> {
     let mut stop = StopSignals::new()?;
     let metrics = Arc::<Metrics>::default();
+    if !options.metrics_names {
+        metrics.conditions.leave_out_names();
+    }
     let health = Arc::new(Health::default());
     let mut probes = probes::serve(options.listen, Arc::clone(&health), Arc::clone(&metrics))
         .await

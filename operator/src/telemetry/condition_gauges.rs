@@ -1,12 +1,16 @@
 //! The conditions of every resource as gauges, collected when they are read, and when its last backup succeeded.
 //!
 //! One series for each resource and documented type: 1 while the condition is true, 0 while it is false. They are
-//! removed with the resource.
+//! removed with the resource. Since they name the resources of every tenant, they can be left out; the numbers of
+//! resources by condition are always there.
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use hello_crds::{ConditionType, HelloServiceStatus};
@@ -54,12 +58,22 @@ impl Conditions {
 
 /// The conditions of all resources.
 #[derive(Debug, Default)]
-pub struct Gauges(Mutex<HashMap<Key, Conditions>>);
+pub struct Gauges {
+    resources: Mutex<HashMap<Key, Conditions>>,
+    without_names: AtomicBool,
+}
 
 impl Gauges {
     fn resources(&self) -> MutexGuard<'_, HashMap<Key, Conditions>> {
         // A thread that panicked can only have left a complete map behind.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.resources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves out the series that name resources.
+    pub fn leave_out_names(&self) {
+        self.without_names.store(true, Ordering::Relaxed);
     }
 
     /// The conditions of a resource are these now.
@@ -88,6 +102,23 @@ impl Collector for Gauges {
                 MetricType::Gauge,
             )?
             .encode_gauge(&ready)?;
+        let mut family = encoder.encode_descriptor(
+            "resources_with_condition",
+            "Resources whose condition is true",
+            None,
+            MetricType::Gauge,
+        )?;
+        for type_ in ConditionType::ALL {
+            let with = resources
+                .values()
+                .filter(|conditions| conditions.holds(type_));
+            family
+                .encode_family(&[("condition", type_.as_str())])?
+                .encode_gauge(&with.count())?;
+        }
+        if self.without_names.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let mut family = encoder.encode_descriptor(
             "helloservice_status_condition",
             "1 while the condition of the resource is true",

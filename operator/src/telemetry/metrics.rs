@@ -57,7 +57,7 @@ macro_rules! metrics {
     (@init $init:expr) => { $init };
 }
 
-// The two gauges of `condition_gauges` are collected from the conditions when they are read.
+// The gauges of `condition_gauges` are collected from the conditions when they are read.
 metrics! {
     reconciles: Family<Outcome, Counter>, None, "Reconciles by outcome";
     reconcile_duration: Histogram = Histogram::new(SECONDS), Some(Unit::Seconds), "Duration of a reconcile";
@@ -203,6 +203,16 @@ mod tests {
         let series: Vec<&str> = text.lines().filter(|line| line.starts_with(name)).collect();
         let expected = format!(r#"{name}namespace="default",name="hello"}} 86400"#);
         assert_eq!(series, [expected]);
+    }
+
+    #[test]
+    fn without_names_only_numbers_are_left() {
+        let metrics = full();
+        metrics.conditions.leave_out_names();
+        let text = metrics.render();
+        assert!(!text.contains("namespace="), "{text}");
+        let line = r#"hello_operator_resources_with_condition{condition="Ready"} 1"#;
+        assert!(text.lines().any(|found| found == line), "{text}");
     }
 
     /// An alert on a series that does not exist never fires.

@@ -1,7 +1,6 @@
 //! Whether this process is alive and ready, and the HTTP server that reports it.
 
 use std::{
-    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,15 +10,10 @@ use std::{
 };
 
 use http_body_util::Full;
-use hyper::{Request, Response, StatusCode, body::Bytes, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
-    time::Instant,
-};
+use hyper::{Request, Response, StatusCode, body::Bytes};
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{listener, metrics::Metrics};
 
 /// The loop must turn this often.
 const BEAT: Duration = Duration::from_secs(15);
@@ -110,31 +104,8 @@ pub async fn serve(
     metrics: Arc<Metrics>,
 ) -> std::io::Result<JoinHandle<()>> {
     let listener = TcpListener::bind(address).await?;
-    Ok(tokio::spawn(async move {
-        loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                // Out of descriptors: others must close theirs first.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            };
-            tokio::spawn(connection(
-                stream,
-                Arc::clone(&health),
-                Arc::clone(&metrics),
-            ));
-        }
-    }))
-}
-
-async fn connection(stream: TcpStream, health: Arc<Health>, metrics: Arc<Metrics>) {
-    let service = service_fn(move |request| {
-        let answer = answer(&request, &health, &metrics);
-        async move { Ok::<_, Infallible>(answer) }
-    });
-    let connection = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-    let served = connection.serve_connection(TokioIo::new(stream), service);
-    // A probe that hangs up early is no news.
-    let _ = tokio::time::timeout(Duration::from_secs(30), served).await;
+    let respond = move |request: &Request<_>| answer(request, &health, &metrics);
+    Ok(tokio::spawn(listener::serve(listener, respond)))
 }
 
 fn answer<B>(request: &Request<B>, health: &Health, metrics: &Metrics) -> Response<Full<Bytes>> {
