@@ -55,7 +55,8 @@ async fn diff_one(
     service.metadata.namespace = Some(namespace);
     service.metadata.uid = live.and_then(|live| live.uid());
     let now = jiff::Timestamp::now();
-    let (_, decision) = service::decide(cluster, &service, images, limits, Scope::All, now).await?;
+    let (_, decision, _) =
+        service::decide(cluster, &service, images, limits, Scope::All, now).await?;
     Ok(text(&decision))
 }
 

@@ -20,6 +20,7 @@ use crate::{
     leadership::{lease::Elector, watchdog::Watchdog},
     service::{
         Context, RESYNC,
+        external_secrets::ExternalSecrets,
         report::events::Events,
         validate::{DefaultImages, Limits},
     },
@@ -177,6 +178,7 @@ fn start(
         cluster,
         images: options.images,
         limits: options.limits,
+        external_secrets: ExternalSecrets::default(),
         clock: Arc::new(jiff::Timestamp::now),
         resync: RESYNC,
         metrics: Arc::clone(&metrics),

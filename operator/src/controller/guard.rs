@@ -35,9 +35,16 @@ pub(super) async fn reconcile<R: Reconcile>(
     reconciler: Arc<R>,
     metrics: Arc<Metrics>,
     key: Key,
+    by_time: bool,
 ) -> Done {
     let start = Instant::now();
-    let outcome = match caught(reconciler.reconcile(&key)).await {
+    let work = async {
+        if by_time && let Some(outcome) = reconciler.look(&key).await {
+            return outcome;
+        }
+        reconciler.reconcile(&key).await
+    };
+    let outcome = match caught(work).await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => Outcome::failed(TIMEOUT_DELAYS, "timeout"),
         Err(message) => {

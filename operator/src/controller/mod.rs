@@ -32,6 +32,13 @@ pub trait Reconcile: Send + Sync + 'static {
     /// Looks at a resource and does what is to be done. Every error ends in an outcome.
     fn reconcile(&self, key: &Key) -> impl Future<Output = Outcome> + Send;
 
+    /// A look at what no watch reports, before a reconcile that nothing but time has made due. The outcome when there is
+    /// nothing to do; `None`: reconcile.
+    fn look(&self, key: &Key) -> impl Future<Output = Option<Outcome>> + Send {
+        let _ = key;
+        std::future::ready(None)
+    }
+
     /// Reports that reconciling a resource panicked, with the message of the panic.
     fn report_panic(&self, key: &Key, message: &str) -> impl Future<Output = ()> + Send;
 }
@@ -68,7 +75,8 @@ pub async fn run<R: Reconcile>(
         let now = Instant::now();
         while let Some(key) = queue.take(now) {
             let (reconciler, metrics) = (Arc::clone(&reconciler), Arc::clone(&metrics));
-            workers.spawn(guard::reconcile(reconciler, metrics, key));
+            let by_time = queue.is_by_time(&key);
+            workers.spawn(guard::reconcile(reconciler, metrics, key, by_time));
         }
         health.beat(workers.is_empty(), now);
         observe(&metrics, &queue, workers.len());

@@ -5,6 +5,7 @@
 pub mod apply;
 pub mod children;
 pub mod dereference;
+pub mod external_secrets;
 pub mod plan;
 pub mod report;
 pub mod scope;
@@ -27,9 +28,10 @@ use crate::{
         api::{Cluster, status::StatusPatch},
         optional_apis,
     },
-    object::key::Key,
+    object::{key::Key, time::after},
     service::{
         dereference::Scope,
+        external_secrets::{ExternalSecrets, Seen},
         plan::Decision,
         report::{
             conditions::{is_ready, not_ready_since},
@@ -39,7 +41,7 @@ use crate::{
             subject::Subject,
             write::write,
         },
-        validate::{DefaultImages, Limits, Validated},
+        validate::{Database, DefaultImages, Limits, Validated},
     },
     telemetry::{condition_gauges::Conditions, metrics::Metrics},
 };
@@ -71,6 +73,8 @@ pub struct Context {
     pub clock: Clock,
     /// When a settled resource is looked at again; see [`RESYNC`].
     pub resync: Duration,
+    /// Secrets of external databases, for settled services.
+    pub external_secrets: ExternalSecrets,
     /// Where the conditions are exposed.
     pub metrics: Arc<Metrics>,
 }
@@ -91,6 +95,15 @@ impl Reconcile for Context {
         Outcome::failed(class.delays(), class.as_str())
     }
 
+    /// Whether the Secret of an external database is the one that the last pass read.
+    async fn look(&self, key: &Key) -> Option<Outcome> {
+        let seen = self.external_secrets.get(key, (self.clock)())?;
+        let live = self.cluster.secret_version(&key.namespace, &seen.name);
+        // Whatever is wrong is a whole pass's to explain.
+        let version = live.await.ok()??;
+        (version == seen.version).then_some(Outcome::after(EXTERNAL_POLL, "unchanged"))
+    }
+
     async fn report_panic(&self, key: &Key, message: &str) {
         if let Err(error) = self.panicked(key, message).await {
             let (namespace, name) = (&*key.namespace, &*key.name);
@@ -102,6 +115,7 @@ impl Reconcile for Context {
 impl Context {
     /// One pass. One that fails may have reported a status all the same.
     async fn pass(&self, key: &Key) -> Result<Outcome> {
+        self.external_secrets.forget(key);
         let Some(raw) = self.read(key).await? else {
             self.metrics.conditions.forget(key);
             self.cluster.taken_names().forget(key);
@@ -134,7 +148,7 @@ impl Context {
         let taken = self.cluster.taken_names().contains(key);
         let scope = scope::scope(subject.status.as_ref(), service.spec.paused, taken);
         let (images, limits) = (&self.images, &self.limits);
-        let (validated, decision) =
+        let (validated, decision, secret_version) =
             decide(&self.cluster, service, images, limits, scope, now).await?;
         let applied = apply::apply(&self.cluster, decision).await?;
         self.events.drift_reverted(subject, applied.writes()).await;
@@ -152,6 +166,19 @@ impl Context {
         }
         self.report(key, subject, Some(&new), StatusPatch::Apply)
             .await?;
+        if is_ready(&new)
+            && applied.writes().is_empty()
+            && outcome.next == Next::After(EXTERNAL_POLL)
+            && let (Database::External(external), Some(version)) =
+                (&validated.database, secret_version)
+        {
+            let seen = Seen {
+                name: external.secret.clone(),
+                version,
+                until: after(now, self.resync),
+            };
+            self.external_secrets.remember(key, seen);
+        }
         Ok(outcome)
     }
 
@@ -197,7 +224,8 @@ impl Context {
     }
 }
 
-/// What a pass knows and wants to write, before it writes anything. This is all that `diff` does.
+/// What a pass knows and wants to write, before it writes anything, with the version of the Secret of an external
+/// database. This is all that `diff` does.
 ///
 /// # Errors
 /// Those of the steps: the spec or what it names is not usable, or the API server does not answer.
@@ -208,7 +236,7 @@ pub async fn decide(
     limits: &Limits,
     scope: Scope,
     now: Timestamp,
-) -> Result<(Validated, Decision)> {
+) -> Result<(Validated, Decision, Option<String>)> {
     let validated = validate::validate(service, images)?;
     limits.check(&validated)?;
     let mut read = dereference::read(cluster, &validated, scope, now).await?;
@@ -217,8 +245,10 @@ pub async fn decide(
     dereference::find_unlabelled(cluster, &validated, names, &mut read.observed).await?;
     let changing = service.status.as_ref().and_then(not_ready_since);
     dereference::find_refused_pods(cluster, &validated, changing, now, &mut read.observed).await?;
+    let secret = read.observed.address.as_ref();
+    let version = secret.and_then(|secret| secret.metadata.resource_version.clone());
     let decision = plan::decide(&validated, &prepared, read);
-    Ok((validated, decision))
+    Ok((validated, decision, version))
 }
 
 fn outcome(

@@ -62,6 +62,7 @@ fn hostile() -> Vec<Value> {
 /// An API server for one service, and the operator's side of it.
 struct World {
     objects: Arc<Mutex<Objects>>,
+    sent: Arc<Mutex<Vec<Sent>>>,
     context: Context,
 }
 
@@ -78,11 +79,16 @@ impl World {
                 postgres: "postgres:18".into(),
             },
             limits: Limits::default(),
+            external_secrets: ExternalSecrets::default(),
             clock: Arc::new(|| NOW),
             resync: RESYNC,
             metrics: Arc::default(),
         };
-        Self { objects, context }
+        Self {
+            objects,
+            sent: server.sent,
+            context,
+        }
     }
 
     /// One pass; it must not be repeated at once.
@@ -342,4 +348,48 @@ proptest! {
         let _entered = runtime.enter();
         runtime.block_on(World::new(objects).pass());
     }
+}
+
+/// No watch reports a change of its Secret, so its version is looked at.
+#[tokio::test]
+async fn a_settled_service_with_its_own_database_costs_one_read_until_the_secret_changes() {
+    let id = |plural: &str, name: &str| (plural.to_owned(), name.to_owned());
+    let service = json!({"apiVersion": hello_crds::API_VERSION, "kind": hello_crds::KIND,
+        "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1},
+        "spec": {"database": {"external": {"secretRef": {"name": "own"}}}}});
+    let own = json!({"metadata": {"name": "own", "resourceVersion": "7"},
+        "data": {"uri": "cG9zdGdyZXM6Ly9hOmJAYy5kL2U="}});
+    let mut world = World::new(Objects::from([
+        (id("helloservices", "demo"), service),
+        (id("secrets", "own"), own),
+    ]));
+    let key = Key::new("ns", "demo");
+    assert_eq!(world.context.look(&key).await, None, "nothing is known yet");
+    for _ in 0..6 {
+        world.pass().await;
+    }
+    let status = world.objects.lock().unwrap()[&id("helloservices", "demo")]["status"].clone();
+    world.sent.lock().unwrap().clear();
+    let settled = Some(Outcome::after(EXTERNAL_POLL, "unchanged"));
+    assert_eq!(world.context.look(&key).await, settled, "{status}");
+    assert_eq!(world.sent.lock().unwrap().len(), 1);
+    // A whole pass is due from time to time.
+    world.context.clock = Arc::new(|| NOW + RESYNC);
+    assert_eq!(world.context.look(&key).await, None);
+    world.context.clock = Arc::new(|| NOW);
+    let change = |version: Value| {
+        let mut objects = world.objects.lock().unwrap();
+        let secret = objects.get_mut(&id("secrets", "own")).unwrap();
+        secret["metadata"]["resourceVersion"] = version;
+    };
+    change("8".into());
+    assert_eq!(world.context.look(&key).await, None, "it has changed");
+    change(Value::Null);
+    assert_eq!(world.context.look(&key).await, None, "it has no version");
+    world.pass().await;
+    assert_eq!(
+        world.context.look(&key).await,
+        None,
+        "a pass without a version"
+    );
 }

@@ -15,6 +15,7 @@ use hello_operator::{
     object::{child::ChildId, key::Key, kind::Kind},
     service::{
         Clock, Context, RESYNC,
+        external_secrets::ExternalSecrets,
         report::events::Events,
         validate::{DefaultImages, Limits},
     },
@@ -362,6 +363,7 @@ fn start_with<R: Reconcile>(
         events: Events::new(&cluster, None),
         cluster,
         limits: Limits::default(),
+        external_secrets: ExternalSecrets::default(),
         images: DefaultImages {
             app: "hello-app:1".into(),
             postgres: "postgres:18".into(),
@@ -394,6 +396,10 @@ impl Reconcile for Defective {
     async fn reconcile(&self, key: &Key) -> Outcome {
         assert!(*key.name != *self.name, "planted defect");
         self.context.reconcile(key).await
+    }
+
+    async fn look(&self, key: &Key) -> Option<Outcome> {
+        self.context.look(key).await
     }
 
     async fn report_panic(&self, key: &Key, message: &str) {

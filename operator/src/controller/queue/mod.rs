@@ -33,6 +33,8 @@ struct Entry {
     due: Option<Instant>,
     running: bool,
     triggered: bool,
+    /// Only time has made it due.
+    by_time: bool,
     failures: u32,
     not_before: Option<Instant>,
     /// When the passes so far are paid for, at one in each interval.
@@ -90,6 +92,7 @@ impl Queue {
             entry.triggered = true;
             return;
         }
+        entry.by_time = false;
         let earliest = entry.earliest(now);
         if entry.due.is_none_or(|due| due > earliest) {
             Self::schedule(&mut self.due, entry, key, earliest);
@@ -124,6 +127,12 @@ impl Queue {
         self.entries.get(key).is_some_and(|entry| entry.running)
     }
 
+    /// Whether nothing but time has made this resource due that was just taken: nothing is known to have changed.
+    #[must_use]
+    pub fn is_by_time(&self, key: &Key) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.by_time)
+    }
+
     /// The pass over `key` ended. `jitter` is in 0..1 and spreads retries.
     pub fn done(&mut self, key: &Key, now: Instant, next: Next, jitter: f64) {
         let Some(entry) = self.entries.get_mut(key) else {
@@ -154,6 +163,7 @@ impl Queue {
         };
         let fails = entry.failures > 0;
         self.failing = self.failing + usize::from(fails) - usize::from(failed);
+        entry.by_time = true;
         Self::schedule(&mut self.due, entry, key.clone(), now + delay);
         if triggered {
             self.trigger(key.clone(), now);

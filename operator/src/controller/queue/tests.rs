@@ -218,3 +218,28 @@ fn a_resource_that_is_gone_is_forgotten() {
     queue.done(&key("a"), now, Next::Forget, 0.0);
     assert_eq!(queue.len(), 1);
 }
+
+#[test]
+fn what_time_alone_makes_due_is_told_from_changes() {
+    let mut now = Instant::now();
+    let mut queue = Queue::new(4);
+    let take = |queue: &mut Queue, now: &mut Instant| {
+        *now = queue.next_due().unwrap();
+        queue.take(*now).unwrap();
+        queue.is_by_time(&key("a"))
+    };
+    let done = |queue: &mut Queue, now| queue.done(&key("a"), now, Next::After(SECOND * 30), 0.0);
+    queue.trigger(key("a"), now);
+    assert!(!take(&mut queue, &mut now), "it is new");
+    done(&mut queue, now);
+    assert!(take(&mut queue, &mut now), "time is over");
+    // A change while it is looked at, and one while it waits.
+    queue.trigger(key("a"), now);
+    done(&mut queue, now);
+    assert!(!take(&mut queue, &mut now));
+    done(&mut queue, now);
+    queue.trigger(key("a"), now);
+    assert!(!take(&mut queue, &mut now));
+    done(&mut queue, now);
+    assert!(take(&mut queue, &mut now));
+}

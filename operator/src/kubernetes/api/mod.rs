@@ -196,6 +196,21 @@ impl Cluster {
         Ok(list.await?.items.pop())
     }
 
+    /// The version of a Secret, without its content.
+    ///
+    /// # Errors
+    /// When there is none, or the API server does not answer.
+    pub async fn secret_version(
+        &self,
+        namespace: &str,
+        name: &ObjectName,
+    ) -> Result<Option<String>> {
+        let secrets = self.objects(Kind::Secret, namespace)?;
+        let what = || format!("Secret {name}");
+        let secret = self.call("get", what, secrets.get_metadata(name)).await?;
+        Ok(secret.metadata.resource_version)
+    }
+
     /// One object that the spec names, or the resource itself, when it exists.
     ///
     /// # Errors

@@ -5,7 +5,9 @@
 
 use kube::{
     Api, Client, Resource,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams,
+    },
     core::{NamespaceResourceScope, ObjectList},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -50,6 +52,14 @@ impl Objects {
             namespace.as_str(),
             resource,
         )))
+    }
+
+    /// The metadata of an object alone: the API server sends nothing else of it.
+    pub async fn get_metadata(
+        &self,
+        name: &ObjectName,
+    ) -> kube::Result<PartialObjectMeta<DynamicObject>> {
+        self.0.get_metadata(name.as_str()).await
     }
 
     pub async fn patch<P: Serialize + std::fmt::Debug>(
