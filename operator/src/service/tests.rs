@@ -112,7 +112,11 @@ fn answer(objects: &mut Objects, sent: &Sent) -> (u16, Value) {
         .skip(2);
     let (plural, name) = (parts.next().unwrap_or_default(), parts.next());
     let Some(name) = name else {
-        let all = objects.iter().filter(|((kind, _), _)| kind == plural);
+        let selector = sent.query.get("fieldSelector").map(String::as_str);
+        let wanted = selector.and_then(|text| text.strip_prefix("metadata.name%3D"));
+        let all = objects.iter().filter(|((kind, name), _)| {
+            kind == plural && wanted.is_none_or(|wanted| wanted == name)
+        });
         let items: Vec<&Value> = all.map(|(_, object)| object).collect();
         return (
             200,
