@@ -1,6 +1,7 @@
 //! The URL of a PostgreSQL database: parsed once, for the driver, for the encryption of the connection
 //! and for PostgreSQL's own programs.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
@@ -14,6 +15,28 @@ use crate::secret::Secret;
 const MODE: [&str; 2] = ["sslmode", "ssl-mode"];
 /// Names of the parameter that gives the authorities of the server.
 const AUTHORITIES: [&str; 3] = ["sslrootcert", "ssl-root-cert", "ssl-ca"];
+
+/// Names of all parameters that the driver understands.
+const KNOWN: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
 
 /// A PostgreSQL URL. Has no `Debug`: it holds the password.
 #[derive(Clone)]
@@ -43,10 +66,11 @@ impl PostgresUrl {
     /// Parses a URL whose scheme is `postgres` or `postgresql`.
     ///
     /// # Errors
-    /// When the URL is malformed, or has a parameter of an unknown value.
+    /// When the URL is malformed, or has a parameter that is unknown or has an unknown value.
     pub fn parse(text: &str) -> Result<Self, InvalidPostgresUrl> {
         let invalid = |error: &dyn std::fmt::Display| InvalidPostgresUrl(error.to_string());
-        let url = Url::parse(text).map_err(|error| invalid(&error))?;
+        let url = Url::parse(&with_host(text)).map_err(|error| invalid(&error))?;
+        check_parameters(&url)?;
         let options = PgConnectOptions::from_url(&url).map_err(|error| invalid(&error))?;
         // The driver keeps the brackets of an IPv6 address, which certificates do not have.
         let host = options.get_host().trim_matches(['[', ']']).to_owned();
@@ -78,6 +102,40 @@ impl PostgresUrl {
     pub fn program(&self) -> &ProgramUrl {
         &self.program
     }
+}
+
+/// The URL with a host, which may be missing where a parameter gives the folder of the server's socket.
+fn with_host(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.into();
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if authority.ends_with('@') {
+        format!("{scheme}://{authority}localhost{path}").into()
+    } else {
+        text.into()
+    }
+}
+
+/// Refuses unknown parameters, which the driver would write into the log, value and all.
+fn check_parameters(url: &Url) -> Result<(), InvalidPostgresUrl> {
+    let known =
+        |key: &str| KNOWN.contains(&key) || (key.starts_with("options[") && key.ends_with(']'));
+    let Some((key, _)) = url.query_pairs().find(|(key, _)| !known(key)) else {
+        return Ok(());
+    };
+    let is_name = key
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
+    // Of a password with `?` in it, the rest looks like a parameter.
+    let next = url
+        .query()
+        .and_then(|query| query.as_bytes().get(key.len()));
+    Err(InvalidPostgresUrl(if is_name && next == Some(&b'=') {
+        format!("the parameter {key} is not known")
+    } else {
+        "a parameter is not known; in a password, `?` has to be written as `%3F`".into()
+    }))
 }
 
 /// How the connection is encrypted: as PostgreSQL's own programs do it, except that a remote server is
@@ -216,6 +274,37 @@ mod tests {
             parse(url).program().url,
             "postgres://u@db.example.com/hello?sslmode=require&sslrootcert=%2Fca&sslkey=%2Fkey"
         );
+    }
+
+    #[test]
+    fn a_socket_needs_no_host() {
+        let url = parse("postgres://u:p%40ss@/hello?host=/cloudsql/one:two:three");
+        assert_eq!(
+            url.options()
+                .get_socket()
+                .map(|path| path.to_str().unwrap()),
+            Some("/cloudsql/one:two:three")
+        );
+        assert_eq!(url.program().password.as_ref().unwrap().expose(), "p@ss");
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused_by_name_only() {
+        let error = |url: &str| PostgresUrl::parse(url).err().unwrap().to_string();
+        assert!(error("postgres://u@h/d?sslpassword=s3cret").contains("sslpassword"));
+        assert!(
+            error("postgres://u@h/d?sslmode=require&channel_binding=s3cret").contains("not known")
+        );
+        for wrong in [
+            "postgres://u@h/d?sslpassword=s3cret",
+            "postgres://u@h/d?sslmode=require&channel_binding=s3cret",
+            "postgres://u?s3cret@h/d",
+            "postgres://u?s=s3cret@h/d",
+            "postgres://u?hush-s3cret",
+            "postgres://u@h/d?s3cret",
+        ] {
+            assert!(!error(wrong).contains("s3cret"), "{wrong}");
+        }
     }
 
     #[test]

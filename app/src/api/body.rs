@@ -15,6 +15,10 @@ pub const MAX_BODY: usize = 8 << 10;
 /// The largest body that is read to its end although it is refused, in bytes. So the client sees the
 /// response, and the connection stays usable.
 const MAX_DISCARDED: u64 = 4 << 20;
+/// The same for a body that is not looked at.
+const MAX_UNREAD: u64 = 64 << 10;
+/// How long such a body may take to arrive; the answer waits for it.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads a body whose headers declare plain JSON, as UTF-8 text.
 ///
@@ -40,6 +44,36 @@ pub async fn read_json<B: Buf>(
         .await
         .map_err(|_| Problem::new(ProblemKind::RequestTimeout))??;
     String::from_utf8(bytes.into()).map_err(|_| Problem::body("", "is not UTF-8"))
+}
+
+/// Reads what is left of a body that the answer did not need, so that the connection stays usable: the client may be
+/// sending it already, and what comes after it is the next request. `false` when the connection has to be closed instead,
+/// because that would take too long, or the client has not begun and may not begin at all.
+pub async fn discard<B: Buf>(
+    headers: &HeaderMap,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send,
+) -> bool {
+    let declared = content_length(headers);
+    if declared.unwrap_or(0) == 0 && !headers.contains_key(header::TRANSFER_ENCODING) {
+        return true;
+    }
+    if headers.contains_key(header::EXPECT) || declared.is_some_and(|length| length > MAX_UNREAD) {
+        return false;
+    }
+    let rest = async {
+        let mut body = pin!(body);
+        let mut length = 0;
+        while let Some(chunk) = body.next().await {
+            length = chunk.map_or(u64::MAX, |chunk| length + chunk.remaining() as u64);
+            if length > MAX_UNREAD {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(DISCARD_TIMEOUT, rest)
+        .await
+        .unwrap_or(false)
 }
 
 /// Collects up to [`MAX_BODY`] bytes. Reads and drops the rest, up to [`MAX_DISCARDED`].

@@ -26,11 +26,13 @@ mod users;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Buf;
-use futures::{FutureExt, Stream};
+use futures::stream::FusedStream as _;
+use futures::{FutureExt, Stream, StreamExt as _};
 use http::{HeaderValue, Method, header};
 use prometheus_client::metrics::gauge::Gauge;
 use warp::Filter;
@@ -77,7 +79,8 @@ impl Api {
         #[cfg(feature = "otlp")]
         let trace = span.as_ref().map_or(trace, |span| span.trace_id());
         // What a panic can leave half done is the request's own, or guarded by the store.
-        let answer = AssertUnwindSafe(self.dispatch(head, found, body));
+        let mut body = pin!(body.fuse());
+        let answer = AssertUnwindSafe(self.dispatch(head, found, body.as_mut()));
         let mut response = match answer.catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(problem)) => problem.into_response(),
@@ -86,7 +89,9 @@ impl Api {
         if head.method == Method::HEAD {
             response = without_body(response);
         }
-        if self.phase.get() != Phase::Serving {
+        let closes = response.headers().contains_key(header::CONNECTION);
+        let usable = closes || body.is_terminated() || body::discard(&head.headers, body).await;
+        if self.phase.get() != Phase::Serving || !usable {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));

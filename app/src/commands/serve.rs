@@ -247,6 +247,7 @@ async fn open_store(config: &ServeConfig, metrics: &Metrics) -> Result<Arc<dyn S
             read_connections: config.postgres.read_connections.get(),
             write_connections: config.postgres.write_connections.get(),
             query_connections: config.postgres.query_connections.get(),
+            change_connections: config.postgres.change_connections.get(),
             deadline: config.postgres.database_deadline,
             connect_timeout: config.postgres.database_deadline,
             queue_capacity: QUEUE_CAPACITY,

@@ -9,6 +9,9 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 /// The longest user name, in code points after normalisation.
 pub const MAX_USERNAME_LENGTH: usize = 64;
 
+/// Letters to Unicode, but nothing to be seen: a name with them looks like another one.
+const INVISIBLE: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+
 /// Which letters a user name may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString)]
 #[strum(
@@ -93,7 +96,9 @@ impl Username {
         };
         let mut length = 0;
         for letter in text.chars() {
-            if letter.general_category_group() != GeneralCategoryGroup::Letter {
+            if letter.general_category_group() != GeneralCategoryGroup::Letter
+                || INVISIBLE.contains(&letter)
+            {
                 return Err(InvalidUsername::NotALetter);
             }
             length += 1;
@@ -160,6 +165,21 @@ mod tests {
         assert_eq!(segment("Jose%CC%81"), Ok("José".into()));
         // There is no composed form, so the mark remains.
         assert_eq!(segment("x%CC%81"), Err(InvalidUsername::NotALetter));
+    }
+
+    #[test]
+    fn refuses_letters_that_cannot_be_seen() {
+        for filler in [
+            "\u{115f}",
+            "\u{1160}",
+            "\u{3164}",
+            "\u{ffa0}",
+            "a\u{3164}",
+            "\u{1160}a",
+        ] {
+            let outcome = Username::parse(filler, UsernameRule::Unicode);
+            assert_eq!(outcome, Err(InvalidUsername::NotALetter), "{filler:?}");
+        }
     }
 
     #[test]

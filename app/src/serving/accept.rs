@@ -1,7 +1,6 @@
 //! The accept loop. warp's own server sets no TCP_NODELAY, no header timeout, no connection limit
 //! and no deadline for draining.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +8,11 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warp::Filter;
 
 use super::connection::Connection;
 use super::message::Response;
+use super::seats::{Seat, Seats};
 use super::tls::Tls;
 use super::wire::ExplainUnreadable;
 use crate::lifecycle::{Phase, PhaseWatch};
@@ -21,7 +20,7 @@ use crate::lifecycle::{Phase, PhaseWatch};
 /// Limits of one listener.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// Connections at a time; more wait in the system's backlog.
+    /// Connections at a time. Another one takes the place of an idle one, and waits while there is none.
     pub max_connections: u32,
     /// The longest time that the head of a request may take to arrive and that a connection may be
     /// idle. A connection is closed after this time or up to half as long again.
@@ -71,22 +70,21 @@ impl Listener {
         F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
         F::Future: Send,
     {
-        let slots = Arc::new(Semaphore::new(self.limits.max_connections as usize));
+        let seats = Seats::new(self.limits.max_connections);
         let builder = Arc::new(connection_builder(&self.limits));
         loop {
             let accepted = tokio::select! {
                 () = self.phase.reached(Phase::Stopping) => break,
-                accepted = accept(&socket, &slots) => accepted,
+                accepted = accept(&socket, &seats) => accepted,
             };
-            let Some((stream, peer, slot)) = accepted else {
+            let Some((stream, seat)) = accepted else {
                 continue;
             };
             let connection = Connection {
-                _slot: slot,
+                seat,
                 builder: builder.clone(),
                 idle_timeout: self.limits.header_timeout,
                 explain: self.explain,
-                peer,
                 phase: self.phase.clone(),
             };
             let (filter, tls) = (filter.clone(), self.tls.clone());
@@ -103,9 +101,8 @@ impl Listener {
             });
         }
         drop(socket);
-        // Every connection holds a slot until it ends.
-        let all = slots.acquire_many(self.limits.max_connections);
-        let drained = tokio::time::timeout(self.limits.drain_timeout, all).await;
+        // Every connection has a seat until it ends.
+        let drained = tokio::time::timeout(self.limits.drain_timeout, seats.empty()).await;
         if drained.is_err() {
             tracing::warn!("requests were still open at the end of the drain timeout");
         }
@@ -123,25 +120,23 @@ fn connection_builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor>
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
-        .max_concurrent_streams(128)
+        .max_concurrent_streams(32)
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);
     builder
 }
 
-/// The next connection, once there is a slot for it. `None` when accepting fails.
-async fn accept(
-    socket: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-    // The semaphore is never closed.
-    let slot = slots.clone().acquire_owned().await.ok()?;
+/// The next connection, once there is a seat for it. `None` when accepting fails.
+async fn accept(socket: &TcpListener, seats: &Arc<Seats>) -> Option<(TcpStream, Seat)> {
     match socket.accept().await {
-        Ok((stream, peer)) => Some((stream, peer.ip(), slot)),
+        Ok((stream, peer)) => Some((stream, seats.take(peer.ip()).await?)),
         Err(error) => {
             tracing::warn!(%error, "cannot accept a connection");
-            // Most likely there are no free file descriptors: only time brings some back.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            // A connection that ended before it was accepted is no reason to wait. Otherwise there are most likely no
+            // free file descriptors: only time brings some back.
+            if error.kind() != std::io::ErrorKind::ConnectionAborted {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             None
         }
     }

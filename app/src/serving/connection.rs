@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -13,10 +12,10 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use warp::Filter;
 
 use super::message::{RequestHead, Response};
+use super::seats::{Activity, Seat};
 use super::tls::Tls;
 use super::wire::{self, ExplainUnreadable};
 use crate::lifecycle::{Phase, PhaseWatch};
@@ -24,43 +23,15 @@ use crate::lifecycle::{Phase, PhaseWatch};
 /// One connection and what it needs.
 pub struct Connection {
     /// Its share of the connection limit, released when the connection ends.
-    pub _slot: OwnedSemaphorePermit,
+    pub seat: Seat,
     /// hyper's settings.
     pub builder: Arc<auto::Builder<TokioExecutor>>,
     /// The longest time without a request, or up to half as long again.
     pub idle_timeout: Duration,
     /// Makes the response to a request whose head cannot be read.
     pub explain: ExplainUnreadable,
-    /// The address at the other end.
-    pub peer: IpAddr,
     /// When to stop.
     pub phase: PhaseWatch,
-}
-
-/// Requests of a connection.
-#[derive(Debug, Default)]
-struct Activity {
-    /// Requests that have arrived.
-    begun: AtomicUsize,
-    /// Requests that were answered or cancelled.
-    ended: AtomicUsize,
-}
-
-impl Activity {
-    /// The number of requests so far, when none is open.
-    fn idle_since(&self) -> Option<usize> {
-        let ended = self.ended.load(Ordering::Relaxed);
-        (self.begun.load(Ordering::Relaxed) == ended).then_some(ended)
-    }
-}
-
-/// Counts a request as ended when it is dropped, also when it is cancelled.
-struct Ending(Arc<Activity>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 impl Connection {
@@ -73,6 +44,7 @@ impl Connection {
         let handshake = tokio::time::timeout(self.idle_timeout, tls.accept(stream));
         let outcome = tokio::select! {
             outcome = handshake => outcome,
+            () = self.seat.activity.has_to_leave() => return,
             () = self.phase.reached(Phase::Stopping) => return,
         };
         match outcome {
@@ -90,14 +62,13 @@ impl Connection {
         F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
         F::Future: Send,
     {
-        let activity = Arc::new(Activity::default());
+        let (activity, peer) = (self.seat.activity.clone(), self.seat.peer);
         let inner = TowerToHyperService::new(warp::service(filter));
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
-            activity.begun.fetch_add(1, Ordering::Relaxed);
-            let ending = Ending(activity.clone());
-            let answer = inner.call(with_head(request, self.peer));
+            let open = activity.request();
+            let answer = inner.call(with_head(request, peer));
             async move {
-                let _ending = ending;
+                let _open = open;
                 answer.await
             }
         });
@@ -107,6 +78,10 @@ impl Connection {
             outcome = connection.as_mut() => outcome,
             () = idle(&activity, self.idle_timeout) => {
                 tracing::debug!("closed an idle connection");
+                return;
+            }
+            () = activity.has_to_leave() => {
+                tracing::debug!("closed an idle connection for another one");
                 return;
             }
             () = self.phase.reached(Phase::Stopping) => {

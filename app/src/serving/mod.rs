@@ -3,6 +3,7 @@
 mod accept;
 mod connection;
 mod message;
+mod seats;
 mod tls;
 mod wire;
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::Row;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Row};
 use tokio::time::Instant;
 
 /// The longest time that a migration waits for the lock of a table. Whoever uses the table meanwhile waits behind it,
@@ -35,14 +35,21 @@ pub fn latest(migrator: &Migrator) -> i64 {
         .unwrap_or(0)
 }
 
+/// The encoding of a database that can hold all names.
+pub const ENCODING: &str = "UTF8";
+
 /// State of a PostgreSQL server.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PostgresState {
     /// Whether it rejects writes.
     pub read_only: bool,
+    /// Whether it follows another server.
+    pub standby: bool,
+    /// The encoding of the database.
+    pub encoding: String,
     /// The schema's version, 0 when it was never migrated.
     pub version: i64,
-    /// The time by its clock; meaningless while the version is 0.
+    /// The time by its clock.
     pub time: DateTime<Utc>,
 }
 
@@ -51,24 +58,30 @@ pub struct PostgresState {
 /// # Errors
 /// When the server does not answer, or this role may not read the versions.
 pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresState, sqlx::Error> {
-    const QUERY: &str = "SELECT current_setting('transaction_read_only') = 'on', \
-         coalesce(max(version), 0), clock_timestamp() FROM _sqlx_migrations WHERE success";
+    const SERVER: &str = "SELECT current_setting('transaction_read_only') = 'on', pg_is_in_recovery(), \
+         current_setting('server_encoding'), clock_timestamp()";
     const UNDEFINED_TABLE: &str = "42P01";
-    match sqlx::raw_sql(QUERY).fetch_one(connection).await {
-        Ok(row) => Ok(PostgresState {
-            read_only: row.try_get(0)?,
-            version: row.try_get(1)?,
-            time: row.try_get(2)?,
-        }),
+    let versioned =
+        format!("{SERVER}, coalesce((SELECT max(version) FROM _sqlx_migrations WHERE success), 0)");
+    let unversioned = format!("{SERVER}, 0::bigint");
+    let answer = sqlx::raw_sql(AssertSqlSafe(versioned))
+        .fetch_one(&mut *connection)
+        .await;
+    let row = match answer {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => {
-            Ok(PostgresState {
-                read_only: false,
-                version: 0,
-                time: DateTime::UNIX_EPOCH,
-            })
+            sqlx::raw_sql(AssertSqlSafe(unversioned))
+                .fetch_one(connection)
+                .await?
         }
-        Err(error) => Err(error),
-    }
+        answer => answer?,
+    };
+    Ok(PostgresState {
+        read_only: row.try_get(0)?,
+        standby: row.try_get(1)?,
+        encoding: row.try_get(2)?,
+        time: row.try_get(3)?,
+        version: row.try_get(4)?,
+    })
 }
 
 /// Why a schema cannot be migrated.
@@ -87,6 +100,9 @@ pub enum MigrationError {
         /// The newest this program knows.
         known: i64,
     },
+    /// The database cannot hold all names.
+    #[error("the database has the encoding {0}: create it with ENCODING 'UTF8'")]
+    Encoding(String),
     /// A table that a migration changes is locked, and stays so.
     #[error("a table stays locked; transactions that are open: {held_by}")]
     Locked {
@@ -107,6 +123,19 @@ impl From<MigrateError> for MigrationError {
             MigrateError::VersionMismatch(version) => Self::Tampered(version),
             other => Self::Other(other),
         }
+    }
+}
+
+/// Checks that a database can hold all names.
+///
+/// # Errors
+/// [`MigrationError::Encoding`] when it cannot.
+pub async fn check_encoding(connection: &mut PgConnection) -> Result<(), MigrationError> {
+    let PostgresState { encoding, .. } = postgres_state(connection).await?;
+    if encoding == ENCODING {
+        Ok(())
+    } else {
+        Err(MigrationError::Encoding(encoding))
     }
 }
 

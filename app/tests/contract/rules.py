@@ -17,6 +17,8 @@ from schemathesis.checks import CHECKS
 from schemathesis.specs.openapi import checks
 
 MAX_TARGET, MAX_BODY, MAX_NAME = 4096, 8 << 10, 64
+# Letters to Unicode, but nothing to be seen.
+INVISIBLE = set("\u115f\u1160\u3164\uffa0")
 FIRST_DAY = datetime.date(1900, 1, 1)
 YEAR_9999 = datetime.date(9999, 12, 31)
 
@@ -45,7 +47,8 @@ def name_is_valid(segment):
     categories = [unicodedata.category(letter) for letter in name]
     if "Cn" in categories:
         return None
-    return 1 <= len(name) <= MAX_NAME and all(category.startswith("L") for category in categories)
+    letters = all(category.startswith("L") for category in categories) and not INVISIBLE & set(name)
+    return 1 <= len(name) <= MAX_NAME and letters
 
 
 def names_in(path):

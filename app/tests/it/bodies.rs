@@ -176,3 +176,59 @@ fn a_chunked_body_is_a_body(app: &App) {
         200
     );
 }
+
+/// The body comes after the answer is known: it is part of that request, and not the beginning of the next.
+#[test]
+fn a_refusal_before_the_body_does_not_cost_the_next_request() {
+    let app = App::sqlite();
+    let body = br#"{"dateOfBirth":"1990-01-01"}"#;
+    let length = body.len().to_string();
+    let framed: [(&str, &str); 2] = [("content-length", &length), JSON];
+    let text: [(&str, &str); 2] = [("content-length", &length), ("content-type", "text/plain")];
+    for (method, target, headers, status) in [
+        ("PUT", "/hello/zoe1", framed, 400),
+        ("PUT", "/hello/zoe", text, 415),
+        ("PUT", "/nowhere", framed, 404),
+        ("POST", "/hello/zoe", framed, 405),
+        ("DELETE", "/hello/zoe", framed, 204),
+        ("GET", "/hello/zoe", framed, 404),
+    ] {
+        let mut connection = Connection::open(app.api);
+        let head = request_bytes(method, target, &headers, b"");
+        connection.send(&head).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        connection.send(body).unwrap();
+        let answer = connection.read(false).unwrap();
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (status, None),
+            "{method} {target}"
+        );
+        let next = connection.request("GET", "/hello/nobody", &[], b"");
+        assert_eq!(next.status, 404, "after {method} {target}");
+    }
+    // Where the rest is too long, does not come, or waits for a word, the answer says that the connection ends.
+    let expecting = [
+        ("content-length", length.as_str()),
+        ("expect", "100-continue"),
+    ];
+    let chunked = [("transfer-encoding", "chunked"), JSON];
+    for headers in [
+        expecting,
+        [("content-length", "100000"), JSON],
+        framed,
+        chunked,
+    ] {
+        let mut connection = Connection::open(app.api);
+        connection
+            .send(&request_bytes("PUT", "/hello/zoe1", &headers, b""))
+            .unwrap();
+        let answer = connection.read(false).unwrap();
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (400, Some("close")),
+            "{headers:?}"
+        );
+        assert!(connection.is_closed());
+    }
+}

@@ -16,6 +16,7 @@ mod friends;
 mod lifecycle;
 mod migrate;
 mod oidc;
+mod owner;
 mod rate_limit;
 mod roles;
 mod seed;

@@ -26,7 +26,7 @@ async fn speaks_http2_without_tls() {
             .await
             .unwrap();
     tokio::spawn(connection);
-    let requests = (0..200).map(|number| {
+    let requests = (0..400).map(|number| {
         let mut sender = sender.clone();
         let method = if number % 2 == 0 { "GET" } else { "HEAD" };
         let request = hyper::Request::builder()
@@ -319,4 +319,29 @@ async fn http2_is_agreed_on_by_tls() {
         .body(Empty::<Bytes>::new())
         .unwrap();
     assert_eq!(sender.send_request(request).await.unwrap().status(), 404);
+}
+
+/// On both listeners; the orchestrator restarts a pod whose probes get no answer.
+#[test]
+fn silent_connections_keep_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("hello.db").display());
+    let app = App::ready(&[("DATABASE_URL", &url), ("HELLO_MAX_CONNECTIONS", "50")]);
+    let silent = [app.api, app.admin].map(|address| {
+        let open = (0..400).map(|number| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            // Some say nothing, others never end their heads.
+            if number % 2 == 0 {
+                stream.write_all(b"GET / HTTP/1.1\r\nhost: ").unwrap();
+            }
+            stream
+        });
+        open.collect::<Vec<_>>()
+    });
+    // Without their turn, they would wait until all of them have been idle for too long: longer than the client waits.
+    for _ in 0..20 {
+        assert_eq!(app.admin("/livez").status, 200);
+        assert_eq!(app.get("/hello/nobody").status, 404);
+    }
+    drop(silent);
 }

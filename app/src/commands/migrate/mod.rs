@@ -51,6 +51,7 @@ pub async fn run(config: MigrateConfig) -> Result<(), MigrateError> {
     let version = match config.database.read()? {
         DatabaseUrl::Postgres(url) => {
             let mut connection = connect(url.options(), config.wait).await?;
+            schema::check_encoding(&mut connection).await?;
             let lock = MigrationLock::take(url.options()).await?;
             schema::migrate_postgres(&mut connection).await?;
             roles::ensure(&mut connection, url.options(), &config.passwords).await?;

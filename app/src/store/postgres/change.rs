@@ -6,10 +6,34 @@ use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
+use super::fence::{fence, friendless, in_time, late_or};
 use super::job::{Job, Reply, RunError, Terms};
 use super::queue::Overlap;
 use crate::domain::{DateOfBirth, Username};
 use crate::store::StoreError;
+
+const UPSERT: &str = concat!(
+    fence!("$3", "$4"),
+    "done AS (INSERT INTO users (username, date_of_birth) \
+         SELECT * FROM unnest($1::text[], $2::date[]) WHERE (SELECT in_time FROM fence) \
+         ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth RETURNING 1) \
+     SELECT count(*) * ",
+    in_time!("$4"),
+    " > 0 FROM done"
+);
+
+/// Locks in the order of names, as the upserts do: two batches never deadlock.
+const DELETE: &str = concat!(
+    fence!("$2", "$3"),
+    "doomed AS MATERIALIZED (SELECT username FROM users \
+         WHERE username = ANY($1) AND (SELECT in_time FROM fence) ORDER BY username FOR UPDATE), ",
+    friendless!(),
+    "gone AS (DELETE FROM users WHERE username IN (SELECT username FROM doomed) RETURNING 1) \
+     SELECT (SELECT in_time FROM fence) \
+         AND ((SELECT count(*) FROM gone) + (SELECT count(*) FROM low_gone) + (SELECT count(*) FROM high_gone)) * ",
+    in_time!("$3"),
+    " >= 0"
+);
 
 /// Sets one date of birth, or removes a user when there is none.
 #[derive(Debug)]
@@ -37,6 +61,7 @@ impl Job for Change {
     const MAX_BATCH: usize = 256;
     const OVERLAP: Overlap = Overlap::WhenSlow;
     const WRITES: bool = true;
+    const PATIENT: bool = true;
     type Output = ();
 
     async fn run(
@@ -85,22 +110,16 @@ async fn upsert(
     terms: Terms,
 ) -> Result<(), RunError> {
     let (names, dates): (Vec<&str>, Vec<NaiveDate>) = rows.into_iter().unzip();
-    let done = sqlx::query(
-        "INSERT INTO users (username, date_of_birth) \
-         SELECT * FROM unnest($1::text[], $2::date[]) WHERE (SELECT clock_timestamp() < $3) \
-         ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth",
-    )
-    .persistent(terms.persistent)
-    .bind(&names)
-    .bind(&dates)
-    .bind(terms.start_by)
-    .execute(connection)
-    .await?;
-    if done.rows_affected() == 0 {
-        Err(RunError::Late)
-    } else {
-        Ok(())
-    }
+    let in_time: bool = sqlx::query_scalar(UPSERT)
+        .persistent(terms.persistent)
+        .bind(&names)
+        .bind(&dates)
+        .bind(terms.start_by)
+        .bind(terms.done_by)
+        .fetch_one(connection)
+        .await
+        .map_err(late_or)?;
+    if in_time { Ok(()) } else { Err(RunError::Late) }
 }
 
 async fn delete(
@@ -108,19 +127,14 @@ async fn delete(
     names: &[&str],
     terms: Terms,
 ) -> Result<(), RunError> {
-    // Locked in the order of names, as the upserts are: two batches never deadlock.
-    let in_time: bool = sqlx::query_scalar(
-        "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS in_time), \
-         doomed AS MATERIALIZED (SELECT username FROM users \
-             WHERE username = ANY($1) AND (SELECT in_time FROM fence) ORDER BY username FOR UPDATE), \
-         gone AS (DELETE FROM users WHERE username IN (SELECT username FROM doomed)) \
-         SELECT in_time FROM fence",
-    )
-    .persistent(terms.persistent)
-    .bind(names)
-    .bind(terms.start_by)
-    .fetch_one(connection)
-    .await?;
+    let in_time: bool = sqlx::query_scalar(DELETE)
+        .persistent(terms.persistent)
+        .bind(names)
+        .bind(terms.start_by)
+        .bind(terms.done_by)
+        .fetch_one(connection)
+        .await
+        .map_err(late_or)?;
     if in_time { Ok(()) } else { Err(RunError::Late) }
 }
 

@@ -3,6 +3,7 @@
 
 use sqlx::postgres::PgConnection;
 
+use super::fence::{fence, friendless, in_time, late_or};
 use super::job::{RunError, Terms};
 use super::query::Statement;
 use crate::domain::{DateOfBirth, Username};
@@ -25,36 +26,43 @@ macro_rules! month_day {
 }
 
 const UPDATE: &str = concat!(
-    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS in_time), \
-     done AS (UPDATE users SET date_of_birth = $5 \
+    fence!("$2", "$6"),
+    "done AS (UPDATE users SET date_of_birth = $5 \
          WHERE username = $1 AND (",
     month_day!("date_of_birth"),
     " = ANY($3)) = $4 AND (SELECT in_time FROM fence) \
          RETURNING username) \
-     SELECT in_time, EXISTS (SELECT FROM done) FROM fence"
+     SELECT (SELECT in_time FROM fence), count(*) * ",
+    in_time!("$6"),
+    " > 0 FROM done"
 );
 
 const UPSERT: &str = concat!(
-    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS in_time), \
-     done AS (INSERT INTO users AS old (username, date_of_birth) \
+    fence!("$2", "$6"),
+    "done AS (INSERT INTO users AS old (username, date_of_birth) \
          SELECT $1::text, $5::date FROM fence WHERE in_time \
          ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth \
          WHERE (",
     month_day!("old.date_of_birth"),
     " = ANY($3)) = $4 \
          RETURNING username) \
-     SELECT in_time, EXISTS (SELECT FROM done) FROM fence"
+     SELECT (SELECT in_time FROM fence), count(*) * ",
+    in_time!("$6"),
+    " > 0 FROM done"
 );
 
 const DELETE: &str = concat!(
-    "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $2 AS in_time), \
-     done AS (DELETE FROM users \
+    fence!("$2", "$6"),
+    "doomed AS MATERIALIZED (SELECT username FROM users \
          WHERE username = $1 AND (",
     month_day!("date_of_birth"),
-    " = ANY($3)) = $4 AND (SELECT in_time FROM fence) \
-         RETURNING username) \
-     SELECT in_time, EXISTS (SELECT FROM done) \
-         OR ($5 AND NOT EXISTS (SELECT FROM users WHERE username = $1)) FROM fence"
+    " = ANY($3)) = $4 AND (SELECT in_time FROM fence) FOR UPDATE), ",
+    friendless!(),
+    "gone AS (DELETE FROM users WHERE username IN (SELECT username FROM doomed) RETURNING username) \
+     SELECT (SELECT in_time FROM fence), \
+         count(*) * (1 + 0 * ((SELECT count(*) FROM low_gone) + (SELECT count(*) FROM high_gone))) * ",
+    in_time!("$6"),
+    " > 0 OR ($5 AND NOT EXISTS (SELECT FROM users WHERE username = $1)) FROM gone"
 );
 
 /// Sets a date of birth, or removes a user when there is none, under a condition.
@@ -88,9 +96,11 @@ impl Statement for ChangeIf {
             None => query.bind(absent),
         };
         let (in_time, done): (bool, bool) = query
+            .bind(terms.done_by)
             .persistent(terms.persistent)
             .fetch_one(connection)
-            .await?;
+            .await
+            .map_err(late_or)?;
         if in_time {
             Ok(done)
         } else {

@@ -4,6 +4,8 @@
 //! - The server may begin with it until three quarters of the time are over, by the server's own clock:
 //!   the statement itself compares, and does nothing when it is late. A statement that is delayed in
 //!   the network, and whose callers got an error, would otherwise revert what they have written since.
+//! - It has to be done when seven eighths are over: it waits for locks only so long, and compares again at its end, when
+//!   it holds all locks that it needs. What is not done by then is undone, before its callers get an error.
 //! - A read is waited for half of the time, which leaves the other half to run it once more.
 
 use std::time::Duration;
@@ -35,16 +37,38 @@ impl Deadline {
     pub fn write_window(self, oldest: Instant) -> Window {
         Window {
             start_by: oldest + self.0 * 3 / 4,
+            done_by: oldest + self.0 * 7 / 8,
             end: oldest + self.0,
         }
+    }
+
+    /// The window of a statement that reads, and is not run again, for a caller who came at `queued`.
+    pub fn patient_window(self, queued: Instant) -> Window {
+        Window {
+            start_by: queued,
+            done_by: queued + self.patient_limit(),
+            end: queued + self.0,
+        }
+    }
+
+    /// The longest time that the server may spend on it.
+    pub fn patient_limit(self) -> Duration {
+        self.0 * 7 / 8
     }
 
     /// The window of a statement that reads, sent at `now`.
     pub fn read_window(self, now: Instant) -> Window {
         Window {
             start_by: now,
+            done_by: now + self.read_limit(),
             end: now + self.0 / 2,
         }
+    }
+
+    /// The longest time that the server may spend on a statement that reads. It ends before the wait for the answer
+    /// does, so that the connection stays usable.
+    pub fn read_limit(self) -> Duration {
+        self.0 / 2 * 7 / 8
     }
 }
 
@@ -53,6 +77,8 @@ impl Deadline {
 pub struct Window {
     /// The last moment at which the server may begin, if the statement writes.
     pub start_by: Instant,
+    /// The last moment at which the server may be done.
+    pub done_by: Instant,
     /// The end of waiting for the answer.
     pub end: Instant,
 }
@@ -104,7 +130,8 @@ mod tests {
         let last_accepted = queued + WAIT / 2;
         assert!(deadline.admits_write(queued, last_accepted));
         assert!(last_accepted < window.start_by);
-        assert!(window.start_by < window.end);
+        assert!(window.start_by < window.done_by);
+        assert!(window.done_by < window.end);
         assert_eq!(window.end, queued + deadline.wait());
     }
 
@@ -112,6 +139,7 @@ mod tests {
     fn a_read_leaves_time_for_another() {
         let (deadline, now) = (Deadline::new(WAIT), Instant::now());
         let first = deadline.read_window(now);
+        assert!(first.done_by < first.end);
         let second = deadline.read_window(first.end);
         assert_eq!(second.end, now + WAIT);
     }

@@ -17,6 +17,8 @@ pub struct Terms {
     /// A statement that writes does nothing when the server begins with it at this time or later. It is
     /// [`super::deadline::Window::start_by`] by the clock of the server.
     pub start_by: DateTime<Utc>,
+    /// It is undone when it is not done by this time, [`super::deadline::Window::done_by`] by the clock of the server.
+    pub done_by: DateTime<Utc>,
     /// Whether statements may stay prepared on the connection.
     pub persistent: bool,
 }
@@ -31,6 +33,8 @@ pub trait Job: Send + Sync + Sized + 'static {
     const OVERLAP: Overlap;
     /// Whether the connection must be allowed to write.
     const WRITES: bool;
+    /// Whether one run may take all the time that a caller waits, which leaves none to run it again.
+    const PATIENT: bool;
     /// The answer of the database to a whole batch.
     type Output: Send;
 
@@ -63,7 +67,42 @@ pub enum RunError {
     /// The database, or the way to it, failed.
     #[error("{0}")]
     Database(#[from] sqlx::Error),
-    /// The server began after [`Terms::start_by`], and so did nothing.
-    #[error("the server began with the statement too late")]
+    /// The server began after [`Terms::start_by`] or was not done by [`Terms::done_by`], and so did nothing.
+    #[error("the server was too late with the statement")]
     Late,
+}
+
+/// What an error says about the connection and about what the statement did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The statement's own values are at fault: it did nothing, and others are not concerned.
+    Values,
+    /// It took too long, or waited too long for a lock: it did nothing.
+    Slow,
+    /// What was prepared on the connection does not fit any more: the schema has changed, or a pooler has changed the
+    /// server. It did nothing, and can run on a new connection.
+    Stale,
+    /// The connection, or the server behind it, cannot be used any more: it is shut down, does not accept writes, or is
+    /// out of sync.
+    Connection,
+}
+
+impl RunError {
+    /// What the error means.
+    pub fn failure(&self) -> Failure {
+        // Classes and codes of https://www.postgresql.org/docs/current/errcodes-appendix.html
+        const VALUES: [&str; 2] = ["22", "23"];
+        const CONFLICT: &str = "40";
+        const SLOW: [&str; 2] = ["57014", "55P03"];
+        const STALE: [&str; 4] = ["08P01", "0A000", "26000", "42P05"];
+        let Self::Database(sqlx::Error::Database(error)) = self else {
+            return Failure::Connection;
+        };
+        match error.code().as_deref() {
+            Some(code) if SLOW.contains(&code) || code.starts_with(CONFLICT) => Failure::Slow,
+            Some(code) if VALUES.iter().any(|class| code.starts_with(class)) => Failure::Values,
+            Some(code) if STALE.contains(&code) => Failure::Stale,
+            _ => Failure::Connection,
+        }
+    }
 }

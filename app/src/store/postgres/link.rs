@@ -10,7 +10,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::deadline::{Deadline, Window};
-use super::job::{Job, RunError};
+use super::job::{Failure, Job, RunError};
 use super::queue::{Queue, Turn};
 use super::session::{Connect, ConnectError, Session};
 use crate::store::StoreError;
@@ -21,6 +21,8 @@ use crate::telemetry::StoreMetrics;
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How long a connection may be idle before it is checked.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
+/// How long a busy one may go unchecked: the clock of its server may step.
+const BUSY_CHECK: Duration = Duration::from_secs(10);
 
 /// What all links of a store share.
 #[derive(Debug)]
@@ -102,13 +104,15 @@ async fn session<J: Job, C: Connect<J>>(queue: &Queue<J>, server: &C, shared: &S
 async fn serve<J: Job>(queue: &Queue<J>, mut session: impl Session<J>, shared: &Shared) -> End {
     let mut batch = Vec::with_capacity(J::MAX_BATCH);
     let mut losses = shared.losses.load(Ordering::Relaxed);
+    let mut checked = Instant::now();
     loop {
         let now = shared.losses.load(Ordering::Relaxed);
-        if now != losses {
+        if now != losses || checked.elapsed() > BUSY_CHECK {
             losses = now;
             if let Err(reason) = session.check().await {
                 return End::Lost(reason);
             }
+            checked = Instant::now();
         }
         match queue.turn(J::queued) {
             Turn::Take => take(queue, &mut batch, shared.deadline),
@@ -118,10 +122,11 @@ async fn serve<J: Job>(queue: &Queue<J>, mut session: impl Session<J>, shared: &
                 return End::Closed;
             }
             Turn::Wait => {
-                if timeout(IDLE_CHECK, queue.wait()).await.is_err()
-                    && let Err(reason) = session.check().await
-                {
-                    return End::Lost(reason);
+                if timeout(IDLE_CHECK, queue.wait()).await.is_err() {
+                    if let Err(reason) = session.check().await {
+                        return End::Lost(reason);
+                    }
+                    checked = Instant::now();
                 }
             }
         }
@@ -131,7 +136,24 @@ async fn serve<J: Job>(queue: &Queue<J>, mut session: impl Session<J>, shared: &
         if let Err(reason) = run_batch(queue, &mut session, &mut batch, shared).await {
             return End::Lost(reason);
         }
+        // They did nothing together.
+        let mut apart = std::mem::take(&mut batch).into_iter();
+        while let Some(job) = apart.next() {
+            batch.push(job);
+            if let Err(reason) = run_batch(queue, &mut session, &mut batch, shared).await {
+                give_up(queue, apart.collect());
+                return End::Lost(reason);
+            }
+        }
     }
+}
+
+/// Answers for jobs that did not run: those that may run again do.
+fn give_up<J: Job>(queue: &Queue<J>, mut jobs: Vec<J>) {
+    let again = jobs.extract_if(.., J::may_retry).collect();
+    queue.return_to_front(again);
+    jobs.into_iter()
+        .for_each(|job| job.fail(StoreError::Unavailable));
 }
 
 /// Takes the jobs to run next. Jobs whose caller has left are dropped, and writes that have too little
@@ -150,15 +172,16 @@ fn take<J: Job>(queue: &Queue<J>, batch: &mut Vec<J>, deadline: Deadline) {
 /// When a batch may run.
 fn window<J: Job>(batch: &[J], deadline: Deadline) -> Window {
     let now = Instant::now();
-    if J::WRITES {
-        deadline.write_window(batch.iter().map(J::queued).min().unwrap_or(now))
-    } else {
-        deadline.read_window(now)
+    let oldest = batch.iter().map(J::queued).min().unwrap_or(now);
+    match (J::WRITES, J::PATIENT) {
+        (true, _) => deadline.write_window(oldest),
+        (false, true) => deadline.patient_window(oldest),
+        (false, false) => deadline.read_window(now),
     }
 }
 
-/// Runs a batch and answers its callers, which leaves it empty. An error is the reason why the
-/// connection cannot be used any more.
+/// Runs a batch and answers its callers, which leaves it empty: unless the values of one of several jobs are at fault,
+/// and each has to run alone. An error is the reason why the connection cannot be used any more.
 async fn run_batch<J: Job>(
     queue: &Queue<J>,
     session: &mut impl Session<J>,
@@ -171,52 +194,58 @@ async fn run_batch<J: Job>(
     let run = AssertUnwindSafe(session.run(batch, window)).catch_unwind();
     let outcome = timeout_at(window.end, run).await;
     shared.metrics.statement(J::WRITES, size, started.elapsed());
-    match outcome {
+    let error = match outcome {
         Ok(Ok(Ok(output))) => {
             J::answer(batch, output);
-            Ok(())
+            return Ok(());
         }
-        Ok(Ok(Err(RunError::Database(error)))) if is_statement_error(&error) => {
+        Ok(Ok(Err(error))) => error,
+        Ok(Err(_)) => {
+            // Running it again could panic again.
+            fail_once_ineffective(std::mem::take(batch), window, StoreError::Unavailable);
+            return Err("a statement panicked".into());
+        }
+        Err(_) => {
+            shared.losses.fetch_add(1, Ordering::Relaxed);
+            retry_or_fail(queue, batch, window, StoreError::Timeout);
+            return Err(format!("no answer within {:?}", started.elapsed()));
+        }
+    };
+    match error.failure() {
+        Failure::Values if size > 1 => Ok(()),
+        Failure::Values => {
             tracing::error!(kind = J::KIND, %error, "the database refused a statement");
             let refused = StoreError::Refused(error.to_string());
             batch.drain(..).for_each(|job| job.fail(refused.clone()));
             Ok(())
         }
-        Ok(Ok(Err(late @ RunError::Late))) => {
+        Failure::Slow => {
+            tracing::warn!(kind = J::KIND, %error, "the database did not do a statement in time");
+            let again = batch.extract_if(.., J::may_retry).collect();
+            queue.return_to_front(again);
             batch
                 .drain(..)
                 .for_each(|job| job.fail(StoreError::Timeout));
-            Err(late.to_string())
+            Ok(())
         }
-        Ok(Ok(Err(RunError::Database(error)))) => {
+        Failure::Stale => {
+            shared.losses.fetch_add(1, Ordering::Relaxed);
+            // Writes too. Each comes to an end when its caller has left, or too little time.
+            queue.return_to_front(std::mem::take(batch));
+            Err(error.to_string())
+        }
+        Failure::Connection if matches!(error, RunError::Late) => {
+            batch
+                .drain(..)
+                .for_each(|job| job.fail(StoreError::Timeout));
+            Err(error.to_string())
+        }
+        Failure::Connection => {
+            // Before another connection takes what may run again: it has to be checked first.
+            shared.losses.fetch_add(1, Ordering::Relaxed);
             retry_or_fail(queue, batch, window, StoreError::Unavailable);
             Err(error.to_string())
         }
-        Ok(Err(_)) => {
-            // Running it again could panic again.
-            fail_once_ineffective(std::mem::take(batch), window, StoreError::Unavailable);
-            Err("a statement panicked".into())
-        }
-        Err(_) => {
-            retry_or_fail(queue, batch, window, StoreError::Timeout);
-            Err(format!("no answer within {:?}", started.elapsed()))
-        }
-    }
-}
-
-/// Whether only the statement failed. Anything else means that the connection, or the server behind it,
-/// cannot be used any more: shut down, failed over to read-only, or out of sync.
-fn is_statement_error(error: &sqlx::Error) -> bool {
-    const READ_ONLY: &str = "25006";
-    const OPERATOR_INTERVENTION: &str = "57";
-    const CONNECTION_EXCEPTION: &str = "08";
-    match error {
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code != READ_ONLY
-                && !code.starts_with(OPERATOR_INTERVENTION)
-                && !code.starts_with(CONNECTION_EXCEPTION)
-        }),
-        _ => false,
     }
 }
 
@@ -235,7 +264,7 @@ fn fail_once_ineffective<J: Job>(jobs: Vec<J>, window: Window, error: StoreError
     }
     tokio::spawn(async move {
         if J::WRITES {
-            tokio::time::sleep_until(window.start_by).await;
+            tokio::time::sleep_until(window.end).await;
         }
         jobs.into_iter().for_each(|job| job.fail(error.clone()));
     });

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
+use super::fence::{fence, in_time, late_or};
 use super::job::{RunError, Terms};
 use super::query::Statement;
 use crate::domain::{Friendship, NameRange, Pair, Username};
@@ -22,17 +23,31 @@ const FRIEND_BIRTHDAYS: &str = friend_birthdays!(
 );
 
 /// Requests, accepts, or changes nothing. A row that existed before has been locked, and so has the
-/// number of this transaction as `xmax`.
-const BEFRIEND: &str = "INSERT INTO friendships (low, high, requested_by_low) \
-     SELECT $1::text, $2::text, $3::boolean WHERE clock_timestamp() < $4 \
-     ON CONFLICT (low, high) DO UPDATE SET accepted = friendships.accepted \
-         OR friendships.requested_by_low <> EXCLUDED.requested_by_low \
-     RETURNING requested_by_low, accepted, xmax = 0";
+/// number of this transaction as `xmax`. The users are locked first, as the foreign keys would do it after the statement
+/// has compared the time.
+const BEFRIEND: &str = concat!(
+    fence!("$4", "$5"),
+    "parents AS MATERIALIZED (SELECT username FROM users \
+         WHERE username IN ($1, $2) AND (SELECT in_time FROM fence) ORDER BY username FOR KEY SHARE), \
+     done AS (INSERT INTO friendships (low, high, requested_by_low) \
+         SELECT $1::text, $2::text, $3::boolean FROM (SELECT count(*) FROM parents) AS locked \
+             WHERE (SELECT in_time FROM fence) \
+         ON CONFLICT (low, high) DO UPDATE SET accepted = friendships.accepted \
+             OR friendships.requested_by_low <> EXCLUDED.requested_by_low \
+         RETURNING requested_by_low, accepted, xmax = 0 AS created) \
+     SELECT requested_by_low, accepted, created, ",
+    in_time!("$5"),
+    " FROM done"
+);
 
-const UNFRIEND: &str = "WITH fence AS MATERIALIZED (SELECT clock_timestamp() < $3 AS in_time), \
-     gone AS (DELETE FROM friendships \
-         WHERE low = $1 AND high = $2 AND (SELECT in_time FROM fence)) \
-     SELECT in_time FROM fence";
+const UNFRIEND: &str = concat!(
+    fence!("$3", "$4"),
+    "gone AS (DELETE FROM friendships \
+         WHERE low = $1 AND high = $2 AND (SELECT in_time FROM fence) RETURNING 1) \
+     SELECT (SELECT in_time FROM fence) AND count(*) * ",
+    in_time!("$4"),
+    " >= 0 FROM gone"
+);
 
 /// The constraint that fails when the first of a pair is not a user.
 const LOW_IS_A_USER: &str = "friendships_low_fkey";
@@ -167,16 +182,17 @@ impl Statement for Befriend {
         terms: Terms,
     ) -> Result<Self::Output, RunError> {
         let Self(pair) = self;
-        let row: Result<Option<(bool, bool, bool)>, sqlx::Error> = sqlx::query_as(BEFRIEND)
+        let row: Result<Option<(bool, bool, bool, i32)>, sqlx::Error> = sqlx::query_as(BEFRIEND)
             .bind(pair.low().as_str())
             .bind(pair.high().as_str())
             .bind(pair.actor_is_low())
             .bind(terms.start_by)
+            .bind(terms.done_by)
             .persistent(terms.persistent)
             .fetch_optional(connection)
             .await;
         match row {
-            Ok(Some((requested_by_low, accepted, created))) => Ok(Ok(Asked {
+            Ok(Some((requested_by_low, accepted, created, _))) => Ok(Ok(Asked {
                 friendship: pair.friendship(requested_by_low, accepted),
                 created,
             })),
@@ -188,7 +204,7 @@ impl Statement for Befriend {
                 };
                 Ok(Err(UnknownUser(unknown.clone())))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(late_or(error)),
         }
     }
 }
@@ -205,9 +221,11 @@ impl Statement for Unfriend {
             .bind(pair.low().as_str())
             .bind(pair.high().as_str())
             .bind(terms.start_by)
+            .bind(terms.done_by)
             .persistent(terms.persistent)
             .fetch_one(connection)
-            .await?;
+            .await
+            .map_err(late_or)?;
         if in_time { Ok(()) } else { Err(RunError::Late) }
     }
 }

@@ -37,6 +37,7 @@ impl Job for Lookup {
     const MAX_BATCH: usize = 128;
     const OVERLAP: Overlap = Overlap::FromHalf;
     const WRITES: bool = false;
+    const PATIENT: bool = false;
     type Output = Vec<(String, NaiveDate)>;
 
     async fn run(

@@ -4,6 +4,7 @@
 mod change;
 mod conditional;
 mod deadline;
+mod fence;
 mod job;
 mod link;
 mod lists;
@@ -40,7 +41,8 @@ use crate::domain::{DateOfBirth, Username};
 pub struct PostgresStore {
     reads: Arc<Queue<Lookup>>,
     writes: Arc<Queue<Change>>,
-    queries: Arc<Queue<Query>>,
+    lists: Arc<Queue<Query<false>>>,
+    changes: Arc<Queue<Query<true>>>,
     deadline: Deadline,
     was_ready: AtomicBool,
     links: Mutex<Vec<JoinHandle<()>>>,
@@ -58,19 +60,28 @@ impl PostgresStore {
         let server = Arc::new(Server {
             url: options.url,
             connect_timeout: options.connect_timeout,
-            pooler: options.pooler,
+            deadline: shared.deadline,
+            pooled: Arc::new(AtomicBool::new(options.pooler == Pooler::Transaction)),
         });
         let reads = queue(options.queue_capacity);
         let writes = queue(options.queue_capacity);
-        let queries = queue(options.queue_capacity);
+        let lists = queue(options.queue_capacity);
+        let changes = queue(options.queue_capacity);
         let mut links = Vec::new();
         links.extend(start(&reads, options.read_connections, &server, &shared));
         links.extend(start(&writes, options.write_connections, &server, &shared));
-        links.extend(start(&queries, options.query_connections, &server, &shared));
+        links.extend(start(&lists, options.query_connections, &server, &shared));
+        links.extend(start(
+            &changes,
+            options.change_connections,
+            &server,
+            &shared,
+        ));
         Self {
             reads,
             writes,
-            queries,
+            lists,
+            changes,
             deadline: shared.deadline,
             was_ready: AtomicBool::new(false),
             links: Mutex::new(links),
@@ -95,8 +106,13 @@ impl PostgresStore {
 
     /// Runs a statement for one caller.
     fn query<S: Statement>(&self, statement: S) -> StoreFuture<'_, S::Output> {
-        self.ask(&self.queries, |reply| Query::new(statement, reply))
-            .boxed()
+        if S::REPEATABLE {
+            self.ask(&self.lists, |reply| Query::new(statement, reply))
+                .boxed()
+        } else {
+            self.ask(&self.changes, |reply| Query::new(statement, reply))
+                .boxed()
+        }
     }
 }
 
@@ -148,13 +164,18 @@ impl Birthdays for PostgresStore {
 
 impl Store for PostgresStore {
     fn health(&self) -> Health {
-        if self.reads.is_connected() && self.writes.is_connected() && self.queries.is_connected() {
-            self.was_ready.store(true, Ordering::Relaxed);
-            Health::Ready
-        } else if self.was_ready.load(Ordering::Relaxed) {
-            Health::Away
-        } else {
-            Health::Starting
+        // At first everything has to work: a new version that cannot write must not replace one that can. Later, reads
+        // that are answered are better than none: no other pod writes either.
+        let was_ready = self.was_ready.load(Ordering::Relaxed);
+        let rest =
+            self.writes.is_connected() && self.lists.is_connected() && self.changes.is_connected();
+        match (self.reads.is_connected(), was_ready || rest) {
+            (true, true) => {
+                self.was_ready.store(true, Ordering::Relaxed);
+                Health::Ready
+            }
+            (false, _) if was_ready => Health::Away,
+            _ => Health::Starting,
         }
     }
 
@@ -162,7 +183,8 @@ impl Store for PostgresStore {
         async {
             self.reads.close();
             self.writes.close();
-            self.queries.close();
+            self.lists.close();
+            self.changes.close();
             let links =
                 std::mem::take(&mut *self.links.lock().unwrap_or_else(PoisonError::into_inner));
             futures::future::join_all(links).await;

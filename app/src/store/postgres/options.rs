@@ -28,8 +28,10 @@ pub struct PostgresOptions {
     pub read_connections: usize,
     /// Connections that write. Never more are opened.
     pub write_connections: usize,
-    /// Connections for lists and friendships. Never more are opened.
+    /// Connections for lists. Never more are opened.
     pub query_connections: usize,
+    /// Connections for friendships and conditional writes. Never more are opened.
+    pub change_connections: usize,
     /// The longest time that a caller waits for an answer.
     pub deadline: Duration,
     /// The longest time of one attempt to connect.

@@ -28,20 +28,21 @@ pub trait Statement: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Output, RunError>> + Send;
 }
 
-/// A statement of any kind, and the caller that waits for its answer.
-pub struct Query {
+/// A statement of any kind, and the caller that waits for its answer. Those that change something have connections of
+/// their own, which a long list does not occupy.
+pub struct Query<const CHANGES: bool> {
     work: Box<dyn Work>,
     queued: Instant,
     retried: bool,
 }
 
-impl fmt::Debug for Query {
+impl<const CHANGES: bool> fmt::Debug for Query<CHANGES> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Query").finish_non_exhaustive()
     }
 }
 
-impl Query {
+impl<const CHANGES: bool> Query<CHANGES> {
     /// A query that runs `statement`.
     pub fn new<S: Statement>(statement: S, reply: Reply<S::Output>) -> Self {
         Self {
@@ -107,11 +108,12 @@ impl<S: Statement> Work for Pending<S> {
     }
 }
 
-impl Job for Query {
-    const KIND: &'static str = "query";
+impl<const CHANGES: bool> Job for Query<CHANGES> {
+    const KIND: &'static str = if CHANGES { "change" } else { "list" };
     const MAX_BATCH: usize = 1;
     const OVERLAP: Overlap = Overlap::FromHalf;
-    const WRITES: bool = true;
+    const WRITES: bool = CHANGES;
+    const PATIENT: bool = true;
     type Output = Vec<AnyOutput>;
 
     async fn run(

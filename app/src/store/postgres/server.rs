@@ -1,15 +1,18 @@
 //! Connections to a real server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::time::{Instant, timeout};
 
-use super::deadline::{ServerClock, Window};
+use super::deadline::{Deadline, ServerClock, Window};
 use super::job::{Job, RunError, Terms};
 use super::options::Pooler;
 use super::session::{Connect, ConnectError, Session};
+use crate::store::schema::PostgresState;
 use crate::store::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl, schema};
 
 /// How long a check or the end of a connection may take.
@@ -22,79 +25,169 @@ pub struct Server {
     pub url: DatabaseUrlSource,
     /// The longest time of one attempt to connect.
     pub connect_timeout: Duration,
-    /// What is between the service and the server.
-    pub pooler: Pooler,
+    /// How long callers wait.
+    pub deadline: Deadline,
+    /// Whether a connection may change its server with every transaction: as configured, or as noticed.
+    pub pooled: Arc<AtomicBool>,
 }
 
 /// An open connection, and the clock of its server.
 pub struct ServerSession {
     connection: PgConnection,
     clock: ServerClock,
+    /// As it was when the connection was opened.
     pooler: Pooler,
+    /// The longest time of a statement.
+    limit: Duration,
+    pooled: Arc<AtomicBool>,
 }
 
 impl<J: Job> Connect<J> for Server {
     type Session = ServerSession;
 
     async fn connect(&self) -> Result<ServerSession, ConnectError> {
-        timeout(self.connect_timeout, self.attempt(J::WRITES))
+        timeout(self.connect_timeout, self.attempt::<J>())
             .await
             .unwrap_or(Err(ConnectError::Timeout(self.connect_timeout)))
     }
 }
 
 impl Server {
-    async fn attempt(&self, writes: bool) -> Result<ServerSession, ConnectError> {
-        let mut connection = self.log_in().await?;
+    async fn attempt<J: Job>(&self) -> Result<ServerSession, ConnectError> {
+        let limit = match (J::WRITES, J::PATIENT) {
+            (true, _) => self.deadline.wait(),
+            (false, true) => self.deadline.patient_limit(),
+            (false, false) => self.deadline.read_limit(),
+        };
+        let pooler = self.pooler();
+        let mut connection = match self.log_in(pooler, limit).await {
+            Err(error) if is_refused_setting(&error) => {
+                notice_pooler(&self.pooled, &error);
+                return Err(error);
+            }
+            answer => answer?,
+        };
         let state = schema::postgres_state(&mut connection).await?;
         let clock = ServerClock::new(state.time, Instant::now());
-        if writes && state.read_only {
-            return Err(ConnectError::ReadOnly);
-        }
-        let needed = schema::postgres_version();
-        // A newer schema is fine: during a rolling update the old pods serve on the new one.
-        if state.version < needed {
-            return Err(ConnectError::Schema {
-                found: state.version,
-                needed,
-            });
-        }
-        Ok(ServerSession {
+        usable::<J>(&state)?;
+        let mut session = ServerSession {
             connection,
             clock,
-            pooler: self.pooler,
-        })
+            pooler,
+            limit,
+            pooled: self.pooled.clone(),
+        };
+        match session.try_out::<J>().await {
+            Ok(()) => Ok(session),
+            Err(RunError::Database(error)) => Err(error.into()),
+            Err(RunError::Late) => Err(ConnectError::Timeout(self.connect_timeout)),
+        }
+    }
+
+    fn pooler(&self) -> Pooler {
+        if self.pooled.load(Ordering::Relaxed) {
+            Pooler::Transaction
+        } else {
+            Pooler::None
+        }
     }
 
     /// Logs in with the present URL, or with the previous one until the server has the new password.
-    async fn log_in(&self) -> Result<PgConnection, ConnectError> {
-        let present = self.options(self.url.read()?)?;
-        match present.connect().await {
-            Err(rejected) if is_rejected_login(&rejected) => match self.url.read_previous() {
-                Some(previous) => Ok(self.options(previous)?.connect().await?),
-                None => Err(rejected.into()),
-            },
+    async fn log_in(&self, pooler: Pooler, limit: Duration) -> Result<PgConnection, ConnectError> {
+        let present = options(self.url.read()?, pooler, limit)?;
+        let rejected = match present.connect().await {
+            Err(error) if is_rejected_login(&error) => error,
+            answer => return Ok(answer?),
+        };
+        let Some(previous) = self.url.read_previous() else {
+            return Err(rejected.into());
+        };
+        match options(previous, pooler, limit)?.connect().await {
+            // The server got the new one between the two.
+            Err(error) if is_rejected_login(&error) => Ok(present.connect().await?),
             answer => Ok(answer?),
         }
     }
+}
 
-    fn options(&self, url: DatabaseUrl) -> Result<PgConnectOptions, ConnectError> {
-        let DatabaseUrl::Postgres(url) = url else {
-            return Err(InvalidDatabaseUrl::Scheme.into());
-        };
-        // The driver would log slow statements, and measures every one for that.
-        let options = url
-            .options()
-            .clone()
-            .application_name("hello-app")
-            .disable_statement_logging();
-        Ok(match self.pooler {
-            Pooler::None => options,
-            // The server behind a connection changes with every transaction: nothing may be left
-            // there, and poolers refuse start-up parameters that they cannot track.
-            Pooler::Transaction => options.extra_float_digits(None),
-        })
+fn options(
+    url: DatabaseUrl,
+    pooler: Pooler,
+    limit: Duration,
+) -> Result<PgConnectOptions, ConnectError> {
+    let DatabaseUrl::Postgres(url) = url else {
+        return Err(InvalidDatabaseUrl::Scheme.into());
+    };
+    // The driver would log slow statements, and measures every one for that.
+    let options = url
+        .options()
+        .clone()
+        .application_name("hello-app")
+        .disable_statement_logging();
+    Ok(match pooler {
+        // Whatever happens to this program, no statement occupies a process of the server for long.
+        Pooler::None => options.options([
+            ("statement_timeout", milliseconds(limit)),
+            ("idle_in_transaction_session_timeout", milliseconds(limit)),
+        ]),
+        // The server behind a connection changes with every transaction: nothing may be left
+        // there, and poolers refuse start-up parameters that they cannot track.
+        Pooler::Transaction => options.extra_float_digits(None),
+    })
+}
+
+fn milliseconds(limit: Duration) -> String {
+    format!("{}ms", limit.as_millis().max(1))
+}
+
+/// Whether a server in this state can do the work of `J`.
+fn usable<J: Job>(state: &PostgresState) -> Result<(), ConnectError> {
+    let needed = schema::postgres_version();
+    // A newer schema is fine: during a rolling update the old pods serve on the new one.
+    if state.version < needed {
+        let found = state.version;
+        return Err(ConnectError::Schema { found, needed });
     }
+    if state.encoding != schema::ENCODING {
+        return Err(ConnectError::Encoding(state.encoding.clone()));
+    }
+    if state.standby {
+        return Err(ConnectError::Standby);
+    }
+    if J::WRITES && state.read_only {
+        return Err(ConnectError::ReadOnly);
+    }
+    Ok(())
+}
+
+/// From now on, connections are used as a pooler needs it.
+fn notice_pooler(pooled: &AtomicBool, error: &dyn std::fmt::Display) {
+    if !pooled.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            %error,
+            "there is a pooler in front of the database: HELLO_DATABASE_POOLER should be transaction"
+        );
+    }
+}
+
+/// Whether a pooler refuses the settings with which connections to a server itself are opened.
+fn is_refused_setting(error: &ConnectError) -> bool {
+    const PROTOCOL_VIOLATION: &str = "08P01";
+    let ConnectError::Database(sqlx::Error::Database(error)) = error else {
+        return false;
+    };
+    error.code().as_deref() == Some(PROTOCOL_VIOLATION)
+        && error.message().contains("startup parameter")
+}
+
+/// Whether a statement that was prepared on this connection is on another server now, or one of somebody else is here.
+fn is_lost_statement(error: &RunError) -> bool {
+    const UNKNOWN_OR_TAKEN: [&str; 3] = ["08P01", "26000", "42P05"];
+    let RunError::Database(error) = error else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| UNKNOWN_OR_TAKEN.contains(&&*code))
 }
 
 /// Whether the server rejects the password, or does not know the role.
@@ -103,23 +196,41 @@ fn is_rejected_login(error: &sqlx::Error) -> bool {
     matches!(code.as_deref(), Some("28P01" | "28000"))
 }
 
+impl ServerSession {
+    /// Whether this role may do the work of `J`, and on this schema: a statement that concerns nothing.
+    async fn try_out<J: Job>(&mut self) -> Result<(), RunError> {
+        let window = Deadline::new(self.limit).read_window(Instant::now());
+        Session::<J>::run(self, &[], window).await.map(drop)
+    }
+}
+
 impl<J: Job> Session<J> for ServerSession {
     async fn run(&mut self, batch: &[J], window: Window) -> Result<J::Output, RunError> {
-        let start_by = self.clock.at(window.start_by);
+        let terms = Terms {
+            start_by: self.clock.at(window.start_by),
+            done_by: self.clock.at(window.done_by),
+            persistent: self.pooler == Pooler::None,
+        };
         match self.pooler {
             Pooler::None => {
-                let terms = Terms {
-                    start_by,
-                    persistent: true,
-                };
-                J::run(&mut self.connection, batch, terms).await
+                let output = J::run(&mut self.connection, batch, terms).await;
+                output.inspect_err(|error| {
+                    if is_lost_statement(error) {
+                        notice_pooler(&self.pooled, error);
+                    }
+                })
             }
             Pooler::Transaction => {
-                let terms = Terms {
-                    start_by,
-                    persistent: false,
-                };
-                let mut transaction = self.connection.begin().await?;
+                // A transaction whose end does not come in time is undone: what its statements did has to take effect
+                // before the wait for the answer is over, or never.
+                let open = window.end.saturating_duration_since(window.done_by);
+                let begin = format!(
+                    "BEGIN; SET LOCAL statement_timeout = '{}'; SET LOCAL idle_in_transaction_session_timeout = '{}'",
+                    milliseconds(self.limit),
+                    milliseconds(open)
+                );
+                let begin = AssertSqlSafe(begin);
+                let mut transaction = self.connection.begin_with(begin).await?;
                 let output = J::run(&mut transaction, batch, terms).await?;
                 transaction.commit().await?;
                 Ok(output)
@@ -128,9 +239,16 @@ impl<J: Job> Session<J> for ServerSession {
     }
 
     async fn check(&mut self) -> Result<(), String> {
-        match timeout(CHECK_TIMEOUT, self.connection.ping()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
+        let check = async {
+            let state = schema::postgres_state(&mut self.connection).await?;
+            self.clock = ServerClock::new(state.time, Instant::now());
+            usable::<J>(&state)?;
+            Ok(self.try_out::<J>().await)
+        };
+        match timeout(CHECK_TIMEOUT, check).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Ok(Err::<_, ConnectError>(error)) => Err(error.to_string()),
             Err(_) => Err("idle connection is dead".into()),
         }
     }

@@ -24,7 +24,8 @@ pub trait Session<J: Job>: Send + Sized {
         window: Window,
     ) -> impl Future<Output = Result<J::Output, RunError>> + Send;
 
-    /// Checks that the connection still works; the error is the reason why not.
+    /// Checks that the connection still works and that its server can still do the work, and reads the server's clock
+    /// again; the error is the reason why not.
     fn check(&mut self) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Closes the connection.
@@ -46,6 +47,12 @@ pub enum ConnectError {
     /// The server rejects writes.
     #[error("the database is read-only")]
     ReadOnly,
+    /// The server follows another one, and may lack what that has acknowledged.
+    #[error("the database is a standby")]
+    Standby,
+    /// The database cannot hold all names.
+    #[error("the database has the encoding {0}, this program needs UTF8")]
+    Encoding(String),
     /// The schema is older than this program.
     #[error("the schema is at version {found}, this program needs {needed}")]
     Schema {

@@ -15,7 +15,8 @@ fn never_more_connections_than_configured() {
         ("DATABASE_URL", &server.url(OWNER, &database)),
         ("HELLO_READ_CONNECTIONS", "3"),
         ("HELLO_WRITE_CONNECTIONS", "1"),
-        ("HELLO_QUERY_CONNECTIONS", "2"),
+        ("HELLO_QUERY_CONNECTIONS", "1"),
+        ("HELLO_CHANGE_CONNECTIONS", "1"),
     ]);
     let connections = || {
         let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'");
@@ -62,14 +63,29 @@ fn a_client_that_disconnects_affects_no_other() {
 
 #[test]
 fn works_through_pgbouncer_in_transaction_mode() {
+    works_through_pgbouncer("transaction", "");
+}
+
+/// Poolers refuse the settings of a connection, or pass them on and lose prepared statements.
+#[test]
+fn notices_a_pooler_that_it_was_not_told_of() {
+    let log = works_through_pgbouncer("none", "");
+    assert!(log.contains("HELLO_DATABASE_POOLER"), "{log}");
+    let passes_on = "ignore_startup_parameters = options,extra_float_digits\n";
+    let log = works_through_pgbouncer("none", passes_on);
+    assert!(log.contains("HELLO_DATABASE_POOLER"), "{log}");
+}
+
+/// The log of a service that was told of this pooler, with these settings of PgBouncer.
+fn works_through_pgbouncer(pooler: &str, settings: &str) -> String {
     let (server, database) = (postgres::shared(), postgres::database());
-    let bouncer = pgbouncer::start(server.port, &database);
+    let bouncer = pgbouncer::start(server.port, &database, settings);
     let app = App::ready(&[
         (
             "DATABASE_URL",
             &server.url_at(OWNER, &database, bouncer.port),
         ),
-        ("HELLO_DATABASE_POOLER", "transaction"),
+        ("HELLO_DATABASE_POOLER", pooler),
     ]);
     std::thread::scope(|scope| {
         for writer in 'a'..='h' {
@@ -87,4 +103,5 @@ fn works_through_pgbouncer_in_transaction_mode() {
     });
     terminate(&database);
     recovers(&app);
+    app.log()
 }

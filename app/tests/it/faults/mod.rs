@@ -2,8 +2,10 @@
 //! is lost; and the service recovers by itself.
 
 mod connections;
+mod locks;
 mod network;
 mod passwords;
+mod schema;
 mod writes;
 
 use std::time::Duration;
@@ -16,10 +18,10 @@ use crate::support::proxy::Proxy;
 
 /// The service's default deadline for the database.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// What the test machine may add to a deadline.
-const SLACK: Duration = Duration::from_millis(700);
-/// Longest time until the service recovers once the database is available.
-const RECOVERY: Duration = Duration::from_secs(2);
+/// What a test machine that does other things at the same time may add to a deadline.
+const SLACK: Duration = Duration::from_secs(10);
+/// Longest time until the service recovers once the database is available, on such a machine.
+const RECOVERY: Duration = Duration::from_secs(20);
 
 /// A service that reaches its fresh database through a proxy.
 fn behind_proxy() -> (App, Proxy, String) {

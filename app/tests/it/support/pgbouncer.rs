@@ -20,8 +20,8 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Starts one for `database`, with fewer server connections than the service has.
-pub fn start(server: u16, database: &str) -> PgBouncer {
+/// Starts one for `database`, with fewer server connections than the service has, and with more settings.
+pub fn start(server: u16, database: &str, settings: &str) -> PgBouncer {
     let folder = tempfile::tempdir().unwrap();
     let (port, owner) = (postgres::free_port(), postgres::OWNER);
     let users = folder.path().join("users.txt");
@@ -33,7 +33,7 @@ pub fn start(server: u16, database: &str) -> PgBouncer {
             "[databases]\n{database} = host=127.0.0.1 port={server}\n[pgbouncer]\n\
              listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
              auth_type = plain\nauth_file = {}\npool_mode = transaction\n\
-             default_pool_size = 2\nserver_login_retry = 1\n",
+             default_pool_size = 2\nserver_login_retry = 1\n{settings}",
             users.display()
         ),
     )

@@ -132,6 +132,17 @@ impl Server {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// From now on, these rules say who may log in how.
+    pub fn access(&self, rules: &str) {
+        std::fs::write(self.folder.join("data/pg_hba.conf"), format!("{rules}\n")).unwrap();
+        let read = || self.sql("postgres", "SELECT pg_conf_load_time()");
+        let before = read();
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        eventually("the rules are in use", Duration::from_secs(20), || {
+            read() != before
+        });
+    }
+
     /// What the server has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap()
