@@ -46,6 +46,11 @@ pub async fn read_json<B: Buf>(
     String::from_utf8(bytes.into()).map_err(|_| Problem::body("", "is not UTF-8"))
 }
 
+/// Whether a request has a body.
+pub fn is_declared(headers: &HeaderMap) -> bool {
+    content_length(headers).unwrap_or(0) > 0 || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
 /// Reads what is left of a body that the answer did not need, so that the connection stays usable: the client may be
 /// sending it already, and what comes after it is the next request. `false` when the connection has to be closed instead,
 /// because that would take too long, or the client has not begun and may not begin at all.
@@ -54,9 +59,6 @@ pub async fn discard<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> bool {
     let declared = content_length(headers);
-    if declared.unwrap_or(0) == 0 && !headers.contains_key(header::TRANSFER_ENCODING) {
-        return true;
-    }
     if headers.contains_key(header::EXPECT) || declared.is_some_and(|length| length > MAX_UNREAD) {
         return false;
     }

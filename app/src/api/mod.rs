@@ -89,8 +89,11 @@ impl Api {
         if head.method == Method::HEAD {
             response = without_body(response);
         }
-        let closes = response.headers().contains_key(header::CONNECTION);
-        let usable = closes || body.is_terminated() || body::discard(&head.headers, body).await;
+        let unread = !body.is_terminated()
+            && body::is_declared(&head.headers)
+            && !response.headers().contains_key(header::CONNECTION);
+        // In a box of its own, so that the other requests need no memory for it.
+        let usable = !unread || Box::pin(body::discard(&head.headers, body)).await;
         if self.phase.get() != Phase::Serving || !usable {
             response
                 .headers_mut()

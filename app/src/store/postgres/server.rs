@@ -172,12 +172,15 @@ fn notice_pooler(pooled: &AtomicBool, error: &dyn std::fmt::Display) {
 
 /// Whether a pooler refuses the settings with which connections to a server itself are opened.
 fn is_refused_setting(error: &ConnectError) -> bool {
-    const PROTOCOL_VIOLATION: &str = "08P01";
+    // PgBouncer's, and that of Amazon's RDS Proxy.
+    const REFUSALS: [(&str, &str); 2] = [("08P01", "startup parameter"), ("0A000", "options")];
     let ConnectError::Database(sqlx::Error::Database(error)) = error else {
         return false;
     };
-    error.code().as_deref() == Some(PROTOCOL_VIOLATION)
-        && error.message().contains("startup parameter")
+    let code = error.code();
+    REFUSALS.iter().any(|(refusal, words)| {
+        code.as_deref() == Some(*refusal) && error.message().contains(words)
+    })
 }
 
 /// Whether a statement that was prepared on this connection is on another server now, or one of somebody else is here.
