@@ -11,6 +11,9 @@ use crate::support::session::Session;
 
 const LONG: Duration = Duration::from_secs(30);
 
+/// Method, target, headers and body of a request.
+type Write<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8]);
+
 struct Locked {
     app: App,
     database: String,
@@ -120,7 +123,7 @@ fn no_refused_write_takes_effect_later() {
     let state = "SELECT (SELECT string_agg(users::text, ' ' ORDER BY username) FROM users), \
                  (SELECT string_agg(friendships::text, ' ' ORDER BY low, high) FROM friendships)";
     let before = locked.sql(state);
-    let writes: [(&str, &str, &[(&str, &str)], &[u8]); 7] = [
+    let writes: [Write; 7] = [
         ("PUT", "/hello/a", &[JSON], body),
         ("DELETE", "/hello/a", &[], b""),
         ("PUT", "/hello/a", &matching, body),
