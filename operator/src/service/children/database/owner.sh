@@ -57,6 +57,7 @@ SET log_min_duration_sample = -1;
 SET log_transaction_sample_rate = 0;
 SET log_min_error_statement = 'panic';
 SET pg_stat_statements.track_utility = off;
+SET client_min_messages = warning;
 \set password `cat "$PASSWORDS/owner-password"`
 DROP ROLE IF EXISTS hello_upgrade;
 SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'hello_owner') AS missing \gset
@@ -68,8 +69,8 @@ ALTER ROLE hello_owner NOSUPERUSER CREATEROLE LOGIN PASSWORD :'password';
 ALTER ROLE postgres PASSWORD NULL;
 -- The owner creates the other roles, and has to be able to change those that a superuser created.
 SELECT format('GRANT %I TO hello_owner WITH ADMIN OPTION', rolname) FROM pg_roles WHERE rolname IN ('hello_app', 'hello_backup') \gexec
-SELECT 'REVOKE pg_read_all_data FROM hello_backup' FROM pg_roles
-  WHERE rolname = 'hello_backup' AND pg_has_role('hello_backup', 'pg_read_all_data', 'MEMBER') \gexec
+SELECT 'REVOKE pg_read_all_data FROM hello_backup' FROM pg_auth_members
+  WHERE roleid = 'pg_read_all_data'::regrole AND member = to_regrole('hello_backup') \gexec
 SELECT format('ALTER DATABASE %I OWNER TO hello_owner', current_database()) \gexec
 SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()) \gexec
 REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;
