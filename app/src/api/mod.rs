@@ -33,7 +33,7 @@ use std::time::Instant;
 use bytes::Buf;
 use futures::stream::FusedStream as _;
 use futures::{FutureExt, Stream, StreamExt as _};
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use prometheus_client::metrics::gauge::Gauge;
 use warp::Filter;
 
@@ -92,9 +92,11 @@ impl Api {
         let unread = !body.is_terminated()
             && body::is_declared(&head.headers)
             && !response.headers().contains_key(header::CONNECTION);
-        // In a box of its own, so that the other requests need no memory for it.
-        let usable = !unread || Box::pin(body::discard(&head.headers, body)).await;
-        if self.phase.get() != Phase::Serving || !usable {
+        if unread {
+            // In a box of its own, so that the other requests need no memory for it.
+            response = Box::pin(settled(response, &head.headers, body)).await;
+        }
+        if self.phase.get() != Phase::Serving {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -155,6 +157,20 @@ impl Api {
         );
         Problem::new(ProblemKind::InternalError).into_response()
     }
+}
+
+/// The response, once the rest of the request's body is read; it ends the connection where that is not possible.
+async fn settled<B: Buf>(
+    mut response: Response,
+    headers: &HeaderMap,
+    rest: impl Stream<Item = Result<B, warp::Error>> + Send,
+) -> Response {
+    if !body::discard(headers, rest).await {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// The warp filter that hands every request to [`Api::handle`]. Serving puts the head into the
