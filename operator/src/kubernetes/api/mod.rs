@@ -196,10 +196,10 @@ impl Cluster {
         Ok(list.await?.items.pop())
     }
 
-    /// The version of a Secret, without its content.
+    /// The version of a Secret, without its content; `None` when there is none.
     ///
     /// # Errors
-    /// When there is none, or the API server does not answer.
+    /// When the API server does not answer.
     pub async fn secret_version(
         &self,
         namespace: &str,
@@ -207,8 +207,10 @@ impl Cluster {
     ) -> Result<Option<String>> {
         let secrets = self.objects(Kind::Secret, namespace)?;
         let what = || format!("Secret {name}");
-        let secret = self.call("get", what, secrets.get_metadata(name)).await?;
-        Ok(secret.metadata.resource_version)
+        let parameters = ListParams::default().fields(&format!("metadata.name={name}"));
+        let list = self.call("get", what, secrets.list_metadata(&parameters));
+        let secret = list.await?.items.pop();
+        Ok(secret.and_then(|secret| secret.metadata.resource_version))
     }
 
     /// One object that the spec names, or the resource itself, when it exists.

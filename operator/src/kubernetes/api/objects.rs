@@ -54,12 +54,12 @@ impl Objects {
         )))
     }
 
-    /// The metadata of an object alone: the API server sends nothing else of it.
-    pub async fn get_metadata(
+    /// The metadata of objects alone: the API server sends nothing else of them.
+    pub async fn list_metadata(
         &self,
-        name: &ObjectName,
-    ) -> kube::Result<PartialObjectMeta<DynamicObject>> {
-        self.0.get_metadata(name.as_str()).await
+        parameters: &ListParams,
+    ) -> kube::Result<ObjectList<PartialObjectMeta<DynamicObject>>> {
+        self.0.list_metadata(parameters).await
     }
 
     pub async fn patch<P: Serialize + std::fmt::Debug>(

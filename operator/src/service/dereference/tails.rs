@@ -1,11 +1,15 @@
 //! The ends of the containers' logs, which explain failures in the status.
 //!
 //! Whoever may edit a resource chooses images and which Secrets are mounted beside them. With an image of his own he
-//! would read every Secret of the namespace in the status, so only the operator's own images are quoted there.
+//! would read every Secret of the namespace in the status, so only the operator's own images are quoted there, and only
+//! where they have nothing of his: a variable with the value of a Secret is quoted by the message that refuses it.
 
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod};
 
-use crate::service::{children::volume_watch, validate::DefaultImages};
+use crate::service::{
+    children::volume_watch,
+    validate::{DefaultImages, OWN_VOLUMES},
+};
 
 /// Removes what containers of other images wrote when they ended.
 pub fn remove_foreign(pod: &mut Pod, own: &DefaultImages) {
@@ -13,25 +17,34 @@ pub fn remove_foreign(pod: &mut Pod, own: &DefaultImages) {
         return;
     };
     let spec = pod.spec.as_ref();
-    let image = |name: &str| {
-        let spec = spec?;
-        let mut all = spec
-            .containers
-            .iter()
-            .chain(spec.init_containers.iter().flatten());
-        all.find(|container| container.name == name)?
-            .image
-            .as_deref()
+    let is_own = |name: &str| {
+        let containers = spec.map(|spec| {
+            let init = spec.init_containers.iter().flatten();
+            spec.containers.iter().chain(init)
+        });
+        let mut named = containers.into_iter().flatten();
+        named.any(|container| container.name == name && is_own(container, own))
     };
     let all = [
         &mut status.container_statuses,
         &mut status.init_container_statuses,
     ];
     for container in all.into_iter().flat_map(Option::iter_mut).flatten() {
-        if !image(&container.name).is_some_and(|image| own.have_version(image)) {
+        if !is_own(&container.name) {
             remove(container);
         }
     }
+}
+
+/// Whether a container runs one of the operator's images, and nothing in it is somebody else's choice.
+fn is_own(container: &Container, own: &DefaultImages) -> bool {
+    let image = container.image.as_deref();
+    let mut variables = container.env.iter().flatten();
+    let mut mounts = container.volume_mounts.iter().flatten();
+    image.is_some_and(|image| own.have_version(image))
+        && container.env_from.iter().flatten().next().is_none()
+        && variables.all(|variable| variable.value_from.is_none())
+        && mounts.all(|mount| OWN_VOLUMES.contains(&mount.name.as_str()))
 }
 
 fn remove(container: &mut ContainerStatus) {
@@ -54,7 +67,11 @@ mod tests {
 
     /// The messages that are left of one that every container of this image wrote.
     fn messages(image: &Value, name: &str, message: &str) -> Vec<String> {
-        let containers = json!([{"name": name, "image": image}]);
+        messages_of(&json!({"name": name, "image": image}), message)
+    }
+
+    fn messages_of(container: &Value, message: &str) -> Vec<String> {
+        let (containers, name) = (json!([container]), &container["name"]);
         let end = json!({"terminated": {"exitCode": 1, "message": message}});
         let statuses = json!([{"name": name, "image": "hello-app:1", "imageID": "", "ready": false, "restartCount": 1,
             "state": end, "lastState": end}]);
@@ -121,5 +138,35 @@ mod tests {
             assert_eq!(left(volume_watch::CONTAINER, message), 0, "{message}");
         }
         assert_eq!(left("app", "volume-nearly-full 91"), 0);
+    }
+
+    #[test]
+    fn what_has_something_of_a_tenant_is_not_quoted() {
+        let with = |field: &str, value: Value| {
+            let mut container = json!({"name": "app", "image": "postgres:18"});
+            container[field] = value;
+            messages_of(&container, "secret").len()
+        };
+        let reference = json!({"secretKeyRef": {"name": "a", "key": "b"}});
+        assert_eq!(with("env", json!([{"name": "A", "value": "b"}])), 4);
+        assert_eq!(
+            with(
+                "volumeMounts",
+                json!([{"name": "tmp", "mountPath": "/tmp"}])
+            ),
+            4
+        );
+        assert_eq!(
+            with("env", json!([{"name": "A", "valueFrom": reference}])),
+            0
+        );
+        assert_eq!(with("envFrom", json!([{"secretRef": {"name": "a"}}])), 0);
+        assert_eq!(
+            with(
+                "volumeMounts",
+                json!([{"name": "lib", "mountPath": "/usr/lib"}])
+            ),
+            0
+        );
     }
 }

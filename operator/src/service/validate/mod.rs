@@ -27,7 +27,7 @@ pub use image::Image;
 pub use issuer::{Authorities, Issuer, Source};
 pub use limits::{INGRESS_ANNOTATIONS, Limits};
 pub use network::Network;
-pub use pods::{Account, PodSettings, Pods};
+pub use pods::{Account, OWN_VOLUMES, PodSettings, Pods};
 pub use resources::{Amount, Resources};
 pub use schedule::Schedule;
 pub use time_zone::TimeZone;

@@ -7,6 +7,8 @@ mod reserved;
 #[cfg(test)]
 mod tests;
 
+pub use reserved::VOLUMES as OWN_VOLUMES;
+
 use std::collections::BTreeMap;
 
 use hello_crds::{PodSecurity, PodVolume, SpreadConstraint};

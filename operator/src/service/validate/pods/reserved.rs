@@ -40,7 +40,7 @@ const OPTIONS: [&str; 8] = [
     "HELLO_WRITE_CONNECTIONS",
 ];
 /// Names of the operator's own volumes.
-const VOLUMES: [&str; 10] = [
+pub const VOLUMES: [&str; 10] = [
     "backups",
     "credentials",
     "data",
