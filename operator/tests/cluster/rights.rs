@@ -8,7 +8,11 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{cnpg_stand_in::CnpgStandIn, server::server, world::World};
+use crate::{
+    cnpg_stand_in::CnpgStandIn,
+    server::server,
+    world::{Jobs, World, eventually},
+};
 
 /// Group, resource and verb.
 type Right = (String, String, String);
@@ -42,6 +46,14 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
     let engine = json!({"database": {"cloudNativePG": {}}, "auth": {"oidc": oidc}});
     world.apply("engine", engine).await;
     world.ready("engine").await;
+    // A migration whose pod does not come: the events of its Job say why.
+    world.set_jobs(Jobs::Hang);
+    world.apply("late", json!({})).await;
+    let events = (String::new(), "events".into(), "list".into());
+    eventually("events are read", || async {
+        used().contains(&events).then_some(())
+    })
+    .await;
     let metrics = operator.metrics.render();
     assert!(!metrics.contains("result=\"error\""), "{metrics}");
     operator.stop().await;

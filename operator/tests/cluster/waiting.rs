@@ -13,7 +13,7 @@ async fn pod(world: &World, name: &str, component: &str, status: Value) {
     let body = json!({"metadata": {"name": name, "labels": {
             "app.kubernetes.io/managed-by": "hello-operator", "app.kubernetes.io/instance": "demo",
             "app.kubernetes.io/component": component}},
-        "spec": {"containers": [{"name": "main", "image": "x:1"}]}});
+        "spec": {"containers": [{"name": "main", "image": "x:1"}, {"name": "migrate", "image": "hello-app:1"}]}});
     api.create(
         &PostParams::default(),
         &serde_json::from_value(body).unwrap(),
