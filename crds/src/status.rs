@@ -58,12 +58,26 @@ pub struct DatabaseStatus {
     /// PersistentVolumeClaim with the data (`managed` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_claim: Option<String>,
+    /// What holds the data that the service has had. Another one is not used until it is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataStatus>,
     /// Number of servers that are ready (`cloudNativePG` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_instances: Option<i32>,
     /// Pod of the primary, which accepts the writes (`cloudNativePG` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<String>,
+}
+
+/// What holds the data of a service.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataStatus {
+    /// UID of the PersistentVolumeClaim, or of the `Cluster` of CloudNativePG.
+    pub uid: String,
+    /// PersistentVolume of the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
 }
 
 /// State of the migration.

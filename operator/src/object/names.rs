@@ -25,6 +25,8 @@ pub fn is_own_annotation(key: &str) -> bool {
     key.starts_with("hello.internal/")
 }
 
+/// On a resource: UID of the claim or Cluster that is accepted in place of the one with the service's data.
+pub const ACCEPT_DATA_ANNOTATION: &str = "hello.internal/accept-new-data";
 /// Container that `kubectl logs` and `kubectl exec` use when none is named.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 

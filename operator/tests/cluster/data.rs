@@ -3,7 +3,7 @@
 use hello_operator::object::{child::ChildId, kind::Kind};
 use kube::{
     ResourceExt,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -109,4 +109,71 @@ pub async fn bind(world: &World, claim: &ChildId) {
     api.patch_status(&claim.name, &PatchParams::default(), &Patch::Merge(&bound))
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_is_taken_away_is_reported_and_an_empty_database_does_not_take_its_place() {
+    let world = World::new("data-taken").await;
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    world.ready("demo").await;
+    let id = ChildId::new(Kind::PersistentVolumeClaim, "data-demo-db-0");
+    let claims = world.api(Kind::PersistentVolumeClaim);
+    let full = world.get(&id).await.unwrap().uid().unwrap();
+    // It is in use, so the API server only marks it.
+    claims
+        .delete(&id.name, &DeleteParams::default())
+        .await
+        .unwrap();
+    let condition = world.condition("demo", "Degraded", "True").await;
+    assert_eq!(condition["reason"], "VolumeTerminating");
+    let words = condition["message"].as_str().unwrap();
+    assert!(
+        words.contains("copy the data before any pod is stopped"),
+        "{words}"
+    );
+
+    let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    claims
+        .patch(&id.name, &PatchParams::default(), &release)
+        .await
+        .unwrap();
+    let replaced = eventually("the new claim is reported", || async {
+        let condition = world.condition("demo", "DatabaseReady", "False").await;
+        (condition["reason"] == "DataReplaced").then_some(condition)
+    })
+    .await;
+    let words = replaced["message"].as_str().unwrap();
+    let new = world.get(&id).await.unwrap().uid().unwrap();
+    assert!(words.contains(&full) && words.contains(&new), "{words}");
+    world.settle(&operator).await;
+    assert!(!world.is_ready("demo").await);
+    let jobs = world.api(Kind::Job).list(&ListParams::default()).await;
+    assert_eq!(
+        jobs.unwrap().items.len(),
+        0,
+        "a migration of the empty database"
+    );
+    // What was accepted for another one is not accepted for this one.
+    let accept = |uid: &str| {
+        Patch::Merge(json!({"metadata": {"annotations": {"hello.internal/accept-new-data": uid}}}))
+    };
+    for (uid, ready) in [(&full, false), (&new, true)] {
+        let patch = accept(uid);
+        world
+            .services()
+            .patch("demo", &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+        match ready {
+            true => world.ready("demo").await,
+            false => {
+                world.settle(&operator).await;
+                assert!(!world.is_ready("demo").await);
+            }
+        }
+    }
+    let live = world.services().get("demo").await.unwrap();
+    assert_eq!(live.data["status"]["database"]["data"]["uid"], new);
+    operator.stop().await;
 }

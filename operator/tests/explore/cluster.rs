@@ -48,6 +48,7 @@ pub enum Breach {
     ForeignTouched,
     PausedWritten,
     PodsMiscounted,
+    EmptyInPlace,
 }
 
 /// How often each kind of disturbance may still happen.
@@ -73,6 +74,8 @@ pub struct State {
     pub pass: Pass,
     /// UID of the newest claim.
     pub last_claim: u8,
+    /// UID of the claim that the resource's status remembers; 0: none.
+    pub remembered: u8,
     /// Whether the policy was `Delete` at some time since all objects last matched `Retain`.
     pub deletable: bool,
     pub breach: Option<Breach>,
@@ -123,6 +126,11 @@ impl State {
     pub fn migrations(&self) -> usize {
         let jobs = self.objects.values().filter(|object| object.running());
         jobs.count() + self.strays.len()
+    }
+
+    /// Whether the resource has had data in another claim than this one.
+    pub fn has_other_data(&self, claim: u8) -> bool {
+        self.exists && self.remembered != 0 && self.remembered != claim
     }
 
     pub fn breach(&mut self, breach: Breach) {
@@ -221,6 +229,11 @@ impl State {
     }
 
     fn created(&mut self, resource: Resource, name: Name, body: Body, pods: u8) {
+        if let Name::Job(_, claim) = name
+            && self.has_other_data(claim)
+        {
+            self.breach(Breach::EmptyInPlace);
+        }
         let status = match name {
             Name::Server => Status::Server { ready: false },
             Name::Job(..) => Status::Job {

@@ -23,13 +23,14 @@ use hello_operator::{
         plan::{
             self,
             action::Action,
+            data,
             facts::{Facts, JobPhase},
-            planner::{Plan, plan},
+            planner::{Migration, Plan, plan},
             presence::Presence,
             write::{Change, Write as Planned, writes},
         },
         secrets::credentials::Credentials,
-        validate::{DefaultImages, Validated, validate},
+        validate::{DefaultImages, KnownData, Validated, validate},
     },
 };
 
@@ -56,6 +57,7 @@ pub enum Flaw {
     WritesForever,
     NeverReleases,
     NeverRollsOut,
+    ForgetsData,
 }
 
 /// What the operator would do now.
@@ -66,10 +68,12 @@ pub struct Decision {
     pub wanted: BTreeMap<Name, Body>,
     /// A foreign object has a wanted name.
     pub conflicts: bool,
+    /// UID of the claim that the status remembers from now on; 0: none.
+    pub remembers: u8,
 }
 
 /// Everything that a decision depends on.
-type View = (Resource, BTreeMap<Name, Object>, bool, bool);
+type View = (Resource, u8, BTreeMap<Name, Object>, bool, bool);
 
 /// The operator. It caches its decisions, which depend only on what it sees.
 pub struct Operator {
@@ -82,7 +86,7 @@ pub struct Operator {
 #[derive(Default)]
 struct Memory {
     decisions: HashMap<View, Arc<Decision>>,
-    builds: HashMap<(Resource, Option<String>), Arc<Built>>,
+    builds: HashMap<(Resource, u8, Option<String>), Arc<Built>>,
     bodies: Bodies,
     lives: HashMap<(Name, Object), Live>,
 }
@@ -106,6 +110,7 @@ impl Operator {
     pub fn decide(&self, resource: Resource, state: &State) -> Arc<Decision> {
         let view = (
             resource,
+            state.remembered,
             state.visible(),
             state.migrations() > 0,
             state.routes_served,
@@ -123,16 +128,26 @@ impl Operator {
         let observed = observe(state, memory);
         let claim = ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(INSTANCE));
         let identity = living_uid(observed.children.get(&claim));
-        let key = (resource, identity.clone());
+        let key = (resource, state.remembered, identity.clone());
         let built = match memory.builds.get(&key) {
             Some(built) => Arc::clone(built),
             None => {
-                let built = Arc::new(self.build(resource, identity.as_deref(), &mut memory.bodies));
+                let remembered = state.remembered;
+                let built = self.build(
+                    resource,
+                    remembered,
+                    identity.as_deref(),
+                    &mut memory.bodies,
+                );
+                let built = Arc::new(built);
                 memory.builds.insert(key, Arc::clone(&built));
                 built
             }
         };
+        let live = observed.children.clone();
         let (plan, planned) = self.plan(&built, observed);
+        let migrated = plan.migration == Migration::Succeeded;
+        let remembers = data::remember(&built.service, &live, migrated);
         let name = |id: &ChildId| memory.bodies.name(id);
         let children = built.prepared.children.iter();
         let wanted = children.map(|child| (name(&child.id), Bodies::body(child)));
@@ -145,18 +160,28 @@ impl Operator {
         Decision {
             writes: writes.collect(),
             conflicts: !plan.conflicts.is_empty(),
+            remembers: remembers.map_or(0, |data| data.uid.parse().unwrap()),
             wanted: wanted.collect(),
         }
     }
 
-    fn build(&self, resource: Resource, identity: Option<&str>, bodies: &mut Bodies) -> Built {
+    fn build(
+        &self,
+        resource: Resource,
+        remembered: u8,
+        identity: Option<&str>,
+        bodies: &mut Bodies,
+    ) -> Built {
         let images = DefaultImages {
             app: "unused".into(),
             postgres: "postgres:18".into(),
         };
-        let mut service = validate(&service(resource), &images).unwrap();
+        let mut service = validate(&service(resource, remembered), &images).unwrap();
         if self.flaw == Some(Flaw::ForgetsRetain) {
             service.retain = false;
+        }
+        if self.flaw == Some(Flaw::ForgetsData) {
+            service.known_data = KnownData::default();
         }
         let inputs = Inputs {
             credentials: Credentials::placeholder(),

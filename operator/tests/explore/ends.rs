@@ -73,11 +73,18 @@ impl World {
         let decision = self.operator.decide(state.resource, state);
         state.resource.spec.paused
             || decision.conflicts
+            || self.is_replaced(state)
             || self.is_failed(state)
             || self.is_converged(state)
     }
 
-    /// The migration failed: the only state that waits for a user.
+    /// The claim is another one than that with the resource's data, which waits for a user.
+    pub fn is_replaced(&self, state: &State) -> bool {
+        let (claim, schema) = state.database();
+        claim != 0 && schema == 0 && state.has_other_data(claim)
+    }
+
+    /// The migration failed: another state that waits for a user.
     pub fn is_failed(&self, state: &State) -> bool {
         let failed = |object: &Object| {
             matches!(

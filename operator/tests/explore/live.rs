@@ -22,8 +22,8 @@ pub const INSTANCE: &str = "demo";
 
 const NAMESPACE: &str = "ns";
 
-/// The resource as a user would write it.
-pub fn service(resource: Resource) -> HelloService {
+/// The resource as a user would write it, with the claim that its status remembers.
+pub fn service(resource: Resource, remembered: u8) -> HelloService {
     let Resource { uid, spec } = resource;
     let mut text = json!({
         "image": format!("hello-app:{}", spec.version),
@@ -41,10 +41,12 @@ pub fn service(resource: Resource) -> HelloService {
     if spec.route {
         text["expose"] = json!({"httpRoute": {"parentRefs": [{"name": "public"}]}});
     }
+    let data = (remembered != 0).then(|| json!({"uid": remembered.to_string()}));
     serde_json::from_value(json!({
         "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
         "metadata": {"name": INSTANCE, "namespace": NAMESPACE, "uid": uid.to_string(), "generation": 1},
         "spec": text,
+        "status": {"database": {"kind": "managed", "data": data}},
     }))
     .unwrap()
 }

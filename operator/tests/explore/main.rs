@@ -23,7 +23,7 @@ use stateright::{Checker, Model};
 
 use cluster::{Budget, Pass};
 use decide::Flaw;
-use model::{DATA, Edit, FOREIGN, PAUSED, PODS, REST, ROLLOUT, Scope, TWO, World};
+use model::{DATA, EMPTY, Edit, FOREIGN, PAUSED, PODS, REST, ROLLOUT, Scope, TWO, World};
 use objects::{ClaimOwner, Name, Spec, Status};
 use steps::SCALED;
 
@@ -92,6 +92,9 @@ const DELETION: Scope = Scope {
         }),
         ("data is deleted with its resource", |world, state| {
             state.resource.uid == 2 && state.database().0 == 2 && world.is_converged(state)
+        }),
+        ("other data waits to be accepted", |world, state| {
+            world.is_replaced(state)
         }),
         ("a claim outlives its server", |_, state| {
             matches!(
@@ -225,6 +228,7 @@ fn every_flaw_is_noticed() {
         (Flaw::DeletesWhatTheSpecDropped, CONFLICTS, DATA),
         (Flaw::ForgetsRetain, DELETION, DATA),
         (Flaw::UsesAnyVolume, DELETION, DATA),
+        (Flaw::ForgetsData, DELETION, EMPTY),
         (Flaw::UsesAnyVolume, CONFLICTS, FOREIGN),
         (Flaw::TakesOver, CONFLICTS, FOREIGN),
         (Flaw::WritesWithoutUid, CONFLICTS, FOREIGN),

@@ -20,6 +20,8 @@ pub enum Step {
     Read,
     Plan,
     Write,
+    /// The status is written.
+    Report,
     // Kubernetes.
     MakeClaim,
     OwnClaim,
@@ -73,6 +75,7 @@ pub const TWO: &str = "never two migrations";
 pub const ROLLOUT: &str = "never rolled out before its migration";
 pub const DATA: &str = "data is never lost";
 pub const FOREIGN: &str = "a foreign object is never touched";
+pub const EMPTY: &str = "an empty database never takes the place of a full one";
 pub const PAUSED: &str = "nothing is written while paused";
 pub const PODS: &str = "only its owner changes the number of pods";
 pub const REST: &str = "once faults stop, every path ends in the wanted state";
@@ -288,6 +291,7 @@ impl Model for World {
             routes_served: true,
             pass: Pass::Idle,
             last_claim: 0,
+            remembered: 0,
             deletable: !self.scope.start.retain,
             breach: None,
         }]
@@ -296,13 +300,15 @@ impl Model for World {
     fn actions(&self, state: &State, steps: &mut Vec<Step>) {
         match &state.pass {
             Pass::Idle if !state.exists => {}
-            Pass::Idle
-                if self
-                    .operator
-                    .decide(state.resource, state)
-                    .writes
-                    .is_empty() => {}
-            Pass::Idle => steps.push(Step::Read),
+            Pass::Idle => {
+                let decision = self.operator.decide(state.resource, state);
+                if decision.remembers != state.remembered {
+                    steps.push(Step::Report);
+                }
+                if !decision.writes.is_empty() {
+                    steps.push(Step::Read);
+                }
+            }
             Pass::Read(..) => steps.push(Step::Plan),
             Pass::Writing(..) => steps.push(Step::Write),
         }
@@ -314,6 +320,7 @@ impl Model for World {
         let mut next = last.clone();
         match step {
             Step::Read | Step::Plan | Step::Write => self.operate(&mut next, step)?,
+            Step::Report => next.remembered = self.operator.decide(last.resource, last).remembers,
             Step::MakeClaim
             | Step::OwnClaim
             | Step::StartServer
@@ -339,7 +346,7 @@ impl Model for World {
     }
 }
 
-fn promises() -> [Property<World>; 7] {
+fn promises() -> [Property<World>; 8] {
     fn kept(state: &State, breach: Breach) -> bool {
         state.breach != Some(breach)
     }
@@ -347,6 +354,7 @@ fn promises() -> [Property<World>; 7] {
         Property::always(TWO, |_, state: &State| state.migrations() <= 1),
         Property::always(ROLLOUT, |_, state| kept(state, Breach::RolledOutUnmigrated)),
         Property::always(DATA, |_, state| kept(state, Breach::DataLost)),
+        Property::always(EMPTY, |_, state| kept(state, Breach::EmptyInPlace)),
         Property::always(FOREIGN, |_, state| kept(state, Breach::ForeignTouched)),
         Property::always(PAUSED, |_, state| kept(state, Breach::PausedWritten)),
         Property::always(PODS, |_, state| kept(state, Breach::PodsMiscounted)),

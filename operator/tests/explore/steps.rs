@@ -113,6 +113,7 @@ impl State {
                 self.left.deletions -= 1;
                 self.exists = true;
                 self.resource.uid += 1;
+                self.remembered = 0;
             }
             Step::CreateForeign(name) => {
                 self.left.foreign -= 1;

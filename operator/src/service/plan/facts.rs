@@ -18,7 +18,10 @@ use crate::{
     service::{
         children::Prepared,
         dereference::observed::Observed,
-        plan::presence::{Presence, outdated},
+        plan::{
+            data,
+            presence::{Presence, outdated},
+        },
         validate::{Scaling, Validated},
     },
 };
@@ -33,6 +36,8 @@ pub struct Facts {
     /// Drifted children of which something else was wanted when they were written: no other writer changed them. The
     /// actions are the same; the reason of the write differs.
     pub outdated: BTreeSet<ChildId>,
+    /// Whether other data is there in place of the service's own.
+    pub data_replaced: bool,
     /// Whether the database answers and runs what is wanted.
     pub database_ready: bool,
     /// Whether a pod of some migration may be at work, whatever became of its Job.
@@ -99,6 +104,7 @@ impl Facts {
             initial_replicas: initial_replicas(service, prepared, observed),
             missing: observed.missing.clone(),
             paused: service.paused,
+            data_replaced: data::is_replaced(service, &observed.children),
             migrating: observed.pods.iter().any(migrates),
             ..Self::default()
         };

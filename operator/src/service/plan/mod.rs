@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod cnpg_health;
+pub mod data;
 pub mod facts;
 pub mod planner;
 pub mod presence;

@@ -13,8 +13,9 @@ use crate::{
     },
     service::{
         apply::Applied,
-        plan::readiness::DatabaseState,
+        plan::{self, planner::Migration, readiness::DatabaseState},
         report::{
+            data,
             finding::{Finding, no, yes},
             pod_failure,
             reason::Reason,
@@ -28,8 +29,15 @@ use crate::{
 pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Finding {
     let state = &applied.readiness().database;
     let managed = matches!(service.database, Database::Managed(_));
+    if !state.is_ready()
+        && *state != DatabaseState::Replaced
+        && let Some(going) = data::finding(service, applied)
+    {
+        return going;
+    }
     if managed
         && !state.is_ready()
+        && *state != DatabaseState::Replaced
         && let Some(failure) = server_failure(service, applied, now)
     {
         return failure;
@@ -46,6 +54,7 @@ pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Findin
         DatabaseState::Starting { phase: None } => no(Reason::DatabaseStarting),
         DatabaseState::Blocked { phase } => no(Reason::DatabaseBlocked).with(phase),
         DatabaseState::Hibernated => no(Reason::DatabaseHibernated),
+        DatabaseState::Replaced => data::replaced(service, applied),
         DatabaseState::Leaving => no(Reason::DatabaseTerminating),
         DatabaseState::Absent => {
             no(Reason::DatabaseStarting).with("the Cluster does not exist yet")
@@ -84,6 +93,11 @@ pub fn status(service: &Validated, applied: &Applied) -> DatabaseStatus {
     DatabaseStatus {
         kind: service.database.kind().into(),
         volume_claim: service.database.volume_claim(instance),
+        data: plan::data::remember(
+            service,
+            applied.live(),
+            applied.migration() == Migration::Succeeded,
+        ),
         ready_instances: field("readyInstances")
             .and_then(Value::as_i64)
             .and_then(|count| count.try_into().ok()),

@@ -9,6 +9,7 @@ use crate::{
         apply::Applied,
         plan::planner::Migration,
         report::{
+            data,
             finding::{Finding, no, yes},
             pod_failure::{self, PodFailure},
             reason::Reason,
@@ -51,6 +52,10 @@ pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Findin
 
 /// What the migration waits for.
 fn pending(service: &Validated, applied: &Applied, failure: Option<PodFailure>) -> Finding {
+    // Without its data, there is nothing to migrate.
+    if let Some(going) = data::going(service, applied) {
+        return going;
+    }
     let facts = applied.facts();
     if !facts.jobs.is_empty() || facts.migrating {
         let stuck = failure.filter(|failure| failure.reason == Reason::PodStuck);

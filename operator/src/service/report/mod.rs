@@ -6,6 +6,7 @@
 mod app;
 mod backup;
 pub mod conditions;
+mod data;
 mod database;
 pub mod delay;
 pub mod events;

@@ -50,6 +50,8 @@ reasons! {
     DatabaseDegraded, Routine, "at least one server is missing";
     DatabaseBlocked, ActionNeeded, "CloudNativePG needs action";
     DatabaseHibernated, ActionNeeded, "the Cluster is hibernated: remove its annotation cnpg.io/hibernation";
+    DataReplaced, ActionNeeded, "other data is there in place of that of the service";
+    CredentialsTerminating, ActionNeeded, "the Secret with the passwords is being deleted";
     VolumeTerminating, ActionNeeded, "a claim in use is being deleted";
     VolumeLost, ActionNeeded, "the volume of a claim does not exist any more";
     VolumePending, ActionNeeded, "the claim for the data is not bound";

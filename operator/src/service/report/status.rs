@@ -15,7 +15,7 @@ use crate::{
         report::{
             app, backup,
             conditions::conditions,
-            database,
+            data, database,
             finding::{Finding, no, yes},
             migration,
             reason::Reason,
@@ -65,10 +65,12 @@ fn findings(
     let needs_action = ready.reason.needs_action();
     let progressing = ready.repeated(!ready.holds && !needs_action && !service.paused);
     // What asks for action while the service is as wanted.
+    let data = data::finding(service, applied).map(|found| found.repeated(true));
     let beside = || {
         let backup = backup.as_ref().filter(|found| found.reason.needs_action());
         let volume = volume_fullness::finding(service, applied, old);
-        volume.or_else(|| backup.map(|found| found.repeated(true)))
+        data.or(volume)
+            .or_else(|| backup.map(|found| found.repeated(true)))
     };
     let degraded = match needs_action {
         true => ready.repeated(true),

@@ -195,7 +195,7 @@ impl Fixture {
         serde_json::from_value(json!({
             "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
             "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 3},
-            "spec": self.spec,
+            "spec": self.spec, "status": self.before,
         }))
         .unwrap()
     }

@@ -10,6 +10,7 @@ mod database;
 mod expose;
 mod image;
 mod issuer;
+mod known_data;
 mod limits;
 mod names;
 mod network;
@@ -25,6 +26,7 @@ pub use database::{CloudNativePg, Database, External, Managed};
 pub use expose::{Expose, Port};
 pub use image::Image;
 pub use issuer::{Authorities, Issuer, Source};
+pub use known_data::KnownData;
 pub use limits::{INGRESS_ANNOTATIONS, Limits};
 pub use network::Network;
 pub use pods::{Account, OWN_VOLUMES, PodSettings, Pods};
@@ -116,6 +118,8 @@ pub struct Validated {
     pub paused: bool,
     /// Value of the annotation that asks for new passwords.
     pub rotate: Option<String>,
+    /// What is known of the data that the service has had.
+    pub known_data: KnownData,
 }
 
 /// How many application pods.
@@ -173,9 +177,11 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
     let postgres = managed.and_then(|managed| managed.image.as_ref());
     let tls = spec.tls.as_ref();
     let pull_secrets = spec.image_pull_secrets.iter();
+    let database = Database::parse(&spec.database)?;
     Ok(Validated {
+        known_data: KnownData::read(service, &database),
         identity: identity(service)?,
-        database: Database::parse(&spec.database)?,
+        database,
         config: Config::parse(&spec.config)?,
         backup: spec.backup.as_ref().map(Backup::parse).transpose()?,
         image: Image::parse("spec.image", spec.image.as_ref().unwrap_or(&defaults.app))?,

@@ -32,6 +32,7 @@ fn converged() -> Facts {
             .into(),
         jobs: [(job("new"), JobPhase::Succeeded)].into(),
         outdated: BTreeSet::new(),
+        data_replaced: false,
         database_ready: true,
         migrating: false,
         live_replicas: Some(2),

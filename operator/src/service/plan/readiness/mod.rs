@@ -62,6 +62,8 @@ pub enum DatabaseState {
     Hibernated,
     /// An earlier server of this name, or its volume, is still being deleted.
     Leaving,
+    /// It has other data than the service has had.
+    Replaced,
     /// Nothing that would run it exists yet.
     Absent,
     /// The cluster does not serve the kind that would run it.
@@ -80,6 +82,7 @@ impl DatabaseState {
             | Self::Blocked { .. }
             | Self::Hibernated
             | Self::Leaving
+            | Self::Replaced
             | Self::Absent
             | Self::NotServed => false,
         }
@@ -120,6 +123,7 @@ pub fn judge(
     let deployment = live.typed::<Deployment>(&names::app(&identity.name));
     Readiness {
         database: match database {
+            _ if facts.data_replaced => DatabaseState::Replaced,
             Database::External(_) => DatabaseState::External,
             Database::Managed(_) => managed(&name, facts, live, pods),
             Database::CloudNativePg(_) => cloud_native_pg(name, facts, live),
