@@ -115,9 +115,10 @@ async fn the_status_of_cloudnativepg_is_followed() {
     world.ready("demo").await;
     let live = world.services().get("demo").await.unwrap();
     let database = &live.data["status"]["database"];
+    let uid = world.get(&cluster()).await.unwrap().uid().unwrap();
     assert_eq!(
         *database,
-        json!({"kind": "cloudNativePG", "readyInstances": 3, "primary": "demo-db-1"})
+        json!({"kind": "cloudNativePG", "data": {"uid": uid}, "readyInstances": 3, "primary": "demo-db-1"})
     );
 
     for (twist, expected, degraded) in [
@@ -224,7 +225,7 @@ async fn drift_of_the_cluster_is_reverted_and_foreign_fields_are_kept() {
 
 /// A new Cluster is another database: it is migrated before anything uses it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_cluster_is_created_again_and_migrated() {
+async fn a_deleted_cluster_is_created_again_and_migrated_when_that_is_accepted() {
     let (world, _cnpg, operator) = ready("cnpg-deleted").await;
     world.settle(&operator).await;
     let clusters = world.api(Kind::Cluster);
@@ -238,12 +239,15 @@ async fn a_deleted_cluster_is_created_again_and_migrated() {
         .delete("demo-db", &DeleteParams::background())
         .await
         .unwrap();
-    eventually("the Cluster is there again", || async {
-        let again = world.get(&cluster()).await?;
-        (again.uid() != live.uid()).then_some(())
+    let new = eventually("the Cluster is there again", || async {
+        let again = world.get(&cluster()).await?.uid();
+        (again != live.uid()).then_some(again?)
     })
     .await;
     assert!(start.elapsed() < Duration::from_secs(5));
+    let message = reason(&world, "DatabaseReady", "DataReplaced").await;
+    assert!(message.contains(&new), "{message}");
+    crate::data::accept(&world, &new).await;
     eventually("it is migrated", || async {
         (job().await != before).then_some(())
     })

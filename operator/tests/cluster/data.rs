@@ -111,6 +111,17 @@ pub async fn bind(world: &World, claim: &ChildId) {
         .unwrap();
 }
 
+/// Accepts the claim or Cluster with this UID in place of the one with the data.
+pub async fn accept(world: &World, uid: &str) {
+    let annotations = json!({"hello.internal/accept-new-data": uid});
+    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+    let services = world.services();
+    services
+        .patch("demo", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_is_taken_away_is_reported_and_an_empty_database_does_not_take_its_place() {
     let world = World::new("data-taken").await;
@@ -155,16 +166,8 @@ async fn data_that_is_taken_away_is_reported_and_an_empty_database_does_not_take
         "a migration of the empty database"
     );
     // What was accepted for another one is not accepted for this one.
-    let accept = |uid: &str| {
-        Patch::Merge(json!({"metadata": {"annotations": {"hello.internal/accept-new-data": uid}}}))
-    };
     for (uid, ready) in [(&full, false), (&new, true)] {
-        let patch = accept(uid);
-        world
-            .services()
-            .patch("demo", &PatchParams::default(), &patch)
-            .await
-            .unwrap();
+        accept(&world, uid).await;
         match ready {
             true => world.ready("demo").await,
             false => {

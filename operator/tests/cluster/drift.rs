@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     converge::everything,
+    data::accept,
     world::{World, eventually},
 };
 
@@ -99,6 +100,11 @@ async fn a_deletion_of_any_child_is_reverted_within_5_seconds() {
         let children = world.children("demo").await.into_iter();
         for (id, before) in children.filter(|(id, _)| id.kind == kind) {
             comes_back(&world, &id, &before).await;
+            if id.name == "data-demo-db-0" {
+                let new = world.get(&id).await.unwrap().uid().unwrap();
+                accept(&world, &new).await;
+                world.ready("demo").await;
+            }
             if matches!(kind, Kind::PersistentVolumeClaim | Kind::Secret) {
                 // New passwords or data mean another migration, and another Job to delete.
                 world.settle(&operator).await;
