@@ -144,10 +144,20 @@ pub enum Error {
     Certificate(rcgen::Error),
 }
 
+/// The cause by which the API server says that nothing can be created in a namespace.
+const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
+
+/// The API server may ask for any time; this much is granted.
+const LONGEST_REQUESTED: Duration = Duration::from_secs(30);
+
 /// The error in words: of a refusal only the API server's own message.
 fn answer(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        kube::Error::Api(status) if !status.reason.is_empty() => {
+            format!("{} ({})", status.reason, status.code)
+        }
+        kube::Error::Api(status) => format!("the API server answered with {}", status.code),
         other => other.to_string(),
     }
 }
@@ -192,8 +202,31 @@ impl Error {
     /// Whether the API server reports that the namespace is being deleted, where nothing can be created.
     #[must_use]
     pub fn is_terminating_namespace(&self) -> bool {
-        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(),
-            kube::Error::Api(status) if status.code == 403 && status.message.contains("being terminated")))
+        let Some(status) = self.status() else {
+            return false;
+        };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let mut causes = causes.map(|cause| &*cause.reason);
+        status.code == 403 && causes.any(|cause| cause == NAMESPACE_TERMINATING)
+    }
+
+    /// How long the API server asks to wait before the next try.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.status()?.details.as_ref()?.retry_after_seconds;
+        let wait = Duration::from_secs(seconds.into());
+        (!wait.is_zero()).then(|| wait.min(LONGEST_REQUESTED))
+    }
+
+    /// What the API server answered.
+    fn status(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
 
@@ -320,15 +353,46 @@ mod tests {
 
     /// Nothing can be created there, and there will be nobody to report to.
     #[test]
-    fn a_namespace_that_is_being_deleted_is_recognised() {
-        let message = "jobs.batch \"demo\" is forbidden: unable to create new content in namespace ns \
-            because it is being terminated";
-        let terminating = answer(403, message);
+    fn a_namespace_that_is_being_deleted_is_recognised_by_the_cause_and_not_by_words() {
+        let details = |body: serde_json::Value, code: u16, message: &str| {
+            let mut status = kube::core::Status::failure(message, "Forbidden").with_code(code);
+            status.details = serde_json::from_value(body).unwrap();
+            Error::Api {
+                action: "create Job demo".into(),
+                source: Box::new(kube::Error::Api(status.boxed())),
+            }
+        };
+        let cause = |reason: &str| serde_json::json!({"causes": [{"reason": reason, "field": "metadata.namespace"}]});
+        let terminating = details(cause(NAMESPACE_TERMINATING), 403, "in any words");
         assert!(terminating.is_terminating_namespace());
         assert_eq!(terminating.class(), Class::Transient);
-        for other in [answer(403, "exceeded quota"), answer(409, message)] {
+        let words = "webhook: a pod that is being terminated";
+        for other in [
+            details(cause("FieldValueInvalid"), 403, words),
+            details(serde_json::Value::Null, 403, words),
+            details(cause(NAMESPACE_TERMINATING), 409, words),
+        ] {
             assert!(!other.is_terminating_namespace());
         }
+        for (seconds, wait) in [(0, None), (7, Some(7)), (4_000_000_000_u32, Some(30))] {
+            let error = details(
+                serde_json::json!({"retryAfterSeconds": seconds}),
+                429,
+                "slow",
+            );
+            assert_eq!(error.retry_after(), wait.map(Duration::from_secs));
+        }
+        assert_eq!(answer(429, "slow").retry_after(), None);
+    }
+
+    #[test]
+    fn an_answer_without_a_message_is_reported_without_the_structure_that_has_it() {
+        let error = |reason: &str| {
+            let status = kube::core::Status::failure("", reason).with_code(403);
+            super::answer(&kube::Error::Api(status.boxed()))
+        };
+        assert_eq!(error("Forbidden"), "Forbidden (403)");
+        assert_eq!(error(""), "the API server answered with 403");
     }
 
     #[test]

@@ -92,7 +92,10 @@ impl Reconcile for Context {
         }
         let class = error.class();
         tracing::warn!(namespace, name, class = class.as_str(), %error, "reconcile failed");
-        Outcome::failed(class.delays(), class.as_str())
+        let (shortest, longest) = class.delays();
+        let requested = error.retry_after().unwrap_or_default();
+        let shortest = shortest.max(requested);
+        Outcome::failed((shortest, longest.max(shortest)), class.as_str())
     }
 
     /// Whether the Secret of an external database is the one that the last pass read.
@@ -151,7 +154,7 @@ impl Context {
         let (validated, decision, secret_version) =
             decide(&self.cluster, service, images, limits, scope, now).await?;
         let applied = apply::apply(&self.cluster, decision).await?;
-        self.events.drift_reverted(subject, applied.writes()).await;
+        self.events.drift_reverted(subject, applied.writes());
         let old = subject.status.as_ref();
         let new = status::from_applied(&validated, &applied, old, now);
         let outcome = outcome(&validated, &applied, &new, now, self.resync);

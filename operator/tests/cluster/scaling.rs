@@ -231,3 +231,30 @@ async fn the_scale_subresource_of_the_resource_works() {
     );
     operator.stop().await;
 }
+
+/// The autoscaler's controller leaves a Deployment without pods alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_without_pods_is_drift_also_with_an_autoscaler() {
+    let world = World::new("scaled-to-zero").await;
+    let operator = world.operator();
+    world
+        .apply(
+            "demo",
+            json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 5}}),
+        )
+        .await;
+    world.ready("demo").await;
+    world.settle(&operator).await;
+    scale(&world, 0).await;
+    eventually("the fewest pods are back", || async {
+        (replicas(&world).await == 2).then_some(())
+    })
+    .await;
+    world.ready("demo").await;
+    // The number is the autoscaler's again.
+    world.settle(&operator).await;
+    scale(&world, 4).await;
+    world.settle(&operator).await;
+    assert_eq!(replicas(&world).await, 4);
+    operator.stop().await;
+}

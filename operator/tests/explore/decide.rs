@@ -58,6 +58,7 @@ pub enum Flaw {
     NeverReleases,
     NeverRollsOut,
     ForgetsData,
+    LeavesNoPods,
 }
 
 /// What the operator would do now.
@@ -156,6 +157,7 @@ impl Operator {
             verb: verb(&write.change),
             same: true,
             claim: state.database().0,
+            short: state.short(),
         });
         Decision {
             writes: writes.collect(),
@@ -303,6 +305,7 @@ fn mislead(flaw: Flaw, prepared: &Prepared, facts: &mut Facts) {
         }
         Flaw::TakesOver => instead(facts, &[Presence::Foreign], Presence::Drifted),
         Flaw::IgnoresPause => facts.paused = false,
+        Flaw::LeavesNoPods => facts.least_replicas = None,
         Flaw::FightsTheAutoscaler => facts.wanted_replicas = Some(prepared.initial_replicas),
         _ => {}
     }

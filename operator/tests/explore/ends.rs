@@ -110,7 +110,9 @@ impl World {
                 let good = match live.status {
                     Status::Server { ready } => ready,
                     Status::Job { phase, .. } => phase == JobPhase::Succeeded,
-                    Status::App { replicas, .. } => spec.autoscaled || replicas == REPLICAS,
+                    Status::App { replicas, .. } => {
+                        replicas == REPLICAS || (spec.autoscaled && replicas != 0)
+                    }
                     Status::Claim { .. } | Status::Plain => true,
                     Status::Foreign => false,
                 };

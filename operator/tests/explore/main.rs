@@ -234,6 +234,7 @@ fn every_flaw_is_noticed() {
         (Flaw::WritesWithoutUid, CONFLICTS, FOREIGN),
         (Flaw::IgnoresPause, CONFLICTS, PAUSED),
         (Flaw::FightsTheAutoscaler, SCALING, PODS),
+        (Flaw::LeavesNoPods, SCALING, REST),
         (Flaw::NeverReleases, MIGRATIONS, PODS),
         (Flaw::WritesForever, MIGRATIONS, REST),
         (Flaw::NeverRollsOut, MIGRATIONS, REST),

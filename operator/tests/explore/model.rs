@@ -11,6 +11,7 @@ use crate::{
     cluster::{Breach, Budget, Pass, State, Write},
     decide::{Flaw, Operator},
     objects::{ClaimOwner, Name, Object, Resource, Spec, Status},
+    steps::SCALED,
 };
 
 /// One thing that happens.
@@ -41,7 +42,7 @@ pub enum Step {
     Delete(Name),
     DeleteJobInForeground(Name),
     Change(Name),
-    Scale,
+    Scale(u8),
     ServeRoutes(bool),
     CreateForeign(Name),
     DeleteForeign(Name),
@@ -199,7 +200,7 @@ impl World {
                 }
             }
             if ours && *name == Name::App && self.scope.edits.contains(&Edit::Autoscaling) {
-                steps.push(Step::Scale);
+                steps.extend([Step::Scale(0), Step::Scale(SCALED)]);
             }
         }
     }

@@ -156,7 +156,7 @@ impl State {
                     *ready = false;
                 }
             }
-            Step::Scale => self.count(Name::App, Some(SCALED), Holder::None),
+            Step::Scale(number) => self.count(Name::App, Some(number), Holder::None),
             _ => return None,
         }
         Some(())

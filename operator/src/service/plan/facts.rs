@@ -46,6 +46,8 @@ pub struct Facts {
     pub live_replicas: Option<i32>,
     /// Replicas wanted; `None` leaves them to the autoscaler.
     pub wanted_replicas: Option<i32>,
+    /// Fewest replicas that the autoscaler may choose; `None` when there is none.
+    pub least_replicas: Option<i32>,
     /// Replicas of a Deployment that is created now.
     pub initial_replicas: i32,
     /// Whether the operator holds the number of replicas although it is not the operator's to keep: the next update
@@ -102,6 +104,10 @@ impl Facts {
         let mut facts = Self {
             wanted_replicas: prepared.replicas,
             initial_replicas: initial_replicas(service, prepared, observed),
+            least_replicas: match service.scaling {
+                Scaling::Auto { min, .. } => Some(min),
+                Scaling::Fixed(_) => None,
+            },
             missing: observed.missing.clone(),
             paused: service.paused,
             data_replaced: data::is_replaced(service, &observed.children),

@@ -1,8 +1,14 @@
 //! Kubernetes events: one for each transition of a condition, and one for each child that was restored.
 
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
 use hello_crds::{ConditionType, HelloServiceStatus};
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::sync::mpsc;
 
 use crate::{
     kubernetes::{api::Cluster, connection::DEADLINE},
@@ -13,44 +19,77 @@ use crate::{
     },
 };
 
-/// Publishes events.
+/// Tasks that publish. The events of one resource stay in one of them, so they keep their order.
+const LANES: usize = 4;
+
+/// Events that may wait for one task. More are dropped: the status has the news.
+const WAITING: usize = 1024;
+
+/// Publishes events, beside the passes: none waits for the API server to take an event.
 #[derive(Clone)]
 pub struct Events {
-    recorder: Recorder,
+    lanes: Arc<[mpsc::Sender<Publication>]>,
+}
+
+/// An event, and what it is about.
+struct Publication {
+    event: Event,
+    about: ObjectReference,
 }
 
 impl Events {
-    /// Publishes in the name of this process, while it may write.
+    /// Publishes in the name of this process, while it may write. To be called inside a runtime.
     #[must_use]
     pub fn new(cluster: &Cluster, instance: Option<String>) -> Self {
         let reporter = Reporter {
             controller: names::MANAGER.into(),
             instance,
         };
+        let recorder = Recorder::new(cluster.client().clone(), reporter);
+        let lane = |_| {
+            let (lane, publications) = mpsc::channel(WAITING);
+            tokio::spawn(publish(recorder.clone(), publications));
+            lane
+        };
         Self {
-            recorder: Recorder::new(cluster.client().clone(), reporter),
+            lanes: (0..LANES).map(lane).collect(),
         }
     }
 
     /// Publishes what changed between the status that the resource had and the new one.
-    pub async fn transitions(&self, subject: &Subject, new: &HelloServiceStatus) {
+    pub fn transitions(&self, subject: &Subject, new: &HelloServiceStatus) {
         for condition in transitions(subject.status.as_ref(), new) {
-            self.send(&event(condition), &subject.identity).await;
+            self.send(event(condition), &subject.identity);
         }
     }
 
     /// Publishes which children another client had changed or deleted. Repeated changes of one child are one event
     /// whose count rises.
-    pub async fn drift_reverted(&self, subject: &Subject, writes: &[(Action, WriteReason)]) {
+    pub fn drift_reverted(&self, subject: &Subject, writes: &[(Action, WriteReason)]) {
         for event in reverted(subject, writes) {
-            self.send(&event, &subject.identity).await;
+            self.send(event, &subject.identity);
         }
     }
 
-    /// Never fails: an event is a courtesy.
-    async fn send(&self, event: &Event, service: &Identity) {
-        let reference = reference(service);
-        let sent = tokio::time::timeout(DEADLINE, self.recorder.publish(event, &reference)).await;
+    fn send(&self, event: Event, service: &Identity) {
+        let about = reference(service);
+        let mut hasher = DefaultHasher::new();
+        service.uid.hash(&mut hasher);
+        let lane = hasher.finish() % LANES as u64;
+        let lane = usize::try_from(lane)
+            .ok()
+            .and_then(|lane| self.lanes.get(lane));
+        let sent = lane.map(|lane| lane.try_send(Publication { event, about }));
+        if let Some(Err(error)) = sent {
+            tracing::debug!(%error, "event dropped");
+        }
+    }
+}
+
+/// Publishes one event after the other. Never fails: an event is a courtesy.
+async fn publish(recorder: Recorder, mut publications: mpsc::Receiver<Publication>) {
+    while let Some(Publication { event, about }) = publications.recv().await {
+        let sent = tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await;
         match sent {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "event not published"),
@@ -70,6 +109,14 @@ fn reference(service: &Identity) -> ObjectReference {
     }
 }
 
+/// Longest note that the API takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
+
+/// As much of a message as fits into an event.
+fn note(message: &str) -> String {
+    message[..message.floor_char_boundary(LONGEST_NOTE)].to_owned()
+}
+
 fn event(condition: &Condition) -> Event {
     let warn = Reason::from_name(&condition.reason).is_some_and(Reason::needs_action);
     Event {
@@ -79,8 +126,7 @@ fn event(condition: &Condition) -> Event {
             EventType::Normal
         },
         reason: condition.reason.clone(),
-        // The API bounds a note at 1 kB.
-        note: Some(condition.message.chars().take(900).collect()),
+        note: Some(note(&condition.message)),
         action: condition.type_.clone(),
         secondary: None,
     }
@@ -160,14 +206,9 @@ fn transitions<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        convert::Infallible,
-        sync::{
-            Arc,
-            atomic::{AtomicU32, Ordering},
-        },
-    };
+    use std::{convert::Infallible, sync::Mutex};
 
+    use http_body_util::BodyExt;
     use kube::{Client, client::Body};
 
     use super::*;
@@ -241,6 +282,21 @@ mod tests {
     }
 
     #[test]
+    fn a_note_is_as_long_as_the_api_takes_it_in_bytes() {
+        assert_eq!(note("short"), "short");
+        for (letter, longest) in [
+            ("x", 1024),
+            ("\u{e4}", 1024),
+            ("\u{20ac}", 1023),
+            ("\u{1f600}", 1024),
+        ] {
+            let note = note(&letter.repeat(2000));
+            assert_eq!(note.len(), longest, "{letter}");
+            assert!(note.chars().all(|c| letter.starts_with(c)));
+        }
+    }
+
+    #[test]
     fn changes_by_other_clients_are_reported_and_the_steps_of_a_change_are_not() {
         let id = |kind| ChildId::new(kind, "demo");
         let writes = [
@@ -283,26 +339,67 @@ mod tests {
         assert_eq!(notes("True", 1), [changed]);
     }
 
-    /// Requests for the events of a status that are sent while the fence is like that.
-    async fn requests(fence: Fence) -> u32 {
-        let asked = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&asked);
-        let server = tower::service_fn(move |_: http::Request<Body>| {
-            count.fetch_add(1, Ordering::SeqCst);
-            let body = http_body_util::Full::new(hyper::body::Bytes::from("{}"));
-            async move { Ok::<_, Infallible>(http::Response::new(body)) }
+    /// The notes of the events that the API server was asked to take. `answers`: whether it ever answers.
+    async fn published(
+        fence: Fence,
+        answers: bool,
+        statuses: &[HelloServiceStatus],
+    ) -> Vec<String> {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&asked);
+        let server = tower::service_fn(move |request: http::Request<Body>| {
+            let notes = Arc::clone(&notes);
+            async move {
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let event: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                let note = event["note"].as_str().unwrap().to_owned();
+                notes.lock().unwrap().push(note);
+                if !answers {
+                    std::future::pending::<()>().await;
+                }
+                let body = http_body_util::Full::new(hyper::body::Bytes::from(body));
+                Ok::<_, Infallible>(http::Response::new(body))
+            }
         });
         let client = Client::new(server, "default");
         let cluster = Cluster::new(client, Arc::default(), fence);
-        let ready = status(&[("Ready", "True", "Serving")]);
         let events = Events::new(&cluster, None);
-        events.transitions(&subject(None), &ready).await;
-        asked.load(Ordering::SeqCst)
+        let mut subject = subject(None);
+        for status in statuses {
+            // This returns although nothing has been sent yet.
+            events.transitions(&subject, status);
+            subject.status = Some(status.clone());
+        }
+        for _ in 0..10_000 {
+            tokio::task::yield_now().await;
+        }
+        let notes = asked.lock().unwrap().clone();
+        notes
+    }
+
+    /// Statuses whose events have these notes.
+    fn statuses(notes: &[&str]) -> Vec<HelloServiceStatus> {
+        let status = |(index, note): (usize, &&str)| {
+            let reason = Reason::ALL[index].as_str();
+            let mut status = status(&[("Ready", "True", reason)]);
+            status.conditions[0].message = (*note).into();
+            status
+        };
+        notes.iter().enumerate().map(status).collect()
     }
 
     #[tokio::test]
     async fn an_event_is_a_write() {
-        assert_eq!(requests(Fence::open()).await, 1);
-        assert_eq!(requests(Fence::closed()).await, 0);
+        let one = statuses(&["one"]);
+        assert_eq!(published(Fence::open(), true, &one).await, ["one"]);
+        assert!(published(Fence::closed(), true, &one).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_events_of_a_resource_keep_their_order_and_none_waits_for_an_answer() {
+        let notes = ["a", "b", "c", "d", "e", "f"];
+        let all = statuses(&notes);
+        assert_eq!(published(Fence::open(), true, &all).await, notes);
+        assert_eq!(published(Fence::open(), false, &all).await, ["a"]);
     }
 }

@@ -4,6 +4,7 @@
 //! [`write`] writes the result and publishes what changed.
 
 mod app;
+mod autoscaler;
 mod backup;
 pub mod conditions;
 mod data;

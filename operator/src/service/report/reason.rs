@@ -73,6 +73,7 @@ reasons! {
     RolloutWaiting, Routine, "the application is not deployed yet";
     RollingOut, Routine, "not every replica runs the wanted version yet";
     RolloutStuck, ActionNeeded, "the rollout makes no progress";
+    AutoscalerFailing, ActionNeeded, "the autoscaler cannot choose the number of pods";
     BackupSucceeded, Routine, "the last backup succeeded, and none was missed";
     BackupPending, Routine, "no backup has run yet";
     BackupSuspended, ActionNeeded, "spec.backup.suspend is set: no backups are made";

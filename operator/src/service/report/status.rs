@@ -13,7 +13,7 @@ use crate::{
     service::{
         apply::Applied,
         report::{
-            app, backup,
+            app, autoscaler, backup,
             conditions::conditions,
             data, database,
             finding::{Finding, no, yes},
@@ -70,6 +70,7 @@ fn findings(
         let backup = backup.as_ref().filter(|found| found.reason.needs_action());
         let volume = volume_fullness::finding(service, applied, old);
         data.or(volume)
+            .or_else(|| autoscaler::finding(service, applied, now))
             .or_else(|| backup.map(|found| found.repeated(true)))
     };
     let degraded = match needs_action {

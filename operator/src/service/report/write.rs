@@ -49,6 +49,6 @@ pub async fn write(
         reason = %WriteReason::StatusChanged,
         "applied"
     );
-    events.transitions(subject, new).await;
+    events.transitions(subject, new);
     Ok(())
 }

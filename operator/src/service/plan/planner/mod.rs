@@ -177,6 +177,13 @@ impl Plan {
         {
             self.actions.push(Action::Scale(id.clone(), wanted));
         }
+        // An autoscaler does not touch a Deployment without pods. The number is its own again at once.
+        if let (Some(least), Some(live)) = (facts.least_replicas, facts.live_replicas)
+            && live < least
+        {
+            let number = Action::Scale(id.clone(), least);
+            self.actions.extend([number, Action::Release(id.clone())]);
+        }
     }
 
     /// Jobs are left to [`Plan::migrate`].

@@ -38,6 +38,7 @@ fn converged() -> Facts {
         live_replicas: Some(2),
         wanted_replicas: Some(2),
         initial_replicas: 2,
+        least_replicas: None,
         holds_replicas: false,
         accounts: BTreeMap::new(),
         missing: BTreeSet::new(),
@@ -179,6 +180,34 @@ fn the_autoscaler_owns_the_number_of_pods() {
         plan(&wanted("new"), &facts).actions,
         [Action::Update(deployment())]
     );
+}
+
+#[test]
+fn fewer_pods_than_the_autoscaler_may_choose_are_drift() {
+    let mut facts = converged();
+    facts.wanted_replicas = None;
+    facts.least_replicas = Some(2);
+    for (live, expected) in [
+        (
+            0,
+            vec![
+                Action::Scale(deployment(), 2),
+                Action::Release(deployment()),
+            ],
+        ),
+        (
+            1,
+            vec![
+                Action::Scale(deployment(), 2),
+                Action::Release(deployment()),
+            ],
+        ),
+        (2, vec![]),
+        (9, vec![]),
+    ] {
+        facts.live_replicas = Some(live);
+        assert_eq!(plan(&wanted("new"), &facts).actions, expected, "{live}");
+    }
 }
 
 #[test]

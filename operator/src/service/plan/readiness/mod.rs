@@ -128,7 +128,12 @@ pub fn judge(
             Database::Managed(_) => managed(&name, facts, live, pods),
             Database::CloudNativePg(_) => cloud_native_pg(name, facts, live),
         },
-        app: deployment.map_or(Rollout::Absent, rollout),
+        app: match deployment.map_or(Rollout::Absent, rollout) {
+            Rollout::Complete if deployment.is_some_and(|live| is_short(live, facts)) => {
+                Rollout::InProgress
+            }
+            rollout => rollout,
+        },
     }
 }
 
@@ -216,6 +221,14 @@ fn serves(pod: &Pod, revision: Option<&str>) -> bool {
             .iter()
             .flat_map(|status| status.container_statuses.iter().flatten())
             .any(|container| container.name == SERVER && container.ready)
+}
+
+/// Whether a Deployment is to have fewer pods than its autoscaler may choose.
+fn is_short(deployment: &Deployment, facts: &Facts) -> bool {
+    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    facts
+        .least_replicas
+        .is_some_and(|least| replicas.unwrap_or(1) < least)
 }
 
 fn rollout(deployment: &Deployment) -> Rollout {
