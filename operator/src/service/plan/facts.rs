@@ -106,7 +106,7 @@ impl Facts {
             initial_replicas: initial_replicas(service, prepared, observed),
             least_replicas: match service.scaling {
                 Scaling::Auto { min, .. } => Some(min),
-                Scaling::Fixed(_) => None,
+                Scaling::Fixed(_) | Scaling::External { .. } => None,
             },
             missing: observed.missing.clone(),
             paused: service.paused,

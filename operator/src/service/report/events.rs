@@ -79,9 +79,9 @@ impl Events {
         let lane = usize::try_from(lane)
             .ok()
             .and_then(|lane| self.lanes.get(lane));
-        let sent = lane.map(|lane| lane.try_send(Publication { event, about }));
-        if let Some(Err(error)) = sent {
-            tracing::debug!(%error, "event dropped");
+        let dropped = lane.map(|lane| lane.try_send(Publication { event, about }).is_err());
+        if dropped == Some(true) {
+            tracing::debug!("event dropped: too many are waiting");
         }
     }
 }
@@ -357,7 +357,7 @@ mod tests {
                 if !answers {
                     std::future::pending::<()>().await;
                 }
-                let body = http_body_util::Full::new(hyper::body::Bytes::from(body));
+                let body = http_body_util::Full::new(body);
                 Ok::<_, Infallible>(http::Response::new(body))
             }
         });
@@ -373,8 +373,7 @@ mod tests {
         for _ in 0..10_000 {
             tokio::task::yield_now().await;
         }
-        let notes = asked.lock().unwrap().clone();
-        notes
+        asked.lock().unwrap().clone()
     }
 
     /// Statuses whose events have these notes.
