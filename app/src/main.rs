@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // There is nowhere else to report it when even this cannot be written.
             let _ = writeln!(std::io::stderr(), "error: {error}");
-            ExitCode::FAILURE
+            commands::exit_code(&*error)
         }
     }
 }

@@ -199,6 +199,21 @@ impl Error {
             if matches!(source.as_ref(), kube::Error::Api(status) if status.code == code))
     }
 
+    /// Whether the API server failed at this request, which says nothing about others: it answered with an error of its
+    /// own, such as that of a webhook that does not answer.
+    #[must_use]
+    pub fn is_server_failure(&self) -> bool {
+        matches!(self, Self::Api { source, .. }
+            if matches!(source.as_ref(), kube::Error::Api(status) if (500..=599).contains(&status.code)))
+    }
+
+    /// Whether the next request may fare better. The API server's deadline for a webhook is as long as ours for the API
+    /// server, so the first request without an answer may be about its object; with a second one it is the API server.
+    #[must_use]
+    pub fn is_about_one_object(&self, is_first: bool) -> bool {
+        self.is_server_failure() || (is_first && matches!(self, Self::Deadline { .. }))
+    }
+
     /// Whether the API server reports that the namespace is being deleted, where nothing can be created.
     #[must_use]
     pub fn is_terminating_namespace(&self) -> bool {
@@ -267,6 +282,8 @@ mod tests {
             let error = answer(code, "no");
             assert_eq!(error.class(), class, "{code}");
             assert!(error.is_code(code) && !error.is_code(code + 1));
+            assert_eq!(error.is_server_failure(), code >= 500, "{code}");
+            assert_eq!(error.is_about_one_object(true), code >= 500, "{code}");
             assert!(!error.is_terminating_namespace());
         }
     }

@@ -9,6 +9,7 @@ mod serve;
 
 use std::error::Error;
 use std::num::NonZeroUsize;
+use std::process::ExitCode;
 
 use crate::backup;
 use crate::cli::Command;
@@ -45,6 +46,13 @@ pub fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Healthcheck(admin) => block_on(ONE, healthcheck::run(admin.admin_listen))??,
     }
     Ok(())
+}
+
+/// The exit code of a command that failed. Scripts and Kubernetes decide by it; `docs/operate.md` explains them.
+pub fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
+    error
+        .downcast_ref::<migrate::MigrateError>()
+        .map_or(ExitCode::FAILURE, |error| error.exit_code().into())
 }
 
 /// The log is written until the returned value is dropped.

@@ -1,5 +1,6 @@
 //! What `migrate` runs with.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -7,7 +8,7 @@ use clap::ArgMatches;
 use super::check::{DURATION, duration};
 use super::database::DatabaseOptions;
 use super::group::{OptionGroup, option_group};
-use super::option::{secret_file, value};
+use super::option::{path, secret_file, value};
 use super::{CommandConfig, ConfigErrors, LogOptions, Section};
 use crate::secret::Secret;
 use crate::store::DatabaseUrlSource;
@@ -24,6 +25,8 @@ option_group! {
         /// alone.
         backup_role_password_file: Option<Secret> = secret_file(
             "HELLO_BACKUP_ROLE_PASSWORD_FILE", "the path of a file that holds the password"),
+        /// File that gets one line about the result, such as `/dev/termination-log` of a Kubernetes container.
+        report_file: Option<PathBuf> = path("HELLO_REPORT_FILE", "the path of a file"),
     }
 }
 
@@ -45,6 +48,8 @@ pub struct MigrateConfig {
     pub wait: Duration,
     /// Roles to create or update.
     pub passwords: RolePasswords,
+    /// Where the result is written, beside the log.
+    pub report_file: Option<PathBuf>,
     /// What is logged.
     pub log: LogOptions,
 }
@@ -70,6 +75,7 @@ impl CommandConfig for MigrateConfig {
                 app: options.app_role_password_file,
                 backup: options.backup_role_password_file,
             },
+            report_file: options.report_file,
             log: log?,
         })
     }

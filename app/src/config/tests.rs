@@ -81,9 +81,10 @@ fn for_each_option(mut check: impl FnMut(&Entry, &dyn Fn(&str) -> String)) {
 #[test]
 fn a_wrong_value_is_reported_with_its_option_and_what_it_accepts() {
     /// Options whose values are used as they are.
-    const UNCHECKED: [&str; 4] = [
+    const UNCHECKED: [&str; 5] = [
         "oidc_audience",
         "pg_bin",
+        "report_file",
         "tls_certificate_file",
         "tls_key_file",
     ];

@@ -1,10 +1,12 @@
 //! The schema: the migrations in this program, and the version of a database.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, Row};
 use tokio::time::Instant;
 
@@ -92,14 +94,6 @@ pub enum MigrationError {
         "migration {0} was changed after it was applied: the schema does not belong to this program"
     )]
     Tampered(i64),
-    /// The schema is newer than this program.
-    #[error("the schema is at version {found}, newer than this program's {known}")]
-    Newer {
-        /// The database's version.
-        found: i64,
-        /// The newest this program knows.
-        known: i64,
-    },
     /// The database cannot hold all names.
     #[error("the database has the encoding {0}: create it with ENCODING 'UTF8'")]
     Encoding(String),
@@ -139,15 +133,58 @@ pub async fn check_encoding(connection: &mut PgConnection) -> Result<(), Migrati
     }
 }
 
-/// Migrates a PostgreSQL database to this program's schema. The caller sees to it that no other one does.
+impl MigrationError {
+    /// The error of the database or of the connection to it, if that is the cause.
+    pub fn database_error(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Failed(error)
+            | Self::Other(
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+            ) => Some(error),
+            Self::Tampered(_) | Self::Encoding(_) | Self::Locked { .. } | Self::Other(_) => None,
+        }
+    }
+}
+
+/// What became of a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migrated {
+    /// It is that of this program.
+    ToOwn {
+        /// The version.
+        version: i64,
+    },
+    /// It is newer than this program, which serves on it all the same. Nothing was changed.
+    IsNewer {
+        /// The database's version.
+        found: i64,
+        /// The newest this program knows.
+        known: i64,
+    },
+}
+
+impl fmt::Display for Migrated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ToOwn { version } => write!(f, "the schema is at version {version}"),
+            Self::IsNewer { found, known } => write!(
+                f,
+                "the schema is at version {found}, newer than this program's {known}: it was not changed"
+            ),
+        }
+    }
+}
+
+/// Migrates a PostgreSQL database to this program's schema. One that is newer is left alone. The
+/// caller sees to it that no other one does.
 ///
 /// # Errors
 /// See [`MigrationError`]. Migrations that succeeded before the one that failed stay applied.
-pub async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), MigrationError> {
+pub async fn migrate_postgres(connection: &mut PgConnection) -> Result<Migrated, MigrationError> {
     let found = postgres_state(connection).await?.version;
     let known = postgres_version();
     if found > known {
-        return Err(MigrationError::Newer { found, known });
+        return Ok(Migrated::IsNewer { found, known });
     }
     // The caller has a lock that the app's role cannot take.
     let migrator = Migrator {
@@ -169,7 +206,27 @@ pub async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), Migra
         tokio::time::sleep(RETRY_PAUSE).await;
     }
     set_lock_timeout(connection, Duration::ZERO).await?;
-    Ok(())
+    Ok(Migrated::ToOwn { version: known })
+}
+
+/// Migrates a SQLite database to this program's schema. One that is newer is left alone.
+///
+/// # Errors
+/// See [`MigrationError`].
+pub async fn migrate_sqlite(pool: &SqlitePool) -> Result<Migrated, MigrationError> {
+    const EXISTS: &str =
+        "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations')";
+    const VERSION: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+    let known = latest(&SQLITE);
+    let found: i64 = match sqlx::query_scalar(EXISTS).fetch_one(pool).await? {
+        true => sqlx::query_scalar(VERSION).fetch_one(pool).await?,
+        false => 0,
+    };
+    if found > known {
+        return Ok(Migrated::IsNewer { found, known });
+    }
+    SQLITE.run(pool).await?;
+    Ok(Migrated::ToOwn { version: known })
 }
 
 async fn set_lock_timeout(

@@ -34,7 +34,7 @@ fn assert_outcome(url: &str, reason: Option<&str>) {
     match reason {
         None => assert!(output.status.success(), "{url}: {error}"),
         Some(reason) => {
-            assert_eq!(output.status.code(), Some(1), "{url}: {error}");
+            assert_eq!(output.status.code(), Some(69), "{url}: {error}");
             assert!(last.contains(reason), "{url}: {reason} is not in {last}");
         }
     }

@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use crate::support::app::{command, short_command};
+use crate::support::app::{App, command, short_command};
 use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
 use crate::support::session::Session;
@@ -56,7 +56,7 @@ fn refuses_a_schema_that_was_tampered_with() {
         "UPDATE _sqlx_migrations SET checksum = 'x' WHERE version = 1",
     );
     let output = migrate(&server.url(OWNER, &database), &[]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(65));
     assert!(
         last_line(&output).contains("migration 1 was changed"),
         "{}",
@@ -65,21 +65,105 @@ fn refuses_a_schema_that_was_tampered_with() {
 }
 
 #[test]
-fn refuses_a_schema_that_is_newer_than_the_program() {
-    let database = postgres::database();
-    let server = postgres::shared();
+fn leaves_a_schema_alone_that_is_newer_than_the_program_and_says_so() {
+    let server = postgres::Server::start("newer", &[]);
+    server.sql("postgres", &format!("CREATE DATABASE hello OWNER {OWNER}"));
+    let url = server.url(OWNER, "hello");
+    let folder = tempfile::tempdir().unwrap();
+    let (password, report) = (folder.path().join("password"), folder.path().join("report"));
+    let arguments = [
+        "--app-role-password-file",
+        password.to_str().unwrap(),
+        "--report-file",
+        report.to_str().unwrap(),
+    ];
+    std::fs::write(&password, "first").unwrap();
+    assert!(migrate(&url, &arguments).status.success());
+    let known = server.sql("hello", "SELECT max(version) FROM _sqlx_migrations");
+    assert_eq!(
+        std::fs::read_to_string(&report).unwrap(),
+        format!("the schema is at version {known}")
+    );
+    // A later release has another table, which the role may not read.
     server.sql(
-        &database,
+        "hello",
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (9000, 'from the future', true, '', 0)",
+         VALUES (9000, 'from the future', true, '', 0); CREATE TABLE later (); ",
     );
-    let output = migrate(&server.url(OWNER, &database), &[]);
-    assert_eq!(output.status.code(), Some(1));
+    let tables = "SELECT string_agg(relname || coalesce(relacl::text, ''), ' ' ORDER BY relname) \
+         FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+    let before = server.sql("hello", tables);
+    std::fs::write(&password, "secret").unwrap();
+    let secret = "SELECT rolpassword FROM pg_authid WHERE rolname = 'hello_app'";
+    let old = server.sql("hello", secret);
+    let output = migrate(&url, &arguments);
+    assert!(output.status.success(), "{}", last_line(&output));
+    assert_eq!(server.sql("hello", tables), before);
+    assert_ne!(
+        server.sql("hello", secret),
+        old,
+        "passwords follow all the same"
+    );
+    let line = std::fs::read_to_string(&report).unwrap();
     assert!(
-        last_line(&output).contains("version 9000"),
-        "{}",
-        last_line(&output)
+        line.contains("version 9000") && line.contains("was not changed"),
+        "{line}"
     );
+    // A server that was restored without its roles gets them, with their rights.
+    server.sql("hello", "DROP OWNED BY hello_app; DROP ROLE hello_app");
+    assert!(migrate(&url, &arguments).status.success());
+    assert!(server.try_sql_as("hello_app", "hello", "SELECT * FROM users"));
+}
+
+#[test]
+fn leaves_an_embedded_schema_alone_that_is_newer_than_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("x.db").display());
+    assert!(migrate(&url, &[]).status.success());
+    let options = url.parse::<sqlx::sqlite::SqliteConnectOptions>().unwrap();
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9000, 'from the future', true, x'00', 0)";
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        use sqlx::{ConnectOptions, Connection};
+        let mut connection = options.connect().await.unwrap();
+        sqlx::raw_sql(newer).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    });
+    let output = migrate(&url, &[]);
+    assert!(output.status.success(), "{}", last_line(&output));
+    let app = App::ready(&[("DATABASE_URL", &url)]);
+    assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
+}
+
+/// What Kubernetes decides by: 65 is final, and anything else is tried again.
+#[test]
+fn the_exit_code_says_whether_another_attempt_may_help() {
+    let server = postgres::shared();
+    server.sql("postgres", &format!("CREATE DATABASE broken OWNER {OWNER}"));
+    let url = server.url(OWNER, "broken");
+    server.sql("broken", "CREATE TABLE users (other int)");
+    let output = migrate(&url, &[]);
+    assert_eq!(output.status.code(), Some(65), "{}", last_line(&output));
+    // A standby that is being promoted, and a server that takes no more connections.
+    for setting in ["default_transaction_read_only = on", "CONNECTION LIMIT 0"] {
+        let set = if setting.contains('=') { "SET" } else { "" };
+        server.sql(
+            "postgres",
+            &format!("ALTER DATABASE broken {set} {setting}"),
+        );
+        let output = migrate(&url, &["--wait-timeout", "300ms"]);
+        assert_eq!(
+            output.status.code(),
+            Some(69),
+            "{setting}: {}",
+            last_line(&output)
+        );
+    }
+    let output = migrate("mysql://db/hello", &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", last_line(&output));
 }
 
 /// A writer that does not end holds up a migration, but nobody waits behind the migration for long.
@@ -128,7 +212,7 @@ fn gives_up_when_the_database_stays_away() {
     let url = format!("postgres://u:secret@127.0.0.1:{}/db", postgres::free_port());
     let started = Instant::now();
     let output = migrate(&url, &["--wait-timeout", "600ms"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(69));
     assert!(started.elapsed() < Duration::from_secs(5));
     let line = last_line(&output);
     assert!(line.contains("could not be reached within 600ms"), "{line}");
@@ -219,7 +303,7 @@ fn refuses_an_embedded_schema_that_was_tampered_with() {
     )
     .unwrap();
     let output = migrate(&format!("sqlite://{}", file.display()), &[]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(65));
     assert!(
         last_line(&output).contains("not a database"),
         "{}",

@@ -90,6 +90,8 @@ pub struct HelloServiceSpec {
     pub image_pull_policy: Option<ImagePullPolicy>,
     /// Secrets with registry credentials, in the namespace of the HelloService. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    // Two of one name cannot be applied to a pod template.
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 16))]
     pub image_pull_secrets: Vec<ImagePullSecret>,
     /// Number of application pods. It has no effect while `autoscaling` is set. Default: 2.

@@ -138,7 +138,7 @@ mod tests {
                 "" => String::new(),
                 word => format!("{word}  ns/Service demo\n"),
             };
-            let next = "next     create ServiceAccount demo\n";
+            let next = "next     create ServiceAccount demo-app\n";
             assert_eq!(text(&decision), format!("{expected}{next}"));
         }
     }

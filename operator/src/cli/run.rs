@@ -21,6 +21,7 @@ use crate::{
     service::{
         Context, RESYNC,
         external_secrets::ExternalSecrets,
+        failures::Failures,
         report::events::Events,
         validate::{DefaultImages, Limits},
     },
@@ -182,6 +183,7 @@ fn start(
         clock: Arc::new(jiff::Timestamp::now),
         resync: RESYNC,
         metrics: Arc::clone(&metrics),
+        failures: Failures::default(),
     };
     let run = controller::run(Arc::new(context), watches, metrics, health, stopped);
     tokio::spawn(run)

@@ -57,14 +57,27 @@ pub struct Server {
 
 impl Server {
     pub fn new(answer: impl Fn(&Sent) -> (u16, Value) + Send + Sync + 'static) -> Self {
-        let (sent, answer) = (Arc::<Mutex<Vec<Sent>>>::default(), Arc::new(answer));
+        Self::answering(answer, |_| false)
+    }
+
+    fn answering(
+        answer: impl Fn(&Sent) -> (u16, Value) + Send + Sync + 'static,
+        is_silent: impl Fn(&Sent) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let (sent, answer) = (
+            Arc::<Mutex<Vec<Sent>>>::default(),
+            Arc::new((answer, is_silent)),
+        );
         let seen = Arc::clone(&sent);
         let service = tower::service_fn(move |request: Request<Body>| {
             let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
             async move {
                 let sent = Sent::from_request(request).await;
-                let (code, body) = answer(&sent);
+                let ((code, body), silent) = (answer.0(&sent), answer.1(&sent));
                 seen.lock().unwrap().push(sent);
+                if silent {
+                    std::future::pending::<()>().await;
+                }
                 let response = Response::builder().status(code);
                 response.body(Full::new(Bytes::from(body.to_string())))
             }
@@ -75,6 +88,11 @@ impl Server {
             cluster: Cluster::new(client, metrics, Fence::open()),
             sent,
         }
+    }
+
+    /// One that never answers requests for this plural; for all when it is empty.
+    pub fn silent_for(plural: &'static str) -> Self {
+        Self::answering(stored, move |sent| sent.path.contains(plural))
     }
 
     /// Method and last part of the path of each request.

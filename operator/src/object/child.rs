@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::object::{
     kind::{Gate, Kind},
-    names,
+    names::{self, Component},
 };
 
 /// Identifies a child of a service.
@@ -85,6 +85,15 @@ impl Desired {
             body,
             hash,
         }
+    }
+
+    /// The part of the service that it belongs to.
+    #[must_use]
+    pub fn part(&self) -> Option<Component> {
+        let label = self.body["metadata"]["labels"][names::COMPONENT_LABEL].as_str()?;
+        Component::ALL
+            .into_iter()
+            .find(|part| part.as_str() == label)
     }
 }
 

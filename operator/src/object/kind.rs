@@ -30,9 +30,49 @@ pub enum Gate {
     Migration,
     /// Only once the migration has succeeded.
     Migrated,
-    /// Never: what is wanted of it is not valid. What is there stays as it is.
+    /// Not in this pass: what it is made from is not valid, or not known. What is there stays as it is.
     Never,
 }
+
+/// Which children of another kind are meant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Of {
+    /// Those of every part of the service.
+    Every,
+    /// Those of the same part.
+    Same,
+    /// Those of the database.
+    Database,
+}
+
+/// What a kind does with the children of another one. While one of these is foreign, the child is held back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Need {
+    /// Its pods use them, or it refers to them.
+    Uses(Kind, Of),
+    /// It acts on them, whoever owns them: while one is foreign, a child that is there is deleted.
+    ActsOn(Kind, Of),
+}
+
+impl Need {
+    /// Kind of the other child, and which of them.
+    #[must_use]
+    pub const fn target(self) -> (Kind, Of) {
+        match self {
+            Self::Uses(kind, of) | Self::ActsOn(kind, of) => (kind, of),
+        }
+    }
+}
+
+/// What every pod of a client of the database uses.
+const CLIENT: &[Need] = &[
+    Need::Uses(Kind::ServiceAccount, Of::Every),
+    Need::Uses(Kind::Secret, Of::Every),
+    Need::Uses(Kind::Service, Of::Database),
+    Need::Uses(Kind::Cluster, Of::Database),
+];
+/// What stands in front of the Service of the same part.
+const FRONT: &[Need] = &[Need::ActsOn(Kind::Service, Of::Same)];
 
 /// What the operator must know about a kind.
 pub struct Row {
@@ -41,9 +81,10 @@ pub struct Row {
     pub gate: Gate,
     /// Whether it holds data. Such a child is not deleted because a field of the spec was removed.
     pub holds_data: bool,
-    /// Whether it depends on the contents of Secrets. It is not written in a pass in which the API server refused a
-    /// Secret: pods must not start with passwords, nor a certificate be signed by an authority, that were not stored.
-    pub needs_secrets: bool,
+    /// The children of other kinds that it depends on.
+    pub needs: &'static [Need],
+    /// Whether one that is no longer wanted stays until the resource is deleted, although it holds no data.
+    pub stays: bool,
     /// The claim to which its pods write, from the name of the child; `None` for kinds without one.
     pub claim: Option<fn(&str) -> String>,
     /// Whether a deletion removes the pods before the child, or after it.
@@ -78,13 +119,23 @@ impl Row {
             api,
             gate: Gate::Always,
             holds_data: false,
-            needs_secrets: false,
+            needs: &[],
+            stays: false,
             claim: None,
             deletion: PropagationPolicy::Background,
             read_when_new: true,
             always_listed: true,
             keeps_managed_fields: false,
         }
+    }
+
+    /// Whether it depends on the contents of Secrets. It is not written in a pass in which the API server refused a
+    /// Secret: pods must not start with passwords, nor a certificate be signed by an authority, that were not stored.
+    #[must_use]
+    pub fn needs_secrets(&self) -> bool {
+        self.needs
+            .iter()
+            .any(|need| need.target().0 == Kind::Secret)
     }
 }
 
@@ -140,11 +191,13 @@ macro_rules! kinds {
 kinds! {
     ServiceAccount: Row {
         read_when_new: false,
+        // One of another name is that of an earlier version. Pods of an earlier template may use it, and it has no rights.
+        stays: true,
         ..built_in::<ServiceAccount>()
     },
     Secret: Row {
         holds_data: true,
-        needs_secrets: true,
+        needs: &[Need::Uses(Kind::Secret, Of::Every)],
         ..built_in::<Secret>()
     },
     PersistentVolumeClaim: Row {
@@ -152,6 +205,8 @@ kinds! {
         ..built_in::<PersistentVolumeClaim>()
     },
     NetworkPolicy: Row {
+        // The pods of our own are selected by our labels, those of a Cluster by its name.
+        needs: &[Need::ActsOn(Kind::Cluster, Of::Same)],
         read_when_new: false,
         ..built_in::<NetworkPolicy>()
     },
@@ -160,26 +215,26 @@ kinds! {
         ..built_in::<Service>()
     },
     StatefulSet: Row {
-        needs_secrets: true,
+        needs: CLIENT,
         claim: Some(names::stateful_set_claim),
         ..built_in::<StatefulSet>()
     },
     Cluster: Row {
         holds_data: true,
-        needs_secrets: true,
+        needs: &[Need::Uses(Kind::Secret, Of::Every)],
         always_listed: false,
         ..external("CloudNativePG", "postgresql.cnpg.io", "v1", "clusters")
     },
     Job: Row {
         gate: Gate::Migration,
-        needs_secrets: true,
+        needs: CLIENT,
         // Its absence must mean that none of its pods runs any more.
         deletion: PropagationPolicy::Foreground,
         ..built_in::<Job>()
     },
     Deployment: Row {
         gate: Gate::Migrated,
-        needs_secrets: true,
+        needs: CLIENT,
         // They record who sets the number of pods.
         keeps_managed_fields: true,
         ..built_in::<Deployment>()
@@ -190,24 +245,28 @@ kinds! {
     },
     HorizontalPodAutoscaler: Row {
         read_when_new: false,
+        needs: &[Need::ActsOn(Kind::Deployment, Of::Same)],
         always_listed: false,
         ..built_in::<HorizontalPodAutoscaler>()
     },
     Ingress: Row {
         read_when_new: false,
+        needs: FRONT,
         always_listed: false,
         ..built_in::<Ingress>()
     },
     HTTPRoute: Row {
+        needs: FRONT,
         always_listed: false,
         ..external("the Gateway API", "gateway.networking.k8s.io", "v1", "httproutes")
     },
     ServiceMonitor: Row {
+        needs: FRONT,
         always_listed: false,
         ..external("the Prometheus Operator", "monitoring.coreos.com", "v1", "servicemonitors")
     },
     CronJob: Row {
-        needs_secrets: true,
+        needs: CLIENT,
         claim: Some(str::to_owned),
         read_when_new: false,
         always_listed: false,
@@ -274,7 +333,7 @@ mod tests {
         for secret in [Kind::Secret, Kind::PersistentVolumeClaim] {
             for workload in Kind::ALL.into_iter().filter(|kind| {
                 let row = kind.row();
-                row.claim.is_some() || (row.needs_secrets && *kind != Kind::Secret)
+                row.claim.is_some() || (row.needs_secrets() && *kind != Kind::Secret)
             }) {
                 assert!(secret < workload, "{secret} {workload}");
             }
@@ -307,6 +366,23 @@ mod tests {
             assert!(kind.provider().is_none(), "{kind}");
         }
         assert!(Kind::StatefulSet.row().read_when_new);
+    }
+
+    /// Whoever acts on what has become foreign is deleted. That must not stop pods or lose data.
+    #[test]
+    fn what_acts_on_another_child_has_no_pods_and_no_data() {
+        for kind in Kind::ALL {
+            let row = kind.row();
+            let acts = row
+                .needs
+                .iter()
+                .any(|need| matches!(need, Need::ActsOn(..)));
+            let runs = row
+                .needs
+                .contains(&Need::Uses(Kind::ServiceAccount, Of::Every));
+            assert!(!acts || !(runs || row.holds_data), "{kind}");
+            assert_eq!(runs, row.needs == CLIENT, "{kind}");
+        }
     }
 
     #[test]

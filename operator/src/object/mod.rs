@@ -7,6 +7,7 @@ pub mod live;
 pub mod names;
 pub mod object_name;
 pub mod owner;
+pub mod pod;
 pub mod quantity;
 pub mod replicas;
 pub mod subset;

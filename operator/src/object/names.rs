@@ -15,6 +15,8 @@ pub const HASH_ANNOTATION: &str = "hello.internal/desired-hash";
 pub const RETAINED_ANNOTATION: &str = "hello.internal/retained-for";
 /// On a pod template: fingerprint of the credentials that its pods read when they start.
 pub const CREDENTIALS_ANNOTATION: &str = "hello.internal/credentials";
+/// On a Deployment: the migration that came before its template.
+pub const MIGRATION_ANNOTATION: &str = "hello.internal/migration";
 /// On a resource: a new value requests new passwords. On the credentials: the value of the last request that was fulfilled.
 pub const ROTATE_ANNOTATION: &str = "hello.internal/rotate-credentials";
 /// On the credentials: when the passwords were last replaced.
@@ -217,7 +219,13 @@ pub fn migration(instance: &str, hash: &str) -> String {
     format!("{instance}-migrate-{hash}")
 }
 
-/// Deployment, Service, autoscaler, disruption budget, Ingress, HTTPRoute, ServiceMonitor and ServiceAccount.
+/// Account of the pods. It is not the service's own name: a service `default` would use the namespace's own account.
+#[must_use]
+pub fn service_account(instance: &str) -> String {
+    format!("{instance}-app")
+}
+
+/// Deployment, Service, autoscaler, disruption budget, Ingress, HTTPRoute and ServiceMonitor.
 #[must_use]
 pub fn app(instance: &str) -> String {
     instance.into()

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod children;
 pub mod dereference;
 pub mod external_secrets;
+pub mod failures;
 pub mod plan;
 pub mod report;
 pub mod scope;
@@ -32,6 +33,7 @@ use crate::{
     service::{
         dereference::Scope,
         external_secrets::{ExternalSecrets, Seen},
+        failures::Failures,
         plan::Decision,
         report::{
             conditions::{is_ready, not_ready_since},
@@ -77,6 +79,8 @@ pub struct Context {
     pub external_secrets: ExternalSecrets,
     /// Where the conditions are exposed.
     pub metrics: Arc<Metrics>,
+    /// Since when the API server fails at which resource.
+    pub failures: Failures,
 }
 
 impl Reconcile for Context {
@@ -122,6 +126,7 @@ impl Context {
         let Some(raw) = self.read(key).await? else {
             self.metrics.conditions.forget(key);
             self.cluster.taken_names().forget(key);
+            self.failures.end(key);
             return Ok(Outcome::gone());
         };
         let subject = Subject::from_object(&raw);
@@ -134,7 +139,12 @@ impl Context {
             Err(error) => (Err(error), StatusPatch::Merge),
         };
         if let Err(error) = &result {
-            let new = status::from_error(&subject.identity, error, subject.status.as_ref(), now);
+            let lasts = error.is_server_failure() && self.failures.last(key, now);
+            if !error.is_about_one_object(true) {
+                self.failures.end(key);
+            }
+            let old = subject.status.as_ref();
+            let new = status::from_error(&subject.identity, error, lasts, old, now);
             self.report(key, &subject, new.as_ref(), patch).await?;
         }
         result
@@ -155,6 +165,14 @@ impl Context {
             decide(&self.cluster, service, images, limits, scope, now).await?;
         let applied = apply::apply(&self.cluster, decision).await?;
         self.events.drift_reverted(subject, applied.writes());
+        let applied = if applied.failed().is_empty() {
+            self.failures.end(key);
+            applied
+        } else if self.failures.last(key, now) {
+            applied
+        } else {
+            applied.or_failure()?
+        };
         let old = subject.status.as_ref();
         let new = status::from_applied(&validated, &applied, old, now);
         let outcome = outcome(&validated, &applied, &new, now, self.resync);
@@ -261,6 +279,9 @@ fn outcome(
     now: Timestamp,
     resync: Duration,
 ) -> Outcome {
+    if !applied.failed().is_empty() {
+        return Outcome::failed(Class::Refused.delays(), Class::Transient.as_str());
+    }
     if !applied.refused().is_empty() {
         return Outcome::failed(Class::Refused.delays(), Class::Refused.as_str());
     }

@@ -80,6 +80,7 @@ impl World {
             },
             limits: Limits::default(),
             external_secrets: ExternalSecrets::default(),
+            failures: Failures::default(),
             clock: Arc::new(|| NOW),
             resync: RESYNC,
             metrics: Arc::default(),

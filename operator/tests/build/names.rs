@@ -180,10 +180,7 @@ fn a_service_called_like_the_database_of_another_has_these_in_common_with_it() {
     let cnpg = json!({"database": {"cloudNativePG": {}}});
     let external = json!({"database": {"external": {"secretRef": {"name": "db"}}}});
     assert_eq!(shared(&managed, ("shop-db", &managed)), ["Service shop-db"]);
-    assert_eq!(
-        shared(&cnpg, ("shop-db", &managed)),
-        ["Secret shop-db-ca", "ServiceAccount shop-db"]
-    );
+    assert_eq!(shared(&cnpg, ("shop-db", &managed)), ["Secret shop-db-ca"]);
     assert_eq!(
         shared(&cnpg, ("shop-db-rw", &managed)),
         ["Service shop-db-rw"]

@@ -72,7 +72,7 @@ async fn a_missing_api_is_named_and_picked_up_within_seconds_of_its_installation
     }
     // Neither another resource nor an object that can be created already has to wait.
     world.ready("other").await;
-    let account = ChildId::new(Kind::ServiceAccount, "demo");
+    let account = ChildId::new(Kind::ServiceAccount, "demo-app");
     assert!(world.get(&account).await.is_some());
     let errors = operator.metrics.render();
     assert!(!errors.contains("result=\"error\""), "{errors}");

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use hello_operator::object::kind::Kind;
+use hello_operator::object::{child::ChildId, kind::Kind};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     cnpg_stand_in::CnpgStandIn,
+    kubelet::{containers, find, report},
     server::server,
     world::{Jobs, World, eventually},
 };
@@ -31,6 +36,7 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
         world.operator_through(hello_operator::kubernetes::connection::connect(config).unwrap());
     world.apply("demo", crate::converge::everything()).await;
     world.ready("demo").await;
+    stuck_pod(&world).await;
     // The same transitions twice: the second ones are counted in the events of the first.
     for image in ["hello-app:2", "hello-app:3"] {
         let spec = json!({"image": image, "networkPolicy": {"enabled": false}});
@@ -58,6 +64,27 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
     assert!(!metrics.contains("result=\"error\""), "{metrics}");
     operator.stop().await;
     assert_eq!(used(), granted);
+}
+
+/// A pod of the database that a mistake in an earlier spec keeps from starting; the operator deletes it.
+async fn stuck_pod(world: &World) {
+    let server = ChildId::new(Kind::StatefulSet, "demo-db");
+    let owner = world.get(&server).await.unwrap().uid();
+    let pod = json!({"metadata": {"name": "demo-db-0",
+        "labels": {"app.kubernetes.io/managed-by": "hello-operator", "app.kubernetes.io/instance": "demo",
+            "app.kubernetes.io/component": "database", "controller-revision-hash": "former"},
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "demo-db", "uid": owner,
+            "controller": true}]},
+        "spec": {"containers": [{"name": "postgres", "image": "postgres:81"}]}});
+    let pods: kube::Api<Pod> = kube::Api::namespaced(world.client.clone(), &world.namespace);
+    let pod = serde_json::from_value(pod).unwrap();
+    let pod = pods.create(&PostParams::default(), &pod).await.unwrap();
+    let waiting = json!({"waiting": {"reason": "ImagePullBackOff"}});
+    report(world, &pod, containers(&pod, "Pending", &waiting)).await;
+    eventually("the pod is gone", || async {
+        find(world, &pod).await.is_none().then_some(())
+    })
+    .await;
 }
 
 /// The rights that the requests in the audit log needed.

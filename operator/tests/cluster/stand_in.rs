@@ -17,6 +17,8 @@ pub enum Jobs {
     Fail,
     /// The Jobs of this resource fail, and the others succeed.
     FailFor(&'static str),
+    /// They give up for a reason that may pass.
+    Interrupt,
     Hang,
 }
 
@@ -170,12 +172,15 @@ async fn run_job(jobs: &Api<DynamicObject>, job: &DynamicObject, ending: Jobs) {
     let fails = match ending {
         Jobs::Hang => return,
         Jobs::Succeed => false,
-        Jobs::Fail => true,
+        Jobs::Fail | Jobs::Interrupt => true,
         Jobs::FailFor(instance) => job.labels()["app.kubernetes.io/instance"] == instance,
     };
     let now = "2026-01-01T00:00:00Z";
-    let condition =
-        |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
+    let reason = match ending {
+        Jobs::Interrupt => "BackoffLimitExceeded",
+        _ => "PodFailurePolicy",
+    };
+    let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": reason, "lastTransitionTime": now});
     let status = if fails {
         json!({"startTime": now, "failed": 2,
             "uncountedTerminatedPods": {}, "ready": 0, "terminating": 0,

@@ -16,6 +16,7 @@ use hello_operator::{
     service::{
         Clock, Context, RESYNC,
         external_secrets::ExternalSecrets,
+        failures::Failures,
         report::events::Events,
         validate::{DefaultImages, Limits},
     },
@@ -33,6 +34,11 @@ use crate::{
     server::{Server, server},
     stand_in::StandIn,
 };
+
+/// Verbs of writes to children.
+const CHILD_WRITES: [&str; 7] = [
+    "create", "update", "scale", "release", "delete", "replace", "forget",
+];
 
 /// A namespace with a stand-in for the controllers.
 pub struct World {
@@ -69,12 +75,12 @@ impl Operator {
 
     /// Writes to the API server so far, events excepted.
     pub fn writes(&self) -> u64 {
-        self.calls(&["create", "update", "scale", "release", "delete", "status"])
+        self.calls(&[&CHILD_WRITES[..], &["status"]].concat())
     }
 
     /// The same without the status of the resource, which also reports what other clients cause.
     pub fn writes_to_children(&self) -> u64 {
-        self.calls(&["create", "update", "scale", "release", "delete"])
+        self.calls(&CHILD_WRITES)
     }
 
     /// Calls with one of these verbs, refused ones included.
@@ -371,6 +377,7 @@ fn start_with<R: Reconcile>(
         clock,
         resync,
         metrics: Arc::clone(&metrics),
+        failures: Failures::default(),
     };
     let task = tokio::spawn(controller::run(
         Arc::new(reconciler(context)),

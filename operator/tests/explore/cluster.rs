@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use hello_operator::service::plan::facts::JobPhase;
 
-use crate::objects::{Body, ClaimOwner, Holder, Name, Object, Resource, Status};
+use crate::objects::{Body, ClaimOwner, Holder, Name, Object, PodState, Resource, Status};
 
 /// One write of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,14 +30,17 @@ pub enum Verb {
     Delete,
     Scale(u8),
     Release,
+    ReplacePod,
+    Forget,
 }
 
 /// What the operator is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Pass {
     Idle,
-    /// It has read the resource, the Jobs and which of their pods have no Job, and nothing else yet.
-    Read(Resource, BTreeMap<Name, Object>, Vec<u8>),
+    /// It has read the resource and the Jobs, and nothing else yet. The last value is for an operator that reads the pods
+    /// before the Jobs: whether a pod of a migration runs.
+    Read(Resource, BTreeMap<Name, Object>, bool),
     /// It has planned; these writes are left.
     Writing(Resource, Vec<Write>),
 }
@@ -51,6 +54,8 @@ pub enum Breach {
     PausedWritten,
     PodsMiscounted,
     EmptyInPlace,
+    ServerStopped,
+    MigratedAgain,
 }
 
 /// How often each kind of disturbance may still happen.
@@ -162,6 +167,9 @@ impl State {
             self.strays.push(version);
             self.strays.sort_unstable();
         }
+        if name == Name::Server {
+            self.objects.remove(&Name::Pod);
+        }
         if name == Name::Server
             && let Some(claim) = self.objects.get_mut(&Name::Claim)
             && let Status::Claim { owner, .. } = &mut claim.status
@@ -169,6 +177,11 @@ impl State {
         {
             *owner = ClaimOwner::Gone;
         }
+        self.changed(name);
+    }
+
+    /// An object is not the one any more that a pass has seen.
+    pub fn changed(&mut self, name: Name) {
         if let Pass::Writing(_, writes) = &mut self.pass {
             for write in writes.iter_mut().filter(|write| write.name == name) {
                 write.same = false;
@@ -200,8 +213,8 @@ impl State {
             // Their fields differ from ours, and a creation is not forced.
             (Verb::Create(..), there) => there.is_some(),
             // An object that is gone already is no failure.
-            (Verb::Delete, None) => return true,
-            (Verb::Update(_) | Verb::Scale(_) | Verb::Release, None) => true,
+            (Verb::Delete | Verb::ReplacePod, None) => return true,
+            (Verb::Update(_) | Verb::Scale(_) | Verb::Release | Verb::Forget, None) => true,
             (_, Some(_)) => by_uid && !write.same,
         };
         if refused {
@@ -211,7 +224,10 @@ impl State {
             self.breach(Breach::ForeignTouched);
         }
         match write.verb {
-            Verb::Create(body, pods) => self.created(resource, write.name, body, pods),
+            Verb::Create(body, pods) => {
+                self.check_repetition(resource, write.name);
+                self.created(resource, write.name, body, pods);
+            }
             Verb::Update(body) => self.updated(write.name, body),
             Verb::Delete => self.deleted(write.name),
             Verb::Scale(replicas) => {
@@ -221,6 +237,8 @@ impl State {
                 self.count(write.name, Some(replicas), Holder::Scale);
             }
             Verb::Release => self.count(write.name, None, Holder::None),
+            Verb::ReplacePod => self.replaced(),
+            Verb::Forget => self.record(write.name, false),
         }
         self.check_rollout(resource, write);
         true
@@ -229,10 +247,49 @@ impl State {
     /// Sets the field manager of the number of pods, and the number if there is one.
     pub fn count(&mut self, name: Name, number: Option<u8>, by: Holder) {
         if let Some(app) = self.objects.get_mut(&name)
-            && let Status::App { replicas, holder } = &mut app.status
+            && let Status::App {
+                replicas, holder, ..
+            } = &mut app.status
         {
             *replicas = number.unwrap_or(*replicas);
             *holder = by;
+        }
+    }
+
+    /// Sets whether the name of the last migration is on the object.
+    fn record(&mut self, name: Name, now: bool) {
+        if let Some(app) = self.objects.get_mut(&name)
+            && let Status::App { recorded, .. } = &mut app.status
+        {
+            *recorded = now;
+        }
+    }
+
+    /// A server that runs, or is about to, must not be stopped, nor one of the current template.
+    fn replaced(&mut self) {
+        let current = self.get(Name::Server).map(|server| server.body.hash);
+        let broken = |pod: &Object| pod.status == Status::Pod(PodState::Broken);
+        if self
+            .get(Name::Pod)
+            .is_some_and(|pod| !broken(pod) || Some(pod.body.hash) == current)
+        {
+            self.breach(Breach::ServerStopped);
+        }
+        self.remove(Name::Pod);
+    }
+
+    /// What is recorded needs no other migration. A Deployment of an earlier resource records nothing for this one.
+    fn check_repetition(&mut self, resource: Resource, name: Name) {
+        let Name::Job(version, claim) = name else {
+            return;
+        };
+        let recorded = self.get(Name::App).is_some_and(|app| {
+            app.body.version == version
+                && app.body.owner == resource.uid
+                && matches!(app.status, Status::App { recorded: true, .. })
+        });
+        if recorded && self.database() == (claim, version) {
+            self.breach(Breach::MigratedAgain);
         }
     }
 
@@ -246,11 +303,12 @@ impl State {
             Name::Server => Status::Server { ready: false },
             Name::Job(..) => Status::Job {
                 phase: JobPhase::Active,
-                running: true,
+                running: false,
             },
             Name::App => Status::App {
                 replicas: pods,
                 holder: Holder::Main,
+                recorded: true,
             },
             _ => Status::Plain,
         };
@@ -270,6 +328,7 @@ impl State {
         {
             self.breach(Breach::PodsMiscounted);
         }
+        self.record(name, true);
         if let Some(object) = self.objects.get_mut(&name) {
             object.drifted = false;
             if name != Name::Claim {

@@ -11,7 +11,8 @@ use hello_operator::{
         child::{ChildId, Desired},
         kind::{Gate, Kind},
         live::Live,
-        names,
+        names::{self, Component},
+        pod::SeenPod,
     },
     service::{
         children::{Prepared, build},
@@ -34,9 +35,12 @@ use hello_operator::{
     },
 };
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
 use crate::{
     cluster::{State, Verb, Write},
-    live::{Bodies, INSTANCE, fixed_id, live, migration_pod, service},
+    live::{Bodies, INSTANCE, fixed_id, live, migration_pod, server_pod, service},
     objects::{Body, Name, Object, Resource},
 };
 
@@ -59,6 +63,13 @@ pub enum Flaw {
     NeverRollsOut,
     ForgetsData,
     LeavesNoPods,
+    ReadsPodsFirst,
+    RetriesNothing,
+    ForgetsTheRecord,
+    KeepsTheRecord,
+    LeavesStuckPods,
+    ReplacesAnyPod,
+    LeansOnForeign,
 }
 
 /// What the operator would do now.
@@ -109,24 +120,40 @@ impl Operator {
 
     /// What a pass that has read `resource` decides when it reads the rest now.
     pub fn decide(&self, resource: Resource, state: &State) -> Arc<Decision> {
+        self.decide_seeing(resource, state, state.migrations() > 0)
+    }
+
+    /// The same of a pass that has seen whether a pod of a migration runs at another moment.
+    pub fn decide_seeing(
+        &self,
+        resource: Resource,
+        state: &State,
+        migrating: bool,
+    ) -> Arc<Decision> {
         let view = (
             resource,
             state.remembered,
             state.visible(),
-            state.migrations() > 0,
+            migrating,
             state.routes_served,
         );
         let mut memory = self.memory.lock().unwrap();
         if let Some(decision) = memory.decisions.get(&view) {
             return Arc::clone(decision);
         }
-        let decision = Arc::new(self.look(resource, state, &mut memory));
+        let decision = Arc::new(self.look(resource, state, migrating, &mut memory));
         memory.decisions.insert(view, Arc::clone(&decision));
         decision
     }
 
-    fn look(&self, resource: Resource, state: &State, memory: &mut Memory) -> Decision {
-        let observed = observe(state, memory);
+    fn look(
+        &self,
+        resource: Resource,
+        state: &State,
+        migrating: bool,
+        memory: &mut Memory,
+    ) -> Decision {
+        let observed = observe(state, migrating, memory);
         let claim = ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(INSTANCE));
         let identity = living_uid(observed.children.get(&claim));
         let key = (resource, state.remembered, identity.clone());
@@ -153,7 +180,10 @@ impl Operator {
         let children = built.prepared.children.iter();
         let wanted = children.map(|child| (name(&child.id), Bodies::body(child)));
         let writes = planned.iter().map(|write| Write {
-            name: name(write.change.action().child()),
+            name: match &write.change {
+                Change::Replace(..) => Name::Pod,
+                change => name(change.action().child()),
+            },
             verb: verb(&write.change),
             same: true,
             claim: state.database().0,
@@ -191,10 +221,12 @@ impl Operator {
             database_identity: identity.map(str::to_owned),
             database_port: DATABASE_PORT,
             claim_template_size: None,
+            unusable_address: None,
         };
         let mut prepared = build(&service, &inputs).prepare().unwrap();
         let tracked = |child: &Desired| {
-            child.id.kind == Kind::Job || self.names.iter().any(|name| fixed_id(*name) == child.id)
+            let mut names = self.names.iter().filter(|name| **name != Name::Pod);
+            child.id.kind == Kind::Job || names.any(|name| fixed_id(*name) == child.id)
         };
         prepared.children.retain(tracked);
         for child in &prepared.children {
@@ -222,7 +254,7 @@ impl Operator {
             let decision = plan::decide(service, prepared, read);
             return (decision.plan, decision.writes);
         };
-        let (mut facts, _) = plan::look(service, prepared, &observed);
+        let (mut facts, _) = plan::look(service, prepared, &observed, inputs);
         let mut wanted = plan::wanted(prepared);
         let rollout = wanted.iter_mut().find(|child| child.gate == Gate::Migrated);
         match (flaw, rollout) {
@@ -232,6 +264,12 @@ impl Operator {
                     facts.present.entry(id.clone()).or_insert(Presence::Settled);
                 }
             }
+            (Flaw::LeansOnForeign, _) => {
+                for child in &mut wanted {
+                    (child.uses, child.acts_on) = (Vec::new(), Vec::new());
+                }
+            }
+            (Flaw::ReplacesAnyPod, _) => facts.stuck_pod = unready(&observed.pods),
             _ => mislead(flaw, prepared, &mut facts),
         }
         let mut plan = plan(&wanted, &facts);
@@ -243,6 +281,10 @@ impl Operator {
             Flaw::NeverReleases => plan
                 .actions
                 .retain(|action| *action != Action::Release(app.clone())),
+            Flaw::KeepsTheRecord => plan
+                .actions
+                .retain(|action| *action != Action::Forget(app.clone())),
+            Flaw::LeavesStuckPods => plan.actions.retain(|a| !matches!(a, Action::Replace(..))),
             Flaw::NeverRollsOut => plan.actions.retain(|a| *a != Action::Update(app.clone())),
             _ => {}
         }
@@ -263,7 +305,29 @@ fn verb(change: &Change) -> Verb {
         Change::Delete(_) => Verb::Delete,
         Change::Scale(_, replicas) => Verb::Scale(pods((*replicas).into())),
         Change::Release(_) => Verb::Release,
+        Change::Replace(..) => Verb::ReplacePod,
+        Change::Forget(_) => Verb::Forget,
     }
+}
+
+/// A server's pod that is not ready, whatever keeps it from that.
+fn unready(pods: &[Pod]) -> Option<SeenPod> {
+    let is_unready = |pod: &&Pod| {
+        let conditions = pod
+            .status
+            .iter()
+            .flat_map(|status| status.conditions.iter().flatten());
+        Component::from_labels(pod.labels()) == Some(Component::Database)
+            && !conditions
+                .into_iter()
+                .any(|c| c.type_ == "Ready" && c.status == "True")
+    };
+    let pod = pods.iter().find(is_unready)?;
+    Some(SeenPod {
+        name: pod.name_any(),
+        uid: pod.uid()?,
+        resource_version: pod.resource_version()?,
+    })
 }
 
 /// Shows the planner facts that differ from the real ones.
@@ -304,6 +368,16 @@ fn mislead(flaw: Flaw, prepared: &Prepared, facts: &mut Facts) {
             }
         }
         Flaw::TakesOver => instead(facts, &[Presence::Foreign], Presence::Drifted),
+        Flaw::RetriesNothing => {
+            for phase in facts
+                .jobs
+                .values_mut()
+                .filter(|phase| **phase == JobPhase::Interrupted)
+            {
+                *phase = JobPhase::Failed;
+            }
+        }
+        Flaw::ForgetsTheRecord => facts.recorded = None,
         Flaw::IgnoresPause => facts.paused = false,
         Flaw::LeavesNoPods => facts.least_replicas = None,
         Flaw::FightsTheAutoscaler => facts.wanted_replicas = Some(prepared.initial_replicas),
@@ -312,12 +386,16 @@ fn mislead(flaw: Flaw, prepared: &Prepared, facts: &mut Facts) {
 }
 
 /// Every object that has the operator's labels or a wanted name.
-fn observe(state: &State, memory: &mut Memory) -> Observed {
+fn observe(state: &State, migrating: bool, memory: &mut Memory) -> Observed {
     let mut observed = Observed::default();
     if !state.routes_served {
         observed.missing.insert(Kind::HTTPRoute);
     }
     for (name, object) in state.visible() {
+        if name == Name::Pod {
+            observed.pods.push(server_pod(&object));
+            continue;
+        }
         let live = memory
             .lives
             .entry((name, object))
@@ -325,8 +403,8 @@ fn observe(state: &State, memory: &mut Memory) -> Observed {
         let id = memory.bodies.id(name);
         observed.children.insert(id, live.clone());
     }
-    if state.migrations() > 0 {
-        observed.pods = vec![migration_pod()];
+    if migrating {
+        observed.pods.push(migration_pod());
     }
     observed
 }

@@ -11,6 +11,11 @@ use crate::{
     objects::{Body, ClaimOwner, Name, Object, REPLICAS, Status},
 };
 
+/// Whether an autoscaler of the operator sets the number of pods of a foreign Deployment.
+fn leans_on_foreign(state: &State) -> bool {
+    state.get(Name::App).is_some_and(Object::is_foreign) && state.get(Name::Autoscaler).is_some()
+}
+
 impl World {
     /// Notes when all objects match `Retain`: from here on no data may be deleted.
     pub fn protect(&self, state: &mut State) {
@@ -72,7 +77,8 @@ impl World {
         }
         let decision = self.operator.decide(state.resource, state);
         state.resource.spec.paused
-            || decision.conflicts
+            || state.resource.spec.broken
+            || (decision.conflicts && !leans_on_foreign(state))
             || self.is_replaced(state)
             || self.is_failed(state)
             || self.is_converged(state)
@@ -114,13 +120,16 @@ impl World {
                         replicas == REPLICAS || (spec.autoscaled && replicas != 0)
                     }
                     Status::Claim { .. } | Status::Plain => true,
-                    Status::Foreign => false,
+                    Status::Foreign | Status::Pod(_) => false,
                 };
                 same && good && !live.drifted && !live.deleting
             }
-            None => *name == Name::Route && !state.routes_served,
+            // A migration that is recorded needs no Job.
+            None => name.is_job() || (*name == Name::Route && !state.routes_served),
         };
-        let expected = |name: &Name| decision.wanted.contains_key(name) || name.is_data();
+        let expected = |name: &Name| {
+            decision.wanted.contains_key(name) || name.is_data() || *name == Name::Pod
+        };
         state.exists
             && !spec.paused
             && decision.wanted.keys().any(|name| name.is_job())

@@ -10,21 +10,29 @@ use hello_operator::{
         live::Live,
         names,
     },
-    service::plan::facts::JobPhase,
+    service::{
+        children::SERVER,
+        plan::{facts::JobPhase, stuck_pod::REVISION_LABEL},
+    },
 };
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-use crate::objects::{Body, ClaimOwner, Holder, Name, Object, REPLICAS, Resource, Status};
+use crate::objects::{
+    Body, ClaimOwner, Holder, Name, Object, PodState, REPLICAS, Resource, Status,
+};
 
 /// Name of the resource.
 pub const INSTANCE: &str = "demo";
 
 const NAMESPACE: &str = "ns";
+/// A value with which the server does not start.
+const BROKEN: &str = "broken";
 
 /// The resource as a user would write it, with the claim that its status remembers.
 pub fn service(resource: Resource, remembered: u8) -> HelloService {
     let Resource { uid, spec } = resource;
+    let broken = json!({"managed": {"parameters": {"shared_buffers": BROKEN}}});
     let mut text = json!({
         "image": format!("hello-app:{}", spec.version),
         "deletionPolicy": if spec.retain { "Retain" } else { "Delete" },
@@ -37,6 +45,9 @@ pub fn service(resource: Resource, remembered: u8) -> HelloService {
     }
     if spec.backup {
         text["backup"] = json!({"schedule": "@daily"});
+    }
+    if spec.broken {
+        text["database"] = broken;
     }
     if spec.route {
         text["expose"] = json!({"httpRoute": {"parentRefs": [{"name": "public"}]}});
@@ -62,7 +73,9 @@ pub fn fixed_id(name: Name) -> ChildId {
         Name::BackupClaim => ChildId::new(Kind::PersistentVolumeClaim, names::backup(INSTANCE)),
         Name::BackupJob => ChildId::new(Kind::CronJob, names::backup(INSTANCE)),
         Name::Route => ChildId::new(Kind::HTTPRoute, names::app(INSTANCE)),
-        Name::Job(..) => unreachable!("a Job is named by its inputs"),
+        Name::Job(..) | Name::Pod => {
+            unreachable!("a Job is named by its inputs, and a pod is no child")
+        }
     }
 }
 
@@ -113,12 +126,16 @@ impl Bodies {
         let owner = &child.body["metadata"]["ownerReferences"][0]["uid"];
         let image = spec["template"]["spec"]["containers"][0]["image"].as_str();
         let version = image.and_then(|image| image.strip_prefix("hello-app:"));
+        let arguments = &spec["template"]["spec"]["containers"][0]["args"];
+        let mut arguments = arguments.as_array().into_iter().flatten();
+        let broken = arguments.any(|argument| *argument == format!("shared_buffers={BROKEN}"));
         let when_deleted = &spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"];
         Body {
             hash: number(child),
             owner: owner.as_str().map_or(0, |uid| uid.parse().unwrap()),
             version: version.map_or(0, |version| version.parse().unwrap()),
             takes_claims: when_deleted == "Delete",
+            broken,
         }
     }
 }
@@ -146,19 +163,28 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
         Status::Server { ready } => {
             value["metadata"]["uid"] = "server".into();
             value["metadata"]["generation"] = 2.into();
-            value["status"] = json!({"observedGeneration": if ready { 2 } else { 1 },
-                "updatedReplicas": 1, "readyReplicas": 1, "currentRevision": "r", "updateRevision": "r"});
+            let (count, revision) = (u8::from(ready), object.body.hash.to_string());
+            value["status"] = json!({"observedGeneration": 2, "updatedReplicas": count,
+                "readyReplicas": count, "currentRevision": revision, "updateRevision": revision});
         }
         Status::Job { phase, .. } => {
-            let condition =
-                |type_: &str| json!({"conditions": [{"type": type_, "status": "True"}]});
+            let condition = |type_: &str, reason: &str| json!({"conditions": [{"type": type_, "status": "True", "reason": reason}]});
             value["status"] = match phase {
                 JobPhase::Active => json!({}),
-                JobPhase::Succeeded => condition("Complete"),
-                JobPhase::Failed => condition("Failed"),
+                JobPhase::Succeeded => condition("Complete", "CompletionsReached"),
+                JobPhase::Failed => condition("Failed", "PodFailurePolicy"),
+                JobPhase::Interrupted => condition("Failed", "BackoffLimitExceeded"),
             };
         }
-        Status::App { replicas, holder } => {
+        Status::App {
+            replicas,
+            holder,
+            recorded,
+        } => {
+            if !recorded {
+                let annotations = value["metadata"]["annotations"].as_object_mut();
+                annotations.unwrap().remove(names::MIGRATION_ANNOTATION);
+            }
             value["spec"]["replicas"] = replicas.into();
             let manager = match holder {
                 Holder::None => "else",
@@ -168,7 +194,7 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
             value["metadata"]["managedFields"] = json!([{"manager": manager,
                 "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
         }
-        Status::Plain | Status::Claim { .. } | Status::Foreign => {}
+        Status::Plain | Status::Claim { .. } | Status::Foreign | Status::Pod(_) => {}
     }
     let kind = bodies.id(name).kind;
     Live::parse(kind, serde_json::from_value(value).unwrap()).unwrap()
@@ -194,6 +220,30 @@ fn claim(uid: u8, owner: ClaimOwner, bodies: &Bodies) -> Value {
     value["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet",
         "name": names::database(INSTANCE), "uid": owner, "controller": true}]);
     value
+}
+
+/// The pod of the server.
+pub fn server_pod(pod: &Object) -> Pod {
+    let (state, ready) = match pod.status {
+        Status::Pod(PodState::Ready) => (json!({"running": {}}), true),
+        Status::Pod(PodState::Recovering) => (json!({"running": {}}), false),
+        Status::Pod(PodState::Broken) => {
+            (json!({"waiting": {"reason": "CrashLoopBackOff"}}), false)
+        }
+        _ => (json!({"waiting": {"reason": "ContainerCreating"}}), false),
+    };
+    let owner = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "uid": "server",
+        "name": names::database(INSTANCE), "controller": true});
+    serde_json::from_value(json!({
+        "metadata": {"name": "demo-db-0", "uid": "pod", "resourceVersion": "1", "ownerReferences": [owner],
+            "labels": {names::COMPONENT_LABEL: "database", REVISION_LABEL: pod.body.hash.to_string()}},
+        "status": {
+            "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}],
+            "containerStatuses": [{"name": SERVER, "image": "i", "imageID": "", "restartCount": 0,
+                "ready": ready, "state": state}],
+        },
+    }))
+    .unwrap()
 }
 
 /// The pod of a migration that runs.

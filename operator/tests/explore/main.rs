@@ -23,8 +23,10 @@ use stateright::{Checker, Model};
 
 use cluster::{Budget, Pass};
 use decide::Flaw;
-use model::{DATA, EMPTY, Edit, FOREIGN, PAUSED, PODS, REST, ROLLOUT, Scope, TWO, World};
-use objects::{ClaimOwner, Name, Spec, Status};
+use model::{
+    DATA, EMPTY, Edit, FOREIGN, ONCE, PAUSED, PODS, REST, ROLLOUT, SERVER, Scope, TWO, World,
+};
+use objects::{ClaimOwner, Name, Object, PodState, Spec, Status};
 use steps::SCALED;
 
 const START: Spec = Spec {
@@ -34,6 +36,7 @@ const START: Spec = Spec {
     autoscaled: false,
     backup: false,
     route: false,
+    broken: false,
 };
 
 const QUIET: Budget = Budget {
@@ -66,6 +69,9 @@ const MIGRATIONS: Scope = Scope {
         }),
         ("a pod outlives its Job", |_, state| {
             !state.strays.is_empty()
+        }),
+        ("a migration is recorded without its Job", |world, state| {
+            !state.objects.keys().any(|name| name.is_job()) && world.is_converged(state)
         }),
         ("every fault is recovered from", |world, state| {
             state.left.faults == 0 && world.is_converged(state)
@@ -155,6 +161,59 @@ const CONFLICTS: Scope = Scope {
     ],
 };
 
+/// A setting keeps the server from starting, and is corrected.
+const SETTINGS: Scope = Scope {
+    objects: &[Name::Claim, Name::Server, Name::Pod, Name::App],
+    start: START,
+    budget: Budget {
+        edits: 3,
+        faults: 2,
+        ..QUIET
+    },
+    edits: &[Edit::Setting],
+    disturbed: &[Name::Server],
+    foreign: &[],
+    reached: &[
+        (
+            "a pod cannot start",
+            |_, state| matches!(state.get(Name::Pod), Some(pod) if pod.status == Status::Pod(PodState::Broken)),
+        ),
+        (
+            "a server recovers",
+            |_, state| matches!(state.get(Name::Pod), Some(pod) if pod.status == Status::Pod(PodState::Recovering)),
+        ),
+        ("the setting is corrected", |world, state| {
+            state.left.edits == 1 && world.is_converged(state)
+        }),
+    ],
+};
+
+/// A foreign Deployment takes the place of ours, beside our autoscaler.
+const LEANING: Scope = Scope {
+    objects: &[Name::Claim, Name::Server, Name::App, Name::Autoscaler],
+    start: Spec {
+        autoscaled: true,
+        ..START
+    },
+    budget: Budget {
+        edits: 1,
+        faults: 2,
+        foreign: 2,
+        ..QUIET
+    },
+    edits: &[Edit::Autoscaling],
+    disturbed: &[Name::App, Name::Autoscaler],
+    foreign: &[Name::App],
+    reached: &[
+        ("the Deployment is foreign", |_, state| {
+            state.get(Name::App).is_some_and(Object::is_foreign)
+        }),
+        ("the name is free again", |world, state| {
+            state.left.foreign == 0 && world.is_converged(state)
+        }),
+    ],
+};
+
 /// The number of pods goes from the spec to the autoscaler and back.
 const SCALING: Scope = Scope {
     objects: &[Name::Claim, Name::Server, Name::App, Name::Autoscaler],
@@ -217,6 +276,16 @@ fn the_number_of_pods_moves_between_spec_and_autoscaler() {
     explore(SCALING, 1_500);
 }
 
+#[test]
+fn a_setting_with_which_the_server_does_not_start_can_be_corrected() {
+    explore(SETTINGS, 3_000);
+}
+
+#[test]
+fn nothing_acts_on_a_foreign_object() {
+    explore(LEANING, 1_000);
+}
+
 /// Each promise is broken by an operator with one flaw, so none is kept by accident.
 #[test]
 fn every_flaw_is_noticed() {
@@ -238,6 +307,13 @@ fn every_flaw_is_noticed() {
         (Flaw::NeverReleases, MIGRATIONS, PODS),
         (Flaw::WritesForever, MIGRATIONS, REST),
         (Flaw::NeverRollsOut, MIGRATIONS, REST),
+        (Flaw::ReadsPodsFirst, MIGRATIONS, TWO),
+        (Flaw::RetriesNothing, MIGRATIONS, REST),
+        (Flaw::ForgetsTheRecord, MIGRATIONS, ONCE),
+        (Flaw::KeepsTheRecord, MIGRATIONS, REST),
+        (Flaw::LeavesStuckPods, SETTINGS, REST),
+        (Flaw::ReplacesAnyPod, SETTINGS, SERVER),
+        (Flaw::LeansOnForeign, LEANING, REST),
     ] {
         let mut world = World::new(scope, Some(flaw));
         world.only = Some(promise);

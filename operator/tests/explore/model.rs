@@ -5,12 +5,13 @@ use std::{
     sync::Mutex,
 };
 
+use hello_operator::service::plan::facts::JobPhase;
 use stateright::{Model, Property};
 
 use crate::{
     cluster::{Breach, Budget, Pass, State, Write},
     decide::{Flaw, Operator},
-    objects::{ClaimOwner, Name, Object, Resource, Spec, Status},
+    objects::{ClaimOwner, Name, Object, PodState, Resource, Spec, Status},
     steps::SCALED,
 };
 
@@ -27,13 +28,20 @@ pub enum Step {
     MakeClaim,
     OwnClaim,
     StartServer,
-    EndJob(Name, bool),
+    /// The pod of a Job starts.
+    StartJob(Name),
+    EndJob(Name, JobPhase),
     /// The pod of a Job that is being deleted stops where it is.
     StopJob(Name),
     /// A pod whose Job is gone stops, with its work finished or not.
     EndStray(u8, bool),
     Vanish(Name),
     Collect(Name),
+    MakePod,
+    /// A pod becomes ready, or it turns out that it cannot.
+    StartPod,
+    /// The controller of the StatefulSet replaces a pod that is ready.
+    RollPod,
     // Users and faults.
     Crash,
     Edit(Edit),
@@ -42,6 +50,7 @@ pub enum Step {
     Delete(Name),
     DeleteJobInForeground(Name),
     Change(Name),
+    CrashServer,
     Scale(u8),
     ServeRoutes(bool),
     CreateForeign(Name),
@@ -57,6 +66,7 @@ pub enum Edit {
     Autoscaling,
     Backup,
     Route,
+    Setting,
 }
 
 impl Edit {
@@ -68,6 +78,7 @@ impl Edit {
             Self::Autoscaling => spec.autoscaled = !spec.autoscaled,
             Self::Backup => spec.backup = !spec.backup,
             Self::Route => spec.route = !spec.route,
+            Self::Setting => spec.broken = !spec.broken,
         }
     }
 }
@@ -79,6 +90,8 @@ pub const FOREIGN: &str = "a foreign object is never touched";
 pub const EMPTY: &str = "an empty database never takes the place of a full one";
 pub const PAUSED: &str = "nothing is written while paused";
 pub const PODS: &str = "only its owner changes the number of pods";
+pub const SERVER: &str = "a server that may run is never stopped";
+pub const ONCE: &str = "a migration that is recorded is not run again";
 pub const REST: &str = "once faults stop, every path ends in the wanted state";
 
 /// A part of what can happen, small enough to explore completely.
@@ -134,8 +147,8 @@ impl World {
                     if wrongly_owned(claim, server) {
                         steps.push(Step::OwnClaim);
                     }
-                    if server.status == (Status::Server { ready: false }) && !claim.deleting {
-                        steps.push(Step::StartServer);
+                    if !claim.deleting {
+                        self.server(state, server, steps);
                     }
                 }
             }
@@ -143,16 +156,24 @@ impl World {
         for (name, object) in &state.objects {
             if let Status::Job { running: true, .. } = object.status {
                 if state.server_ready() {
-                    steps.push(Step::EndJob(*name, true));
+                    steps.push(Step::EndJob(*name, JobPhase::Succeeded));
                 }
                 if state.left.faults > 0 {
-                    steps.push(Step::EndJob(*name, false));
+                    steps.push(Step::EndJob(*name, JobPhase::Failed));
+                    steps.push(Step::EndJob(*name, JobPhase::Interrupted));
                 }
                 if object.deleting {
                     steps.push(Step::StopJob(*name));
                 }
             } else if object.deleting && !(*name == Name::Claim && state.server_ready()) {
                 steps.push(Step::Vanish(*name));
+            }
+            let waits = Status::Job {
+                phase: JobPhase::Active,
+                running: false,
+            };
+            if object.status == waits && !object.deleting {
+                steps.push(Step::StartJob(*name));
             }
             if state.is_garbage(object) && !object.deleting {
                 steps.push(Step::Collect(*name));
@@ -163,6 +184,27 @@ impl World {
             if state.server_ready() {
                 steps.push(Step::EndStray(*version, true));
             }
+        }
+    }
+
+    /// The server becomes ready. In a world with pods, its pod has to.
+    fn server(&self, state: &State, server: &Object, steps: &mut Vec<Step>) {
+        let waits = server.status == (Status::Server { ready: false });
+        if !self.scope.objects.contains(&Name::Pod) {
+            steps.extend(waits.then_some(Step::StartServer));
+            return;
+        }
+        let Some(pod) = state.get(Name::Pod) else {
+            steps.push(Step::MakePod);
+            return;
+        };
+        match pod.status {
+            Status::Pod(PodState::Starting | PodState::Recovering) => steps.push(Step::StartPod),
+            Status::Pod(PodState::Ready) if pod.body.hash != server.body.hash => {
+                steps.push(Step::RollPod);
+            }
+            Status::Pod(PodState::Ready) if waits => steps.push(Step::StartServer),
+            _ => {}
         }
     }
 
@@ -185,6 +227,10 @@ impl World {
         }
         if state.pass != Pass::Idle {
             steps.push(Step::Crash);
+        }
+        let ready = Status::Pod(PodState::Ready);
+        if state.get(Name::Pod).is_some_and(|pod| pod.status == ready) {
+            steps.push(Step::CrashServer);
         }
         for (name, object) in &state.objects {
             let ours = !object.is_foreign() && !object.deleting;
@@ -222,21 +268,29 @@ impl World {
         }
     }
 
+    fn reads_pods_first(&self) -> bool {
+        self.operator.flaw == Some(Flaw::ReadsPodsFirst)
+    }
+
     fn operate(&self, next: &mut State, step: Step) -> Option<()> {
         match (step, std::mem::replace(&mut next.pass, Pass::Idle)) {
             (Step::Read, Pass::Idle) => {
-                let mut jobs = next.objects.clone();
+                let mut jobs = next.visible();
                 jobs.retain(|name, _| name.is_job());
-                next.pass = Pass::Read(next.resource, jobs, next.strays.clone());
+                let migrating = self.reads_pods_first() && next.migrations() > 0;
+                next.pass = Pass::Read(next.resource, jobs, migrating);
             }
-            (Step::Plan, Pass::Read(resource, jobs, strays)) => {
-                let mut seen = State {
-                    strays,
-                    ..next.clone()
+            (Step::Plan, Pass::Read(resource, jobs, migrating)) => {
+                let mut seen = next.clone();
+                let decision = if self.reads_pods_first() {
+                    self.operator.decide_seeing(resource, &seen, migrating)
+                } else {
+                    seen.objects.retain(|name, _| !name.is_job());
+                    seen.objects.extend(jobs);
+                    let migrating = next.migrations() > 0;
+                    self.operator.decide_seeing(resource, &seen, migrating)
                 };
-                seen.objects.retain(|name, _| !name.is_job());
-                seen.objects.extend(jobs);
-                let writes = self.operator.decide(resource, &seen).writes.clone();
+                let writes = decision.writes.clone();
                 next.pass = writing(resource, writes);
             }
             (Step::Write, Pass::Writing(resource, mut writes)) => {
@@ -329,7 +383,11 @@ impl Model for World {
             | Step::StopJob(_)
             | Step::EndStray(..)
             | Step::Vanish(_)
-            | Step::Collect(_) => next.kubernetes_acts(step)?,
+            | Step::Collect(_)
+            | Step::StartJob(_)
+            | Step::MakePod
+            | Step::StartPod
+            | Step::RollPod => next.kubernetes_acts(step)?,
             _ => next.people_act(step)?,
         }
         self.protect(&mut next);
@@ -347,7 +405,7 @@ impl Model for World {
     }
 }
 
-fn promises() -> [Property<World>; 8] {
+fn promises() -> [Property<World>; 10] {
     fn kept(state: &State, breach: Breach) -> bool {
         state.breach != Some(breach)
     }
@@ -359,6 +417,8 @@ fn promises() -> [Property<World>; 8] {
         Property::always(FOREIGN, |_, state| kept(state, Breach::ForeignTouched)),
         Property::always(PAUSED, |_, state| kept(state, Breach::PausedWritten)),
         Property::always(PODS, |_, state| kept(state, Breach::PodsMiscounted)),
+        Property::always(SERVER, |_, state| kept(state, Breach::ServerStopped)),
+        Property::always(ONCE, |_, state| kept(state, Breach::MigratedAgain)),
         Property::always(REST, |world: &World, state: &State| {
             let mut calm = state.clone();
             calm.left = Budget::default();

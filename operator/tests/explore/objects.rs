@@ -19,6 +19,8 @@ pub enum Name {
     BackupClaim,
     BackupJob,
     Route,
+    /// The server's pod, in worlds that have pods.
+    Pod,
 }
 
 impl Name {
@@ -44,6 +46,8 @@ pub struct Spec {
     pub autoscaled: bool,
     pub backup: bool,
     pub route: bool,
+    /// A setting of the server with which it does not start.
+    pub broken: bool,
 }
 
 /// A `HelloService`; another one of the name has another UID.
@@ -63,6 +67,8 @@ pub struct Body {
     pub version: u8,
     /// Whether a StatefulSet deletes its claims with it.
     pub takes_claims: bool,
+    /// Whether its pod cannot start.
+    pub broken: bool,
 }
 
 impl Hash for Body {
@@ -103,9 +109,23 @@ pub enum Status {
     App {
         replicas: u8,
         holder: Holder,
+        /// Whether its annotation still has the name of the migration.
+        recorded: bool,
     },
+    Pod(PodState),
     /// A foreign object.
     Foreign,
+}
+
+/// State of the server's pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PodState {
+    Starting,
+    Ready,
+    /// The server runs and is not ready: it recovers from a crash.
+    Recovering,
+    /// Its container cannot start.
+    Broken,
 }
 
 /// The field manager that the operator holds the number of pods with.

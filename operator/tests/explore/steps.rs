@@ -5,7 +5,7 @@ use hello_operator::service::plan::facts::JobPhase;
 use crate::{
     cluster::{Breach, Pass, State},
     model::Step,
-    objects::{Body, ClaimOwner, Holder, Name, Object, Status},
+    objects::{Body, ClaimOwner, Holder, Name, Object, PodState, Status},
 };
 
 /// Number of pods that the autoscaler or a person sets.
@@ -37,7 +37,19 @@ impl State {
                 }
             }
             Step::StartServer => self.start_server()?,
-            Step::EndJob(name, good) => self.end_job(name, good)?,
+            Step::StartJob(name) => {
+                if let Status::Job { running, .. } = &mut self.objects.get_mut(&name)?.status {
+                    *running = true;
+                }
+            }
+            Step::EndJob(name, phase) => self.end_job(name, phase)?,
+            Step::MakePod => {
+                let body = self.get(Name::Server)?.body;
+                let pod = Object::new(body, Status::Pod(PodState::Starting));
+                self.objects.insert(Name::Pod, pod);
+            }
+            Step::StartPod => self.start_pod()?,
+            Step::RollPod => self.remove(Name::Pod),
             Step::StopJob(name) => {
                 if let Status::Job { running, .. } = &mut self.objects.get_mut(&name)?.status {
                     *running = false;
@@ -72,20 +84,32 @@ impl State {
         Some(())
     }
 
-    fn end_job(&mut self, name: Name, good: bool) -> Option<()> {
+    /// A pod that was ready once can start.
+    fn start_pod(&mut self) -> Option<()> {
+        let pod = self.objects.get_mut(&Name::Pod)?;
+        let broken = pod.body.broken && pod.status == Status::Pod(PodState::Starting);
+        pod.status = Status::Pod(match broken {
+            true => PodState::Broken,
+            false => PodState::Ready,
+        });
+        let hash = pod.body.hash;
+        self.changed(Name::Pod);
+        match !broken && self.get(Name::Server)?.body.hash == hash {
+            true => self.start_server(),
+            false => Some(()),
+        }
+    }
+
+    fn end_job(&mut self, name: Name, phase: JobPhase) -> Option<()> {
         let Name::Job(version, _) = name else {
             return None;
-        };
-        let phase = match good {
-            true => JobPhase::Succeeded,
-            false => JobPhase::Failed,
         };
         let ended = Status::Job {
             phase,
             running: false,
         };
         self.objects.get_mut(&name)?.status = ended;
-        if good {
+        if phase == JobPhase::Succeeded {
             self.migrated(version);
         } else {
             self.left.faults -= 1;
@@ -155,6 +179,11 @@ impl State {
                 if let Status::Server { ready } = &mut object.status {
                     *ready = false;
                 }
+            }
+            Step::CrashServer => {
+                self.objects.get_mut(&Name::Pod)?.status = Status::Pod(PodState::Recovering);
+                self.changed(Name::Pod);
+                self.objects.get_mut(&Name::Server)?.status = Status::Server { ready: false };
             }
             Step::Scale(number) => self.count(Name::App, Some(number), Holder::None),
             _ => return None,

@@ -1,9 +1,12 @@
 //! `migrate`: migrates a database to the schema of this program, and creates or updates its roles.
+//!
+//! The exit code says whether another attempt may help, so that whoever runs it need not read the output.
 
 mod lock;
 mod roles;
 mod scram;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -12,11 +15,20 @@ use sqlx::{ConnectOptions, Connection};
 use self::lock::MigrationLock;
 use self::roles::RolesError;
 use crate::config::MigrateConfig;
-use crate::store::schema::MigrationError;
+use crate::store::schema::{Migrated, MigrationError};
 use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, schema};
 
 /// Pause between two attempts to reach the database.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Exit code when a statement failed, or the schema is not that of this program: another attempt fails as well, until
+/// somebody looks at the data. `EX_DATAERR` of `sysexits.h`.
+const EXIT_REFUSED: u8 = 65;
+/// Exit code when the database was not reached, or did not stay: another attempt may succeed. `EX_UNAVAILABLE` of
+/// `sysexits.h`.
+const EXIT_UNAVAILABLE: u8 = 69;
+/// Exit code of anything else, such as wrong options.
+const EXIT_FAILURE: u8 = 1;
 
 /// Why a database was not migrated.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +53,50 @@ pub enum MigrateError {
     /// Creating or updating the roles failed.
     #[error("{0}")]
     Roles(#[from] RolesError),
+    /// The result could not be written where it is expected.
+    #[error("cannot write {}: {error}", path.display())]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        error: std::io::Error,
+    },
+}
+
+impl MigrateError {
+    /// The exit code for it.
+    pub fn exit_code(&self) -> u8 {
+        let database_error = match self {
+            Self::Unreachable { .. } => return EXIT_UNAVAILABLE,
+            Self::Url(_) | Self::Report { .. } => return EXIT_FAILURE,
+            // Whoever holds the lock may end.
+            Self::Schema(MigrationError::Locked { .. }) => return EXIT_UNAVAILABLE,
+            Self::Schema(error) => error.database_error(),
+            Self::Lock(error) => Some(error),
+            // The system gives no random numbers.
+            Self::Roles(RolesError::NoRandomNumbers) => return EXIT_FAILURE,
+            Self::Roles(RolesError::Database(error)) => Some(error),
+        };
+        match database_error {
+            Some(error) if may_pass(error) => EXIT_UNAVAILABLE,
+            _ => EXIT_REFUSED,
+        }
+    }
+}
+
+/// Whether the same statement may succeed later: the connection broke, or the server refused it for its own state.
+fn may_pass(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return true;
+    };
+    let code = error.code();
+    let code = code.as_deref().unwrap_or_default();
+    // Classes: connection, rollback (deadlock, serialization), insufficient resources, intervention (shutdown, start,
+    // cancelled), system error. The codes: read-only transaction (a standby), object in use, lock not available.
+    ["08", "40", "53", "57", "58"]
+        .iter()
+        .any(|class| code.starts_with(class))
+        || ["25006", "55006", "55P03"].contains(&code)
 }
 
 /// Migrates the database, and creates or updates its roles.
@@ -48,23 +104,25 @@ pub enum MigrateError {
 /// # Errors
 /// See [`MigrateError`]. Migrations that succeeded before the one that failed stay applied.
 pub async fn run(config: MigrateConfig) -> Result<(), MigrateError> {
-    let version = match config.database.read()? {
+    let migrated = match config.database.read()? {
         DatabaseUrl::Postgres(url) => {
             let mut connection = connect(url.options(), config.wait).await?;
             schema::check_encoding(&mut connection).await?;
             let lock = MigrationLock::take(url.options()).await?;
-            schema::migrate_postgres(&mut connection).await?;
-            roles::ensure(&mut connection, url.options(), &config.passwords).await?;
+            let migrated = schema::migrate_postgres(&mut connection).await?;
+            let own = matches!(migrated, Migrated::ToOwn { .. });
+            roles::ensure(&mut connection, url.options(), &config.passwords, own).await?;
             lock.release().await?;
             connection.close().await?;
-            schema::postgres_version()
+            migrated
         }
-        DatabaseUrl::Sqlite(options) => {
-            SqliteStore::open(&options).await?;
-            schema::latest(&schema::SQLITE)
-        }
+        DatabaseUrl::Sqlite(options) => SqliteStore::open(&options).await?.migrated(),
     };
-    tracing::info!(version, "the database is migrated");
+    tracing::info!(result = %migrated, "the database is migrated");
+    if let Some(path) = config.report_file {
+        std::fs::write(&path, migrated.to_string())
+            .map_err(|error| MigrateError::Report { path, error })?;
+    }
     Ok(())
 }
 
@@ -88,5 +146,38 @@ async fn connect(options: &PgConnectOptions, wait: Duration) -> Result<PgConnect
             return Err(MigrateError::Unreachable { waited: wait, last });
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_error_that_may_pass_asks_for_another_attempt() {
+        let unreachable = MigrateError::Unreachable {
+            waited: Duration::ZERO,
+            last: String::new(),
+        };
+        assert_eq!(unreachable.exit_code(), EXIT_UNAVAILABLE);
+        let broken = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        for error in [
+            MigrateError::Lock(broken()),
+            MigrateError::Roles(broken().into()),
+            MigrateError::Schema(broken().into()),
+            MigrateError::Schema(MigrationError::Locked {
+                held_by: String::new(),
+            }),
+            MigrateError::Schema(sqlx::migrate::MigrateError::Execute(broken()).into()),
+            MigrateError::Schema(sqlx::migrate::MigrateError::ExecuteMigration(broken(), 1).into()),
+        ] {
+            assert_eq!(error.exit_code(), EXIT_UNAVAILABLE, "{error}");
+        }
+        for error in [
+            MigrationError::Tampered(1),
+            sqlx::migrate::MigrateError::VersionMissing(1).into(),
+        ] {
+            assert_eq!(MigrateError::Schema(error).exit_code(), EXIT_REFUSED);
+        }
     }
 }

@@ -34,7 +34,8 @@ pub enum RolesError {
 }
 
 /// Creates or updates the roles that have a password: their rights in one transaction; then the sessions that began
-/// with another password end. Running it again changes nothing. Needs the lock of migrations: PostgreSQL fails one of
+/// with another password end. Running it again changes nothing. Only a program whose own schema this is decides what existing
+/// roles may do: a newer one has decided otherwise, perhaps. Needs the lock of migrations: PostgreSQL fails one of
 /// two sessions that change a role at the same time.
 ///
 /// # Errors
@@ -43,6 +44,7 @@ pub async fn ensure(
     connection: &mut PgConnection,
     options: &PgConnectOptions,
     passwords: &RolePasswords,
+    own_schema: bool,
 ) -> Result<(), RolesError> {
     let given = [(APP_ROLE, &passwords.app), (BACKUP_ROLE, &passwords.backup)];
     let mut replaced = Vec::new();
@@ -54,15 +56,19 @@ pub async fn ensure(
         }
     }
     let mut transaction = connection.begin().await?;
+    let mut created = Vec::new();
     for (role, password) in given {
-        if let Some(password) = password {
-            login_role(&mut transaction, role, password).await?;
+        if let Some(password) = password
+            && login_role(&mut transaction, role, password).await?
+        {
+            created.push(role);
         }
     }
-    if passwords.app.is_some() {
+    let decides = |role: &str| own_schema || created.contains(&role);
+    if passwords.app.is_some() && decides(APP_ROLE) {
         grant_app(&mut transaction).await?;
     }
-    if passwords.backup.is_some() {
+    if passwords.backup.is_some() && decides(BACKUP_ROLE) {
         grant_backup(&mut transaction).await?;
     }
     transaction.commit().await?;
@@ -87,11 +93,12 @@ async fn accepts(options: &PgConnectOptions, role: &str, password: &Secret) -> b
     }
 }
 
+/// Creates the role or sets its password; whether it was created.
 async fn login_role(
     connection: &mut PgConnection,
     role: &str,
     password: &Secret,
-) -> Result<(), RolesError> {
+) -> Result<bool, RolesError> {
     let exists: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
             .bind(role)
@@ -102,7 +109,7 @@ async fn login_role(
     // Role statements take no parameters. Neither part needs quoting.
     let statement = format!("{verb} ROLE {role} LOGIN PASSWORD '{verifier}'");
     run(connection, statement).await?;
-    Ok(())
+    Ok(!exists)
 }
 
 /// Rights on rows, and settings by which the server ends statements whose client is gone.

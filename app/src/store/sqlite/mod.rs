@@ -28,6 +28,7 @@ const DELETE: &str = "DELETE FROM users WHERE username = ?";
 pub struct SqliteStore {
     reads: SqlitePool,
     writes: SqlitePool,
+    migrated: schema::Migrated,
 }
 
 /// Options that create a missing file, and lose no acknowledged write in a crash.
@@ -52,13 +53,22 @@ impl SqliteStore {
             .acquire_timeout(BUSY_TIMEOUT)
             .connect_with(options.clone())
             .await?;
-        schema::SQLITE.run(&writes).await?;
+        let migrated = schema::migrate_sqlite(&writes).await?;
         let reads = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(BUSY_TIMEOUT)
             .connect_with(options)
             .await?;
-        Ok(Self { reads, writes })
+        Ok(Self {
+            reads,
+            writes,
+            migrated,
+        })
+    }
+
+    /// What became of the schema when the file was opened.
+    pub fn migrated(&self) -> schema::Migrated {
+        self.migrated
     }
 }
 

@@ -48,6 +48,32 @@ async fn an_image_that_does_not_exist_is_named_and_the_old_version_serves() -> R
     .await
 }
 
+/// The pod of the former setting never gets ready, so its controller would keep it.
+#[tokio::test]
+async fn a_setting_with_which_the_database_does_not_start_can_be_corrected() -> Result<()> {
+    scenario::run("broken_setting", async |s| {
+        let with = |parameters| json!({"database": {"managed": {"parameters": parameters}}});
+        let hello = Hello::apply(s, "hello", json!({"replicas": 1})).await?;
+        hello.serving().await?;
+        hello
+            .change(with(json!({"shared_buffers": "1 byte"})))
+            .await?;
+        let object = hello.condition("DatabaseReady", READY_LIMIT, |database| {
+            database.status == "False" && database.message.contains("shared_buffers")
+        });
+        s.progress(&message(&object.await?, "DatabaseReady"));
+        let corrected = Instant::now();
+        hello.change(with(json!(null))).await?;
+        hello.ready(Duration::from_secs(60)).await?;
+        s.figure(format!(
+            "Ready {:.1} s after the correction",
+            corrected.elapsed().as_secs_f64()
+        ));
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_storage_class_that_does_not_exist_is_named_and_awaited() -> Result<()> {
     scenario::run("missing_storage_class", async |s| {

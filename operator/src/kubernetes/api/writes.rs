@@ -2,8 +2,9 @@
 
 use std::fmt::Debug;
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    ResourceExt,
+    Api, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
 };
 use serde::Serialize;
@@ -15,7 +16,9 @@ use crate::{
     object::{
         child::{ChildId, Desired},
         key::Key,
-        names, replicas,
+        names,
+        pod::SeenPod,
+        replicas,
     },
 };
 
@@ -146,6 +149,50 @@ impl Cluster {
         let (parameters, patch) = (PatchParams::default(), Patch::Json::<()>(patch));
         self.write("release", id, namespace, &parameters, &patch)
             .await
+    }
+
+    /// Takes the name of the last migration off the object with this UID.
+    ///
+    /// # Errors
+    /// When the API server refuses it or does not answer, or when the object is another one by now.
+    pub async fn forget_migration(
+        &self,
+        id: &ChildId,
+        namespace: &str,
+        uid: &str,
+    ) -> Result<DynamicObject> {
+        // A merge patch: that the name is gone already is no error.
+        let annotations = json!({names::MIGRATION_ANNOTATION: null});
+        let patch = Patch::Merge(json!({"metadata": {"uid": uid, "annotations": annotations}}));
+        let parameters = PatchParams {
+            field_manager: Some(names::MANAGER.into()),
+            ..PatchParams::default()
+        };
+        self.write("forget", id, namespace, &parameters, &patch)
+            .await
+    }
+
+    /// Deletes a pod, unless it has changed since it was seen.
+    ///
+    /// # Errors
+    /// When the API server refuses it or does not answer. That it is gone already is no error.
+    pub async fn delete_pod(&self, pod: &SeenPod, namespace: &str) -> Result<()> {
+        let parameters = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(pod.uid.clone()),
+                resource_version: Some(pod.resource_version.clone()),
+            }),
+            ..DeleteParams::default()
+        };
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let what = || format!("Pod {}", pod.name);
+        match self
+            .call("replace", what, api.delete(&pod.name, &parameters))
+            .await
+        {
+            Err(error) if error.is_code(404) => Ok(()),
+            other => other.map(|_| ()),
+        }
     }
 
     /// Deletes the object with this UID. Its kind decides whether its pods are gone before it is.

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 
 use crate::{
-    error::{Error, Result},
+    error::{Class, Error, Result},
     kubernetes::api::Cluster,
     object::{
         child::ChildId,
@@ -21,7 +21,7 @@ use crate::{
         facts::Facts,
         planner::{Migration, Plan},
         readiness::{Readiness, judge},
-        write::{Change, Write},
+        write::Change,
         write_reason::WriteReason,
     },
 };
@@ -32,6 +32,7 @@ use crate::{
 pub struct Applied {
     decision: Decision,
     refused: Vec<(ChildId, Error)>,
+    failed: Vec<(ChildId, Error)>,
     not_made: BTreeSet<ChildId>,
     writes: Vec<(Action, WriteReason)>,
 }
@@ -43,6 +44,7 @@ impl Applied {
         Self {
             decision,
             refused: Vec::new(),
+            failed: Vec::new(),
             not_made: BTreeSet::new(),
             writes: Vec::new(),
         }
@@ -56,7 +58,10 @@ impl Applied {
         self.not_made
             .extend(held_back.map(|write| write.change.action().child().clone()));
         self.not_made.insert(id.clone());
-        self.refused.push((id, error));
+        match error.class() {
+            class if class.is_passing() => self.failed.push((id, error)),
+            _ => self.refused.push((id, error)),
+        }
         self
     }
 
@@ -117,6 +122,23 @@ impl Applied {
         &self.refused
     }
 
+    /// Children that the API server failed to write, with its answers. It may succeed at the next try.
+    #[must_use]
+    pub fn failed(&self) -> &[(ChildId, Error)] {
+        &self.failed
+    }
+
+    /// The same, unless the API server failed to write a child.
+    ///
+    /// # Errors
+    /// The first of these errors.
+    pub fn or_failure(mut self) -> Result<Self> {
+        match self.failed.is_empty() {
+            true => Ok(self),
+            false => Err(self.failed.remove(0).1),
+        }
+    }
+
     /// What is wrong with objects that the spec names, in words.
     #[must_use]
     pub fn unresolved(&self) -> &[String] {
@@ -150,33 +172,43 @@ impl Applied {
     }
 }
 
-/// Carries out the writes in their order. A write that the API server refuses does not keep the others from being made,
-/// except those that need it.
+/// Carries out the writes in their order. A write that the API server refuses, or fails at, does not keep the others from
+/// being made, except those that need it.
 ///
 /// # Errors
-/// A transient error ends the pass: the next one starts from what is there then.
+/// An error that is not about one child ends the pass: the next one starts from what is there then.
 pub async fn apply(cluster: &Cluster, mut decision: Decision) -> Result<Applied> {
-    let (mut made, mut refused, mut not_made) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for Write {
-        change,
-        reason,
-        needs,
-    } in &decision.writes
-    {
-        let action = change.action();
-        if needs.iter().any(|id| not_made.contains(id)) {
-            not_made.insert(action.child().clone());
+    let (mut made, mut refused, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    let mut not_made = BTreeSet::new();
+    for write in &decision.writes {
+        let action = write.change.action();
+        let id = action.child();
+        if write.needs.iter().any(|id| not_made.contains(id)) {
+            not_made.insert(id.clone());
             continue;
         }
-        match carry_out(cluster, &decision.identity, change, &mut decision.live).await {
+        match carry_out(
+            cluster,
+            &decision.identity,
+            &write.change,
+            &mut decision.live,
+        )
+        .await
+        {
             Ok(()) => {
-                log(&decision.identity, &action, *reason);
-                made.push((action, *reason));
+                log(&decision.identity, &action, write.reason);
+                made.push((action, write.reason));
             }
-            Err(error) if error.class().is_passing() => return Err(error),
             Err(error) => {
-                not_made.insert(action.child().clone());
-                refused.push((action.child().clone(), error));
+                let list = match error.class() {
+                    class if class.is_passing() && error.is_about_one_object(failed.is_empty()) => {
+                        &mut failed
+                    }
+                    Class::Transient | Class::Unanswered | Class::Conflict => return Err(error),
+                    Class::Waiting | Class::Invalid | Class::Refused => &mut refused,
+                };
+                list.push((id.clone(), error));
+                not_made.insert(id.clone());
             }
         }
     }
@@ -190,6 +222,7 @@ pub async fn apply(cluster: &Cluster, mut decision: Decision) -> Result<Applied>
     Ok(Applied {
         decision,
         refused,
+        failed,
         not_made,
         writes: made,
     })
@@ -236,6 +269,11 @@ async fn carry_out(
             let object = cluster.release_replicas(id, namespace, object.object());
             (id, object.await?)
         }
+        Change::Forget(id) => {
+            let uid = uid(id);
+            (id, cluster.forget_migration(id, namespace, &uid).await?)
+        }
+        Change::Replace(_, pod) => return cluster.delete_pod(pod, namespace).await,
         Change::Delete(id) => {
             cluster.delete(id, namespace, &uid(id)).await?;
             live.remove(id);

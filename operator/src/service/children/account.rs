@@ -15,7 +15,7 @@ use crate::{
 pub fn accounts(service: &Validated) -> Vec<ServiceAccount> {
     let shared = account(
         service,
-        names::app(&service.identity.name),
+        names::service_account(&service.identity.name),
         Component::App,
         &service.pods.account_annotations,
     );
@@ -33,7 +33,7 @@ pub fn accounts(service: &Validated) -> Vec<ServiceAccount> {
 pub fn name(service: &Validated, part: Component) -> String {
     let instance = &service.identity.name;
     match &service.pods.of(part).account {
-        Account::Shared => names::app(instance),
+        Account::Shared => names::service_account(instance),
         Account::Own(_) => names::part_account(instance, part),
         Account::Existing(name) => name.to_string(),
     }

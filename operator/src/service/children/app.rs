@@ -4,6 +4,7 @@ use hello_crds::ProbeTiming;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+        batch::v1::Job,
         core::v1::{
             Container, ContainerPort, HTTPGetAction, PodTemplateSpec, Probe, Service, ServicePort,
             ServiceSpec, TopologySpreadConstraint,
@@ -40,9 +41,21 @@ pub fn select(service: &Validated) -> LabelSelector {
 }
 
 /// The Deployment, without its replicas: another field manager has their number.
-pub fn deployment(service: &Validated, database: &dyn DatabaseKind) -> Deployment {
+///
+/// `migration` is the one that comes before its template. The name is recorded on it: it is written only once that
+/// migration has succeeded, so it is known to have, also when its Job is gone.
+pub fn deployment(
+    service: &Validated,
+    database: &dyn DatabaseKind,
+    migration: Option<&Job>,
+) -> Deployment {
+    let mut metadata = meta(service);
+    metadata.annotations = migration.map(|job| {
+        let name = job.metadata.name.clone().unwrap_or_default();
+        [(names::MIGRATION_ANNOTATION.to_owned(), name)].into()
+    });
     Deployment {
-        metadata: meta(service),
+        metadata,
         spec: Some(DeploymentSpec {
             selector: select(service),
             strategy: Some(DeploymentStrategy {

@@ -2,7 +2,10 @@
 //! Job.
 
 use k8s_openapi::api::{
-    batch::v1::{Job, JobSpec},
+    batch::v1::{
+        Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
+        PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+    },
     core::v1::{Container, PodTemplateSpec},
 };
 
@@ -19,8 +22,19 @@ use crate::{
     service::{dereference::inputs::Inputs, validate::Validated},
 };
 
-/// Longest time a migration may take, in seconds.
+/// Longest time a migration may take, in seconds, its attempts and the pauses between them included.
 const DEADLINE: i64 = 3600;
+/// Attempts after the first, when it failed for a reason that may pass. The Job's controller pauses for 10, 20 and 40
+/// seconds before them, and would pause for longer and longer before further ones: instead, another Job follows.
+const RETRIES: i32 = 3;
+/// Name of the container.
+pub const CONTAINER: &str = "migrate";
+/// Exit code of `hello-app migrate` when another attempt would fail as well.
+const EXIT_REFUSED: i32 = 65;
+/// Exit code of `hello-app migrate` when the database was not reached, or did not stay.
+pub const EXIT_UNAVAILABLE: i32 = 69;
+/// Where the kubelet reads what a container says about its end.
+const REPORT_FILE: &str = "/dev/termination-log";
 
 /// The Job that migrates the database with this identity.
 pub fn job(
@@ -34,13 +48,39 @@ pub fn job(
     Job {
         metadata: owned(service, name, Component::Migration),
         spec: Some(JobSpec {
-            // One retry for a node that goes away. What fails twice needs a person.
-            backoff_limit: Some(1),
+            backoff_limit: Some(RETRIES),
+            pod_failure_policy: Some(failure_policy()),
             active_deadline_seconds: Some(DEADLINE),
             template: template(service, database),
             ..JobSpec::default()
         }),
         status: None,
+    }
+}
+
+/// What a failed pod means. Whatever no rule is about counts as an attempt.
+fn failure_policy() -> PodFailurePolicy {
+    PodFailurePolicy {
+        rules: vec![
+            PodFailurePolicyRule {
+                action: "FailJob".into(),
+                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                    container_name: Some(CONTAINER.into()),
+                    operator: "In".into(),
+                    values: vec![EXIT_REFUSED],
+                }),
+                on_pod_conditions: None,
+            },
+            // Evicted, preempted, or its node was lost: that says nothing about the migration.
+            PodFailurePolicyRule {
+                action: "Ignore".into(),
+                on_exit_codes: None,
+                on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+                    type_: "DisruptionTarget".into(),
+                    status: Some("True".into()),
+                }]),
+            },
+        ],
     }
 }
 
@@ -72,6 +112,7 @@ fn template(service: &Validated, database: &dyn DatabaseKind) -> PodTemplateSpec
         );
     }
     env.extend(database.migration_variables());
+    env.push(pod::env("HELLO_REPORT_FILE", REPORT_FILE));
     env.push(pod::env(
         "HELLO_LOG_LEVEL",
         service.config.log_level.as_str(),
@@ -83,7 +124,7 @@ fn template(service: &Validated, database: &dyn DatabaseKind) -> PodTemplateSpec
             &service.pods.of(Component::Migration).resources,
         )),
         volume_mounts: Some(vec![address.mount]),
-        ..pod::container(service, "migrate", service.image.as_str())
+        ..pod::container(service, CONTAINER, service.image.as_str())
     };
     let mut spec = pod::spec(
         service,

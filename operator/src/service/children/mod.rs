@@ -31,6 +31,7 @@ use k8s_openapi::api::{
 use serde_json::Value;
 
 pub use database::{server::CONTAINER as SERVER, volume_watch};
+pub use migration::{CONTAINER as MIGRATION, EXIT_UNAVAILABLE};
 pub use prepared::Prepared;
 
 use self::{database::kind::DatabaseResources, prepared::List};
@@ -61,6 +62,7 @@ pub struct Resources {
     service_monitor: Option<Value>,
     replicas: Option<i32>,
     initial_replicas: i32,
+    address_is_known: bool,
 }
 
 /// Builds every object of the service.
@@ -75,11 +77,12 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
     };
     let backup = service.backup.as_ref();
     let identity = inputs.database_identity.as_deref();
+    let migration = identity.map(|identity| migration::job(service, inputs, database, identity));
     Resources {
         service_accounts: account::accounts(service),
         database: database.resources(),
-        migration: identity.map(|identity| migration::job(service, inputs, database, identity)),
-        deployment: app::deployment(service, database),
+        deployment: app::deployment(service, database, migration.as_ref()),
+        migration,
         service: app::service(service),
         autoscaler: scaling::autoscaler(service),
         disruption_budget: scaling::disruption_budget(service),
@@ -97,6 +100,7 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
         service_monitor: monitoring::service_monitor(service),
         replicas,
         initial_replicas,
+        address_is_known: inputs.unusable_address.is_none(),
     }
 }
 
@@ -123,7 +127,13 @@ impl Resources {
             service_monitor,
             replicas,
             initial_replicas,
+            address_is_known,
         } = self;
+        // Of the database's address: its port, and the Secret that pods mount.
+        let with_address = |kind: Kind| match address_is_known {
+            true => kind.row().gate,
+            false => Gate::Never,
+        };
         let mut list = List::default();
         database.add_to(&mut list)?;
         list.add_all(Kind::ServiceAccount, &service_accounts)?;
@@ -132,10 +142,20 @@ impl Resources {
         list.add(Kind::Service, &service)?;
         list.add_all(Kind::HorizontalPodAutoscaler, &autoscaler)?;
         list.add(Kind::PodDisruptionBudget, &disruption_budget)?;
-        list.add_all(Kind::NetworkPolicy, &network_policies)?;
+        for policy in &network_policies {
+            list.add_gated(
+                Kind::NetworkPolicy,
+                with_address(Kind::NetworkPolicy),
+                policy,
+            )?;
+        }
         list.add_all(Kind::PersistentVolumeClaim, &backup_volume)?;
         if let Some((gate, cron_job)) = &backup {
-            list.add_gated(Kind::CronJob, *gate, cron_job)?;
+            let gate = match with_address(Kind::CronJob) {
+                Gate::Never => Gate::Never,
+                _ => *gate,
+            };
+            list.add_gated(Kind::CronJob, gate, cron_job)?;
         }
         list.add_all(Kind::Ingress, &ingress)?;
         list.add_bodies(Kind::HTTPRoute, http_route);

@@ -98,25 +98,34 @@ pub async fn read(
     find_unlabelled(cluster, service, data.iter(), &mut observed).await?;
     observed.address = address(cluster, service).await?;
     let inputs = Inputs::from_observed(service, &observed, now)?;
-    observed.unresolved = unresolved(cluster, service).await?;
+    observed.unresolved.extend(inputs.unusable_address.clone());
+    observed
+        .unresolved
+        .extend(unresolved(cluster, service).await?);
     Ok(Read { observed, inputs })
 }
 
-/// Every object and pod with the labels of the service.
+/// Every object and pod with the labels of the service. The pods are read after the Jobs: of a Job that was there a pod
+/// may start at any time, and of one that was not there no pod can start any more, so each is seen.
 async fn labelled(cluster: &Cluster, service: &Validated, scope: Scope) -> Result<Observed> {
     let namespace = &service.identity.namespace;
     let selector = names::instance_selector(&service.identity.name);
-    let kinds: Vec<Kind> = Kind::ALL
-        .into_iter()
-        .filter(|kind| scope.lists(*kind))
-        .collect();
-    let lists = kinds
-        .iter()
-        .map(|kind| cluster.list(*kind, namespace, &selector));
-    let (lists, mut pods) = futures::try_join!(
-        futures::future::try_join_all(lists),
-        cluster.pods(namespace, &selector)
+    let list = |kind| cluster.list(kind, namespace, &selector);
+    let is_read = |kind: &Kind| scope.lists(*kind) && *kind != Kind::Job;
+    let others: Vec<Kind> = Kind::ALL.into_iter().filter(is_read).collect();
+    let jobs_before_pods = async {
+        let jobs = match scope.lists(Kind::Job) {
+            true => list(Kind::Job).await?,
+            false => Some(Vec::new()),
+        };
+        let pods = cluster.pods(namespace, &selector).await?;
+        Ok((jobs, pods))
+    };
+    let (lists, (jobs, mut pods)) = futures::try_join!(
+        futures::future::try_join_all(others.iter().map(|kind| list(*kind))),
+        jobs_before_pods
     )?;
+    let lists = others.into_iter().zip(lists).chain([(Kind::Job, jobs)]);
     for pod in &mut pods {
         tails::remove_foreign(pod, &service.default_images);
     }
@@ -124,7 +133,7 @@ async fn labelled(cluster: &Cluster, service: &Validated, scope: Scope) -> Resul
         pods,
         ..Observed::default()
     };
-    for (kind, items) in kinds.into_iter().zip(lists) {
+    for (kind, items) in lists {
         let Some(items) = items else {
             observed.missing.insert(kind);
             continue;

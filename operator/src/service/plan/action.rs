@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::object::child::ChildId;
+use crate::object::{child::ChildId, pod::SeenPod};
 
 /// One write, as the planner decides on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +17,10 @@ pub enum Action {
     Scale(ChildId, i32),
     /// Give up the Deployment's number of replicas, which keeps its value.
     Release(ChildId),
+    /// Delete this pod of the StatefulSet: its controller waits for it in vain.
+    Replace(ChildId, SeenPod),
+    /// Take the name of the last migration off the Deployment: another one begins.
+    Forget(ChildId),
 }
 
 impl Action {
@@ -28,7 +32,9 @@ impl Action {
             | Self::Update(id)
             | Self::Delete(id)
             | Self::Scale(id, _)
-            | Self::Release(id) => id,
+            | Self::Release(id)
+            | Self::Replace(id, _)
+            | Self::Forget(id) => id,
         }
     }
 
@@ -41,6 +47,8 @@ impl Action {
             Self::Delete(_) => "delete",
             Self::Scale(..) => "scale",
             Self::Release(_) => "release",
+            Self::Replace(..) => "replace",
+            Self::Forget(_) => "forget",
         }
     }
 
@@ -49,7 +57,12 @@ impl Action {
     pub const fn replicas(&self) -> Option<i32> {
         match self {
             Self::Scale(_, replicas) => Some(*replicas),
-            Self::Create(_) | Self::Update(_) | Self::Delete(_) | Self::Release(_) => None,
+            Self::Create(_)
+            | Self::Update(_)
+            | Self::Delete(_)
+            | Self::Release(_)
+            | Self::Replace(..)
+            | Self::Forget(_) => None,
         }
     }
 }
@@ -61,6 +74,8 @@ impl fmt::Display for Action {
             Self::Create(id) | Self::Update(id) | Self::Delete(id) => write!(f, "{verb} {id}"),
             Self::Scale(id, replicas) => write!(f, "{verb} {id} to {replicas}"),
             Self::Release(id) => write!(f, "{verb} the replicas of {id}"),
+            Self::Replace(id, pod) => write!(f, "{verb} pod {} of {id}", pod.name),
+            Self::Forget(id) => write!(f, "{verb} the migration of {id}"),
         }
     }
 }

@@ -3,24 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::{
-    apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job, core::v1::Pod,
+    apps::v1::{Deployment, StatefulSet},
+    autoscaling::v2::HorizontalPodAutoscaler,
+    batch::v1::Job,
+    core::v1::Pod,
 };
 use kube::{ResourceExt, api::DynamicObject};
 
 use crate::{
     object::{
-        child::ChildId,
+        child::{ChildId, Desired},
         kind::Kind,
         live::TypedChild,
         names::{self, Component},
+        pod::SeenPod,
         replicas,
     },
     service::{
         children::Prepared,
-        dereference::observed::Observed,
+        dereference::{inputs::Inputs, observed::Observed},
         plan::{
             data,
             presence::{Presence, outdated},
+            stuck_pod::stuck_pod,
         },
         validate::{Scaling, Validated},
     },
@@ -40,8 +45,15 @@ pub struct Facts {
     pub data_replaced: bool,
     /// Whether the database answers and runs what is wanted.
     pub database_ready: bool,
+    /// Why the address of an external database is not known, in words.
+    pub unusable_address: Option<String>,
     /// Whether a pod of some migration may be at work, whatever became of its Job.
     pub migrating: bool,
+    /// The pod of the managed database that its controller waits for in vain.
+    pub stuck_pod: Option<SeenPod>,
+    /// The Deployment, and the migration that came before its template, as it was recorded there. No other one has begun
+    /// since then, so the schema is the one that this migration left.
+    pub recorded: Option<(ChildId, String)>,
     /// Replicas of the Deployment, when it exists.
     pub live_replicas: Option<i32>,
     /// Replicas wanted; `None` leaves them to the autoscaler.
@@ -68,8 +80,10 @@ pub enum JobPhase {
     Active,
     /// It has done its work.
     Succeeded,
-    /// It has given up.
+    /// It has given up, and would fail again.
     Failed,
+    /// It has given up for a reason that may pass, or cannot succeed as it is. Another one of its name may.
+    Interrupted,
 }
 
 impl JobPhase {
@@ -79,13 +93,18 @@ impl JobPhase {
         let Some(status) = &job.status else {
             return Self::Active;
         };
-        let has = |wanted: &str| {
+        let find = |wanted: &str| {
             let mut conditions = status.conditions.iter().flatten();
-            conditions.any(|c| c.type_ == wanted && c.status == "True")
+            conditions.find(|c| c.type_ == wanted && c.status == "True")
         };
-        if has("Failed") {
-            Self::Failed
-        } else if has("Complete") || status.succeeded.unwrap_or_default() > 0 {
+        if let Some(failed) = find("Failed") {
+            // Its policy for failures ends it when its program says that another attempt fails as well. The limits are
+            // for everything else: a database that is away, an image that cannot be pulled, a node that is lost.
+            match failed.reason.as_deref() {
+                Some("BackoffLimitExceeded" | "DeadlineExceeded") => Self::Interrupted,
+                _ => Self::Failed,
+            }
+        } else if find("Complete").is_some() || status.succeeded.unwrap_or_default() > 0 {
             Self::Succeeded
         } else {
             Self::Active
@@ -100,8 +119,10 @@ impl Facts {
         service: &Validated,
         prepared: &Prepared,
         observed: &Observed,
+        inputs: &Inputs,
     ) -> Self {
         let mut facts = Self {
+            unusable_address: inputs.unusable_address.clone(),
             wanted_replicas: prepared.replicas,
             initial_replicas: initial_replicas(service, prepared, observed),
             least_replicas: match service.scaling {
@@ -125,7 +146,14 @@ impl Facts {
             if let Some(job) = Job::from_live(live)
                 && presence != Presence::Foreign
             {
-                facts.jobs.insert(id.clone(), JobPhase::from_job(job));
+                let phase = match JobPhase::from_job(job) {
+                    // Its pods are as it was created, and none of them is at work.
+                    JobPhase::Active if is_superseded(live.object(), desired, &observed.pods) => {
+                        JobPhase::Interrupted
+                    }
+                    phase => phase,
+                };
+                facts.jobs.insert(id.clone(), phase);
             }
             if let Some(deployment) = Deployment::from_live(live)
                 && desired.is_some()
@@ -133,6 +161,16 @@ impl Facts {
                 let spec = deployment.spec.as_ref();
                 facts.live_replicas = spec.and_then(|spec| spec.replicas);
                 facts.holds_replicas = holds_replicas(live.object(), prepared.replicas.is_none());
+                let recorded = live.object().annotations().get(names::MIGRATION_ANNOTATION);
+                facts.recorded = recorded
+                    .filter(|_| presence.is_ours())
+                    .map(|job| (id.clone(), job.clone()));
+            }
+            if let Some(set) = StatefulSet::from_live(live)
+                && presence == Presence::Settled
+                && desired.is_some()
+            {
+                facts.stuck_pod = stuck_pod(set, &observed.pods);
             }
             if presence == Presence::Drifted
                 && desired.is_some_and(|child| outdated(live.object(), child))
@@ -178,6 +216,31 @@ fn initial_replicas(service: &Validated, prepared: &Prepared, observed: &Observe
     chosen.max(min).min(max)
 }
 
+/// Whether a Job that has not ended was made from another template than the wanted one, and no pod of a migration runs.
+/// A Job cannot be changed, and what keeps its pods from starting may have been corrected.
+fn is_superseded(job: &DynamicObject, desired: Option<&Desired>, pods: &[Pod]) -> bool {
+    desired.is_some_and(|desired| outdated(job, desired)) && !pods.iter().any(runs_migration)
+}
+
+fn is_of_migration(pod: &Pod) -> bool {
+    Component::from_labels(pod.labels()) == Some(Component::Migration)
+}
+
+/// Whether a container of the pod of a migration runs.
+fn runs_migration(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let mut containers = status
+        .into_iter()
+        .flat_map(|status| status.container_statuses.iter().flatten());
+    is_of_migration(pod)
+        && containers.any(|container| {
+            container
+                .state
+                .as_ref()
+                .is_some_and(|state| state.running.is_some())
+        })
+}
+
 /// Whether this is the pod of a migration that may be changing the schema. Its Job may be gone: only
 /// the operator waits for the pods when it deletes one.
 fn migrates(pod: &Pod) -> bool {
@@ -185,18 +248,16 @@ fn migrates(pod: &Pod) -> bool {
         .status
         .as_ref()
         .and_then(|status| status.phase.as_deref());
-    Component::from_labels(pod.labels()) == Some(Component::Migration)
-        && !matches!(phase, Some("Succeeded" | "Failed"))
+    is_of_migration(pod) && !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        object::live::Live,
+        object::{kind::Gate, live::Live},
         service::{
             children::build,
-            dereference::inputs::Inputs,
             validate::{DefaultImages, validate},
         },
     };
@@ -280,7 +341,8 @@ mod tests {
             postgres: "postgres:18".into(),
         };
         let service = validate(&serde_json::from_value(service).unwrap(), &images).unwrap();
-        let prepared = build(&service, &Inputs::offline()).prepare().unwrap();
+        let inputs = Inputs::offline();
+        let prepared = build(&service, &inputs).prepare().unwrap();
         let owner = json!([{"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
             "name": "demo", "uid": "u", "controller": true}]);
         let mut observed = Observed::default();
@@ -290,7 +352,7 @@ mod tests {
             let live = Live::parse(*kind, serde_json::from_value(object).unwrap()).unwrap();
             observed.children.insert(ChildId::new(*kind, "demo"), live);
         }
-        Facts::from_observed(&service, &prepared, &observed)
+        Facts::from_observed(&service, &prepared, &observed, &inputs)
     }
 
     #[test]
@@ -332,5 +394,54 @@ mod tests {
         assert!(facts.outdated.is_empty());
         assert_eq!(facts.jobs, [(id(Kind::Job), JobPhase::Succeeded)].into());
         assert!(facts.paused && !facts.migrating && !facts.database_ready);
+    }
+
+    #[test]
+    fn only_the_limits_of_a_job_leave_room_for_another_attempt() {
+        for (reason, phase) in [
+            (json!("PodFailurePolicy"), JobPhase::Failed),
+            (json!("Surprise"), JobPhase::Failed),
+            (json!(null), JobPhase::Failed),
+            (json!("BackoffLimitExceeded"), JobPhase::Interrupted),
+            (json!("DeadlineExceeded"), JobPhase::Interrupted),
+        ] {
+            let condition = json!({"type": "Failed", "status": "True", "reason": reason});
+            let job = json!({"status": {"conditions": [condition]}});
+            let job: Job = serde_json::from_value(job).unwrap();
+            assert_eq!(JobPhase::from_job(&job), phase, "{reason}");
+        }
+    }
+
+    /// A missing pull secret that was added, for example: it is not among the inputs that name the Job.
+    #[test]
+    fn a_job_of_another_template_is_replaced_unless_a_pod_of_it_runs() {
+        let desired = Desired::from_body(
+            Kind::Job,
+            Gate::Migration,
+            json!({"metadata": {"name": "j"}}),
+        );
+        let job = |hash: &str| -> DynamicObject {
+            let metadata = json!({"name": "j", "annotations": {names::HASH_ANNOTATION: hash}});
+            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+        };
+        let pod = |component: &str, state: Value| -> Pod {
+            serde_json::from_value(
+                json!({"metadata": {"labels": {names::COMPONENT_LABEL: component}},
+                "status": {"containerStatuses": [{"name": "migrate", "image": "i", "imageID": "",
+                    "ready": false, "restartCount": 0, "state": state}]}}),
+            )
+            .unwrap()
+        };
+        let (running, waiting) = (json!({"running": {}}), json!({"waiting": {}}));
+        for (hash, pods, superseded) in [
+            (&*desired.hash, vec![], false),
+            ("0", vec![], true),
+            ("0", vec![pod("migration", waiting)], true),
+            ("0", vec![pod("migration", running.clone())], false),
+            ("0", vec![pod("app", running)], true),
+        ] {
+            assert_eq!(is_superseded(&job(hash), Some(&desired), &pods), superseded);
+        }
+        assert!(!is_superseded(&job("0"), None, &[]));
     }
 }

@@ -10,6 +10,7 @@ pub mod facts;
 pub mod planner;
 pub mod presence;
 pub mod readiness;
+pub mod stuck_pod;
 pub mod write;
 pub mod write_reason;
 
@@ -17,11 +18,18 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::{
-    object::{child::ChildId, live::LiveObjects, owner::Identity},
+    object::{
+        child::{ChildId, Desired},
+        kind::{Need, Of},
+        live::LiveObjects,
+        names::Component,
+        owner::Identity,
+    },
     service::{
         children::Prepared,
         dereference::{
             Read,
+            inputs::Inputs,
             observed::{DuePods, Observed},
         },
         plan::{
@@ -67,7 +75,7 @@ pub struct Decision {
 #[must_use]
 pub fn decide(service: &Validated, prepared: &Prepared, read: Read) -> Decision {
     let Read { observed, inputs } = read;
-    let (facts, readiness) = look(service, prepared, &observed);
+    let (facts, readiness) = look(service, prepared, &observed, &inputs);
     let plan = plan(&wanted(prepared), &facts);
     Decision {
         identity: service.identity.clone(),
@@ -87,8 +95,13 @@ pub fn decide(service: &Validated, prepared: &Prepared, read: Read) -> Decision 
 
 /// What was read, in the planner's terms, and what it means for readiness.
 #[must_use]
-pub fn look(service: &Validated, prepared: &Prepared, observed: &Observed) -> (Facts, Readiness) {
-    let mut facts = Facts::from_observed(service, prepared, observed);
+pub fn look(
+    service: &Validated,
+    prepared: &Prepared,
+    observed: &Observed,
+    inputs: &Inputs,
+) -> (Facts, Readiness) {
+    let mut facts = Facts::from_observed(service, prepared, observed, inputs);
     let readiness = judge(
         &service.identity,
         &service.database,
@@ -103,9 +116,32 @@ pub fn look(service: &Validated, prepared: &Prepared, observed: &Observed) -> (F
 /// The wanted children in the planner's terms.
 #[must_use]
 pub fn wanted(prepared: &Prepared) -> Vec<Wanted> {
-    let children = prepared.children.iter().map(|child| Wanted {
-        id: child.id.clone(),
-        gate: child.gate,
+    let children = &prepared.children;
+    let wanted = children.iter().map(|child| {
+        let mut wanted = Wanted::new(child.id.clone(), child.gate);
+        for need in child.id.kind.row().needs {
+            let (kind, of) = need.target();
+            let targets = children.iter().filter(|other| {
+                other.id.kind == kind && other.id != child.id && is_meant(of, child, other)
+            });
+            let targets = targets.map(|other| other.id.clone());
+            match need {
+                Need::Uses(..) => wanted.uses.extend(targets),
+                Need::ActsOn(..) => wanted.acts_on.extend(targets),
+            }
+        }
+        wanted
     });
-    children.collect()
+    wanted.collect()
 }
+
+fn is_meant(of: Of, child: &Desired, other: &Desired) -> bool {
+    match of {
+        Of::Every => true,
+        Of::Same => other.part() == child.part(),
+        Of::Database => other.part() == Some(Component::Database),
+    }
+}
+
+#[cfg(test)]
+mod tests;

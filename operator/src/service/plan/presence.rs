@@ -93,7 +93,8 @@ impl Presence {
         }
         let Some(desired) = desired else {
             // Data is never deleted because a field of the spec was removed; it goes with the resource.
-            return (!id.kind.row().holds_data).then_some(Self::Settled);
+            let row = id.kind.row();
+            return (!row.holds_data && !row.stays).then_some(Self::Settled);
         };
         Some(if settled(object, desired) {
             Self::Settled
@@ -225,10 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_is_ours_to_delete_unless_it_holds_data() {
+    fn what_is_not_wanted_is_ours_to_delete_unless_it_holds_data_or_stays() {
         let (object, _) = written();
         assert_eq!(seen(Kind::Service, &object, None), Some(Presence::Settled));
-        for kind in [Kind::Secret, Kind::PersistentVolumeClaim, Kind::Cluster] {
+        for kind in [
+            Kind::Secret,
+            Kind::PersistentVolumeClaim,
+            Kind::Cluster,
+            Kind::ServiceAccount,
+        ] {
             let object = json!({"metadata": object["metadata"]});
             assert_eq!(seen(kind, &object, None), None, "{kind}");
         }

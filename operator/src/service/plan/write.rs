@@ -4,6 +4,7 @@ use crate::{
     object::{
         child::{ChildId, Desired},
         kind::Kind,
+        pod::SeenPod,
     },
     service::plan::{action::Action, facts::Facts, planner::Plan, write_reason::WriteReason},
 };
@@ -21,6 +22,10 @@ pub enum Change {
     Scale(ChildId, i32),
     /// Give up the replicas of the object.
     Release(ChildId),
+    /// Delete this pod of the object.
+    Replace(ChildId, SeenPod),
+    /// Take the name of the last migration off the object.
+    Forget(ChildId),
 }
 
 impl Change {
@@ -33,6 +38,8 @@ impl Change {
             Self::Delete(id) => Action::Delete(id.clone()),
             Self::Scale(id, replicas) => Action::Scale(id.clone(), *replicas),
             Self::Release(id) => Action::Release(id.clone()),
+            Self::Replace(id, pod) => Action::Replace(id.clone(), pod.clone()),
+            Self::Forget(id) => Action::Forget(id.clone()),
         }
     }
 }
@@ -62,6 +69,8 @@ pub fn writes(plan: &Plan, facts: &Facts, children: &[Desired]) -> Vec<Write> {
             Action::Delete(id) => Some(Change::Delete(id.clone())),
             Action::Scale(id, replicas) => Some(Change::Scale(id.clone(), *replicas)),
             Action::Release(id) => Some(Change::Release(id.clone())),
+            Action::Replace(id, pod) => Some(Change::Replace(id.clone(), pod.clone())),
+            Action::Forget(id) => Some(Change::Forget(id.clone())),
         };
         // The planner creates and updates wanted children only, and each of these has a body.
         if let Some(change) = change {
@@ -90,15 +99,17 @@ fn needs(action: &Action, earlier: &[Write]) -> Vec<ChildId> {
         // The replicas of what was not created cannot be released, and an update before the release would remove them.
         (Action::Release(id), Action::Create(other))
         | (Action::Update(id), Action::Release(other)) => id == other,
+        // Were it still recorded, going back to the earlier inputs would skip their migration.
+        (Action::Create(id), Action::Forget(_)) => id.kind == Kind::Job,
         (
             Action::Create(id) | Action::Update(id),
             Action::Create(other) | Action::Update(other),
-        ) => id.kind.row().needs_secrets && other.kind == Kind::Secret,
+        ) => id.kind.row().needs_secrets() && other.kind == Kind::Secret,
         // The workload may name the account until it is updated.
         (Action::Delete(id), Action::Update(other)) => {
             id.kind == Kind::ServiceAccount
                 && other.kind != Kind::Secret
-                && other.kind.row().needs_secrets
+                && other.kind.row().needs_secrets()
         }
         _ => false,
     });
@@ -138,6 +149,14 @@ mod tests {
         writes(&plan, &facts, &children)
     }
 
+    fn stuck() -> SeenPod {
+        SeenPod {
+            name: "demo-db-0".into(),
+            uid: "u".into(),
+            resource_version: "1".into(),
+        }
+    }
+
     #[test]
     fn every_action_becomes_the_write_that_carries_it_out() {
         let actions = [
@@ -146,6 +165,8 @@ mod tests {
             Action::Delete(id(Kind::Ingress)),
             Action::Scale(id(Kind::Deployment), 3),
             Action::Release(id(Kind::Deployment)),
+            Action::Replace(id(Kind::StatefulSet), stuck()),
+            Action::Forget(id(Kind::Deployment)),
         ];
         let writes = planned(&actions, 1);
         let carried_out: Vec<Action> = writes.iter().map(|write| write.change.action()).collect();
@@ -187,7 +208,7 @@ mod tests {
     #[test]
     fn what_uses_secrets_needs_those_that_are_written_before() {
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Secret) {
-            let uses = kind.row().needs_secrets;
+            let uses = kind.row().needs_secrets();
             let expected: Vec<Kind> = if uses { vec![Kind::Secret] } else { vec![] };
             for secret in [
                 Action::Create(id(Kind::Secret)),
@@ -211,6 +232,13 @@ mod tests {
             let delete = Action::Delete(id(Kind::ServiceAccount));
             assert_eq!(needed(&[update, delete]), [vec![], vec![kind]], "{kind}");
         }
+    }
+
+    #[test]
+    fn a_migration_needs_that_the_last_one_is_forgotten() {
+        let forget = Action::Forget(id(Kind::Deployment));
+        let create = Action::Create(id(Kind::Job));
+        assert_eq!(needed(&[forget, create]), [vec![], vec![Kind::Deployment]]);
     }
 
     #[test]

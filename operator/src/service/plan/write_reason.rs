@@ -4,7 +4,10 @@ use std::fmt;
 
 use crate::{
     object::{child::ChildId, kind::Kind},
-    service::plan::{action::Action, facts::Facts},
+    service::plan::{
+        action::Action,
+        facts::{Facts, JobPhase},
+    },
 };
 
 /// Reason of a write. The names are in the log; `docs/operate.md` explains them.
@@ -22,6 +25,10 @@ pub enum WriteReason {
     MigrationDue,
     /// A migration with other inputs is due.
     MigrationSuperseded,
+    /// The last migration was interrupted, and another attempt is due.
+    MigrationRetried,
+    /// A pod of a former template cannot start, and its controller waits for it.
+    PodStuck,
     /// There are more or fewer pods than wanted, or the operator holds a number that is not its own.
     Replicas,
     /// There is something new to report.
@@ -30,13 +37,15 @@ pub enum WriteReason {
 
 impl WriteReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Missing,
         Self::WantedChanged,
         Self::Drift,
         Self::Unwanted,
         Self::MigrationDue,
         Self::MigrationSuperseded,
+        Self::MigrationRetried,
+        Self::PodStuck,
         Self::Replicas,
         Self::StatusChanged,
     ];
@@ -50,8 +59,13 @@ impl WriteReason {
             Action::Create(_) => Self::Missing,
             Action::Update(id) if facts.outdated.contains(id) => Self::WantedChanged,
             Action::Update(_) => Self::Drift,
+            Action::Delete(id) if facts.jobs.get(id) == Some(&JobPhase::Interrupted) => {
+                Self::MigrationRetried
+            }
             Action::Delete(id) if is_job(id) => Self::MigrationSuperseded,
             Action::Delete(_) => Self::Unwanted,
+            Action::Replace(..) => Self::PodStuck,
+            Action::Forget(_) => Self::MigrationDue,
             // Part of its creation.
             Action::Release(id) if !facts.present.contains_key(id) => Self::Missing,
             Action::Scale(..) | Action::Release(_) => Self::Replicas,
@@ -92,6 +106,9 @@ mod tests {
         ] {
             assert_eq!(reason(&action, &facts), expected, "{action}");
         }
+        facts.jobs.insert(id(Kind::Job), JobPhase::Interrupted);
+        let delete = Action::Delete(id(Kind::Job));
+        assert_eq!(reason(&delete, &facts), WriteReason::MigrationRetried);
         let deployment = id(Kind::Deployment);
         facts.present.insert(deployment.clone(), Presence::Settled);
         let release = Action::Release(deployment);

@@ -172,7 +172,8 @@ impl<'a> Backups<'a> {
                 "the last backup did not succeed, and its Job is gone: start one by hand to see why",
             ));
         };
-        if JobPhase::from_job(job) != JobPhase::Failed {
+        let phase = JobPhase::from_job(job);
+        if !matches!(phase, JobPhase::Failed | JobPhase::Interrupted) {
             return None;
         }
         let uid = job.uid().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use hello_crds::DatabaseStatus;
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::Value;
 
 use crate::{
@@ -13,7 +14,9 @@ use crate::{
     },
     service::{
         apply::Applied,
-        plan::{self, planner::Migration, readiness::DatabaseState},
+        plan::{
+            self, planner::Migration, readiness::DatabaseState, stuck_pod::is_of_former_template,
+        },
         report::{
             data,
             finding::{Finding, no, yes},
@@ -44,6 +47,7 @@ pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Findin
     }
     match state {
         DatabaseState::External => yes(Reason::ExternalDatabase),
+        DatabaseState::WithoutAddress { problem } => no(Reason::ReferenceMissing).with(problem),
         DatabaseState::Serving if managed => yes(Reason::DatabaseServing),
         DatabaseState::Serving => yes(Reason::DatabaseServing).with("every server is ready"),
         DatabaseState::Changing => {
@@ -74,11 +78,29 @@ fn server_failure(service: &Validated, applied: &Applied, now: Timestamp) -> Opt
         let set = ChildId::new(Kind::StatefulSet, names::database(instance));
         return applied.refused_pods(&set).map(pod_failure::refused);
     };
+    if is_of_former_spec(service, applied) {
+        return Some(no(Reason::DatabaseStarting).with(format!(
+            "a pod of the former spec is being replaced; it did not start: {}",
+            failure.message
+        )));
+    }
     Some(volume::explain(
         applied,
         &names::data_claim(instance),
         failure,
     ))
+}
+
+/// Whether a pod of the server was made from an earlier spec, so that its failure is not about the present one.
+fn is_of_former_spec(service: &Validated, applied: &Applied) -> bool {
+    let name = names::database(&service.identity.name);
+    let set = applied.live().typed::<StatefulSet>(&name);
+    set.is_some_and(|set| {
+        applied
+            .pods()
+            .iter()
+            .any(|pod| is_of_former_template(set, pod))
+    })
 }
 
 /// The database in use.

@@ -2,11 +2,13 @@
 
 use hello_crds::MigrationStatus;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use crate::{
     object::{child::ChildId, kind::Kind, names::Component},
     service::{
         apply::Applied,
+        children::{EXIT_UNAVAILABLE, MIGRATION},
         plan::planner::Migration,
         report::{
             data,
@@ -26,9 +28,14 @@ pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Findin
         return no(Reason::Refused).with(format!("{id}: {error}"));
     }
     let failure = || pod_failure::first(applied.pods(), Component::Migration, now);
+    let obstacle = || passing(applied.pods()).or_else(failure);
     match applied.migration() {
         Migration::Succeeded => {
-            yes(Reason::MigrationSucceeded).with(format!("the schema fits {image}"))
+            let fits = format!("the schema fits {image}");
+            yes(Reason::MigrationSucceeded).with(match result(applied.pods()) {
+                Some(result) => format!("{fits}: {result}"),
+                None => fits,
+            })
         }
         Migration::Failed => {
             let output = failure().map_or_else(|| "see the Job's events".into(), |f| f.message);
@@ -36,12 +43,15 @@ pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Findin
                 "{output} (the previous version stays; change the spec, or delete the Job to try again)"
             ))
         }
+        Migration::Interrupted => {
+            obstacle().map_or_else(|| no(Reason::MigrationRetrying), PodFailure::finding)
+        }
         Migration::Running => {
             let refused = || {
                 let words = job(applied).and_then(|job| applied.refused_pods(job));
                 words.map(pod_failure::refused)
             };
-            let problem = failure().map(PodFailure::finding).or_else(refused);
+            let problem = obstacle().map(PodFailure::finding).or_else(refused);
             problem.unwrap_or_else(|| {
                 no(Reason::MigrationRunning).with(format!("the migration of {image} runs"))
             })
@@ -57,7 +67,7 @@ fn pending(service: &Validated, applied: &Applied, failure: Option<PodFailure>) 
         return going;
     }
     let facts = applied.facts();
-    if !facts.jobs.is_empty() || facts.migrating {
+    if job(applied).is_some() && (!facts.jobs.is_empty() || facts.migrating) {
         let stuck = failure.filter(|failure| failure.reason == Reason::PodStuck);
         return stuck.map_or_else(|| no(Reason::MigrationReplacing), PodFailure::finding);
     }
@@ -81,6 +91,50 @@ fn job(applied: &Applied) -> Option<&ChildId> {
     applied.wanted().iter().find(|id| id.kind == Kind::Job)
 }
 
+/// The pods of migrations, the newest first, and how the program ended in each that has ended.
+fn ends(pods: &[Pod]) -> impl Iterator<Item = (&Pod, &ContainerStateTerminated)> {
+    let pods = pod_failure::of_component(pods, Component::Migration).into_iter();
+    pods.filter_map(|pod| {
+        let containers = pod.status.as_ref()?.container_statuses.iter().flatten();
+        let mut containers = containers.filter(|container| container.name == MIGRATION);
+        let end = containers.find_map(|container| container.state.as_ref()?.terminated.as_ref());
+        Some((pod, end?))
+    })
+}
+
+/// What kept the last attempt from its end, when that is nothing that the migration itself did.
+fn passing(pods: &[Pod]) -> Option<PodFailure> {
+    let (pod, end) = ends(pods).next()?;
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let mut disruptions =
+        conditions.filter(|c| c.type_ == "DisruptionTarget" && c.status == "True");
+    let (reason, message) = if let Some(disruption) = disruptions.next() {
+        (Reason::MigrationRetrying, disruption.message.as_deref())
+    } else if end.exit_code == EXIT_UNAVAILABLE {
+        let last = end
+            .message
+            .as_deref()
+            .and_then(|message| message.lines().last());
+        (
+            Reason::DatabaseUnreachable,
+            last.map(|last| last.trim_start_matches("error: ")),
+        )
+    } else {
+        return None;
+    };
+    Some(PodFailure::new(reason, message.unwrap_or_default()))
+}
+
+/// What the program reports about its success.
+fn result(pods: &[Pod]) -> Option<&str> {
+    let (_, end) = ends(pods).find(|(_, end)| end.exit_code == 0)?;
+    let message = end.message.as_deref().map(str::trim);
+    message.filter(|message| !message.is_empty())
+}
+
 /// The wanted migration; `None` before the database is known.
 pub fn status(applied: &Applied) -> Option<MigrationStatus> {
     let job = job(applied)?;
@@ -88,6 +142,7 @@ pub fn status(applied: &Applied) -> Option<MigrationStatus> {
         Migration::Pending => "Pending",
         Migration::Running => "Running",
         Migration::Failed => "Failed",
+        Migration::Interrupted => "Retrying",
         Migration::Succeeded => "Succeeded",
     };
     Some(MigrationStatus {

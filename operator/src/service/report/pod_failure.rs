@@ -27,7 +27,8 @@ pub struct PodFailure {
 }
 
 impl PodFailure {
-    fn new(reason: Reason, message: &str) -> Self {
+    /// The message is that of the reason when it is empty, and its end when it is long.
+    pub fn new(reason: Reason, message: &str) -> Self {
         let text = match message.trim() {
             "" => reason.text(),
             text => text,
@@ -60,15 +61,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// First failure among the pods of one component. Pods that are being deleted count when they do not end.
 #[must_use]
 pub fn first(pods: &[Pod], component: Component, now: Timestamp) -> Option<PodFailure> {
-    let own = pods
-        .iter()
-        .filter(|pod| Component::from_labels(pod.labels()) == Some(component));
-    let own = newest_first(own);
+    let own = of_component(pods, component);
     let leaving = |pod: &&&Pod| pod.metadata.deletion_timestamp.is_some();
     let mut staying = own.iter().filter(|pod| !leaving(pod));
     staying
         .find_map(|pod| in_pod(pod, now))
         .or_else(|| own.iter().filter(leaving).find_map(|pod| stuck(pod, now)))
+}
+
+/// The pods of one component, the newest first.
+#[must_use]
+pub fn of_component(pods: &[Pod], component: Component) -> Vec<&Pod> {
+    let own = pods
+        .iter()
+        .filter(|pod| Component::from_labels(pod.labels()) == Some(component));
+    newest_first(own)
 }
 
 /// What keeps the pods of the Job with this UID from running or from ending. Those that have ended do not count: the Job

@@ -41,6 +41,7 @@ reasons! {
     ReferenceMissing, ActionNeeded, "an object that the spec names does not exist or lacks a key";
     Conflict, ActionNeeded, "an object with the name of a child has another owner";
     Refused, ActionNeeded, "the API server refuses a child";
+    ApiServerFailing, ActionNeeded, "the API server fails at a request";
     ApiMissing, ActionNeeded, "the cluster does not serve an API that the spec needs";
     InternalError, ActionNeeded, "the operator failed on this resource";
     ExternalDatabase, Routine, "the Secret has an address; the migration shows whether the database answers";
@@ -68,6 +69,8 @@ reasons! {
     MigrationWaiting, Routine, "the migration waits for the database";
     MigrationReplacing, Routine, "the migration waits until the earlier Job and its pods are gone";
     MigrationRunning, Routine, "the migration runs";
+    MigrationRetrying, Routine, "the migration was interrupted and is tried again";
+    DatabaseUnreachable, ActionNeeded, "the migration does not reach the database, and tries again";
     MigrationFailed, ActionNeeded, "the migration failed";
     MigrationSucceeded, Routine, "the schema is the one that the wanted image needs";
     RolloutWaiting, Routine, "the application is not deployed yet";

@@ -126,6 +126,9 @@ fn blocked(applied: &Applied) -> Option<Finding> {
     if let Some((id, error)) = applied.refused().first() {
         return Some(no(Reason::Refused).with(format!("{id}: {error}")));
     }
+    if let Some((id, error)) = applied.failed().first() {
+        return Some(no(Reason::ApiServerFailing).with(format!("{id}: {error}")));
+    }
     if let Some(conflict) = applied.plan().conflicts.first() {
         return Some(no(Reason::Conflict).with(format!(
             "{conflict} exists and does not belong to this resource; rename or delete it"
@@ -138,16 +141,19 @@ fn blocked(applied: &Applied) -> Option<Finding> {
     Some(no(Reason::ApiMissing).with(optional_apis::explain(missing)))
 }
 
-/// Status after a pass that an error ended; `None` when the error is transient, which is no news about the resource.
+/// Status after a pass that an error ended; `None` when the error is transient, which is no news about the resource,
+/// unless it lasts.
 #[must_use]
 pub fn from_error(
     identity: &Identity,
     error: &Error,
+    lasts: bool,
     old: Option<&HelloServiceStatus>,
     now: Timestamp,
 ) -> Option<HelloServiceStatus> {
     let reason = match error.class() {
-        Class::Transient | Class::Unanswered => return None,
+        Class::Transient | Class::Unanswered if !lasts => return None,
+        Class::Transient | Class::Unanswered => Reason::ApiServerFailing,
         Class::Invalid => Reason::InvalidSpec,
         Class::Waiting => Reason::ReferenceMissing,
         Class::Conflict => Reason::Conflict,

@@ -221,7 +221,7 @@ impl Fixture {
             .and_then(|service| Ok((self.applied(&service, now)?, service)));
         match applied {
             Ok((applied, service)) => status::from_applied(&service, &applied, old, now),
-            Err(error) => status::from_error(&identity, &error, old, now).unwrap(),
+            Err(error) => status::from_error(&identity, &error, true, old, now).unwrap(),
         }
     }
 

@@ -8,7 +8,10 @@ use crate::{
     object::{child::Desired, kind::Gate, names},
     service::{
         dereference::observed::DuePods,
-        plan::readiness::{DatabaseState, Rollout},
+        plan::{
+            readiness::{DatabaseState, Rollout},
+            write::Write,
+        },
         validate::{Database, DefaultImages, validate},
     },
 };
@@ -268,8 +271,8 @@ async fn a_migration_runs_as_planned_unless_its_job_is_refused() {
 }
 
 #[tokio::test]
-async fn a_transient_error_ends_the_pass() {
-    for code in [409, 429, 500, 503] {
+async fn an_error_that_is_not_about_one_object_ends_the_pass() {
+    for code in [409, 429] {
         let server = failing("services", code);
         let writes = vec![
             create(Kind::Secret, &[]),
@@ -282,6 +285,45 @@ async fn a_transient_error_ends_the_pass() {
         assert!(error.is_code(code), "{error}");
         assert_eq!(server.calls(), ["PATCH secrets", "PATCH services"]);
     }
+}
+
+/// A broken webhook for one kind, for example.
+#[tokio::test]
+async fn a_failure_of_the_api_server_at_one_child_holds_up_only_what_needs_it() {
+    for code in [500, 502, 503, 504] {
+        let server = failing("secrets", code);
+        let writes = vec![
+            create(Kind::Secret, &[]),
+            create(Kind::Service, &[]),
+            create(Kind::StatefulSet, &[Kind::Secret]),
+            create(Kind::Ingress, &[]),
+        ];
+        let applied = apply(&server.cluster, decision(writes, &[])).await.unwrap();
+        let calls = ["PATCH secrets", "PATCH services", "PATCH ingresses"];
+        assert_eq!(server.calls(), calls);
+        assert!(applied.refused().is_empty());
+        let failed: Vec<&ChildId> = applied.failed().iter().map(|(id, _)| id).collect();
+        assert_eq!(failed, [&id(Kind::Secret)]);
+        assert!(applied.or_failure().unwrap_err().is_code(code));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_request_without_an_answer_ends_the_pass() {
+    let creations = || [Kind::Secret, Kind::Service, Kind::Ingress].map(|kind| create(kind, &[]));
+    let server = Server::silent_for("services");
+    let applied = apply(&server.cluster, decision(creations().into(), &[]))
+        .await
+        .unwrap();
+    let failed: Vec<&ChildId> = applied.failed().iter().map(|(id, _)| id).collect();
+    assert_eq!(failed, [&id(Kind::Service)]);
+    assert_eq!(applied.writes().len(), 2);
+    let server = Server::silent_for("");
+    let error = apply(&server.cluster, decision(creations().into(), &[]))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Deadline { .. }), "{error}");
+    assert_eq!(server.calls(), ["PATCH secrets", "PATCH services"]);
 }
 
 #[tokio::test]

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Secret};
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     object::{
         child::{self, ChildId},
         kind::Kind,
-        live::{Live, TypedChild},
+        live::Live,
         names,
     },
     service::{
@@ -35,6 +35,8 @@ pub struct Inputs {
     pub database_port: u16,
     /// Size in the StatefulSet's claim template, which cannot change once it exists.
     pub claim_template_size: Option<String>,
+    /// Why the address of an external database is not known, in words. What depends on it stays as it is.
+    pub unusable_address: Option<String>,
 }
 
 impl Inputs {
@@ -47,34 +49,50 @@ impl Inputs {
             database_identity: Some("offline".into()),
             database_port: DATABASE_PORT,
             claim_template_size: None,
+            unusable_address: None,
+        }
+    }
+
+    /// While something is missing: placeholders, of which nothing is written.
+    fn unknown() -> Self {
+        Self {
+            database_identity: None,
+            ..Self::offline()
         }
     }
 
     /// For a service of which this was read.
     ///
     /// # Errors
-    /// [`Error::Missing`] when the Secret with an external address is not usable,
-    /// [`Error::Foreign`] when the name of a Secret with kept content is taken.
+    /// When passwords or certificates cannot be generated.
     pub fn from_observed(service: &Validated, observed: &Observed, now: Timestamp) -> Result<Self> {
         let instance = &service.identity.name;
         let child = |kind, name| observed.children.get(&ChildId::new(kind, name));
+        let data = service.database.data(instance);
+        let mut secrets = data.iter().filter(|id| id.kind == Kind::Secret);
+        if secrets.any(|id| is_foreign(observed, service, id)) {
+            // The planner reports the conflict. Content of our own could not be kept, so each pass would generate
+            // another one.
+            return Ok(Self::unknown());
+        }
         match &service.database {
-            Database::External(external) => {
-                let (identity, port) = external_address(observed.address.as_ref(), external)?;
-                Ok(Self {
-                    credentials: Credentials::placeholder(),
-                    certificates: None,
-                    database_identity: Some(identity),
-                    database_port: port,
-                    claim_template_size: None,
-                })
-            }
+            Database::External(external) => Ok(
+                match external_address(observed.address.as_ref(), external) {
+                    Ok((identity, port)) => Self {
+                        database_identity: Some(identity),
+                        database_port: port,
+                        ..Self::unknown()
+                    },
+                    Err(problem) => Self {
+                        unusable_address: Some(problem),
+                        ..Self::unknown()
+                    },
+                },
+            ),
             Database::CloudNativePg(_) => Ok(Self {
                 credentials: kept_credentials(observed, service, now)?.without_owner(),
-                certificates: None,
                 database_identity: living_uid(child(Kind::Cluster, names::database(instance))),
-                database_port: DATABASE_PORT,
-                claim_template_size: None,
+                ..Self::unknown()
             }),
             Database::Managed(_) => {
                 let claim = child(Kind::PersistentVolumeClaim, names::data_claim(instance));
@@ -83,8 +101,8 @@ impl Inputs {
                     credentials: kept_credentials(observed, service, now)?,
                     certificates: Some(kept_certificates(observed, service, now)?),
                     database_identity: living_uid(claim),
-                    database_port: DATABASE_PORT,
                     claim_template_size: server.and_then(template_size),
+                    ..Self::unknown()
                 })
             }
         }
@@ -106,22 +124,16 @@ fn kept_credentials(
     service: &Validated,
     now: Timestamp,
 ) -> Result<Credentials> {
-    let name = names::credentials(&service.identity.name);
-    let secret = kept_secret(observed, service, name)?;
+    let secret = observed
+        .children
+        .typed(&names::credentials(&service.identity.name));
     Credentials::keep_or_generate(secret, service.rotate.as_deref(), now)
 }
 
-/// A Secret whose content is kept. A foreign one would not be, so each pass would generate other content.
-fn kept_secret<'a>(
-    observed: &'a Observed,
-    service: &Validated,
-    name: String,
-) -> Result<Option<&'a Secret>> {
-    let id = ChildId::new(Kind::Secret, name);
-    match observed.children.get(&id) {
-        Some(live) if !service.identity.has(live.object()) => Err(Error::Foreign { child: id }),
-        found => Ok(found.and_then(Secret::from_live)),
-    }
+/// Whether the object of this name is not the service's own.
+fn is_foreign(observed: &Observed, service: &Validated, id: &ChildId) -> bool {
+    let live = observed.children.get(id);
+    live.is_some_and(|live| !service.identity.has(live.object()))
 }
 
 fn kept_certificates(
@@ -130,8 +142,8 @@ fn kept_certificates(
     now: Timestamp,
 ) -> Result<Certificates> {
     let (instance, namespace) = (&service.identity.name, &service.identity.namespace);
-    let authority = kept_secret(observed, service, names::authority(instance))?;
-    let server = kept_secret(observed, service, names::server_tls(instance))?;
+    let authority = observed.children.typed(&names::authority(instance));
+    let server = observed.children.typed(&names::server_tls(instance));
     let hosts = names::database_hosts(instance, namespace);
     Certificates::keep_or_issue(authority, server, &hosts, now)
 }
@@ -154,25 +166,19 @@ fn template_size(stateful_set: &StatefulSet) -> Option<String> {
     Some(size.0.clone())
 }
 
-/// Identity (a hash: the address holds a password) and port of an external database.
-fn external_address(object: Option<&Secret>, external: &External) -> Result<(String, u16)> {
+/// Identity (a hash: the address holds a password) and port of an external database, or why it is not known.
+fn external_address(object: Option<&Secret>, external: &External) -> Result<(String, u16), String> {
     const FIELD: &str = "spec.database.external.secretRef";
     let (secret, key) = (&external.secret, &external.key);
-    let object = object.ok_or_else(|| Error::Missing {
-        message: format!("{FIELD}: Secret {secret} does not exist"),
-    })?;
+    let object = object.ok_or_else(|| format!("{FIELD}: Secret {secret} does not exist"))?;
     let value = |key: &str| {
         let data = object.data.as_ref();
         data.and_then(|data| data.get(key))
-            .ok_or_else(|| Error::Missing {
-                message: format!("{FIELD}: Secret {secret} has no key {key}"),
-            })
+            .ok_or_else(|| format!("{FIELD}: Secret {secret} has no key {key}"))
     };
     external.ca_key.as_deref().map(value).transpose()?;
     let bytes = value(key)?;
-    let unusable = || Error::Missing {
-        message: format!("{FIELD}: key {key} of Secret {secret} is not a postgres:// address"),
-    };
+    let unusable = || format!("{FIELD}: key {key} of Secret {secret} is not a postgres:// address");
     let address = std::str::from_utf8(&bytes.0)
         .map_err(|_| unusable())?
         .trim();

@@ -23,6 +23,23 @@ pub struct Wanted {
     pub id: ChildId,
     /// When it may be written.
     pub gate: Gate,
+    /// Wanted children that it uses. It is held back while one of them is foreign.
+    pub uses: Vec<ChildId>,
+    /// Wanted children that it acts on. While one of them is foreign, it must not exist.
+    pub acts_on: Vec<ChildId>,
+}
+
+impl Wanted {
+    /// A child that depends on no other.
+    #[must_use]
+    pub const fn new(id: ChildId, gate: Gate) -> Self {
+        Self {
+            id,
+            gate,
+            uses: Vec::new(),
+            acts_on: Vec::new(),
+        }
+    }
 }
 
 /// How far the wanted migration is.
@@ -34,7 +51,9 @@ pub enum Migration {
     Running,
     /// Its Job failed; nothing more happens until the inputs change or the Job is deleted.
     Failed,
-    /// Its Job succeeded.
+    /// Its Job gave up for a reason that may pass; another one follows.
+    Interrupted,
+    /// Its Job succeeded, which is also known when that was deleted later.
     Succeeded,
 }
 
@@ -73,7 +92,12 @@ pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
             Some(Presence::Foreign) => plan.conflicts.push(child.id.clone()),
             Some(Presence::Deleting | Presence::Predecessor) => plan.leaving.push(child.id.clone()),
             Some(Presence::Settled | Presence::Drifted) | None => {
-                plan.child(child, presence, facts);
+                if child.acts_on.iter().any(|id| is_foreign(id, facts)) {
+                    let there = presence.map(|_| Action::Delete(child.id.clone()));
+                    plan.actions.extend(there);
+                } else if !child.uses.iter().any(|id| is_foreign(id, facts)) {
+                    plan.child(child, presence, facts);
+                }
             }
         }
     }
@@ -101,9 +125,21 @@ fn migration_phase(wanted: &[Wanted], facts: &Facts) -> Migration {
             JobPhase::Active => Migration::Running,
             JobPhase::Succeeded => Migration::Succeeded,
             JobPhase::Failed => Migration::Failed,
+            JobPhase::Interrupted => Migration::Interrupted,
         },
+        (None, _) if is_recorded(&job.id, facts) => Migration::Succeeded,
         _ => Migration::Pending,
     }
+}
+
+/// Whether this migration is known to be the last one that began, and to have succeeded.
+fn is_recorded(job: &ChildId, facts: &Facts) -> bool {
+    let recorded = facts.recorded.as_ref();
+    recorded.is_some_and(|(_, name)| *name == job.name) && facts.jobs.is_empty() && !facts.migrating
+}
+
+fn is_foreign(id: &ChildId, facts: &Facts) -> bool {
+    facts.present.get(id) == Some(&Presence::Foreign)
 }
 
 /// Whether the claim to which the pods of this child write is foreign, or being deleted.
@@ -129,6 +165,11 @@ impl Plan {
             // What its pods write there would be lost, or in a foreign volume.
             Gate::Always if presence.is_none() && volume_is_taken(id, facts) => {}
             Gate::Always if presence.is_none() => self.actions.push(Action::Create(id.clone())),
+            Gate::Always if id.kind == Kind::StatefulSet => {
+                let stuck = facts.stuck_pod.iter();
+                self.actions
+                    .extend(stuck.map(|pod| Action::Replace(id.clone(), pod.clone())));
+            }
             Gate::Always | Gate::IfPresent | Gate::Never => {}
             Gate::Migration => self.migrate(id, presence, facts),
             Gate::Migrated => self.roll_out(id, presence, facts),
@@ -137,17 +178,27 @@ impl Plan {
 
     /// A Job is created only when no other one is left, not even a finished one: with an old success kept, going back
     /// to its inputs would roll out without a migration. Nor may a pod of one be left: the pods of a Job that another
-    /// writer deleted outlive it.
+    /// writer deleted outlive it. Nor one of the same name that was interrupted.
+    ///
+    /// What was recorded about the last migration is forgotten before the next one begins: from then on the schema may be
+    /// another one.
     fn migrate(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
         let mut alone = true;
-        for other in facts.jobs.keys().filter(|other| *other != id) {
+        for (other, phase) in &facts.jobs {
+            if other == id && *phase != JobPhase::Interrupted {
+                continue;
+            }
             alone = false;
             let presence = facts.present.get(other);
             if !presence.is_some_and(|presence| presence.is_leaving()) {
                 self.actions.push(Action::Delete(other.clone()));
             }
         }
-        if presence.is_none() && alone && !facts.migrating && facts.database_ready {
+        let is_due = presence.is_none() && self.migration == Migration::Pending;
+        if is_due && alone && !facts.migrating && facts.database_ready {
+            let recorded = facts.recorded.iter();
+            self.actions
+                .extend(recorded.map(|(app, _)| Action::Forget(app.clone())));
             self.actions.push(Action::Create(id.clone()));
             self.migration = Migration::Running;
         }

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::object::pod::SeenPod;
 
 fn deployment() -> ChildId {
     ChildId::new(Kind::Deployment, "demo")
@@ -20,7 +21,7 @@ fn wanted(job_name: &str) -> Vec<Wanted> {
         (job(job_name), Gate::Migration),
         (deployment(), Gate::Migrated),
     ]
-    .map(|(id, gate)| Wanted { id, gate })
+    .map(|(id, gate)| Wanted::new(id, gate))
     .into()
 }
 
@@ -34,7 +35,10 @@ fn converged() -> Facts {
         outdated: BTreeSet::new(),
         data_replaced: false,
         database_ready: true,
+        unusable_address: None,
         migrating: false,
+        stuck_pod: None,
+        recorded: None,
         live_replicas: Some(2),
         wanted_replicas: Some(2),
         initial_replicas: 2,
@@ -133,6 +137,66 @@ fn a_pod_whose_job_is_gone_must_end_before_the_next_migration() {
 }
 
 #[test]
+fn an_interrupted_migration_makes_way_for_another_one_of_its_name() {
+    let mut facts = converged();
+    facts.jobs.insert(job("new"), JobPhase::Interrupted);
+    let first = plan(&wanted("new"), &facts);
+    assert_eq!(first.actions, [Action::Delete(job("new"))]);
+    assert_eq!(first.migration, Migration::Interrupted);
+    facts.present.insert(job("new"), Presence::Deleting);
+    assert_eq!(plan(&wanted("new"), &facts).actions, []);
+    facts.present.remove(&job("new"));
+    facts.jobs.clear();
+    assert_eq!(
+        plan(&wanted("new"), &facts).actions,
+        [Action::Create(job("new"))]
+    );
+}
+
+#[test]
+fn a_migration_that_is_recorded_needs_no_job_and_the_record_ends_before_another_one() {
+    let mut facts = converged();
+    facts.recorded = Some((deployment(), "new".into()));
+    facts.present.remove(&job("new"));
+    facts.jobs.clear();
+    let known = plan(&wanted("new"), &facts);
+    assert_eq!(known.actions, []);
+    assert_eq!(known.migration, Migration::Succeeded);
+    // Somebody is migrating all the same.
+    facts.migrating = true;
+    assert_eq!(plan(&wanted("new"), &facts).migration, Migration::Pending);
+    facts.migrating = false;
+    let other = plan(&wanted("other"), &facts);
+    let expected = [Action::Forget(deployment()), Action::Create(job("other"))];
+    assert_eq!(other.actions, expected);
+    // Not while the other one cannot begin yet.
+    facts.database_ready = false;
+    assert_eq!(plan(&wanted("other"), &facts).actions, []);
+}
+
+#[test]
+fn a_stuck_pod_is_replaced_once_its_template_is_the_wanted_one() {
+    let server = ChildId::new(Kind::StatefulSet, "demo-db");
+    let wanted = [Wanted::new(server.clone(), Gate::Always)];
+    let pod = SeenPod {
+        name: "demo-db-0".into(),
+        uid: "u".into(),
+        resource_version: "1".into(),
+    };
+    let mut facts = Facts {
+        stuck_pod: Some(pod.clone()),
+        ..Facts::default()
+    };
+    facts.present.insert(server.clone(), Presence::Settled);
+    assert_eq!(
+        plan(&wanted, &facts).actions,
+        [Action::Replace(server.clone(), pod)]
+    );
+    facts.present.insert(server.clone(), Presence::Drifted);
+    assert_eq!(plan(&wanted, &facts).actions, [Action::Update(server)]);
+}
+
+#[test]
 fn a_server_is_not_made_on_a_volume_that_is_not_its_own() {
     let claim = ChildId::new(Kind::PersistentVolumeClaim, "data-demo-db-0");
     let server = ChildId::new(Kind::StatefulSet, "demo-db");
@@ -140,7 +204,7 @@ fn a_server_is_not_made_on_a_volume_that_is_not_its_own() {
         (claim.clone(), Gate::IfPresent),
         (server.clone(), Gate::Always),
     ]
-    .map(|(id, gate)| Wanted { id, gate });
+    .map(|(id, gate)| Wanted::new(id, gate));
     let actions = |volume: Option<Presence>| {
         let mut facts = Facts::default();
         facts
@@ -242,7 +306,7 @@ fn no_pod_is_made_for_a_foreign_volume() {
         let id = ChildId::new(kind, name);
         let claim = ChildId::new(Kind::PersistentVolumeClaim, claim);
         let wanted = [(claim.clone(), Gate::IfPresent), (id.clone(), Gate::Always)]
-            .map(|(id, gate)| Wanted { id, gate });
+            .map(|(id, gate)| Wanted::new(id, gate));
         let mut facts = Facts::default();
         facts.present.insert(claim.clone(), Presence::Foreign);
         assert_eq!(plan(&wanted, &facts).actions, []);
@@ -314,7 +378,7 @@ fn paused_writes_nothing_but_still_sees() {
 fn what_the_cluster_does_not_serve_is_left_out_and_named() {
     let cluster = ChildId::new(Kind::Cluster, "demo-db");
     let wanted = [(cluster.clone(), Gate::Always), (service(), Gate::Always)]
-        .map(|(id, gate)| Wanted { id, gate });
+        .map(|(id, gate)| Wanted::new(id, gate));
     let mut facts = Facts {
         missing: [Kind::Cluster].into(),
         ..Facts::default()

@@ -37,6 +37,11 @@ pub struct Readiness {
 pub enum DatabaseState {
     /// Another party runs it: the operator only knows its address.
     External,
+    /// Another party runs it, and its address is not known.
+    WithoutAddress {
+        /// Why not, in words.
+        problem: String,
+    },
     /// It answers, and runs what is wanted.
     Serving,
     /// Every server answers, and the change to what is wanted is in progress.
@@ -77,7 +82,8 @@ impl DatabaseState {
         match self {
             Self::External | Self::Serving => true,
             Self::Degraded { settled, .. } => *settled,
-            Self::Changing
+            Self::WithoutAddress { .. }
+            | Self::Changing
             | Self::Starting { .. }
             | Self::Blocked { .. }
             | Self::Hibernated
@@ -124,7 +130,12 @@ pub fn judge(
     Readiness {
         database: match database {
             _ if facts.data_replaced => DatabaseState::Replaced,
-            Database::External(_) => DatabaseState::External,
+            Database::External(_) => match &facts.unusable_address {
+                Some(problem) => DatabaseState::WithoutAddress {
+                    problem: problem.clone(),
+                },
+                None => DatabaseState::External,
+            },
             Database::Managed(_) => managed(&name, facts, live, pods),
             Database::CloudNativePg(_) => cloud_native_pg(name, facts, live),
         },
