@@ -1,9 +1,8 @@
-//! SQL in the managed database, as its owner: what an administrator does by hand.
+//! SQL in the managed database, as its superuser over the socket: what an administrator does by hand.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::Secret;
+use anyhow::Result;
 
 use super::hello::Hello;
 use crate::cluster::command;
@@ -14,12 +13,6 @@ use crate::scenario::Scenario;
 /// # Errors
 /// When the pod is not there, or a statement fails.
 pub async fn psql(scenario: &Scenario, hello: &Hello, sql: &str) -> Result<String> {
-    let secret: Secret = hello.child(&format!("{}-credentials", hello.name)).await?;
-    let uri = secret
-        .data
-        .and_then(|data| data.get("owner-uri").cloned())
-        .context("the credentials have no owner-uri")?;
-    let uri = String::from_utf8(uri.0)?;
     let pod = hello.database_pod();
     let args = [
         "--namespace",
@@ -29,7 +22,8 @@ pub async fn psql(scenario: &Scenario, hello: &Hello, sql: &str) -> Result<Strin
         &pod,
         "--",
         "psql",
-        &uri,
+        "--username=postgres",
+        "--dbname=hello",
         "--no-psqlrc",
         "--tuples-only",
         "--no-align",

@@ -43,6 +43,8 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const DATABASE: &str = "hello";
 /// Role that owns the schema; only migrations use it.
 pub const OWNER_ROLE: &str = "hello_owner";
+/// Role of the server's own pod, by its socket only; it is the one that a cluster is created with.
+pub const SUPERUSER: &str = "postgres";
 /// Role of the application.
 pub const APP_ROLE: &str = "hello_app";
 /// Role of the backups.
@@ -193,6 +195,12 @@ pub fn cnpg_service(instance: &str) -> String {
 #[must_use]
 pub fn cnpg_secret(instance: &str) -> String {
     format!("{}-app", database(instance))
+}
+
+/// Secret of CloudNativePG with the authority of the servers' certificates.
+#[must_use]
+pub fn cnpg_authority(instance: &str) -> String {
+    format!("{}-ca", database(instance))
 }
 
 /// Label of CloudNativePG on the pods of a `Cluster`; the value is its name.

@@ -115,7 +115,7 @@ async fn role(s: &Scenario, hello: &Hello) -> Result<String> {
 
 /// SQL through the server's own socket, which needs no password.
 async fn as_owner(s: &Scenario, hello: &Hello, sql: &str) -> Result<String> {
-    let script = format!("psql -qXAt -U hello_owner -d hello -c \"{sql}\"");
+    let script = format!("psql -qXAt -U postgres -d hello -c \"{sql}\"");
     Ok(in_database(s, hello, &script).await?.trim().to_owned())
 }
 

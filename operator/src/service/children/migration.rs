@@ -84,7 +84,8 @@ fn failure_policy() -> PodFailurePolicy {
     }
 }
 
-/// Hash of everything that asks for another migration.
+/// Hash of everything that asks for another migration. The name is public, and the address may hold a password that a
+/// person chose: with the resource's UID in it, nobody can compare it with hashes that were computed beforehand.
 fn input_hash(service: &Validated, inputs: &Inputs, identity: &str) -> String {
     let roles = if service.database.has_roles() {
         inputs.credentials.roles_fingerprint()
@@ -94,7 +95,8 @@ fn input_hash(service: &Validated, inputs: &Inputs, identity: &str) -> String {
     // A pod that never starts, such as for want of a toleration, is replaced when its settings are corrected.
     let pods = &service.pods.of(Component::Migration).fingerprint;
     child::hash(&format!(
-        "{}\n{identity}\n{roles}{pods}",
+        "{}\n{}\n{identity}\n{roles}{pods}",
+        service.identity.uid,
         service.image.as_str()
     ))
 }

@@ -54,10 +54,11 @@ fn app_ingress(service: &Validated) -> Vec<NetworkPolicyIngressRule> {
     own.into_iter().chain(extra).collect()
 }
 
+/// To the cluster's own name servers, and nowhere else: a name can carry data out of the cluster.
 fn name_lookup(service: &Validated) -> NetworkPolicyEgressRule {
     let port = service.network.dns_port.get();
     NetworkPolicyEgressRule {
-        to: None,
+        to: Some(policy::name_servers()),
         ports: Some(vec![policy::port("UDP", port), policy::port("TCP", port)]),
     }
 }

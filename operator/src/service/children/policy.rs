@@ -2,10 +2,13 @@
 
 use k8s_openapi::{
     api::networking::v1::{
-        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
-        NetworkPolicyPort, NetworkPolicySpec,
+        IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule,
+        NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
     },
-    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
+        util::intstr::IntOrString,
+    },
 };
 
 use super::metadata::owned;
@@ -13,6 +16,51 @@ use crate::{
     object::names::{self, Component},
     service::validate::Validated,
 };
+
+/// Where the cluster's name servers are: namespaces and, where others run beside them, the values of this label.
+const NAME_SERVERS: [(&str, &[&str]); 2] = [
+    ("kube-system", &["kube-dns", "coredns", "node-local-dns"]),
+    ("openshift-dns", &[]),
+];
+/// Label of name servers.
+const NAME_SERVER_LABEL: &str = "k8s-app";
+/// Addresses that no packet to leaves its node: name servers of the node are there.
+const LINK_LOCAL: &str = "169.254.0.0/16";
+
+/// The name servers of the cluster, and those on the pod's own node.
+pub fn name_servers() -> Vec<NetworkPolicyPeer> {
+    let in_cluster = NAME_SERVERS.map(|(name, labels)| NetworkPolicyPeer {
+        pod_selector: (!labels.is_empty()).then(|| LabelSelector {
+            match_labels: None,
+            match_expressions: Some(vec![LabelSelectorRequirement {
+                key: NAME_SERVER_LABEL.into(),
+                operator: "In".into(),
+                values: Some(labels.iter().map(|&label| label.into()).collect()),
+            }]),
+        }),
+        ..namespace(name)
+    });
+    let on_node = NetworkPolicyPeer {
+        ip_block: Some(IPBlock {
+            cidr: LINK_LOCAL.into(),
+            except: None,
+        }),
+        ..NetworkPolicyPeer::default()
+    };
+    in_cluster.into_iter().chain([on_node]).collect()
+}
+
+/// Every pod of a namespace.
+fn namespace(name: &str) -> NetworkPolicyPeer {
+    let labels = [("kubernetes.io/metadata.name".into(), name.into())];
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector {
+            match_labels: Some(labels.into()),
+            match_expressions: None,
+        }),
+        ..NetworkPolicyPeer::default()
+    }
+}
 
 /// The pods that connect to the database.
 pub fn database_clients(service: &Validated) -> Vec<NetworkPolicyPeer> {

@@ -158,15 +158,12 @@ impl Credentials {
     }
 
     /// Content of the Secret for the server at `host`. Clients verify the server by the authority in
-    /// the file `trusted`, when there is one.
+    /// the file `trusted`.
     #[must_use]
-    pub fn data(&self, host: &str, trusted: Option<&str>) -> BTreeMap<String, ByteString> {
-        let verify = trusted.map_or_else(String::new, |file| {
-            format!("?sslmode=verify-full&sslrootcert={file}")
-        });
+    pub fn data(&self, host: &str, trusted: &str) -> BTreeMap<String, ByteString> {
         let uri = |role: &str, password: &str| {
             format!(
-                "postgres://{role}:{password}@{host}:5432/{}{verify}",
+                "postgres://{role}:{password}@{host}:5432/{}?sslmode=verify-full&sslrootcert={trusted}",
                 names::DATABASE
             )
         };
@@ -249,7 +246,7 @@ mod tests {
                 annotations: Some(credentials.annotations()),
                 ..ObjectMeta::default()
             },
-            data: Some(credentials.data("host", None)),
+            data: Some(credentials.data("host", "ca.crt")),
             ..Secret::default()
         }
     }
@@ -279,7 +276,7 @@ mod tests {
     #[test]
     fn without_the_owner_nothing_depends_on_its_password() {
         let first = first().without_owner();
-        let data = first.data("host", None);
+        let data = first.data("host", "ca.crt");
         assert!(!data.keys().any(|key| key.starts_with("owner")));
         let second = next(&first, None, NOW).without_owner();
         assert_eq!(second, first);
@@ -295,7 +292,7 @@ mod tests {
         assert_ne!(new.roles.backup, before.roles.backup);
         assert_eq!(new.next_change(), Some(NOW + PROPAGATION));
         assert_eq!(new.roles_fingerprint(), before.roles_fingerprint());
-        let (old_data, data) = (before.data("h", None), new.data("h", None));
+        let (old_data, data) = (before.data("h", "ca.crt"), new.data("h", "ca.crt"));
         assert_ne!(data[key::APP_URI], old_data[key::APP_URI]);
         assert_eq!(data[key::PREVIOUS_APP_URI], old_data[key::APP_URI]);
         assert_eq!(data[key::BACKUP_URI], old_data[key::BACKUP_URI]);
@@ -309,10 +306,13 @@ mod tests {
         assert!(done.roles == new.roles);
         assert_eq!(done.next_change(), None);
         assert_ne!(done.roles_fingerprint(), before.roles_fingerprint());
-        assert_ne!(done.data("h", None)[key::BACKUP_URI], data[key::BACKUP_URI]);
+        assert_ne!(
+            done.data("h", "ca.crt")[key::BACKUP_URI],
+            data[key::BACKUP_URI]
+        );
         // The roles are still being changed: the application keeps both.
         assert_eq!(
-            done.data("h", None)[key::PREVIOUS_APP_URI],
+            done.data("h", "ca.crt")[key::PREVIOUS_APP_URI],
             data[key::PREVIOUS_APP_URI]
         );
         assert_eq!(next(&done, Some("1"), NOW + PROPAGATION * 99), done);

@@ -6,7 +6,7 @@
 use hello_crds::{SpreadConstraint, Unsatisfiable};
 use k8s_openapi::{
     api::{
-        core::v1::{Secret, TopologySpreadConstraint, Volume},
+        core::v1::{Secret, TopologySpreadConstraint},
         networking::v1::{
             NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicySpec,
         },
@@ -37,6 +37,8 @@ use crate::{
 
 /// Port on which CloudNativePG's operator reads the status of its servers.
 const STATUS_PORT: u16 = 8000;
+/// Key with the authority in CloudNativePG's Secret, and the name of its file.
+const AUTHORITY: &str = "ca.crt";
 /// Port of the servers' metrics.
 const METRICS_PORT: u16 = 9187;
 
@@ -60,14 +62,29 @@ impl DatabaseKind for Cluster<'_> {
     }
 
     fn address(&self, part: Component) -> Address {
-        Address::in_volume(match part {
-            Component::Migration | Component::Database => owner_volume(self.instance()),
-            Component::App | Component::Backup => pod::secret_volume(
-                VOLUME,
-                &names::credentials(self.instance()),
-                address::credentials(part),
-            ),
-        })
+        let instance = self.instance();
+        let own = names::credentials(instance);
+        let authority = (
+            names::cnpg_authority(instance),
+            &[(AUTHORITY, AUTHORITY)][..],
+        );
+        let is_owner = matches!(part, Component::Migration | Component::Database);
+        if !is_owner {
+            let own = (own, address::credentials(part));
+            return Address::in_volume(pod::secrets_volume(VOLUME, &[own, authority]));
+        }
+        // The full host name: the short ones look like a server outside of the cluster.
+        let owner = (names::cnpg_secret(instance), &[("fqdn-uri", URI)][..]);
+        let passwords = [key::APP_PASSWORD, key::BACKUP_PASSWORD].map(|key| (key, key));
+        let own = (own, &passwords[..]);
+        let volume = pod::secrets_volume(VOLUME, &[owner, own, authority]);
+        let mut address = Address::in_volume(volume);
+        // The address that CloudNativePG writes does not say that the server has to be verified.
+        address.variables.extend([
+            pod::env("PGSSLMODE", "verify-full"),
+            pod::env("PGSSLROOTCERT", address::file(AUTHORITY)),
+        ]);
+        address
     }
 
     fn servers(&self) -> Option<NetworkPolicyPeer> {
@@ -95,7 +112,8 @@ impl Cluster<'_> {
     fn credentials(&self) -> Secret {
         let credentials = self.inputs.credentials.clone().without_owner();
         let host = names::cnpg_service(self.instance());
-        credentials::secret(self.service, &credentials, &host, None)
+        let trusted = address::file(AUTHORITY);
+        credentials::secret(self.service, &credentials, &host, &trusted)
     }
 
     /// The `Cluster`. It owns the volumes, so it is data: it outlives the service under `Retain`.
@@ -248,15 +266,16 @@ fn set(spec: &mut Value, path: &str, value: Value) {
     }
 }
 
-/// Lets the owner create the roles that migrations create. It is no superuser, so a stolen address of the owner gives
-/// access to this database and to no file of the server.
-fn owner_rights() -> [String; 2] {
+/// Lets the owner create the roles that migrations create, and nobody else make large objects: backups could not read
+/// them. The owner is no superuser, so a stolen address of the owner gives access to this database and to no file of the
+/// server.
+fn owner_rights() -> [String; 3] {
+    const LARGE_OBJECTS: &str = "lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)";
+    let owner = names::OWNER_ROLE;
     [
-        format!("ALTER ROLE {} CREATEROLE", names::OWNER_ROLE),
-        format!(
-            "GRANT pg_read_all_data TO {} WITH ADMIN OPTION",
-            names::OWNER_ROLE
-        ),
+        format!("ALTER ROLE {owner} CREATEROLE"),
+        format!("REVOKE EXECUTE ON FUNCTION {LARGE_OBJECTS} FROM PUBLIC"),
+        format!("GRANT EXECUTE ON FUNCTION {LARGE_OBJECTS} TO {owner}"),
     ]
 }
 
@@ -271,22 +290,4 @@ fn operator() -> NetworkPolicyPeer {
         }),
         ..NetworkPolicyPeer::default()
     }
-}
-
-/// The owner's address from the Secret of CloudNativePG, and the roles' passwords from ours.
-fn owner_volume(instance: &str) -> Volume {
-    pod::secrets_volume(
-        VOLUME,
-        &[
-            // The full host name: the short ones look like a server outside of the cluster.
-            (names::cnpg_secret(instance), &[("fqdn-uri", URI)]),
-            (
-                names::credentials(instance),
-                &[
-                    (key::APP_PASSWORD, key::APP_PASSWORD),
-                    (key::BACKUP_PASSWORD, key::BACKUP_PASSWORD),
-                ],
-            ),
-        ],
-    )
 }

@@ -8,14 +8,8 @@ use crate::{
     service::{secrets::credentials::Credentials, validate::Validated},
 };
 
-/// The Secret for the server at `host`. Clients verify the server by the authority in the file `trusted`, when there is
-/// one.
-pub fn secret(
-    service: &Validated,
-    credentials: &Credentials,
-    host: &str,
-    trusted: Option<&str>,
-) -> Secret {
+/// The Secret for the server at `host`. Clients verify the server by the authority in the file `trusted`.
+pub fn secret(service: &Validated, credentials: &Credentials, host: &str, trusted: &str) -> Secret {
     let name = names::credentials(&service.identity.name);
     let mut metadata = data_owned(service, name, Component::Database);
     let annotations = credentials.annotations();

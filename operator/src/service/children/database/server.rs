@@ -43,10 +43,10 @@ use crate::{
 /// The server's container.
 pub const CONTAINER: &str = "postgres";
 
-/// Sets the owner's password to that of the Secret: after a restore or a lost Secret they differ. Waits for the server
-/// over TCP, because the temporary server of a first start has no TCP.
-const SET_OWNER_PASSWORD: &str = "until pg_isready -q -h 127.0.0.1 -U \"$POSTGRES_USER\" -d \"$POSTGRES_DB\"; do sleep 0.1; done
-printf \"ALTER ROLE %s PASSWORD '%s';\" \"$POSTGRES_USER\" \"$(cat \"$POSTGRES_PASSWORD_FILE\")\" | psql -q -v ON_ERROR_STOP=1 -U \"$POSTGRES_USER\" -d \"$POSTGRES_DB\"";
+/// Gives the owner's role its rights and the password of the Secret: after a restore or a lost Secret they differ. Waits
+/// for the server over TCP, because the temporary server of a first start has no TCP.
+const SET_OWNER: &str = "until pg_isready -q -h 127.0.0.1; do sleep 0.1; done
+exec bash \"$FILES/owner.sh\"";
 
 /// Ends sessions at once and shuts down cleanly. SIGTERM alone waits until every client has disconnected.
 const FAST_SHUTDOWN: &str = "pg_ctl stop -D \"$PGDATA\" -m fast --no-wait";
@@ -135,12 +135,7 @@ impl Server<'_> {
     fn credentials(&self) -> Secret {
         let host = names::database(self.instance());
         let trusted = address::file(certificates::key::TRUSTED);
-        credentials::secret(
-            self.service,
-            &self.inputs.credentials,
-            &host,
-            Some(&trusted),
-        )
+        credentials::secret(self.service, &self.inputs.credentials, &host, &trusted)
     }
 
     fn headless_service(&self) -> Service {
@@ -238,11 +233,13 @@ impl Server<'_> {
             env: Some(vec![
                 pod::env("PGDATA", files::PGDATA),
                 pod::env("POSTGRES_DB", names::DATABASE),
-                pod::env("POSTGRES_USER", names::OWNER_ROLE),
+                pod::env("POSTGRES_USER", names::SUPERUSER),
                 pod::env(
                     "POSTGRES_PASSWORD_FILE",
                     format!("{}/{}", files::PASSWORD_DIRECTORY, key::OWNER_PASSWORD),
                 ),
+                pod::env("FILES", address::DIRECTORY),
+                pod::env("PASSWORDS", files::PASSWORD_DIRECTORY),
             ]),
             ports: Some(vec![ContainerPort {
                 name: Some("postgres".into()),
@@ -262,7 +259,7 @@ impl Server<'_> {
                 transport::mount(),
             ]),
             lifecycle: Some(Lifecycle {
-                post_start: Some(shell(SET_OWNER_PASSWORD)),
+                post_start: Some(shell(SET_OWNER)),
                 pre_stop: Some(shell(FAST_SHUTDOWN)),
                 stop_signal: None,
             }),

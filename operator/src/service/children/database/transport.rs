@@ -24,9 +24,16 @@ const ACCESS_FILE: &str = "pg_hba.conf";
 /// Who may connect. Over the network only with TLS; a client without it is refused, not answered in the clear.
 const ACCESS: &str = "\
 # Whoever is inside the pod runs as the user that owns the data.
-local   all all     trust
-hostssl all all all scram-sha-256
+local   all all      trust
+hostssl all postgres all reject
+hostssl all all      all scram-sha-256
 ";
+
+/// File with [`OWNER`].
+const OWNER_FILE: &str = "owner.sh";
+
+/// Gives the owner's role its rights.
+const OWNER: &str = include_str!("owner.sh");
 
 /// Makes the server read what the kubelet put into the volumes: certificates and the owner's password. Exits when the
 /// data volume becomes nearly full or has room again, because the termination message is how the operator learns of it.
@@ -39,8 +46,7 @@ seen=
 while :; do
   now=$(readlink \"$FILES/..data\" \"$PASSWORDS/..data\")
   if [ \"$now\" != \"$seen\" ] && pg_isready -q; then
-    { printf \"ALTER ROLE %s PASSWORD '%s';\" \"$PGUSER\" \"$(cat \"$PASSWORDS/owner-password\")\"; echo 'SELECT pg_reload_conf();'; } |
-      psql -qXAt -v ON_ERROR_STOP=1 >/dev/null && seen=$now
+    bash \"$FILES/owner.sh\" && seen=$now
   fi
   used=$(df --output=pcent \"$DATA\" | tr -dc 0-9)
   if [ \"$(cat /tmp/volume 2>/dev/null)\" = \"$SAYS_NEARLY_FULL\" ]; then
@@ -72,7 +78,9 @@ pub fn server_tls(service: &Validated, certificates: Option<&Certificates>) -> S
         || certificates::placeholders(&[key::TRUSTED, key::CERTIFICATE, key::KEY]),
         Certificates::server_data,
     );
-    data.insert(ACCESS_FILE.into(), ByteString(ACCESS.into()));
+    for (file, content) in [(ACCESS_FILE, ACCESS), (OWNER_FILE, OWNER)] {
+        data.insert(file.into(), ByteString(content.into()));
+    }
     Secret {
         metadata: owned(service, name, Component::Database),
         data: Some(data),
@@ -83,7 +91,14 @@ pub fn server_tls(service: &Validated, certificates: Option<&Certificates>) -> S
 
 /// The server's files. They include the authorities that clients trust, so the owner's URI works in this pod too.
 pub fn files(instance: &str) -> Volume {
-    let files = [key::TRUSTED, key::CERTIFICATE, key::KEY, ACCESS_FILE].map(|file| (file, file));
+    let files = [
+        key::TRUSTED,
+        key::CERTIFICATE,
+        key::KEY,
+        ACCESS_FILE,
+        OWNER_FILE,
+    ];
+    let files = files.map(|file| (file, file));
     pod::secret_volume("database", &names::server_tls(instance), &files)
 }
 
@@ -117,8 +132,7 @@ pub fn watch(service: &Validated) -> Container {
             pod::env("ROOM", volume_watch::ROOM.to_string()),
             pod::env("SAYS_NEARLY_FULL", volume_watch::REPORTS_NEARLY_FULL),
             pod::env("SAYS_ROOM", volume_watch::REPORTS_ROOM),
-            pod::env("PGUSER", names::OWNER_ROLE),
-            pod::env("PGDATABASE", names::DATABASE),
+            pod::env("POSTGRES_DB", names::DATABASE),
         ]),
         resources: Some(pod::helper_resources(service, Component::Database)),
         volume_mounts: Some(vec![

@@ -78,8 +78,13 @@ impl Inputs {
         match &service.database {
             Database::External(external) => Ok(
                 match external_address(observed.address.as_ref(), external) {
-                    Ok((identity, port)) => Self {
-                        database_identity: Some(identity),
+                    // Hashes of it are public, and it may hold a password that a person chose: with the resource's UID,
+                    // nobody can compare them with hashes that were computed beforehand.
+                    Ok((address, port)) => Self {
+                        database_identity: Some(child::hash(&format!(
+                            "{}\n{address}",
+                            service.identity.uid
+                        ))),
                         database_port: port,
                         ..Self::unknown()
                     },
@@ -166,8 +171,11 @@ fn template_size(stateful_set: &StatefulSet) -> Option<String> {
     Some(size.0.clone())
 }
 
-/// Identity (a hash: the address holds a password) and port of an external database, or why it is not known.
-fn external_address(object: Option<&Secret>, external: &External) -> Result<(String, u16), String> {
+/// Address and port of an external database, or why they are not known.
+fn external_address<'a>(
+    object: Option<&'a Secret>,
+    external: &External,
+) -> Result<(&'a str, u16), String> {
     const FIELD: &str = "spec.database.external.secretRef";
     let (secret, key) = (&external.secret, &external.key);
     let object = object.ok_or_else(|| format!("{FIELD}: Secret {secret} does not exist"))?;
@@ -186,10 +194,7 @@ fn external_address(object: Option<&Secret>, external: &External) -> Result<(Str
     if !matches!(uri.scheme_str(), Some("postgres" | "postgresql")) || uri.host().is_none() {
         return Err(unusable());
     }
-    Ok((
-        child::hash(address),
-        uri.port_u16().unwrap_or(DATABASE_PORT),
-    ))
+    Ok((address, uri.port_u16().unwrap_or(DATABASE_PORT)))
 }
 
 #[cfg(test)]

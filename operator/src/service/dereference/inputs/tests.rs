@@ -180,7 +180,7 @@ fn kept_secrets_are_used_again() {
         (
             Kind::Secret,
             "demo-credentials",
-            kept(first.credentials.data("h", None)),
+            kept(first.credentials.data("h", "ca.crt")),
         ),
         (Kind::Secret, "demo-ca", kept(certificates.authority_data())),
         (
@@ -195,8 +195,8 @@ fn kept_secrets_are_used_again() {
     assert_eq!(again.authority_data(), certificates.authority_data());
     assert_eq!(again.server_data(), certificates.server_data());
     assert_ne!(
-        inputs(&Observed::default()).credentials.data("h", None),
-        first.credentials.data("h", None)
+        inputs(&Observed::default()).credentials.data("h", "ca.crt"),
+        first.credentials.data("h", "ca.crt")
     );
 }
 
