@@ -163,7 +163,7 @@ impl State {
         let Some(object) = self.objects.remove(&name) else {
             return;
         };
-        if let (Name::Job(version, _), true) = (name, object.running()) {
+        if let (Name::Job(version, ..), true) = (name, object.running()) {
             self.strays.push(version);
             self.strays.sort_unstable();
         }
@@ -280,7 +280,7 @@ impl State {
 
     /// What is recorded needs no other migration. A Deployment of an earlier resource records nothing for this one.
     fn check_repetition(&mut self, resource: Resource, name: Name) {
-        let Name::Job(version, claim) = name else {
+        let Name::Job(version, claim, _) = name else {
             return;
         };
         let recorded = self.get(Name::App).is_some_and(|app| {
@@ -294,7 +294,7 @@ impl State {
     }
 
     fn created(&mut self, resource: Resource, name: Name, body: Body, pods: u8) {
-        if let Name::Job(_, claim) = name
+        if let Name::Job(_, claim, _) = name
             && self.has_other_data(claim)
         {
             self.breach(Breach::EmptyInPlace);

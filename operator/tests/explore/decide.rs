@@ -230,7 +230,7 @@ impl Operator {
         };
         prepared.children.retain(tracked);
         for child in &prepared.children {
-            bodies.learn(child, resource.spec.version, identity);
+            bodies.learn(child, resource, identity);
         }
         Built {
             service,

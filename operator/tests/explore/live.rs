@@ -87,12 +87,12 @@ pub struct Bodies {
 }
 
 impl Bodies {
-    pub fn learn(&mut self, child: &Desired, version: u8, claim: Option<&str>) {
+    pub fn learn(&mut self, child: &Desired, resource: Resource, claim: Option<&str>) {
         self.values.insert(number(child), child.body.clone());
         if child.id.kind == Kind::Job {
             let claim = claim.unwrap().parse().unwrap();
-            self.jobs
-                .insert(Name::Job(version, claim), child.id.clone());
+            let name = Name::Job(resource.spec.version, claim, resource.uid);
+            self.jobs.insert(name, child.id.clone());
         }
     }
 

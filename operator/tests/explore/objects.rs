@@ -7,13 +7,13 @@ use hello_operator::service::plan::facts::JobPhase;
 /// Replicas that the spec asks for, at least.
 pub const REPLICAS: u8 = 2;
 
-/// Name of an object. Jobs are named by the version and the claim that they migrate.
+/// Name of an object. Jobs are named by the version, the claim that they migrate, and the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Name {
     Credentials,
     Claim,
     Server,
-    Job(u8, u8),
+    Job(u8, u8, u8),
     App,
     Autoscaler,
     BackupClaim,

@@ -101,7 +101,7 @@ impl State {
     }
 
     fn end_job(&mut self, name: Name, phase: JobPhase) -> Option<()> {
-        let Name::Job(version, _) = name else {
+        let Name::Job(version, ..) = name else {
             return None;
         };
         let ended = Status::Job {
