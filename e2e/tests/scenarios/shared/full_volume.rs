@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use hello_e2e::service::greeting;
 use hello_e2e::service::psql::psql;
-use hello_e2e::{Cluster, Hello, Result, ensure, scenario};
+use hello_e2e::{Cluster, Result, ensure, scenario};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use serde_json::json;
 
 use super::small_volume::SmallVolume;
 use crate::expect_greeting;

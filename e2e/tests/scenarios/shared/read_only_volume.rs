@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use hello_e2e::cluster::command;
 use hello_e2e::service::greeting;
-use hello_e2e::{Cluster, Hello, Result, ensure, scenario};
-use serde_json::json;
+use hello_e2e::{Cluster, Result, ensure, scenario};
 
 use super::small_volume::SmallVolume;
 use crate::expect_greeting;
