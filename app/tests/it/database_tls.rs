@@ -122,7 +122,7 @@ fn a_new_authority_is_trusted_without_a_restart() {
     let app = App::ready(&[("DATABASE_URL", &url)]);
     let all_encrypted = || {
         eventually("all are encrypted", Duration::from_secs(5), || {
-            server.sessions() == "5|5"
+            server.sessions() == "7|7"
         })
     };
     all_encrypted();

@@ -26,9 +26,13 @@ async fn speaks_http2_without_tls() {
             .await
             .unwrap();
     tokio::spawn(connection);
-    let requests = (0..400).map(|number| {
+    let exchange = |number: u32| {
         let mut sender = sender.clone();
-        let method = if number % 2 == 0 { "GET" } else { "HEAD" };
+        let method = if number.is_multiple_of(2) {
+            "GET"
+        } else {
+            "HEAD"
+        };
         let request = hyper::Request::builder()
             .method(method)
             .uri("http://test/hello/alice")
@@ -49,8 +53,10 @@ async fn speaks_http2_without_tls() {
             };
             assert_eq!(body.len(), expected, "{method}");
         }
-    });
-    futures::future::join_all(requests).await;
+    };
+    // From its answer the client knows how many streams it may have at a time; more would be refused, to be tried again.
+    exchange(0).await;
+    futures::future::join_all((1..400).map(exchange)).await;
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn a_database_that_cannot_hold_all_names_is_refused_by_name() {
             .output()
             .unwrap();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert_eq!(output.status.code(), Some(65), "{error}");
         assert!(error.contains(encoding), "{error}");
         // One that an earlier version has migrated.
         server.sql(
