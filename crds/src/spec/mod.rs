@@ -106,7 +106,7 @@ pub struct HelloServiceSpec {
     pub resources: Option<Resources>,
     /// Settings of the pods: labels, placement, accounts, variables and volumes. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pods: Option<Pods>,
+    pub pods: Option<Box<Pods>>,
     /// How many application pods a drain of nodes may take away. Default: one at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruption_budget: Option<DisruptionBudget>,

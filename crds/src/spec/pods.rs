@@ -17,24 +17,25 @@ use super::{
 };
 
 /// Settings of the pods. `all` applies to every part; the settings of a part take precedence.
+// Boxed: five times all these fields are kilobytes, which every resource would have on the stack.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pods {
     /// Settings of the pods of every part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub all: Option<PodSettings>,
+    pub all: Option<Box<PodSettings>>,
     /// Settings of the application's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub app: Option<PodSettings>,
+    pub app: Option<Box<PodSettings>>,
     /// Settings of the database's pods. With `cloudNativePG`, those that its `Cluster` has too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub database: Option<PodSettings>,
+    pub database: Option<Box<PodSettings>>,
     /// Settings of the pods of migrations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub migration: Option<PodSettings>,
+    pub migration: Option<Box<PodSettings>>,
     /// Settings of the pods of backups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backup: Option<PodSettings>,
+    pub backup: Option<Box<PodSettings>>,
 }
 
 /// Settings of pods. The operator's own labels, variables, volumes and paths cannot be replaced.

@@ -28,7 +28,7 @@ const ADDRESS: &str = "postgres://me:secret@db.example.com/hello";
 /// Specs that together lead to every kind of child, the plainest first.
 fn specs() -> Vec<Value> {
     vec![
-        // The name of its Job is known in advance.
+        // The name of its Job is known as soon as the resource has a UID.
         json!({"database": {"external": {"secretRef": {"name": "cloud"}}}}),
         json!({}),
         json!({"autoscaling": {"maxReplicas": 9}}),
@@ -40,9 +40,9 @@ fn specs() -> Vec<Value> {
     ]
 }
 
-fn children(world: &World, name: &str, spec: &Value) -> Vec<Desired> {
+fn children(world: &World, name: &str, uid: &str, spec: &Value) -> Vec<Desired> {
     let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
-        "metadata": {"name": name, "namespace": world.namespace}, "spec": spec});
+        "metadata": {"name": name, "namespace": world.namespace, "uid": uid}, "spec": spec});
     let images = DefaultImages {
         app: "hello-app:1".into(),
         postgres: "postgres:18".into(),
@@ -50,7 +50,7 @@ fn children(world: &World, name: &str, spec: &Value) -> Vec<Desired> {
     let service = validate(&serde_json::from_value(service).unwrap(), &images).unwrap();
     let inputs = Inputs {
         credentials: Credentials::placeholder(),
-        database_identity: Some(child::hash(ADDRESS)),
+        database_identity: Some(child::hash(&format!("{uid}\n{ADDRESS}"))),
         ..Inputs::offline()
     };
     children::build(&service, &inputs)
@@ -62,6 +62,7 @@ fn children(world: &World, name: &str, spec: &Value) -> Vec<Desired> {
 /// A foreign object, and the resource that it blocks.
 struct Case {
     name: String,
+    uid: String,
     spec: Value,
     id: ChildId,
     theirs: DynamicObject,
@@ -73,7 +74,7 @@ async fn cases(world: &World) -> Vec<Case> {
     let mut seen = BTreeSet::new();
     for spec in specs() {
         let external = !spec["database"]["external"].is_null();
-        for child in children(world, "demo", &spec) {
+        for child in children(world, "demo", "", &spec) {
             let (kind, name) = (child.id.kind, format!("c{}", cases.len()));
             // The names of the other Jobs are not known in advance; what one spec leaves out, another one has. One
             // of each kind is enough, except of those that hold data.
@@ -82,9 +83,15 @@ async fn cases(world: &World) -> Vec<Case> {
             if (kind == Kind::Job) != external || !seen.insert(like) {
                 continue;
             }
+            let uid = match kind {
+                Kind::Job => paused(world, &name, &spec).await,
+                _ => String::new(),
+            };
             let id = ChildId::new(kind, child.id.name.replace("demo", &name));
-            let mut wanted = children(world, &name, &spec).into_iter();
-            let wanted = wanted.find(|wanted| wanted.id == id).unwrap();
+            let mut wanted = children(world, &name, &uid, &spec).into_iter();
+            let is_it =
+                |wanted: &Desired| wanted.id == id || kind == Kind::Job && wanted.id.kind == kind;
+            let wanted = wanted.find(is_it).unwrap();
             let mut body = wanted.body;
             body["metadata"] = json!({"name": wanted.id.name});
             if kind == Kind::PersistentVolumeClaim {
@@ -96,6 +103,7 @@ async fn cases(world: &World) -> Vec<Case> {
             let theirs = api.create(&PostParams::default(), &body).await.unwrap();
             cases.push(Case {
                 name,
+                uid,
                 spec: spec.clone(),
                 id: wanted.id,
                 theirs,
@@ -103,6 +111,13 @@ async fn cases(world: &World) -> Vec<Case> {
         }
     }
     cases
+}
+
+/// Creates a resource that nothing is made for yet, and returns its UID.
+async fn paused(world: &World, name: &str, spec: &Value) -> String {
+    let mut spec = spec.clone();
+    spec["paused"] = true.into();
+    world.apply(name, spec).await.metadata.uid.unwrap()
 }
 
 impl Case {
@@ -199,7 +214,7 @@ async fn a_creation_leaves_alone_what_is_there() {
     let world = World::new("creation").await;
     let cluster = Cluster::new(world.client.clone(), Arc::default(), Fence::open());
     for case in cases(&world).await {
-        let mut wanted = children(&world, &case.name, &case.spec).into_iter();
+        let mut wanted = children(&world, &case.name, &case.uid, &case.spec).into_iter();
         let wanted = wanted.find(|wanted| wanted.id == case.id).unwrap();
         let answer = cluster.create(&wanted, &world.namespace).await;
         let error = answer.expect_err(&case.id.to_string());

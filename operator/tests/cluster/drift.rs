@@ -99,6 +99,10 @@ async fn a_deletion_of_any_child_is_reverted_within_5_seconds() {
     for kind in Kind::ALL {
         let children = world.children("demo").await.into_iter();
         for (id, before) in children.filter(|(id, _)| id.kind == kind) {
+            // The migration that ended is recorded, and is not run again: `stuck.rs`.
+            if kind == Kind::Job {
+                continue;
+            }
             comes_back(&world, &id, &before).await;
             if id.name == "data-demo-db-0" {
                 let new = world.get(&id).await.unwrap().uid().unwrap();
@@ -106,14 +110,14 @@ async fn a_deletion_of_any_child_is_reverted_within_5_seconds() {
                 world.ready("demo").await;
             }
             if matches!(kind, Kind::PersistentVolumeClaim | Kind::Secret) {
-                // New passwords or data mean another migration, and another Job to delete.
+                // New passwords or data mean another migration.
                 world.settle(&operator).await;
             }
             deleted.insert(kind);
         }
     }
-    // The remaining kind needs CloudNativePG, and is deleted in its tests.
-    assert_eq!(deleted.len(), Kind::ALL.len() - 1);
+    // One of the remaining kinds needs CloudNativePG, and is deleted in its tests.
+    assert_eq!(deleted.len(), Kind::ALL.len() - 2);
     world.ready("demo").await;
     operator.stop().await;
 }

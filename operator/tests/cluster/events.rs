@@ -112,7 +112,9 @@ async fn every_transition_is_an_event_and_nothing_else_is() {
         let reporter = event.reporting_controller.as_deref();
         assert_eq!(reporter, Some("hello-operator"));
         assert!(Reason::from_name(reason(event)).is_some(), "{event:?}");
-        let (seen, words) = &transitions[reason(event)];
+        let (seen, words) = transitions
+            .get(reason(event))
+            .unwrap_or_else(|| panic!("no transition: {event:?}"));
         assert!(words.contains(event.note.as_ref().unwrap()), "{event:?}");
         assert!(count(event) <= *seen, "{seen} transitions: {event:?}");
     }

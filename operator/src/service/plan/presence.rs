@@ -107,6 +107,12 @@ impl Presence {
 /// Whether something else was wanted when the object was written last. An object that another controller makes has no
 /// mark of that, and what it lacks is more likely a changed spec than a label that was removed.
 pub(super) fn outdated(live: &DynamicObject, desired: &Desired) -> bool {
+    // The operator takes the record of a migration off before another one, also on the way back to a former spec.
+    let recorded = desired.body.pointer("/metadata/annotations");
+    let recorded = recorded.and_then(|annotations| annotations.get(names::MIGRATION_ANNOTATION));
+    if recorded.is_some() && !live.annotations().contains_key(names::MIGRATION_ANNOTATION) {
+        return true;
+    }
     match live.annotations().get(names::HASH_ANNOTATION) {
         Some(written) => *written != desired.hash,
         None => desired.gate == Gate::IfPresent,

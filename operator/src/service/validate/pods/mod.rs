@@ -85,9 +85,9 @@ pub enum Account {
 impl Pods {
     pub(super) fn parse(spec: &hello_crds::HelloServiceSpec) -> Result<Self> {
         let none = hello_crds::Pods::default();
-        let given = spec.pods.as_ref().unwrap_or(&none);
-        let part = |component, settings: &Option<hello_crds::PodSettings>| {
-            parse_part(spec, given.all.as_ref(), component, settings.as_ref())
+        let given = spec.pods.as_deref().unwrap_or(&none);
+        let part = |component, settings: &Option<Box<hello_crds::PodSettings>>| {
+            parse_part(spec, given.all.as_deref(), component, settings.as_deref())
         };
         let shared = given
             .all
