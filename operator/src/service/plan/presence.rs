@@ -107,16 +107,18 @@ impl Presence {
 /// Whether something else was wanted when the object was written last. An object that another controller makes has no
 /// mark of that, and what it lacks is more likely a changed spec than a label that was removed.
 pub(super) fn outdated(live: &DynamicObject, desired: &Desired) -> bool {
-    // The operator takes the record of a migration off before another one, also on the way back to a former spec.
-    let recorded = desired.body.pointer("/metadata/annotations");
-    let recorded = recorded.and_then(|annotations| annotations.get(names::MIGRATION_ANNOTATION));
-    if recorded.is_some() && !live.annotations().contains_key(names::MIGRATION_ANNOTATION) {
-        return true;
-    }
     match live.annotations().get(names::HASH_ANNOTATION) {
-        Some(written) => *written != desired.hash,
+        Some(written) => *written != desired.hash || forgotten(live, desired),
         None => desired.gate == Gate::IfPresent,
     }
+}
+
+/// Whether the operator has taken the record of a migration off, which it does before another one: also on the way back
+/// to a former spec, with the same hash.
+fn forgotten(live: &DynamicObject, desired: &Desired) -> bool {
+    let annotations = desired.body.pointer("/metadata/annotations");
+    let wanted = annotations.and_then(|annotations| annotations.get(names::MIGRATION_ANNOTATION));
+    wanted.is_some() && !live.annotations().contains_key(names::MIGRATION_ANNOTATION)
 }
 
 /// Whether there is nothing to write. A Job cannot be changed, so it always matches.
@@ -181,6 +183,20 @@ mod tests {
             seen(Kind::Service, &object, Some(&desired)),
             Some(Presence::Settled)
         );
+    }
+
+    #[test]
+    fn a_record_that_the_operator_has_taken_off_is_no_drift() {
+        let body = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "demo",
+            "annotations": {names::MIGRATION_ANNOTATION: "demo-migrate-1"}}});
+        let desired = Desired::from_body(Kind::Deployment, Gate::Migrated, body);
+        let is_outdated =
+            |object: &Value| outdated(&serde_json::from_value(object.clone()).unwrap(), &desired);
+        let mut object = desired.body.clone();
+        assert!(!is_outdated(&object));
+        let annotations = object["metadata"]["annotations"].as_object_mut();
+        annotations.unwrap().remove(names::MIGRATION_ANNOTATION);
+        assert!(is_outdated(&object));
     }
 
     #[test]
