@@ -84,7 +84,9 @@ async fn a_storage_class_that_does_not_exist_is_named_and_awaited() -> Result<()
         });
         let began = Instant::now();
         let hello = Hello::apply(s, "hello", spec).await?;
-        let object = hello.condition("DatabaseReady", REPORTED, |database| {
+        // A volume may take half a minute, so nothing is wrong before that.
+        let limit = REPORTED + Duration::from_secs(30);
+        let object = hello.condition("DatabaseReady", limit, |database| {
             database.status == "False" && database.message.contains(&class)
         });
         let reported = message(&object.await?, "DatabaseReady");
