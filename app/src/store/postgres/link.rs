@@ -221,11 +221,8 @@ async fn run_batch<J: Job>(
         }
         Failure::Slow => {
             tracing::warn!(kind = J::KIND, %error, "the database did not do a statement in time");
-            let again = batch.extract_if(.., J::may_retry).collect();
-            queue.return_to_front(again);
-            batch
-                .drain(..)
-                .for_each(|job| job.fail(StoreError::Timeout));
+            // It did nothing. Each comes to an end when its caller has left, or too little time.
+            queue.return_to_front(std::mem::take(batch));
             Ok(())
         }
         Failure::Stale => {
@@ -235,9 +232,8 @@ async fn run_batch<J: Job>(
             Err(error.to_string())
         }
         Failure::Connection if matches!(error, RunError::Late) => {
-            batch
-                .drain(..)
-                .for_each(|job| job.fail(StoreError::Timeout));
+            // It did nothing either.
+            queue.return_to_front(std::mem::take(batch));
             Err(error.to_string())
         }
         Failure::Connection => {
