@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
-use super::fence::{fence, friendless, in_time, late_or};
+use super::fence::{complete, fence, friendless, in_time};
 use super::job::{Job, Reply, RunError, Terms};
 use super::queue::Overlap;
 use crate::domain::{DateOfBirth, Username};
@@ -110,16 +110,13 @@ async fn upsert(
     terms: Terms,
 ) -> Result<(), RunError> {
     let (names, dates): (Vec<&str>, Vec<NaiveDate>) = rows.into_iter().unzip();
-    let in_time: bool = sqlx::query_scalar(UPSERT)
+    let query = sqlx::query_scalar(UPSERT)
         .persistent(terms.persistent)
         .bind(&names)
         .bind(&dates)
         .bind(terms.start_by)
-        .bind(terms.done_by)
-        .fetch_one(connection)
-        .await
-        .map_err(late_or)?;
-    if in_time { Ok(()) } else { Err(RunError::Late) }
+        .bind(terms.done_by);
+    complete(query, connection).await
 }
 
 async fn delete(
@@ -127,15 +124,12 @@ async fn delete(
     names: &[&str],
     terms: Terms,
 ) -> Result<(), RunError> {
-    let in_time: bool = sqlx::query_scalar(DELETE)
+    let query = sqlx::query_scalar(DELETE)
         .persistent(terms.persistent)
         .bind(names)
         .bind(terms.start_by)
-        .bind(terms.done_by)
-        .fetch_one(connection)
-        .await
-        .map_err(late_or)?;
-    if in_time { Ok(()) } else { Err(RunError::Late) }
+        .bind(terms.done_by);
+    complete(query, connection).await
 }
 
 /// The last change to each user, as upserts and deletions, both in the order of names.

@@ -1,6 +1,10 @@
 //! The clauses that every statement which writes has: it begins in time, waits for locks only so long as it has time, and
 //! is undone unless it is done in time.
 
+use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::query::QueryScalar;
+
 use super::job::RunError;
 
 /// The head of a statement: `fence.in_time` is whether it begins by `$start`, and its waits for locks end by `$done`. The
@@ -34,6 +38,15 @@ macro_rules! in_time {
 }
 
 pub(super) use {fence, friendless, in_time};
+
+/// Runs a statement with these clauses whose only value is whether it began in time.
+pub async fn complete(
+    query: QueryScalar<'_, Postgres, bool, PgArguments>,
+    connection: &mut PgConnection,
+) -> Result<(), RunError> {
+    let in_time = query.fetch_one(connection).await.map_err(late_or)?;
+    if in_time { Ok(()) } else { Err(RunError::Late) }
+}
 
 /// An error of a statement with these clauses.
 pub fn late_or(error: sqlx::Error) -> RunError {

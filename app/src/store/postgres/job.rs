@@ -82,6 +82,9 @@ pub enum Failure {
     /// What was prepared on the connection does not fit any more: the schema has changed, or a pooler has changed the
     /// server. It did nothing, and can run on a new connection.
     Stale,
+    /// The server's own clock refused it: it did nothing. The connection is checked again, since its view of that clock
+    /// may be wrong.
+    Late,
     /// The connection, or the server behind it, cannot be used any more: it is shut down, does not accept writes, or is
     /// out of sync.
     Connection,
@@ -95,8 +98,10 @@ impl RunError {
         const CONFLICT: &str = "40";
         const SLOW: [&str; 2] = ["57014", "55P03"];
         const STALE: [&str; 4] = ["08P01", "0A000", "26000", "42P05"];
-        let Self::Database(sqlx::Error::Database(error)) = self else {
-            return Failure::Connection;
+        let error = match self {
+            Self::Late => return Failure::Late,
+            Self::Database(sqlx::Error::Database(error)) => error,
+            Self::Database(_) => return Failure::Connection,
         };
         match error.code().as_deref() {
             Some(code) if SLOW.contains(&code) || code.starts_with(CONFLICT) => Failure::Slow,

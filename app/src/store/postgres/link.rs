@@ -10,7 +10,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::deadline::{Deadline, Window};
-use super::job::{Failure, Job, RunError};
+use super::job::{Failure, Job};
 use super::queue::{Queue, Turn};
 use super::session::{Connect, ConnectError, Session};
 use crate::store::StoreError;
@@ -221,8 +221,15 @@ async fn run_batch<J: Job>(
         }
         Failure::Slow => {
             tracing::warn!(kind = J::KIND, %error, "the database did not do a statement in time");
-            // It did nothing. Each comes to an end when its caller has left, or too little time.
-            queue.return_to_front(std::mem::take(batch));
+            // A write did nothing, and comes to an end when its caller has left, or too little time. A read may run
+            // only once more.
+            let again = batch
+                .extract_if(.., |job| J::WRITES || job.may_retry())
+                .collect();
+            queue.return_to_front(again);
+            batch
+                .drain(..)
+                .for_each(|job| job.fail(StoreError::Timeout));
             Ok(())
         }
         Failure::Stale => {
@@ -231,8 +238,7 @@ async fn run_batch<J: Job>(
             queue.return_to_front(std::mem::take(batch));
             Err(error.to_string())
         }
-        Failure::Connection if matches!(error, RunError::Late) => {
-            // It did nothing either.
+        Failure::Late => {
             queue.return_to_front(std::mem::take(batch));
             Err(error.to_string())
         }

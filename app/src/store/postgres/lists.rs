@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
-use super::fence::{fence, in_time, late_or};
+use super::fence::{complete, fence, in_time, late_or};
 use super::job::{RunError, Terms};
 use super::query::Statement;
 use crate::domain::{Friendship, NameRange, Pair, Username};
@@ -217,16 +217,13 @@ impl Statement for Unfriend {
 
     async fn run(&self, connection: &mut PgConnection, terms: Terms) -> Result<(), RunError> {
         let Self(pair) = self;
-        let in_time: bool = sqlx::query_scalar(UNFRIEND)
+        let query = sqlx::query_scalar(UNFRIEND)
             .bind(pair.low().as_str())
             .bind(pair.high().as_str())
             .bind(terms.start_by)
             .bind(terms.done_by)
-            .persistent(terms.persistent)
-            .fetch_one(connection)
-            .await
-            .map_err(late_or)?;
-        if in_time { Ok(()) } else { Err(RunError::Late) }
+            .persistent(terms.persistent);
+        complete(query, connection).await
     }
 }
 

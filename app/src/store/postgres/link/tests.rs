@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use tokio::sync::oneshot;
 
 use super::super::change::Change;
+use super::super::job::RunError;
 use super::super::lookup::Lookup;
 use super::super::queue::Overlap;
 use super::*;
