@@ -21,12 +21,6 @@ pub const MIGRATION_ANNOTATION: &str = "hello.internal/migration";
 pub const ROTATE_ANNOTATION: &str = "hello.internal/rotate-credentials";
 /// On the credentials: when the passwords were last replaced.
 pub const ROTATED_ANNOTATION: &str = "hello.internal/credentials-rotated-at";
-/// Whether an annotation or label is one of the operator's.
-#[must_use]
-pub fn is_own_annotation(key: &str) -> bool {
-    key.starts_with("hello.internal/")
-}
-
 /// On a resource: UID of the claim or Cluster that is accepted in place of the one with the service's data.
 pub const ACCEPT_DATA_ANNOTATION: &str = "hello.internal/accept-new-data";
 /// Container that `kubectl logs` and `kubectl exec` use when none is named.
@@ -225,6 +219,12 @@ pub const DATA_VOLUME: &str = "data";
 #[must_use]
 pub fn migration(instance: &str, hash: &str) -> String {
     format!("{instance}-migrate-{hash}")
+}
+
+/// Whether an annotation or label is one of the operator's.
+#[must_use]
+pub fn is_own_annotation(key: &str) -> bool {
+    key.starts_with("hello.internal/")
 }
 
 /// Account of the pods. It is not the service's own name: a service `default` would use the namespace's own account.

@@ -21,6 +21,7 @@ use crate::{
         child::ChildId,
         kind::Kind,
         live::{Live, TypedChild},
+        pod::is_owned_by,
         words,
     },
     service::dereference::observed::Observed,
@@ -49,7 +50,7 @@ pub fn waiting(observed: &Observed, changing: Option<Timestamp>) -> Vec<Waiting>
     without
         .filter_map(|(id, live)| {
             let uid = live.uid();
-            let pods = || observed.pods.iter().filter(|pod| owns(&uid, pod));
+            let pods = || observed.pods.iter().filter(|pod| is_owned_by(pod, &uid));
             if pods().any(is_unfinished) {
                 return None;
             }
@@ -85,11 +86,6 @@ fn wants_pod(live: &Live) -> bool {
         let suspended = job.spec.as_ref().and_then(|spec| spec.suspend);
         !ended && suspended != Some(true)
     })
-}
-
-fn owns(uid: &str, pod: &Pod) -> bool {
-    let mut owners = pod.metadata.owner_references.iter().flatten();
-    owners.any(|owner| owner.uid == uid)
 }
 
 fn is_unfinished(pod: &Pod) -> bool {

@@ -10,7 +10,10 @@ use k8s_openapi::api::{
 };
 use kube::ResourceExt;
 
-use crate::{object::pod::SeenPod, service::children::SERVER};
+use crate::{
+    object::pod::{SeenPod, condition},
+    service::children::SERVER,
+};
 
 /// Label of a pod of a StatefulSet: the template that it was made from.
 pub const REVISION_LABEL: &str = "controller-revision-hash";
@@ -51,12 +54,7 @@ pub fn is_of_former_template(set: &StatefulSet, pod: &Pod) -> bool {
 }
 
 fn cannot_start(status: &PodStatus) -> bool {
-    let condition = |type_: &str| {
-        let mut conditions = status.conditions.iter().flatten();
-        conditions
-            .find(|c| c.type_ == type_)
-            .map(|c| c.status == "True")
-    };
+    let condition = |type_| condition(status, type_).map(|c| c.status == "True");
     if condition("Ready") == Some(true) {
         return false;
     }

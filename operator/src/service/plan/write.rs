@@ -105,12 +105,6 @@ fn needs(action: &Action, earlier: &[Write]) -> Vec<ChildId> {
             Action::Create(id) | Action::Update(id),
             Action::Create(other) | Action::Update(other),
         ) => id.kind.row().needs_secrets() && other.kind == Kind::Secret,
-        // The workload may name the account until it is updated.
-        (Action::Delete(id), Action::Update(other)) => {
-            id.kind == Kind::ServiceAccount
-                && other.kind != Kind::Secret
-                && other.kind.row().needs_secrets()
-        }
         _ => false,
     });
     needed.map(|earlier| earlier.child().clone()).collect()
@@ -222,15 +216,6 @@ mod tests {
                 let needed = needed(&[&[secret], &others[..]].concat());
                 assert_eq!(needed, [vec![], vec![], vec![]], "{kind}");
             }
-        }
-    }
-
-    #[test]
-    fn an_account_is_deleted_only_after_the_updates_of_workloads() {
-        for kind in [Kind::Deployment, Kind::StatefulSet, Kind::CronJob] {
-            let update = Action::Update(id(kind));
-            let delete = Action::Delete(id(Kind::ServiceAccount));
-            assert_eq!(needed(&[update, delete]), [vec![], vec![kind]], "{kind}");
         }
     }
 

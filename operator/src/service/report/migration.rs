@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use crate::{
-    object::{child::ChildId, kind::Kind, names::Component},
+    object::{child::ChildId, kind::Kind, names::Component, pod::condition},
     service::{
         apply::Applied,
         children::{EXIT_UNAVAILABLE, MIGRATION},
@@ -105,13 +105,9 @@ fn ends(pods: &[Pod]) -> impl Iterator<Item = (&Pod, &ContainerStateTerminated)>
 /// What kept the last attempt from its end, when that is nothing that the migration itself did.
 fn passing(pods: &[Pod]) -> Option<PodFailure> {
     let (pod, end) = ends(pods).next()?;
-    let conditions = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    let mut disruptions =
-        conditions.filter(|c| c.type_ == "DisruptionTarget" && c.status == "True");
-    let (reason, message) = if let Some(disruption) = disruptions.next() {
+    let status = pod.status.as_ref();
+    let disruption = status.and_then(|status| condition(status, "DisruptionTarget"));
+    let (reason, message) = if let Some(disruption) = disruption.filter(|c| c.status == "True") {
         (Reason::MigrationRetrying, disruption.message.as_deref())
     } else if end.exit_code == EXIT_UNAVAILABLE {
         let last = end

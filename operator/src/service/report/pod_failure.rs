@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use kube::ResourceExt;
 
 use crate::{
-    object::names::Component,
+    object::{
+        names::Component,
+        pod::{condition, is_owned_by},
+    },
     service::{
         plan::readiness,
         report::{
@@ -82,7 +85,7 @@ pub fn of_component(pods: &[Pod], component: Component) -> Vec<&Pod> {
 /// may try again.
 #[must_use]
 pub fn of_run(pods: &[Pod], uid: &str, now: Timestamp) -> Option<PodFailure> {
-    let pods = newest_first(pods.iter().filter(|pod| is_of(pod, uid)));
+    let pods = newest_first(pods.iter().filter(|pod| is_owned_by(pod, uid)));
     let mut unfinished = pods.into_iter().filter(|pod| {
         let status = pod.status.as_ref();
         let phase = status.and_then(|status| status.phase.as_deref());
@@ -97,15 +100,11 @@ pub fn of_run(pods: &[Pod], uid: &str, now: Timestamp) -> Option<PodFailure> {
 /// How the last pod of the Job with this UID failed, in words.
 #[must_use]
 pub fn end_of_run(pods: &[Pod], uid: &str) -> Option<String> {
-    let pods = newest_first(pods.iter().filter(|pod| is_of(pod, uid)));
+    let pods = newest_first(pods.iter().filter(|pod| is_owned_by(pod, uid)));
     let mut failures = pods
         .into_iter()
         .filter_map(|pod| in_containers(pod.status.as_ref()?));
     failures.next().map(|failure| failure.message)
-}
-
-fn is_of(pod: &Pod, uid: &str) -> bool {
-    pod.owner_references().iter().any(|owner| owner.uid == uid)
 }
 
 /// The newest pod runs the newest template, so its failure is the one to report.
@@ -141,11 +140,6 @@ fn in_containers(status: &PodStatus) -> Option<PodFailure> {
         .chain(status.container_statuses.iter())
         .flatten()
         .find_map(in_container)
-}
-
-fn condition<'a>(status: &'a PodStatus, type_: &str) -> Option<&'a PodCondition> {
-    let mut conditions = status.conditions.iter().flatten();
-    conditions.find(|condition| condition.type_ == type_)
 }
 
 fn has_lasted(since: Timestamp, now: Timestamp) -> bool {

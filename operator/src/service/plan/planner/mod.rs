@@ -242,25 +242,11 @@ impl Plan {
         for (id, presence) in &facts.present {
             if presence.is_ours()
                 && id.kind != Kind::Job
-                && !self.keeps_account(id, facts)
                 && !wanted.iter().any(|child| child.id == *id)
             {
                 self.actions.push(Action::Delete(id.clone()));
             }
         }
-    }
-
-    /// Whether this is an account that a workload still names after these writes: a Deployment keeps the former one
-    /// until its migration has succeeded.
-    fn keeps_account(&self, id: &ChildId, facts: &Facts) -> bool {
-        let mut workloads = facts.accounts.get(id).into_iter().flatten();
-        workloads.any(|workload| {
-            let change = [
-                Action::Update(workload.clone()),
-                Action::Delete(workload.clone()),
-            ];
-            !self.actions.iter().any(|action| change.contains(action))
-        })
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::object::pod::SeenPod;
@@ -44,7 +44,6 @@ fn converged() -> Facts {
         initial_replicas: 2,
         least_replicas: None,
         holds_replicas: false,
-        accounts: BTreeMap::new(),
         missing: BTreeSet::new(),
         paused: false,
     }
@@ -338,30 +337,6 @@ fn unwanted_children_are_deleted_once() {
     );
     facts.present.insert(orphan, Presence::Deleting);
     assert_eq!(plan(&wanted("new"), &facts).actions, []);
-}
-
-/// A pod whose account is gone cannot be replaced.
-#[test]
-fn an_unwanted_account_stays_while_a_workload_names_it() {
-    let mut facts = converged();
-    let account = ChildId::new(Kind::ServiceAccount, "former");
-    facts.present.insert(account.clone(), Presence::Settled);
-    facts
-        .accounts
-        .insert(account.clone(), [deployment()].into());
-    assert_eq!(plan(&wanted("new"), &facts).actions, []);
-
-    // It waits for the migration, too; and the update and the deletion can be in one plan.
-    facts.present.insert(deployment(), Presence::Drifted);
-    facts.jobs.insert(job("new"), JobPhase::Active);
-    assert_eq!(plan(&wanted("new"), &facts).actions, []);
-    facts.jobs.insert(job("new"), JobPhase::Succeeded);
-    let both = [Action::Update(deployment()), Action::Delete(account)];
-    assert_eq!(plan(&wanted("new"), &facts).actions, both);
-
-    facts.present.insert(deployment(), Presence::Settled);
-    facts.accounts.clear();
-    assert_eq!(plan(&wanted("new"), &facts).actions, both[1..]);
 }
 
 #[test]

@@ -14,11 +14,12 @@ use crate::{
         live::LiveObjects,
         names::{self, Component},
         owner::Identity,
+        pod::condition,
         words,
     },
     service::{
         children::SERVER,
-        plan::{cnpg_health::Health, facts::Facts, presence::Presence},
+        plan::{cnpg_health::Health, facts::Facts, presence::Presence, stuck_pod::REVISION_LABEL},
         validate::Database,
     },
 };
@@ -210,11 +211,11 @@ fn server_ready(set: &StatefulSet, pods: &[Pod]) -> bool {
 /// not answer any more.
 #[must_use]
 pub fn node_is_lost(pod: &Pod) -> bool {
-    let conditions = || {
-        let status = pod.status.iter();
-        status.flat_map(|status| status.conditions.iter().flatten())
+    let is = |type_, value| {
+        let status = pod.status.as_ref();
+        let found = status.and_then(|status| condition(status, type_));
+        found.is_some_and(|condition| condition.status == value)
     };
-    let is = |type_, status| conditions().any(|c| c.type_ == type_ && c.status == status);
     is("Ready", "False") && is("ContainersReady", "True")
 }
 
@@ -222,7 +223,7 @@ pub fn node_is_lost(pod: &Pod) -> bool {
 /// again whenever it has something to report.
 fn serves(pod: &Pod, revision: Option<&str>) -> bool {
     let labels = pod.labels();
-    let own = labels.get("controller-revision-hash").map(String::as_str);
+    let own = labels.get(REVISION_LABEL).map(String::as_str);
     pod.metadata.deletion_timestamp.is_none()
         && !node_is_lost(pod)
         && Component::from_labels(labels) == Some(Component::Database)

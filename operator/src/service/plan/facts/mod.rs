@@ -1,0 +1,239 @@
+//! What the live objects mean for the decision: everything that the planner depends on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    autoscaling::v2::HorizontalPodAutoscaler,
+    batch::v1::Job,
+    core::v1::Pod,
+};
+use kube::{ResourceExt, api::DynamicObject};
+
+use crate::{
+    object::{
+        child::{ChildId, Desired},
+        kind::Kind,
+        live::TypedChild,
+        names::{self, Component},
+        pod::SeenPod,
+        replicas,
+    },
+    service::{
+        children::Prepared,
+        dereference::{inputs::Inputs, observed::Observed},
+        plan::{
+            data,
+            presence::{Presence, outdated},
+            stuck_pod::stuck_pod,
+        },
+        validate::{Scaling, Validated},
+    },
+};
+
+/// Everything that the planner depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Facts {
+    /// Children that are there.
+    pub present: BTreeMap<ChildId, Presence>,
+    /// Phases of the migration Jobs among them.
+    pub jobs: BTreeMap<ChildId, JobPhase>,
+    /// Drifted children of which something else was wanted when they were written: no other writer changed them. The
+    /// actions are the same; the reason of the write differs.
+    pub outdated: BTreeSet<ChildId>,
+    /// Whether other data is there in place of the service's own.
+    pub data_replaced: bool,
+    /// Whether the database answers and runs what is wanted.
+    pub database_ready: bool,
+    /// Why the address of an external database is not known, in words.
+    pub unusable_address: Option<String>,
+    /// Whether a pod of some migration may be at work, whatever became of its Job.
+    pub migrating: bool,
+    /// The pod of the managed database that its controller waits for in vain.
+    pub stuck_pod: Option<SeenPod>,
+    /// The Deployment, and the migration that came before its template, as it was recorded there. No other one has begun
+    /// since then, so the schema is the one that this migration left.
+    pub recorded: Option<(ChildId, String)>,
+    /// Replicas of the Deployment, when it exists.
+    pub live_replicas: Option<i32>,
+    /// Replicas wanted; `None` leaves them to the autoscaler.
+    pub wanted_replicas: Option<i32>,
+    /// Fewest replicas that the autoscaler may choose; `None` when there is none.
+    pub least_replicas: Option<i32>,
+    /// Replicas of a Deployment that is created now.
+    pub initial_replicas: i32,
+    /// Whether the operator holds the number of replicas although it is not the operator's to keep: the next update
+    /// would remove it.
+    pub holds_replicas: bool,
+    /// Kinds that the cluster does not serve.
+    pub missing: BTreeSet<Kind>,
+    /// Whether children may be changed at all.
+    pub paused: bool,
+}
+
+/// State of a migration Job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobPhase {
+    /// Its pods may be running.
+    Active,
+    /// It has done its work.
+    Succeeded,
+    /// It has given up, and would fail again.
+    Failed,
+    /// It has given up for a reason that may pass, or cannot succeed as it is. Another one of its name may.
+    Interrupted,
+}
+
+impl JobPhase {
+    /// From the status of a Job.
+    #[must_use]
+    pub fn from_job(job: &Job) -> Self {
+        let Some(status) = &job.status else {
+            return Self::Active;
+        };
+        let find = |wanted: &str| {
+            let mut conditions = status.conditions.iter().flatten();
+            conditions.find(|c| c.type_ == wanted && c.status == "True")
+        };
+        if let Some(failed) = find("Failed") {
+            // Its policy for failures ends it when its program says that another attempt fails as well. The limits are
+            // for everything else: a database that is away, an image that cannot be pulled, a node that is lost.
+            match failed.reason.as_deref() {
+                Some("BackoffLimitExceeded" | "DeadlineExceeded") => Self::Interrupted,
+                _ => Self::Failed,
+            }
+        } else if find("Complete").is_some() || status.succeeded.unwrap_or_default() > 0 {
+            Self::Succeeded
+        } else {
+            Self::Active
+        }
+    }
+}
+
+impl Facts {
+    /// What was read, in the planner's terms. Whether the database is ready is judged afterwards, from these facts.
+    #[must_use]
+    pub(super) fn from_observed(
+        service: &Validated,
+        prepared: &Prepared,
+        observed: &Observed,
+        inputs: &Inputs,
+    ) -> Self {
+        let mut facts = Self {
+            unusable_address: inputs.unusable_address.clone(),
+            wanted_replicas: prepared.replicas,
+            initial_replicas: initial_replicas(service, prepared, observed),
+            least_replicas: match service.scaling {
+                Scaling::Auto { min, .. } => Some(min),
+                Scaling::Fixed(_) | Scaling::External { .. } => None,
+            },
+            missing: observed.missing.clone(),
+            paused: service.paused,
+            data_replaced: data::is_replaced(service, &observed.children),
+            migrating: observed.pods.iter().any(migrates),
+            ..Self::default()
+        };
+        let server = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));
+        let server = observed.children.get(&server);
+        for (id, live) in observed.children.iter() {
+            let desired = prepared.children.iter().find(|child| child.id == *id);
+            let identity = &service.identity;
+            let Some(presence) = Presence::from_live(identity, id, live, desired, server) else {
+                continue;
+            };
+            if let Some(job) = Job::from_live(live)
+                && presence != Presence::Foreign
+            {
+                let phase = match JobPhase::from_job(job) {
+                    // Its pods are as it was created, and none of them is at work.
+                    JobPhase::Active if is_superseded(live.object(), desired, &observed.pods) => {
+                        JobPhase::Interrupted
+                    }
+                    phase => phase,
+                };
+                facts.jobs.insert(id.clone(), phase);
+            }
+            if let Some(deployment) = Deployment::from_live(live)
+                && desired.is_some()
+            {
+                let spec = deployment.spec.as_ref();
+                facts.live_replicas = spec.and_then(|spec| spec.replicas);
+                facts.holds_replicas = holds_replicas(live.object(), prepared.replicas.is_none());
+                let recorded = live.object().annotations().get(names::MIGRATION_ANNOTATION);
+                facts.recorded = recorded
+                    .filter(|_| presence.is_ours())
+                    .map(|job| (id.clone(), job.clone()));
+            }
+            if let Some(set) = StatefulSet::from_live(live)
+                && presence == Presence::Settled
+                && desired.is_some()
+            {
+                facts.stuck_pod = stuck_pod(set, &observed.pods);
+            }
+            if presence == Presence::Drifted
+                && desired.is_some_and(|child| outdated(live.object(), child))
+            {
+                facts.outdated.insert(id.clone());
+            }
+            facts.present.insert(id.clone(), presence);
+        }
+        facts
+    }
+}
+
+/// Whether a manager of the operator holds the number of replicas that should not.
+fn holds_replicas(deployment: &DynamicObject, autoscaled: bool) -> bool {
+    replicas::holds(deployment, names::MANAGER)
+        || (autoscaled && replicas::holds(deployment, names::SCALE_MANAGER))
+}
+
+/// Application pods to start with: a Deployment that was deleted comes back with the number that
+/// the autoscaler chose last.
+fn initial_replicas(service: &Validated, prepared: &Prepared, observed: &Observed) -> i32 {
+    let name = names::app(&service.identity.name);
+    let autoscaler = observed.children.typed::<HorizontalPodAutoscaler>(&name);
+    let (Scaling::Auto { min, max, .. }, Some(autoscaler)) = (service.scaling, autoscaler) else {
+        return prepared.initial_replicas;
+    };
+    let status = autoscaler.status.as_ref();
+    let chosen = status.map_or(min, |status| status.desired_replicas);
+    chosen.max(min).min(max)
+}
+
+/// Whether a Job that has not ended was made from another template than the wanted one, and no pod of a migration runs.
+/// A Job cannot be changed, and what keeps its pods from starting may have been corrected.
+fn is_superseded(job: &DynamicObject, desired: Option<&Desired>, pods: &[Pod]) -> bool {
+    desired.is_some_and(|desired| outdated(job, desired)) && !pods.iter().any(runs_migration)
+}
+
+fn is_of_migration(pod: &Pod) -> bool {
+    Component::from_labels(pod.labels()) == Some(Component::Migration)
+}
+
+/// Whether a container of the pod of a migration runs.
+fn runs_migration(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let mut containers = status
+        .into_iter()
+        .flat_map(|status| status.container_statuses.iter().flatten());
+    is_of_migration(pod)
+        && containers.any(|container| {
+            container
+                .state
+                .as_ref()
+                .is_some_and(|state| state.running.is_some())
+        })
+}
+
+/// Whether this is the pod of a migration that may be changing the schema. Its Job may be gone: only
+/// the operator waits for the pods when it deletes one.
+fn migrates(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    is_of_migration(pod) && !matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+#[cfg(test)]
+mod tests;
