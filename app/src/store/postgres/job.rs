@@ -79,8 +79,8 @@ pub enum Failure {
     Values,
     /// It took too long, or waited too long for a lock: it did nothing.
     Slow,
-    /// What was prepared on the connection does not fit any more: the schema has changed, or a pooler has changed the
-    /// server. It did nothing, and can run on a new connection.
+    /// The session is over, or what was prepared in it does not fit any more: the server ended it, the schema has
+    /// changed, or a pooler has changed the server. It did nothing, and can run on a new connection.
     Stale,
     /// The server's own clock refused it: it did nothing. The connection is checked again, since its view of that clock
     /// may be wrong.
@@ -97,7 +97,9 @@ impl RunError {
         const VALUES: [&str; 2] = ["22", "23"];
         const CONFLICT: &str = "40";
         const SLOW: [&str; 2] = ["57014", "55P03"];
-        const STALE: [&str; 4] = ["08P01", "0A000", "26000", "42P05"];
+        // The server ends a session (57P01, 57P05) in place of a statement's answer only when it has not committed it:
+        // where it has, and waits for a standby, it closes the connection without an error.
+        const STALE: [&str; 6] = ["08P01", "0A000", "26000", "42P05", "57P01", "57P05"];
         let error = match self {
             Self::Late => return Failure::Late,
             Self::Database(sqlx::Error::Database(error)) => error,

@@ -39,6 +39,19 @@ fn never_more_connections_than_configured() {
     });
 }
 
+/// As a rotation of the password does. The server says so in place of an answer, and has done nothing.
+#[test]
+fn an_ended_session_costs_no_request() {
+    let (server, database) = (postgres::shared(), postgres::database());
+    let app = App::ready(&[("DATABASE_URL", &server.url(OWNER, &database))]);
+    for _ in 0..10 {
+        assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
+        terminate(&database);
+        assert_eq!(app.put_date("/hello/alice", "1991-01-01").status, 204);
+        assert_eq!(app.get("/hello/alice").status, 200);
+    }
+}
+
 #[test]
 fn a_client_that_disconnects_affects_no_other() {
     let app = App::postgres();
