@@ -74,12 +74,10 @@ impl Admin {
             .store
             .ready
             .set(i64::from(self.store.health() == Health::Ready));
-        let mut response = Response::new(Bytes::from(self.metrics.encode()));
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
-        );
-        response
+        now(
+            Bytes::from(self.metrics.encode()),
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )
     }
 }
 
@@ -91,11 +89,17 @@ pub fn filter(
 }
 
 fn text(status: StatusCode, body: &'static str) -> Response {
-    let mut response = Response::new(Bytes::from_static(body.as_bytes()));
+    let body = Bytes::from_static(body.as_bytes());
+    let mut response = now(body, "text/plain; charset=utf-8");
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    response
+}
+
+/// 200 with what is true now and may not be a moment later.
+fn now(body: Bytes, content_type: &'static str) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -31,7 +31,7 @@ pub async fn check(api: &Api, head: &RequestHead, writer: Option<&str>) -> Resul
         // Not a name, so nothing is written: the handler reports what is wrong with it.
         return Ok(());
     };
-    if writer.may_write(&username, api.usernames) {
+    if writer.may_write(&username) {
         return Ok(());
     }
     let challenge = HeaderValue::from_static(FORBIDDEN);

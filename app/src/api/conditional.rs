@@ -9,22 +9,26 @@
 //! The lists of tags are read here and not by the crate `headers`: its types cannot list the tags,
 //! which the store needs, and they skip what is malformed, so that a write would be made.
 
-use chrono::Datelike;
+use chrono::{Datelike, NaiveDate};
 use http::header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{StatusCode, header};
 
 use super::problem::Problem;
 use super::problem_kind::ProblemKind;
 use super::response::no_content;
-use crate::domain::{DateOfBirth, LeapDay, MonthDay, Today};
+use crate::domain::{DateOfBirth, LeapDay, MonthDay};
 use crate::serving::Response;
 use crate::store::Precondition;
+
+/// A greeting is personal, so only the client's own cache may keep it. Somebody else may change the birthday at any time,
+/// so the cache asks each time whether its tag is still the current one.
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// Makes and reads the tags of one day.
 #[derive(Debug, Clone, Copy)]
 pub struct Tags {
     /// The day.
-    pub today: Today,
+    pub today: NaiveDate,
     /// When people born on 29 February celebrate.
     pub leap_day: LeapDay,
 }
@@ -47,7 +51,7 @@ impl Tags {
         format!(
             "\"{:04}-{:x}-{rule}\"",
             day.number(),
-            self.today.date.num_days_from_ce()
+            self.today.num_days_from_ce()
         )
     }
 
@@ -91,20 +95,14 @@ impl Tags {
             }
             _ => response,
         };
-        // Personal, so only the client's own cache may keep it, until the day ends.
-        let cache = format!(
-            "private, max-age={}, must-revalidate",
-            self.today.seconds_left
-        );
-        for (name, value) in [
-            (header::ETAG, self.tag(MonthDay::from_date(born.as_date()))),
-            (header::CACHE_CONTROL, cache),
-        ] {
-            // Both are printable ASCII.
-            if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) {
-                response.headers_mut().insert(name, value);
-            }
+        let tag = self.tag(MonthDay::from_date(born.as_date()));
+        // It is printable ASCII.
+        if let Ok(tag) = HeaderValue::from_maybe_shared(bytes::Bytes::from(tag)) {
+            response.headers_mut().insert(header::ETAG, tag);
         }
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, ASK_AGAIN);
         Ok(response)
     }
 
@@ -197,7 +195,6 @@ fn read_list<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::NaiveDate;
     use proptest::prelude::*;
 
     fn date(text: &str) -> NaiveDate {
@@ -205,12 +202,8 @@ mod tests {
     }
 
     fn tags(today: &str) -> Tags {
-        let today = Today {
-            date: date(today),
-            seconds_left: 7,
-        };
         Tags {
-            today,
+            today: date(today),
             leap_day: LeapDay::Feb28,
         }
     }
@@ -298,10 +291,7 @@ mod tests {
         let headers = headers(IF_NONE_MATCH, &["nonsense"]);
         let answer = today.answer(&headers, born, no_content()).unwrap();
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-        assert_eq!(
-            answer.headers()[header::CACHE_CONTROL],
-            "private, max-age=7, must-revalidate"
-        );
+        assert_eq!(answer.headers()[header::CACHE_CONTROL], "private, no-cache");
         assert_eq!(today.precondition(&HeaderMap::new()), None);
     }
 

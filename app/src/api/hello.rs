@@ -38,7 +38,7 @@ const POINTER: &str = "/dateOfBirth";
     responses(
         (status = 200, description = "The greeting", body = Greeting, headers(
             ("ETag" = String, description = "Changes with the birthday, and at midnight"),
-            ("Cache-Control" = String, description = "Valid until midnight, for the caller only"),
+            ("Cache-Control" = String, description = "`private, no-cache`: a cache asks with the tag before it uses what it has"),
         )),
         (status = 304, description = "The client has the current greeting"),
         (status = 400, description = "The name breaks a rule"),
@@ -53,7 +53,7 @@ pub async fn get(api: &Api, username: &str, headers: &HeaderMap) -> Result<Respo
         return Err(Problem::new(ProblemKind::UnknownUser));
     };
     let tags = tags(api);
-    let days = days_until_birthday(born, tags.today.date, api.leap_day);
+    let days = days_until_birthday(born, tags.today, api.leap_day);
     tags.answer(headers, born, json(greeting_json(&username, days)))
 }
 
@@ -129,7 +129,7 @@ pub async fn delete(api: &Api, username: &str, headers: &HeaderMap) -> Result<Re
 
 fn tags(api: &Api) -> Tags {
     Tags {
-        today: api.calendar.day(),
+        today: api.calendar.today(),
         leap_day: api.leap_day,
     }
 }

@@ -190,6 +190,8 @@ impl Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        // What is wrong now may be right with the next request.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.extend(self.remedy.map(Remedy::header));
         if status == StatusCode::REQUEST_TIMEOUT {
             // The rest of the body may still arrive, and cannot be distinguished from a next request.
@@ -239,6 +241,7 @@ mod tests {
         let (parts, body) = parts(Problem::body("/dateOfBirth", "is missing"));
         assert_eq!(parts.status, StatusCode::BAD_REQUEST);
         assert_eq!(parts.headers["content-type"], "application/problem+json");
+        assert_eq!(parts.headers["cache-control"], "no-store");
         assert_eq!(
             body,
             json!({

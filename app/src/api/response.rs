@@ -31,8 +31,12 @@ pub fn json(body: impl Into<Bytes>) -> Response {
     response
 }
 
-/// 200 with a value as JSON.
+/// 200 with a value as JSON, for the caller alone and for now: it has no tag that a cache could ask with.
 pub fn to_json(value: &impl serde::Serialize) -> Response {
     // Serialising plain strings, numbers and lists cannot fail.
-    json(serde_json::to_vec(value).unwrap_or_default())
+    let mut response = json(serde_json::to_vec(value).unwrap_or_default());
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

@@ -11,7 +11,7 @@ use super::oidc::{OidcConfig, Refusal};
 use super::refresh::KeyCache;
 use super::ring_provider;
 use super::token::{Rules, Writer};
-use crate::domain::{Username, UsernameRule};
+use crate::domain::Username;
 use crate::telemetry::OidcMetrics;
 
 /// Checks the tokens of requests.
@@ -60,12 +60,9 @@ impl Authenticator {
 }
 
 impl Writer {
-    /// Whether the writer may modify this user.
-    pub fn may_write(&self, username: &Username, rule: UsernameRule) -> bool {
-        self.is_admin()
-            || self
-                .name()
-                .and_then(|name| Username::parse(name, rule).ok())
-                .is_some_and(|name| name == *username)
+    /// Whether the writer may modify this user. The claim is compared as it is: to the issuer, the decomposed form of a
+    /// name may be another account than the composed one.
+    pub fn may_write(&self, username: &Username) -> bool {
+        self.is_admin() || self.name() == Some(username.as_str())
     }
 }

@@ -45,15 +45,6 @@ impl Clock for FixedClock {
     }
 }
 
-/// A day, and the rest of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Today {
-    /// The date.
-    pub date: NaiveDate,
-    /// Whole seconds until the date changes, rounded down.
-    pub seconds_left: u32,
-}
-
 /// A span of time with one date, in seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 struct Span {
@@ -83,26 +74,15 @@ impl Calendar {
 
     /// Today in the calendar's zone.
     pub fn today(&self) -> NaiveDate {
-        self.day().date
-    }
-
-    /// Today in the calendar's zone, and the rest of it.
-    pub fn day(&self) -> Today {
         let now = self.clock.now().timestamp();
         let last = *self.last.read().unwrap_or_else(PoisonError::into_inner);
-        let span = match last {
-            Some(span) if (span.from..span.until).contains(&now) => span,
+        match last {
+            Some(span) if (span.from..span.until).contains(&now) => span.date,
             _ => {
                 let span = self.span(now);
                 *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some(span);
-                span
+                span.date
             }
-        };
-        // The current second does not count.
-        let seconds_left = u32::try_from(span.until - now - 1).unwrap_or(0);
-        Today {
-            date: span.date,
-            seconds_left,
         }
     }
 
@@ -216,16 +196,13 @@ mod tests {
             ("Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-31", 86_399),
         ] {
             let clock = Arc::new(FixedClock::new(instant(now)));
-            let calendar = Calendar::new(clock, TimeZone::get(zone).unwrap());
-            // The second answer is remembered from the first.
-            for _ in 0..2 {
-                let day = calendar.day();
-                assert_eq!(
-                    (day.date.to_string().as_str(), day.seconds_left),
-                    (today, left),
-                    "{zone} {now}"
-                );
-            }
+            let calendar = Calendar::new(clock.clone(), TimeZone::get(zone).unwrap());
+            assert_eq!(calendar.today().to_string(), today, "{zone} {now}");
+            // These are remembered from the first: to the last second of the day, and no longer.
+            clock.set(instant(now) + chrono::TimeDelta::seconds(left));
+            assert_eq!(calendar.today().to_string(), today, "{zone} {now}");
+            clock.set(instant(now) + chrono::TimeDelta::seconds(left + 1));
+            assert_ne!(calendar.today().to_string(), today, "{zone} {now}");
         }
     }
 

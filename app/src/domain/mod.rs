@@ -10,7 +10,7 @@ mod username;
 
 pub use birthday::{LeapDay, days_until_birthday};
 pub use birthday_window::{BirthdayWindow, MAX_DAYS_AHEAD, MonthDay};
-pub use clock::{Calendar, Clock, FixedClock, SystemClock, Today};
+pub use clock::{Calendar, Clock, FixedClock, SystemClock};
 pub use date_of_birth::{DateOfBirth, InvalidDate};
 pub use friendship::{Friendship, Pair};
 pub use name_range::{NameRange, PrefixTooLong, following};

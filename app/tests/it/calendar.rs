@@ -54,8 +54,8 @@ impl Watched {
         self.clock.set(local - self.offset);
     }
 
-    /// Asserts every greeting on `day`, with this many seconds left.
-    fn assert_day(&self, day: NaiveDate, seconds_left: u32) {
+    /// Asserts every greeting on `day`.
+    fn assert_day(&self, day: NaiveDate) {
         for (name, born) in PEOPLE {
             let answer = self.app.get(&format!("/hello/{name}"));
             let days = days_until(born.parse().unwrap(), day, self.leap_day);
@@ -64,12 +64,6 @@ impl Watched {
                 days => format!("Hello, {name}! Your birthday is in {days} day(s)"),
             };
             assert_eq!(answer.json(), json!({ "message": message }), "{day}");
-            let cache = format!("private, max-age={seconds_left}, must-revalidate");
-            assert_eq!(
-                answer.header("cache-control"),
-                Some(cache.as_str()),
-                "{day}"
-            );
         }
         let answer = self.app.get("/users?birthdayWithin=0");
         let listed = answer.json()["users"].as_array().map_or(0, Vec::len);
@@ -127,10 +121,10 @@ fn walk(watched: &Watched) {
         let day: NaiveDate = last.parse().unwrap();
         let next = day + Days::new(1);
         watched.set(&format!("{day}T23:59:59"));
-        watched.assert_day(day, 0);
+        watched.assert_day(day);
         let before = watched.app.get("/hello/leap");
         watched.set(&format!("{next}T00:00:00"));
-        watched.assert_day(next, 86_399);
+        watched.assert_day(next);
         let after = watched.app.get("/hello/leap");
         assert_ne!(before.header("etag"), after.header("etag"), "{day}");
         // Yesterday's greeting is fetched again, unless the clock is set back.
@@ -138,10 +132,10 @@ fn walk(watched: &Watched) {
         let revalidate = || watched.app.request("GET", "/hello/leap", &tag, b"").status;
         assert_eq!(revalidate(), 200);
         watched.set(&format!("{day}T23:59:58"));
-        watched.assert_day(day, 1);
+        watched.assert_day(day);
         assert_eq!(revalidate(), 304);
         watched.set(&format!("{next}T00:00:01"));
-        watched.assert_day(next, 86_398);
+        watched.assert_day(next);
     }
 }
 

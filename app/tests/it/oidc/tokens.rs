@@ -318,9 +318,17 @@ fn the_claim_with_the_name_is_configured() {
     };
     assert_eq!(status("alice", "/hello/alice"), 204);
     assert_eq!(status("Alice", "/hello/alice"), 403);
-    // Names are the same composed or decomposed, in the token as in the path.
-    assert_eq!(status("Jose\u{301}", "/hello/Jos%C3%A9"), 204);
+    // A path may be composed or decomposed: it names the same user.
+    assert_eq!(status("Jos\u{e9}", "/hello/Jos%C3%A9"), 204);
     assert_eq!(status("Jos\u{e9}", "/hello/Jose%CC%81"), 204);
+    // To the issuer, these are other accounts than that of the composed name.
+    for other in ["Jose\u{301}", "Jos\u{e9} ", "jos\u{e9}", "Jos%C3%A9"] {
+        assert_eq!(status(other, "/hello/Jos%C3%A9"), 403, "{other}");
+        assert_eq!(status(other, "/hello/Jose%CC%81"), 403, "{other}");
+    }
+    // The sign for ångström is never in NFC.
+    assert_eq!(status("\u{212b}", "/hello/%E2%84%AB"), 403);
+    assert_eq!(status("\u{c5}", "/hello/%E2%84%AB"), 204);
     let token = keys.ed.token("ed", &claims(&service.issuer));
     problem(
         &service.send("PUT", "/hello/alice", &token),
