@@ -4,14 +4,18 @@ use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use hello_operator::object::{child::ChildId, kind::Kind};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    ResourceExt,
-    api::{DeleteParams, DynamicObject},
+    Api, ResourceExt,
+    api::{DeleteParams, DynamicObject, PostParams},
     runtime::watcher::{self, Event},
 };
 use serde_json::json;
 
-use crate::world::{Jobs, World, eventually};
+use crate::{
+    kubelet,
+    world::{Jobs, World, eventually},
+};
 
 fn image(deployment: &DynamicObject) -> &str {
     deployment.data["spec"]["template"]["spec"]["containers"][0]["image"]
@@ -66,6 +70,39 @@ async fn a_failing_migration_leaves_the_old_pods_and_does_not_loop() {
         .unwrap();
     world.ready("demo").await;
     assert_eq!(image(&world.get(&app()).await.unwrap()), "hello-app:2");
+    operator.stop().await;
+}
+
+/// Its controller gathers changes of pods for a second before it writes them down.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rollout_begins_when_the_pod_of_the_migration_has_succeeded() {
+    let world = World::new("migration-pod").await;
+    world.set_jobs(Jobs::Hang);
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    let name = eventually("a migration", || async {
+        let live = world.services().get("demo").await.unwrap();
+        let migration = &live.data["status"]["migration"];
+        (migration["phase"] == "Running").then(|| migration["job"].as_str().unwrap().to_owned())
+    })
+    .await;
+    let job = only_job(&world).await;
+    assert_eq!(job.name_any(), name);
+    let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job.uid(), "controller": true});
+    let pod = json!({"metadata": {"name": "m", "labels": job.labels(), "ownerReferences": [owner]},
+        "spec": job.data["spec"]["template"]["spec"]});
+    let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
+    let pod = serde_json::from_value(pod).unwrap();
+    let pod = pods.create(&PostParams::default(), &pod).await.unwrap();
+    kubelet::report(&world, &pod, json!({"phase": "Running"})).await;
+    world.settle(&operator).await;
+    assert!(world.get(&app()).await.is_none(), "it has not ended");
+    kubelet::report(&world, &pod, json!({"phase": "Succeeded"})).await;
+    world.ready("demo").await;
+    assert_eq!(
+        only_job(&world).await.data["status"]["succeeded"],
+        json!(null)
+    );
     operator.stop().await;
 }
 

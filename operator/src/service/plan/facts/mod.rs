@@ -16,7 +16,7 @@ use crate::{
         kind::Kind,
         live::TypedChild,
         names::{self, Component},
-        pod::SeenPod,
+        pod::{SeenPod, is_owned_by},
         replicas,
     },
     service::{
@@ -145,6 +145,9 @@ impl Facts {
                 && presence != Presence::Foreign
             {
                 let phase = match JobPhase::from_job(job) {
+                    JobPhase::Active if is_done(live.object(), &observed.pods) => {
+                        JobPhase::Succeeded
+                    }
                     // Its pods are as it was created, and none of them is at work.
                     JobPhase::Active if is_superseded(live.object(), desired, &observed.pods) => {
                         JobPhase::Interrupted
@@ -206,6 +209,20 @@ fn is_superseded(job: &DynamicObject, desired: Option<&Desired>, pods: &[Pod]) -
     desired.is_some_and(|desired| outdated(job, desired)) && !pods.iter().any(runs_migration)
 }
 
+/// Whether a pod of the Job has done its work. The Job itself says so a second later, because its controller gathers
+/// changes of pods that long.
+fn is_done(job: &DynamicObject, pods: &[Pod]) -> bool {
+    let uid = job.metadata.uid.as_deref();
+    uid.is_some_and(|uid| {
+        let mut pods = pods.iter().filter(|pod| is_owned_by(pod, uid));
+        pods.any(|pod| phase(pod) == Some("Succeeded"))
+    })
+}
+
+fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.phase.as_deref()
+}
+
 fn is_of_migration(pod: &Pod) -> bool {
     Component::from_labels(pod.labels()) == Some(Component::Migration)
 }
@@ -228,11 +245,7 @@ fn runs_migration(pod: &Pod) -> bool {
 /// Whether this is the pod of a migration that may be changing the schema. Its Job may be gone: only
 /// the operator waits for the pods when it deletes one.
 fn migrates(pod: &Pod) -> bool {
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    is_of_migration(pod) && !matches!(phase, Some("Succeeded" | "Failed"))
+    is_of_migration(pod) && !matches!(phase(pod), Some("Succeeded" | "Failed"))
 }
 
 #[cfg(test)]

@@ -121,6 +121,35 @@ fn the_facts_name_what_is_there() {
 }
 
 #[test]
+fn a_job_has_done_its_work_when_a_pod_of_its_own_has() {
+    let job: DynamicObject =
+        serde_json::from_value(json!({"metadata": {"name": "demo-migrate-1", "uid": "j"}}))
+            .unwrap();
+    let pod = |owner: &str, phase: &str| -> Pod {
+        let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "demo-migrate-1", "uid": owner});
+        serde_json::from_value(
+            json!({"metadata": {"ownerReferences": [owner]}, "status": {"phase": phase}}),
+        )
+        .unwrap()
+    };
+    for (pods, done) in [
+        (vec![], false),
+        (vec![pod("j", "Running")], false),
+        (vec![pod("j", "Failed")], false),
+        // Of an earlier Job of the same name.
+        (vec![pod("i", "Succeeded")], false),
+        (vec![pod("j", "Failed"), pod("j", "Succeeded")], true),
+    ] {
+        assert_eq!(is_done(&job, &pods), done, "{pods:?}");
+    }
+    let unnamed = DynamicObject {
+        metadata: Default::default(),
+        ..job
+    };
+    assert!(!is_done(&unnamed, &[pod("", "Succeeded")]));
+}
+
+#[test]
 fn only_the_limits_of_a_job_leave_room_for_another_attempt() {
     for (reason, phase) in [
         (json!("PodFailurePolicy"), JobPhase::Failed),
