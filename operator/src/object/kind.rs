@@ -202,6 +202,7 @@ kinds! {
     },
     PersistentVolumeClaim: Row {
         holds_data: true,
+        keeps_managed_fields: true,
         ..built_in::<PersistentVolumeClaim>()
     },
     NetworkPolicy: Row {

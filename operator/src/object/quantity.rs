@@ -1,5 +1,7 @@
 //! Kubernetes quantities, such as `250m` or `1.5Gi`.
 
+use std::cmp::Ordering;
+
 /// An amount, with the text in which it was given. Two quantities are equal when the API server keeps the same value
 /// for both.
 #[derive(Clone, Debug)]
@@ -15,6 +17,18 @@ impl PartialEq for Quantity {
 }
 
 impl Eq for Quantity {}
+
+impl PartialOrd for Quantity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Quantity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.thousandths.cmp(&other.thousandths)
+    }
+}
 
 impl Quantity {
     /// Reads a quantity that is not negative; `None` when the text is anything else, or too large.

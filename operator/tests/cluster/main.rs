@@ -48,5 +48,6 @@ mod stand_in;
 mod state;
 mod stuck;
 mod terminal;
+mod volumes;
 mod waiting;
 mod world;

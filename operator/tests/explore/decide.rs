@@ -18,7 +18,7 @@ use hello_operator::{
         children::{Prepared, build},
         dereference::{
             Read,
-            inputs::{DATABASE_PORT, Inputs, living_uid},
+            inputs::{DATABASE_PORT, Inputs, living_uid, volumes::Volumes},
             observed::Observed,
         },
         plan::{
@@ -220,7 +220,7 @@ impl Operator {
             certificates: None,
             database_identity: identity.map(str::to_owned),
             database_port: DATABASE_PORT,
-            claim_template_size: None,
+            volumes: Volumes::default(),
             unusable_address: None,
         };
         let mut prepared = build(&service, &inputs).prepare().unwrap();

@@ -19,25 +19,32 @@ use super::{
 };
 use crate::{
     object::names::{self, Component},
-    service::validate::{Backup, Schedule, Validated},
+    service::{
+        dereference::inputs::volumes::{self, Existing},
+        validate::{Backup, Schedule, Validated},
+    },
 };
 
 /// Longest time a backup may take, in seconds.
 const DEADLINE: i64 = 4 * 3600;
 
-/// The volume for the files.
-pub fn volume_claim(service: &Validated, backup: &Backup) -> PersistentVolumeClaim {
-    let volume = &backup.volume;
+/// The volume for the files. One that exists keeps its class.
+pub fn volume_claim(
+    service: &Validated,
+    backup: &Backup,
+    existing: Option<&Existing>,
+) -> PersistentVolumeClaim {
+    let class = match existing {
+        Some(existing) => existing.given_class.as_ref(),
+        None => backup.volume.storage_class.as_ref(),
+    };
     PersistentVolumeClaim {
         metadata: data_owned(
             service,
             names::backup(&service.identity.name),
             Component::Backup,
         ),
-        spec: Some(claim::spec(
-            volume.size.as_str(),
-            volume.storage_class.as_ref(),
-        )),
+        spec: Some(claim::spec(volumes::size(existing, &backup.volume), class)),
         status: None,
     }
 }

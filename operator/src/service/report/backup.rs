@@ -36,6 +36,7 @@ struct Backups<'a> {
     applied: &'a Applied,
     /// Name of the CronJob and of its claim.
     name: String,
+    volume: volume::Wanted<'a>,
     /// The newest run that exists.
     newest: Option<&'a Job>,
     /// The newest run that has ended.
@@ -94,6 +95,7 @@ impl<'a> Backups<'a> {
         now: Timestamp,
     ) -> Option<Self> {
         let wanted = service.backup.as_ref()?;
+        let volume = volume::wanted_backups(service)?;
         let name = names::backup(&service.identity.name);
         let mut runs: Vec<&Job> = applied
             .live()
@@ -113,6 +115,7 @@ impl<'a> Backups<'a> {
             wanted,
             applied,
             name,
+            volume,
             newest,
             ended,
             times,
@@ -157,7 +160,7 @@ impl<'a> Backups<'a> {
         }
         let uid = job.uid().unwrap_or_default();
         let failure = pod_failure::of_run(self.applied.pods(), &uid, self.now)?;
-        Some(volume::explain(self.applied, &self.name, failure))
+        Some(volume::explain(self.applied, &self.volume, failure))
     }
 
     /// The last run that has ended has failed.
@@ -209,7 +212,7 @@ impl<'a> Backups<'a> {
         match self.times.succeeded {
             Some(_) => yes(Reason::BackupSucceeded),
             None if self.times.lost => no(Reason::BackupsLost),
-            None => volume::unbound(self.applied, &self.name)
+            None => volume::unbound(self.applied, &self.volume)
                 .unwrap_or_else(|| no(Reason::BackupPending)),
         }
     }

@@ -84,11 +84,10 @@ fn server_failure(service: &Validated, applied: &Applied, now: Timestamp) -> Opt
             failure.message
         )));
     }
-    Some(volume::explain(
-        applied,
-        &names::data_claim(instance),
-        failure,
-    ))
+    Some(match volume::wanted_data(service) {
+        Some(wanted) => volume::explain(applied, &wanted, failure),
+        None => failure.finding(),
+    })
 }
 
 /// Whether a pod of the server was made from an earlier spec, so that its failure is not about the present one.

@@ -19,7 +19,7 @@ use crate::{
             finding::{Finding, no, yes},
             migration,
             reason::Reason,
-            volume_fullness,
+            volume, volume_fullness,
         },
         validate::{Image, Validated},
     },
@@ -118,7 +118,11 @@ fn ready(
     if service.paused {
         return no(Reason::Paused);
     }
-    yes(Reason::Serving)
+    let serving = yes(Reason::Serving);
+    match volume::differences(service, applied) {
+        Some(words) => serving.with(words),
+        None => serving,
+    }
 }
 
 /// What waiting does not change, whatever the state of the components.

@@ -3,14 +3,16 @@
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use crate::{
-    object::{child::ChildId, kind::Kind},
+    object::{child::ChildId, kind::Kind, names, quantity::Quantity},
     service::{
         apply::Applied,
+        dereference::inputs::volumes::{self, Existing},
         report::{
             finding::{Finding, no},
             pod_failure::PodFailure,
             reason::Reason,
         },
+        validate::{Database, Validated, Volume},
     },
 };
 
@@ -44,30 +46,129 @@ pub fn leaving(applied: &Applied, name: &str) -> Option<Finding> {
     Some(no(Reason::VolumeTerminating).with(message))
 }
 
+/// A claim, and what the spec wants of its volume.
+pub struct Wanted<'a> {
+    /// Name of the claim.
+    pub claim: String,
+    /// What is wanted.
+    pub volume: &'a Volume,
+    /// What makes the claim again when a person deletes it, and has to be deleted with it; `None` when that is the operator.
+    pub maker: Option<ChildId>,
+}
+
 /// Why there is no volume yet, in the words of the controller that should make one.
-pub fn unbound(applied: &Applied, name: &str) -> Option<Finding> {
-    let id = ChildId::new(Kind::PersistentVolumeClaim, name);
+pub fn unbound(applied: &Applied, wanted: &Wanted<'_>) -> Option<Finding> {
+    let id = ChildId::new(Kind::PersistentVolumeClaim, wanted.claim.as_str());
     let words = applied.refused_pods(&id)?;
-    let claim = claim(applied, name).filter(|claim| phase(claim) == Some("Pending"))?;
-    Some(pending(name, claim, words))
+    Some(pending(wanted.pending(applied)?, wanted, words))
 }
 
 /// A pod that no node can run because its claim has no volume is about the claim.
-pub fn explain(applied: &Applied, name: &str, failure: PodFailure) -> Finding {
-    let pending_claim = claim(applied, name).filter(|claim| phase(claim) == Some("Pending"));
-    match pending_claim {
+pub fn explain(applied: &Applied, wanted: &Wanted<'_>, failure: PodFailure) -> Finding {
+    match wanted.pending(applied) {
         Some(claim) if failure.reason == Reason::Unschedulable => {
-            pending(name, claim, &failure.message)
+            pending(claim, wanted, &failure.message)
         }
         _ => failure.finding(),
     }
 }
 
-fn pending(name: &str, claim: &PersistentVolumeClaim, words: &str) -> Finding {
+fn pending(claim: &PersistentVolumeClaim, wanted: &Wanted<'_>, words: &str) -> Finding {
     let spec = claim.spec.as_ref();
     let class = spec.and_then(|spec| spec.storage_class_name.as_deref());
+    let hint = wanted.hint(claim).unwrap_or_default();
     no(Reason::VolumePending).with(format!(
-        "claim {name} is not bound (storage class {}): {words}",
+        "claim {} is not bound (storage class {}): {words}{hint}",
+        wanted.claim,
         class.unwrap_or("default"),
     ))
+}
+
+/// How the volumes differ from the spec, because they cannot become as it is; `None` when they do not.
+pub fn differences(service: &Validated, applied: &Applied) -> Option<String> {
+    let wanted = [wanted_data(service), wanted_backups(service)];
+    let differences = wanted
+        .iter()
+        .flatten()
+        .filter_map(|wanted| wanted.difference(applied));
+    let differences: Vec<String> = differences.collect();
+    (!differences.is_empty()).then(|| differences.join("; "))
+}
+
+/// The volume of the operator's own server.
+pub fn wanted_data(service: &Validated) -> Option<Wanted<'_>> {
+    let instance = &service.identity.name;
+    let Database::Managed(managed) = &service.database else {
+        return None;
+    };
+    Some(Wanted {
+        claim: names::data_claim(instance),
+        volume: &managed.storage,
+        maker: Some(ChildId::new(Kind::StatefulSet, names::database(instance))),
+    })
+}
+
+/// The volume of the backups.
+pub fn wanted_backups(service: &Validated) -> Option<Wanted<'_>> {
+    let backup = service.backup.as_ref()?;
+    Some(Wanted {
+        claim: names::backup(&service.identity.name),
+        volume: &backup.volume,
+        maker: None,
+    })
+}
+
+impl Wanted<'_> {
+    fn pending<'a>(&self, applied: &'a Applied) -> Option<&'a PersistentVolumeClaim> {
+        claim(applied, &self.claim).filter(|claim| phase(claim) == Some("Pending"))
+    }
+
+    fn has_other_class(&self, existing: &Existing) -> bool {
+        let wanted = self.volume.storage_class.as_ref();
+        wanted.is_some() && wanted != existing.class.as_ref()
+    }
+
+    /// A claim without a volume cannot change, and only a person may delete one.
+    fn hint(&self, claim: &PersistentVolumeClaim) -> Option<String> {
+        let existing = Existing::from_claim(claim)?;
+        if !self.has_other_class(&existing) && existing.asked == self.volume.size {
+            return None;
+        }
+        let maker = self.maker.as_ref();
+        let maker = maker.map_or_else(String::new, |id| format!("{id} and "));
+        Some(format!(
+            "; the claim was made for another {}, and cannot change before it is bound: delete {maker}the claim, on which \
+             nothing is, and it is made anew",
+            self.volume.field
+        ))
+    }
+
+    /// How a volume that exists differs from the spec.
+    fn difference(&self, applied: &Applied) -> Option<String> {
+        let existing = claim(applied, &self.claim).and_then(Existing::from_claim)?;
+        let (has, field) = (existing.has.as_ref()?, self.volume.field);
+        let size = Quantity::parse(volumes::size(Some(&existing), self.volume))?;
+        let mut words = Vec::new();
+        if size != self.volume.size {
+            let (asked, wanted) = (existing.asked.as_str(), self.volume.size.as_str());
+            words.push(if existing.asked <= *has {
+                format!("keeps {asked}: a volume cannot shrink to {field}.size {wanted}")
+            } else {
+                format!(
+                    "has {} and keeps asking for {asked}: Kubernetes does not take that back to {field}.size {wanted}",
+                    has.as_str()
+                )
+            });
+        }
+        if let Some(wanted) = &self.volume.storage_class
+            && self.has_other_class(&existing)
+        {
+            let class = existing.class.as_deref().unwrap_or("(none)");
+            words.push(format!(
+                "keeps storage class {class}: the class of a volume cannot change to {field}.storageClassName {wanted}"
+            ));
+        }
+        let words = words.join(", and ");
+        (!words.is_empty()).then(|| format!("claim {} {words}", self.claim))
+    }
 }

@@ -147,7 +147,7 @@ impl Managed {
     fn parse(spec: &hello_crds::ManagedDatabase) -> Result<Self> {
         const FIELD: &str = "spec.database.managed";
         Ok(Self {
-            storage: Volume::parse(&format!("{FIELD}.storage"), &spec.storage)?,
+            storage: Volume::parse("spec.database.managed.storage", &spec.storage)?,
             shared_memory: spec
                 .shared_memory
                 .as_ref()
@@ -194,7 +194,7 @@ impl CloudNativePg {
             image: image
                 .map(|image| Image::parse(&format!("{FIELD}.image"), image))
                 .transpose()?,
-            storage: Volume::parse(&format!("{FIELD}.storage"), &spec.storage)?,
+            storage: Volume::parse("spec.database.cloudNativePG.storage", &spec.storage)?,
         })
     }
 }

@@ -30,7 +30,7 @@ use crate::{
         names::{self, Component, key},
     },
     service::{
-        dereference::inputs::{DATABASE_PORT, Inputs},
+        dereference::inputs::{DATABASE_PORT, Inputs, volumes},
         validate::{Account, CloudNativePg, Validated},
     },
 };
@@ -129,9 +129,11 @@ impl Cluster<'_> {
     }
 
     fn spec(&self) -> Value {
+        let storage = &self.database.storage;
+        let size = volumes::size(self.inputs.volumes.data.as_ref(), storage);
         let mut spec = json!({
             "instances": self.database.instances,
-            "storage": {"size": self.database.storage.size.as_str()},
+            "storage": {"size": size},
             "resources": pod::resources(&self.service.pods.of(Component::Database).resources),
             "bootstrap": {"initdb": {
                 "database": names::DATABASE,
@@ -145,7 +147,7 @@ impl Cluster<'_> {
                 "readiness": {"periodSeconds": 1},
             },
         });
-        if let Some(class) = &self.database.storage.storage_class {
+        if let Some(class) = &storage.storage_class {
             spec["storage"]["storageClass"] = class.as_str().into();
         }
         if let Some(image) = &self.database.image {

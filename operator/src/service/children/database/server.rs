@@ -34,7 +34,7 @@ use crate::{
         quantity::Quantity,
     },
     service::{
-        dereference::inputs::{DATABASE_PORT, Inputs},
+        dereference::inputs::{DATABASE_PORT, Inputs, volumes},
         secrets::certificates,
         validate::{Managed, Validated},
     },
@@ -288,23 +288,27 @@ impl Server<'_> {
             .collect()
     }
 
+    /// It cannot change, so an existing one stays as it is. What was wanted since then is asked of the claim.
     fn claim_template(&self) -> PersistentVolumeClaim {
         let storage = &self.database.storage;
-        let size = self.inputs.claim_template_size.as_deref();
-        let size = size.unwrap_or(storage.size.as_str());
+        let (size, class) = match &self.inputs.volumes.template {
+            Some(template) => (template.size.as_str(), template.class.as_ref()),
+            None => (storage.size.as_str(), storage.storage_class.as_ref()),
+        };
         PersistentVolumeClaim {
             metadata: ObjectMeta {
                 name: Some(names::DATA_VOLUME.into()),
                 labels: self.labels(),
                 ..ObjectMeta::default()
             },
-            spec: Some(claim::spec(size, storage.storage_class.as_ref())),
+            spec: Some(claim::spec(size, class)),
             status: None,
         }
     }
 
-    /// The claim that the StatefulSet created. It grows in place, because the template cannot change.
+    /// The claim that the StatefulSet created. It grows in place.
     fn claim(&self) -> PersistentVolumeClaim {
+        let size = volumes::size(self.inputs.volumes.data.as_ref(), &self.database.storage);
         PersistentVolumeClaim {
             metadata: ObjectMeta {
                 name: Some(names::data_claim(self.instance())),
@@ -312,7 +316,7 @@ impl Server<'_> {
                 labels: self.labels(),
                 ..ObjectMeta::default()
             },
-            spec: Some(claim::resized(self.database.storage.size.as_str())),
+            spec: Some(claim::resized(size)),
             status: None,
         }
     }

@@ -1,7 +1,9 @@
 //! What `build` needs from the cluster beside the spec.
 
+pub mod volumes;
+
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Secret};
+use k8s_openapi::api::core::v1::Secret;
 
 use crate::{
     error::Result,
@@ -12,7 +14,7 @@ use crate::{
         names,
     },
     service::{
-        dereference::observed::Observed,
+        dereference::{inputs::volumes::Volumes, observed::Observed},
         secrets::{certificates::Certificates, credentials::Credentials},
         validate::{Database, External, Validated},
     },
@@ -33,8 +35,8 @@ pub struct Inputs {
     pub database_identity: Option<String>,
     /// Port of the database.
     pub database_port: u16,
-    /// Size in the StatefulSet's claim template, which cannot change once it exists.
-    pub claim_template_size: Option<String>,
+    /// The volumes that exist.
+    pub volumes: Volumes,
     /// Why the address of an external database is not known, in words. What depends on it stays as it is.
     pub unusable_address: Option<String>,
 }
@@ -48,7 +50,7 @@ impl Inputs {
             certificates: None,
             database_identity: Some("offline".into()),
             database_port: DATABASE_PORT,
-            claim_template_size: None,
+            volumes: Volumes::default(),
             unusable_address: None,
         }
     }
@@ -66,6 +68,10 @@ impl Inputs {
     /// # Errors
     /// When passwords or certificates cannot be generated.
     pub fn from_observed(service: &Validated, observed: &Observed, now: Timestamp) -> Result<Self> {
+        let known = Self {
+            volumes: Volumes::read(service, &observed.children),
+            ..Self::unknown()
+        };
         let instance = &service.identity.name;
         let child = |kind, name| observed.children.get(&ChildId::new(kind, name));
         let data = service.database.data(instance);
@@ -73,7 +79,7 @@ impl Inputs {
         if secrets.any(|id| is_foreign(observed, service, id)) {
             // The planner reports the conflict. Content of our own could not be kept, so each pass would generate
             // another one.
-            return Ok(Self::unknown());
+            return Ok(known);
         }
         match &service.database {
             Database::External(external) => Ok(
@@ -86,28 +92,26 @@ impl Inputs {
                             service.identity.uid
                         ))),
                         database_port: port,
-                        ..Self::unknown()
+                        ..known
                     },
                     Err(problem) => Self {
                         unusable_address: Some(problem),
-                        ..Self::unknown()
+                        ..known
                     },
                 },
             ),
             Database::CloudNativePg(_) => Ok(Self {
                 credentials: kept_credentials(observed, service, now)?.without_owner(),
                 database_identity: living_uid(child(Kind::Cluster, names::database(instance))),
-                ..Self::unknown()
+                ..known
             }),
             Database::Managed(_) => {
                 let claim = child(Kind::PersistentVolumeClaim, names::data_claim(instance));
-                let server = observed.children.typed(&names::database(instance));
                 Ok(Self {
                     credentials: kept_credentials(observed, service, now)?,
                     certificates: Some(kept_certificates(observed, service, now)?),
                     database_identity: living_uid(claim),
-                    claim_template_size: server.and_then(template_size),
-                    ..Self::unknown()
+                    ..known
                 })
             }
         }
@@ -158,17 +162,6 @@ fn kept_certificates(
 pub fn living_uid(live: Option<&Live>) -> Option<String> {
     let living = live.filter(|live| !live.is_deleting())?;
     living.metadata().uid.clone()
-}
-
-fn template_size(stateful_set: &StatefulSet) -> Option<String> {
-    let templates = stateful_set
-        .spec
-        .as_ref()?
-        .volume_claim_templates
-        .as_ref()?;
-    let resources = templates.first()?.spec.as_ref()?.resources.as_ref()?;
-    let size = resources.requests.as_ref()?.get("storage")?;
-    Some(size.0.clone())
 }
 
 /// Address and port of an external database, or why they are not known.

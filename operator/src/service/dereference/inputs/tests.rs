@@ -147,23 +147,6 @@ fn a_database_is_known_by_the_uid_of_its_data_unless_that_is_being_deleted() {
     }
 }
 
-#[test]
-fn the_size_in_the_claim_template_is_kept() {
-    let template = |size: Value| {
-        let resources = json!({"requests": {"storage": size}});
-        json!({"metadata": {}, "spec": {"selector": {}, "serviceName": "", "template": {},
-            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"resources": resources}}]}})
-    };
-    let managed = service(&json!({"managed": {}}));
-    let size = |set: Value| {
-        let observed = observed(&[(Kind::StatefulSet, "demo-db", set)]);
-        let inputs = Inputs::from_observed(&managed, &observed, NOW).unwrap();
-        inputs.claim_template_size
-    };
-    assert_eq!(size(template(json!("3Gi"))).as_deref(), Some("3Gi"));
-    assert_eq!(size(json!({"metadata": {}})), None);
-}
-
 /// A Secret of the service with this content.
 fn kept(data: std::collections::BTreeMap<String, ByteString>) -> Value {
     let labels = json!({names::INSTANCE_LABEL: "demo", names::MANAGED_BY_LABEL: names::MANAGER});
