@@ -27,6 +27,9 @@ impl Admin {
     pub fn handle(&self, head: &RequestHead) -> Response {
         const ALLOW: &str = "GET, HEAD";
         let response = match head.uri.path() {
+            _ if !head.names_its_host() => {
+                Problem::new(ProblemKind::MalformedRequest).into_response()
+            }
             "/livez" | "/readyz" | "/startupz" | "/metrics"
                 if head.method != Method::GET && head.method != Method::HEAD =>
             {

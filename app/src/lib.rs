@@ -14,6 +14,6 @@ mod pages;
 mod postgres_url;
 mod runtime;
 mod secret;
-mod serving;
+pub mod serving;
 mod store;
 mod telemetry;

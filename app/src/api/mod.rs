@@ -133,6 +133,9 @@ impl Api {
         if let Some(limit) = &self.rate_limit {
             limit.check(head)?;
         }
+        if !head.names_its_host() {
+            return Err(Problem::new(ProblemKind::MalformedRequest));
+        }
         let target = head.uri.path_and_query();
         if target.is_some_and(|target| target.as_str().len() > MAX_TARGET) {
             return Err(Problem::new(ProblemKind::UriTooLong));

@@ -116,8 +116,9 @@ impl ProblemKind {
                 StatusCode::BAD_REQUEST,
                 "malformed-request",
                 "The request is not sound HTTP",
-                "The request is not sound HTTP/1.1: a line cannot be read, or the length of the \
-                 body is ambiguous (`Content-Length` twice, or with `Transfer-Encoding`).",
+                "The request is not sound HTTP: a line cannot be read, the length of the body is \
+                 ambiguous (`Content-Length` twice, or with `Transfer-Encoding`), or `Host` is \
+                 missing, given twice or malformed.",
             ),
             Self::Unauthorized => row(
                 StatusCode::UNAUTHORIZED,

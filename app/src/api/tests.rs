@@ -137,6 +137,7 @@ async fn serve(metrics: &Metrics) -> (TcpStream, PhaseControl) {
         limits: ConnectionLimits {
             max_connections: 8,
             header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(10),
             max_header_bytes: 16 << 10,
             drain_timeout: Duration::from_secs(10),
         },

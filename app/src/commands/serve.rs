@@ -195,6 +195,7 @@ fn connection_limits(options: &ServerOptions) -> (ConnectionLimits, ConnectionLi
     let limits = ConnectionLimits {
         max_connections: options.max_connections.get(),
         header_timeout: options.header_timeout,
+        idle_timeout: options.idle_timeout,
         max_header_bytes: MAX_HEADER_BYTES,
         drain_timeout: options.drain_timeout,
     };

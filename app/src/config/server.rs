@@ -33,8 +33,11 @@ option_group! {
         threads: Option<NonZeroUsize> = optional("HELLO_THREADS", FROM_ONE, parse),
         /// Most connections of clients at a time.
         max_connections: NonZeroU32 = value("HELLO_MAX_CONNECTIONS", "20000", FROM_ONE, parse),
-        /// Longest time that the head of a request may take to arrive, and that a connection may be idle.
+        /// Longest time that the head of a request may take to arrive.
         header_timeout: Duration = value("HELLO_HEADER_TIMEOUT", "60s", DURATION, duration),
+        /// Longest time that a connection may be idle between two requests. Longer than that of the load
+        /// balancer in front.
+        idle_timeout: Duration = value("HELLO_IDLE_TIMEOUT", "620s", DURATION, duration),
         /// Longest time that the body of a request may take to arrive.
         body_timeout: Duration = value("HELLO_BODY_TIMEOUT", "10s", DURATION, duration),
         /// Time to go on serving after SIGTERM, until load balancers have noticed.

@@ -22,9 +22,10 @@ use crate::lifecycle::{Phase, PhaseWatch};
 pub struct ConnectionLimits {
     /// Connections at a time. Another one takes the place of an idle one, and waits while there is none.
     pub max_connections: u32,
-    /// The longest time that the head of a request may take to arrive and that a connection may be
-    /// idle. A connection is closed after this time or up to half as long again.
+    /// The longest time that the head of a request may take to arrive.
     pub header_timeout: Duration,
+    /// The longest time that a connection may be idle between two requests.
+    pub idle_timeout: Duration,
     /// The largest head of a request, in bytes.
     pub max_header_bytes: usize,
     /// The longest time that open requests may take after the service stops.
@@ -83,7 +84,8 @@ impl Listener {
             let connection = Connection {
                 seat,
                 builder: builder.clone(),
-                idle_timeout: self.limits.header_timeout,
+                header_timeout: self.limits.header_timeout,
+                idle_timeout: self.limits.idle_timeout,
                 explain: self.explain,
                 phase: self.phase.clone(),
             };
@@ -115,6 +117,8 @@ fn connection_builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor>
     builder
         .http1()
         .header_read_timeout(None)
+        // A client may say that it will send no more, and still waits for its answer.
+        .half_close(true)
         .max_buf_size(limits.max_header_bytes);
     builder
         .http2()

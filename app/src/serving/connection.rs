@@ -17,7 +17,7 @@ use warp::Filter;
 use super::message::{RequestHead, Response};
 use super::seats::{Activity, Seat};
 use super::tls::Tls;
-use super::wire::{self, ExplainUnreadable};
+use super::wire::{self, ExplainUnreadable, HeadDue};
 use crate::lifecycle::{Phase, PhaseWatch};
 
 /// One connection and what it needs.
@@ -26,7 +26,9 @@ pub struct Connection {
     pub seat: Seat,
     /// hyper's settings.
     pub builder: Arc<auto::Builder<TokioExecutor>>,
-    /// The longest time without a request, or up to half as long again.
+    /// The longest time that a head may take, or up to half as long again; also the first one, and the TLS handshake.
+    pub header_timeout: Duration,
+    /// The longest time between two requests, or up to half the shorter of both more.
     pub idle_timeout: Duration,
     /// Makes the response to a request whose head cannot be read.
     pub explain: ExplainUnreadable,
@@ -35,13 +37,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Does the TLS handshake first, within the idle timeout.
+    /// Does the TLS handshake first, within the time of a head.
     pub async fn run_tls<F>(mut self, tls: Tls, stream: TcpStream, filter: F)
     where
         F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
         F::Future: Send,
     {
-        let handshake = tokio::time::timeout(self.idle_timeout, tls.accept(stream));
+        let handshake = tokio::time::timeout(self.header_timeout, tls.accept(stream));
         let outcome = tokio::select! {
             outcome = handshake => outcome,
             () = self.seat.activity.has_to_leave() => return,
@@ -72,11 +74,12 @@ impl Connection {
                 answer.await
             }
         });
-        let io = TokioIo::new(wire::guard(stream, self.explain));
+        let (guarded, head_due) = wire::guard(stream, self.explain);
+        let io = TokioIo::new(guarded);
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let outcome = tokio::select! {
             outcome = connection.as_mut() => outcome,
-            () = idle(&activity, self.idle_timeout) => {
+            () = idle(&activity, &head_due, self.header_timeout, self.idle_timeout) => {
                 tracing::debug!("closed an idle connection");
                 return;
             }
@@ -95,21 +98,31 @@ impl Connection {
     }
 }
 
-/// Ends when there was no request for `timeout`, or up to half as long again: one timer for a
-/// connection instead of one for each request.
-async fn idle(activity: &Activity, timeout: Duration) {
-    let mut idle_since = None;
-    let mut ticks = 0;
+/// Ends when a head, or the time between two requests, has taken too long. One timer for a connection instead of one for each
+/// request: it looks twice in the shorter time whether anything has changed.
+async fn idle(
+    activity: &Activity,
+    head_due: &HeadDue,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+) {
+    let tick = header_timeout.min(idle_timeout) / 2;
+    let (mut last, mut quiet) = (None, Duration::ZERO);
     loop {
-        tokio::time::sleep(timeout / 2).await;
-        let idle = activity.idle_since();
-        ticks = if idle.is_some() && idle == idle_since {
-            ticks + 1
+        tokio::time::sleep(tick).await;
+        let now = activity.idle_since().map(|count| (count, head_due.get()));
+        quiet = if now == last {
+            quiet + tick
         } else {
-            0
+            Duration::ZERO
         };
-        idle_since = idle;
-        if ticks == 2 {
+        last = now;
+        let longest = match now {
+            None => continue,
+            Some((_, true)) => header_timeout,
+            Some((_, false)) => idle_timeout,
+        };
+        if quiet >= longest {
             return;
         }
     }
@@ -121,6 +134,7 @@ fn with_head(request: hyper::Request<Incoming>, peer: IpAddr) -> hyper::Request<
     let head = RequestHead {
         method: parts.method,
         uri: parts.uri,
+        version: parts.version,
         headers: parts.headers,
         peer,
     };

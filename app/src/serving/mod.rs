@@ -2,6 +2,8 @@
 
 mod accept;
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod message;
 mod seats;
 mod tls;

@@ -90,6 +90,7 @@ fn slow_senders_are_cut_off() {
     let app = App::ready(&[
         ("DATABASE_URL", "sqlite::memory:"),
         ("HELLO_HEADER_TIMEOUT", "300ms"),
+        ("HELLO_IDLE_TIMEOUT", "300ms"),
         ("HELLO_BODY_TIMEOUT", "300ms"),
     ]);
     let started = std::time::Instant::now();
@@ -120,4 +121,161 @@ fn slow_senders_are_cut_off() {
     );
     assert!(connection.is_closed());
     assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+/// hyper takes it for a part of a trailer. Whoever takes it for the end of the body sees another next request.
+#[test]
+fn a_line_feed_alone_in_a_body_hides_no_request() {
+    let app = App::sqlite();
+    let head = "PUT /hello/alice HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let get = "GET /hello/alice HTTP/1.1\r\nhost: x\r\n\r\n";
+    let date = "1c\r\n{\"dateOfBirth\":\"1990-01-01\"}\r\n";
+    for end in [
+        "0\r\nt: c\n\n",
+        "0\r\nt: c\n\r\n",
+        "0\r\n\n",
+        "0\n\r\n",
+        "0;x\n\r\n",
+        "0\r\nt: c\nu: d\r\n\r\n",
+    ] {
+        let mut connection = Connection::open(app.api);
+        let stream = format!("{head}{date}{end}{get}{get}");
+        connection.send(stream.as_bytes()).unwrap();
+        // The request is refused and the connection ends: nothing is taken for a part of it.
+        assert_eq!(connection.read(false).unwrap().status, 400, "{end:?}");
+        assert!(connection.is_closed(), "{end:?}");
+    }
+    assert_eq!(app.get("/hello/alice").status, 404);
+    // Written as it should be, all three are answered.
+    let mut connection = Connection::open(app.api);
+    let stream = format!("{head}{date}0\r\nt: c\r\n\r\n{get}{get}");
+    connection.send(stream.as_bytes()).unwrap();
+    for status in [204, 200, 200] {
+        assert_eq!(connection.read(false).unwrap().status, status);
+    }
+}
+
+#[test]
+fn a_request_names_its_host_once() {
+    let app = App::sqlite();
+    let status = |address, head: &str| {
+        let mut connection = Connection::open(address);
+        connection
+            .send(format!("GET {head}\r\n\r\n").as_bytes())
+            .unwrap();
+        let answer = connection.read(false).unwrap();
+        if answer.status == 400 {
+            problem(&answer, 400, "malformed-request");
+        }
+        answer.status
+    };
+    for (address, path, found) in [
+        (app.api, "/hello/alice", 404),
+        (app.admin, "/livez", 200),
+        (app.admin, "/metrics", 200),
+    ] {
+        for sound in [
+            "HTTP/1.1\r\nhost: hello.example",
+            "HTTP/1.1\r\nHOST: hello.example:8080",
+            "HTTP/1.1\r\nhost: [2001:db8::1]:80",
+            "HTTP/1.1\r\nhost:",
+            "HTTP/1.0\r\nhost: x",
+            "HTTP/1.0",
+        ] {
+            assert_eq!(
+                status(address, &format!("{path} {sound}")),
+                found,
+                "{sound}"
+            );
+        }
+        for wrong in [
+            "HTTP/1.1",
+            "HTTP/1.1\r\nx-host: x",
+            "HTTP/1.1\r\nhost: x\r\nhost: x",
+            "HTTP/1.1\r\nhost: x\r\nHost: y",
+            "HTTP/1.0\r\nhost: x\r\nhost: y",
+            "HTTP/1.1\r\nhost: x y",
+            "HTTP/1.1\r\nhost: x/y",
+            "HTTP/1.1\r\nhost: a@x",
+            "HTTP/1.1\r\nhost: x:port",
+            "HTTP/1.1\r\nhost: [::1",
+            "HTTP/1.1\r\nhost: x, y:1",
+        ] {
+            assert_eq!(status(address, &format!("{path} {wrong}")), 400, "{wrong}");
+        }
+    }
+    // In the form for proxies, the header is still needed.
+    assert_eq!(status(app.api, "http://x/hello/a HTTP/1.1\r\nhost: x"), 404);
+    assert_eq!(status(app.api, "http://x/hello/a HTTP/1.1"), 400);
+}
+
+#[test]
+fn a_client_that_will_send_no_more_gets_its_answers() {
+    let app = App::sqlite();
+    app.put_date("/hello/alice", "1990-01-01");
+    let get = "GET /hello/alice HTTP/1.1\r\nhost: x\r\n\r\n";
+    let put = "PUT /hello/alice HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 28\r\n\r\n{\"dateOfBirth\":\"1990-01-01\"}";
+    for (requests, statuses) in [
+        (get.to_owned(), &[200][..]),
+        (put.to_owned(), &[204]),
+        (format!("{put}{get}{get}"), &[204, 200, 200]),
+        // The body that never comes to its end is the client's mistake.
+        (put[..put.len() - 1].to_owned(), &[400]),
+    ] {
+        let mut connection = Connection::open(app.api);
+        connection.send(requests.as_bytes()).unwrap();
+        connection.finish();
+        for status in statuses {
+            assert_eq!(
+                connection.read(false).unwrap().status,
+                *status,
+                "{requests}"
+            );
+        }
+        assert!(connection.is_closed(), "{requests}");
+    }
+    // Nothing is open: nothing is waited for.
+    for begun in ["", "GET /hello/alice HTTP/1.1\r\n"] {
+        let mut connection = Connection::open(app.api);
+        connection.send(begun.as_bytes()).unwrap();
+        connection.finish();
+        let _ = connection.read(false);
+        assert!(connection.is_closed(), "{begun:?}");
+    }
+}
+
+/// A load balancer keeps connections open for the next request: the service must not be the first to close them.
+#[test]
+fn an_idle_connection_has_a_time_of_its_own() {
+    let get = b"GET /hello/alice HTTP/1.1\r\nhost: x\r\n\r\n";
+    for (header, idle, idle_ends_first) in [("300ms", "1h", false), ("1h", "300ms", true)] {
+        let app = App::ready(&[
+            ("DATABASE_URL", "sqlite::memory:"),
+            ("HELLO_HEADER_TIMEOUT", header),
+            ("HELLO_IDLE_TIMEOUT", idle),
+        ]);
+        let mut idle = Connection::open(app.api);
+        idle.send(get).unwrap();
+        assert_eq!(idle.read(false).unwrap().status, 404);
+        let mut first_head = Connection::open(app.api);
+        first_head.send(&get[..20]).unwrap();
+        let mut second_head = Connection::open(app.api);
+        second_head.send(get).unwrap();
+        assert_eq!(second_head.read(false).unwrap().status, 404);
+        second_head.send(&get[..20]).unwrap();
+        let mut heads = [first_head, second_head];
+        if idle_ends_first {
+            idle.wait_for_close();
+            for connection in &mut heads {
+                connection.send(&get[20..]).unwrap();
+                assert_eq!(connection.read(false).unwrap().status, 404);
+            }
+        } else {
+            for connection in &mut heads {
+                connection.wait_for_close();
+            }
+            idle.send(get).unwrap();
+            assert_eq!(idle.read(false).unwrap().status, 404);
+        }
+    }
 }

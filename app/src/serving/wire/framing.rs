@@ -3,29 +3,54 @@
 //! other, and then a request can be smuggled past it. After hyper has read a head, the second header
 //! is gone, so the bytes have to be inspected before.
 //!
-//! [`FramingGuard`] inspects the bytes that a client sends. It holds none back: where a head becomes
-//! ambiguous, it overwrites the byte with NUL, which no header may contain. Then hyper answers 400
-//! and closes the connection.
+//! To find the next head, [`FramingGuard`] follows the bodies, too. It must see their ends where hyper sees them, so it
+//! knows one way to write a body and refuses all others, also some that hyper would take. It holds no byte back: the first
+//! that it refuses becomes NUL, which hyper accepts in no head, and hyper sees none of those behind it. Then hyper answers
+//! 400 and closes the connection. `serving::fuzzing` compares the two.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Whether a client owes the rest of a head, or its first one.
+#[derive(Debug, Clone)]
+pub struct HeadDue(Arc<AtomicBool>);
+
+impl Default for HeadDue {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl HeadDue {
+    /// What was seen last.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A connection whose incoming requests are inspected.
 #[derive(Debug)]
 pub struct FramingGuard<S> {
     stream: S,
     scanner: Scanner,
+    /// Whether hyper has seen the end of what was refused.
+    ended: bool,
+    head_due: HeadDue,
 }
 
 impl<S> FramingGuard<S> {
     /// Inspects `stream` from its first byte on.
-    pub fn new(stream: S) -> Self {
+    pub fn new(stream: S, head_due: HeadDue) -> Self {
         Self {
             stream,
             scanner: Scanner::default(),
+            ended: false,
+            head_due,
         }
     }
 }
@@ -36,10 +61,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGuard<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.scanner.has_refused() {
+            // hyper judges no head before it sees its end. Then the stream ends.
+            if buffer.remaining() >= END.len() && !std::mem::replace(&mut self.ended, true) {
+                buffer.put_slice(END);
+            }
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
         if let Poll::Ready(Ok(())) = outcome {
-            self.scanner.inspect(&mut buffer.filled_mut()[before..]);
+            let seen = self.scanner.inspect(&mut buffer.filled_mut()[before..]);
+            buffer.set_filled(before + seen);
+            let due = self.scanner.head_is_due();
+            self.head_due.0.store(due, Ordering::Relaxed);
         }
         outcome
     }
@@ -79,9 +114,12 @@ const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 const CHUNKED: &[u8] = b"chunked";
 
+/// The end of a head, and never that of a body.
+const END: &[u8] = b"\n\n";
+
 /// Follows the requests of one connection, in pieces of any size.
 #[derive(Debug, Default)]
-struct Scanner {
+pub struct Scanner {
     state: State,
     /// The `Content-Length` of the current head.
     length: Option<u64>,
@@ -90,13 +128,12 @@ struct Scanner {
 }
 
 /// What the next byte belongs to.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum State {
-    /// The start of a request.
-    #[default]
-    RequestStart,
-    /// A request line that begins with this many bytes of HTTP/2's preface.
+    /// The start of the connection, or HTTP/2's preface of which this many bytes match.
     Preface(usize),
+    /// The start of a request, or an empty line before it.
+    RequestStart,
     /// The rest of a line that does not concern the length.
     RestOfLine,
     /// The start of a header.
@@ -113,78 +150,141 @@ enum State {
         matched: usize,
     },
     Body(u64),
-    ChunkSize(u64),
+    /// The size of a chunk, once it has a digit.
+    ChunkSize(Option<u64>),
     ChunkExtension(u64),
     ChunkData(u64),
-    /// The end of the line after a chunk's data.
-    ChunkEnd,
     TrailerStart,
     TrailerLine,
-    /// Not HTTP/1, or refused: nothing more is inspected.
-    Opaque,
+    /// A carriage return, with which a line of a body ends, and its line feed.
+    CarriageReturn(Then),
+    LineFeed(Then),
+    /// Nothing more is inspected.
+    Http2,
+    /// Nothing more is passed on.
+    Refused,
 }
 
-/// Begins HTTP/2. As the request line of HTTP/1, hyper refuses it for its version.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+impl Default for State {
+    fn default() -> Self {
+        Self::Preface(0)
+    }
+}
+
+/// What follows a line of a chunked body.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    Chunk(u64),
+    NextSize,
+    Trailer,
+    Request,
+}
+
+/// Begins HTTP/2.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// So much of it could begin a request line of HTTP/1.
+const PREFACE_LINE: usize = 14;
 
 impl Scanner {
-    /// Follows `bytes`, and rejects a head where it becomes ambiguous.
-    fn inspect(&mut self, bytes: &mut [u8]) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            rest = match self.state {
-                State::Opaque => return,
-                State::RestOfLine => self.skip_line(rest, State::LineStart),
-                State::TrailerLine => self.skip_line(rest, State::TrailerStart),
+    /// Follows `bytes`, and refuses the first that makes a length ambiguous. How many of them hyper may see: up to the
+    /// refused one, which is overwritten.
+    pub fn inspect(&mut self, bytes: &mut [u8]) -> usize {
+        let mut seen = 0;
+        while seen < bytes.len() {
+            let rest = &mut bytes[seen..];
+            seen += match self.state {
+                State::Http2 => rest.len(),
+                State::Refused => break,
+                State::RestOfLine => self.skip_line(rest),
+                State::TrailerLine => self.skip_trailer(rest),
                 State::Body(left) => self.skip(rest, left, State::Body, State::RequestStart),
-                State::ChunkData(left) => self.skip(rest, left, State::ChunkData, State::ChunkEnd),
+                State::ChunkData(left) => {
+                    let then = State::CarriageReturn(Then::NextSize);
+                    self.skip(rest, left, State::ChunkData, then)
+                }
                 _ => {
                     self.step(&mut rest[0]);
-                    &mut rest[1..]
+                    1
                 }
             };
         }
+        seen
     }
 
-    /// Skips to the byte after the next line feed.
-    fn skip_line<'a>(&mut self, bytes: &'a mut [u8], then: State) -> &'a mut [u8] {
+    /// Whether a byte was refused.
+    pub fn has_refused(&self) -> bool {
+        matches!(self.state, State::Refused)
+    }
+
+    /// Whether a head, or the first one, is not complete yet.
+    pub fn head_is_due(&self) -> bool {
+        matches!(
+            self.state,
+            State::Preface(_)
+                | State::RestOfLine
+                | State::LineStart
+                | State::Name { .. }
+                | State::LengthValue { .. }
+                | State::EncodingValue { .. }
+        )
+    }
+
+    /// Whether the next byte begins a request.
+    #[cfg(any(test, fuzzing))]
+    pub fn is_between_requests(&self) -> bool {
+        matches!(self.state, State::Preface(0) | State::RequestStart)
+    }
+
+    /// Whether the next byte is a body's own.
+    #[cfg(any(test, fuzzing))]
+    pub fn is_in_body(&self) -> bool {
+        matches!(self.state, State::Body(_) | State::ChunkData(_))
+    }
+
+    /// Skips a line of a head.
+    fn skip_line(&mut self, bytes: &[u8]) -> usize {
         match memchr::memchr(b'\n', bytes) {
             Some(end) => {
-                self.state = then;
-                &mut bytes[end + 1..]
+                self.state = State::LineStart;
+                end + 1
             }
-            None => &mut [],
+            None => bytes.len(),
         }
     }
 
+    /// Skips a line behind a chunked body. hyper takes a line feed alone for a part of it.
+    fn skip_trailer(&mut self, bytes: &mut [u8]) -> usize {
+        let Some(end) = memchr::memchr2(b'\r', b'\n', bytes) else {
+            return bytes.len();
+        };
+        self.state = match bytes[end] {
+            b'\r' => State::LineFeed(Then::Trailer),
+            _ => refuse(&mut bytes[end]),
+        };
+        end + 1
+    }
+
     /// Skips `left` bytes, or as many as there are.
-    fn skip<'a>(
-        &mut self,
-        bytes: &'a mut [u8],
-        left: u64,
-        more: fn(u64) -> State,
-        then: State,
-    ) -> &'a mut [u8] {
+    fn skip(&mut self, bytes: &[u8], left: u64, more: fn(u64) -> State, then: State) -> usize {
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         let left = left - count as u64;
         self.state = if left > 0 { more(left) } else { then };
-        &mut bytes[count..]
+        count
     }
 
     fn step(&mut self, byte: &mut u8) {
         self.state = match (self.state, *byte) {
-            // hyper skips empty lines before a request.
-            (State::RequestStart, b'\r' | b'\n') => State::RequestStart,
-            (State::RequestStart, b'P') => State::Preface(1),
-            (State::Preface(matched), byte) if byte == PREFACE[matched] => {
+            (State::Preface(matched), found) if found == PREFACE[matched] => {
                 if matched + 1 == PREFACE.len() {
-                    State::Opaque
+                    State::Http2
                 } else {
                     State::Preface(matched + 1)
                 }
             }
-            (State::Preface(_), b'\n') => State::LineStart,
-            (State::RequestStart | State::Preface(_), _) => State::RestOfLine,
+            // hyper skips empty lines before a request.
+            (State::Preface(0) | State::RequestStart, b'\r' | b'\n') => State::RequestStart,
+            (State::Preface(1..PREFACE_LINE), b'\n') => State::LineStart,
+            (State::Preface(0..PREFACE_LINE) | State::RequestStart, _) => State::RestOfLine,
             (State::LineStart, b'c' | b'C') => State::Name {
                 name: CONTENT_LENGTH,
                 matched: 1,
@@ -199,12 +299,7 @@ impl Scanner {
             (State::Name { name, matched }, _) => self.name(name, matched, byte),
             (State::LengthValue { digits }, _) => self.length_value(digits, byte),
             (State::EncodingValue { matched }, _) => encoding_value(matched, byte),
-            (State::ChunkSize(size), _) => chunk_size(size, *byte),
-            (State::ChunkExtension(size), b'\n') => after_chunk_size(size),
-            (State::ChunkEnd, b'\n') => State::ChunkSize(0),
-            (State::TrailerStart, b'\n') => State::RequestStart,
-            (State::TrailerStart, byte) if byte != b'\r' => State::TrailerLine,
-            (state, _) => state,
+            _ => chunked(self.state, byte),
         };
     }
 
@@ -214,7 +309,7 @@ impl Scanner {
                 name,
                 matched: matched + 1,
             },
-            (None, b':') if self.length.is_some() || self.chunked => reject(byte),
+            (None, b':') if self.length.is_some() || self.chunked => refuse(byte),
             (None, b':') if name == CONTENT_LENGTH => {
                 self.length = Some(0);
                 State::LengthValue { digits: 0 }
@@ -242,24 +337,24 @@ impl Scanner {
             // Only the end of the line may follow.
             b' ' | b'\t' | b'\r' if digits > 0 => State::LengthValue { digits: MOST },
             b'\n' if digits > 0 => State::LineStart,
-            _ => reject(byte),
+            _ => refuse(byte),
         }
     }
 
     fn end_of_head(&mut self) -> State {
         let (length, chunked) = (self.length.take(), std::mem::take(&mut self.chunked));
         match length {
-            _ if chunked => State::ChunkSize(0),
+            _ if chunked => State::ChunkSize(None),
             Some(length) if length > 0 => State::Body(length),
             _ => State::RequestStart,
         }
     }
 }
 
-/// Makes the head unreadable.
-fn reject(byte: &mut u8) -> State {
+/// Makes what hyper sees unreadable.
+fn refuse(byte: &mut u8) -> State {
     *byte = 0;
-    State::Opaque
+    State::Refused
 }
 
 /// Exactly `chunked`. hyper also accepts a list that ends with it, and passes the body on encoded.
@@ -273,26 +368,35 @@ fn encoding_value(matched: usize, byte: &mut u8) -> State {
         (_, b' ' | b'\t') if matched == 0 => State::EncodingValue { matched },
         (None, b' ' | b'\t' | b'\r') => State::EncodingValue { matched },
         (None, b'\n') => State::LineStart,
-        _ => reject(byte),
+        _ => refuse(byte),
     }
 }
 
-fn chunk_size(size: u64, byte: u8) -> State {
-    match (char::from(byte).to_digit(16), byte) {
-        (Some(digit), _) => match size.checked_mul(16) {
-            Some(size) => State::ChunkSize(size + u64::from(digit)),
-            None => State::Opaque,
+/// What is around the data of a chunked body. Its lines end with both bytes, never with a line feed alone.
+fn chunked(state: State, byte: &mut u8) -> State {
+    match (state, *byte) {
+        (State::ChunkSize(size), digit) if digit.is_ascii_hexdigit() => {
+            let digit = char::from(digit).to_digit(16).map_or(0, u64::from);
+            match size.unwrap_or(0).checked_mul(16) {
+                Some(size) => State::ChunkSize(Some(size + digit)),
+                None => refuse(byte),
+            }
+        }
+        (State::ChunkSize(Some(size)) | State::ChunkExtension(size), b'\r') => {
+            State::LineFeed(Then::Chunk(size))
+        }
+        (State::ChunkSize(Some(size)), b' ' | b'\t' | b';') => State::ChunkExtension(size),
+        (State::ChunkExtension(size), other) if other != b'\n' => State::ChunkExtension(size),
+        (State::CarriageReturn(then), b'\r') => State::LineFeed(then),
+        (State::LineFeed(then), b'\n') => match then {
+            Then::Chunk(0) | Then::Trailer => State::TrailerStart,
+            Then::Chunk(size) => State::ChunkData(size),
+            Then::NextSize => State::ChunkSize(None),
+            Then::Request => State::RequestStart,
         },
-        (None, b'\n') => after_chunk_size(size),
-        (None, _) => State::ChunkExtension(size),
-    }
-}
-
-fn after_chunk_size(size: u64) -> State {
-    if size == 0 {
-        State::TrailerStart
-    } else {
-        State::ChunkData(size)
+        (State::TrailerStart, b'\r') => State::LineFeed(Then::Request),
+        (State::TrailerStart, other) if other != b'\n' => State::TrailerLine,
+        _ => refuse(byte),
     }
 }
 

@@ -7,14 +7,20 @@ mod framing;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use explained::{ExplainUnreadable, UnreadableHead};
+pub use framing::HeadDue;
+#[cfg(any(test, fuzzing))]
+pub use framing::{FramingGuard, Scanner};
 
 use explained::Explained;
+#[cfg(not(any(test, fuzzing)))]
 use framing::FramingGuard;
 
-/// `stream` as hyper is to see it.
+/// `stream` as hyper is to see it, and whether the client owes the rest of a head.
 pub fn guard<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     explain: ExplainUnreadable,
-) -> impl AsyncRead + AsyncWrite + Unpin {
-    FramingGuard::new(Explained::new(stream, explain))
+) -> (impl AsyncRead + AsyncWrite + Unpin, HeadDue) {
+    let head_due = HeadDue::default();
+    let guard = FramingGuard::new(Explained::new(stream, explain), head_due.clone());
+    (guard, head_due)
 }

@@ -96,6 +96,23 @@ impl Connection {
         self.read(method == "HEAD").unwrap()
     }
 
+    /// Says that nothing more will be sent.
+    pub fn finish(&mut self) {
+        self.stream
+            .get_ref()
+            .shutdown(std::net::Shutdown::Write)
+            .unwrap();
+    }
+
+    /// Waits until the server closes the connection, whatever it sends before.
+    pub fn wait_for_close(&mut self) {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        }
+    }
+
     /// Whether the server closes the connection, within a few seconds.
     pub fn is_closed(&mut self) -> bool {
         self.stream

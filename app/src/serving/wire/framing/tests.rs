@@ -35,9 +35,11 @@ fn through(text: &str, cuts: &[usize]) -> Vec<u8> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.extend([0, bytes.len()]);
     cuts.sort_unstable();
+    let mut seen = 0;
     for piece in cuts.windows(2) {
-        scanner.inspect(&mut bytes[piece[0]..piece[1]]);
+        seen += scanner.inspect(&mut bytes[piece[0]..piece[1]]);
     }
+    bytes.truncate(seen);
     bytes
 }
 
@@ -50,7 +52,7 @@ async fn status(text: &str, guarded: bool) -> String {
     let serving = async {
         let builder = hyper::server::conn::http1::Builder::new();
         let outcome = if guarded {
-            let stream = TokioIo::new(FramingGuard::new(server));
+            let stream = TokioIo::new(FramingGuard::new(server, HeadDue::default()));
             builder.serve_connection(stream, service).await
         } else {
             let stream = TokioIo::new(server);
@@ -85,7 +87,7 @@ async fn hyper_alone_accepts_ambiguous_requests() {
 
 #[test]
 fn http2_is_unchanged() {
-    let text = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ncontent-length: 1\r\ncontent-length: 1\r\n";
+    let text = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nx\r\ncontent-length: 1\r\ncontent-length: 1\r\n";
     assert_eq!(through(text, &[]), text.as_bytes());
 }
 
@@ -109,7 +111,9 @@ proptest! {
         let text = format!("{sound}{}", AMBIGUOUS[wrong]);
         let bytes = through(&text, &cuts);
         prop_assert_eq!(&bytes[..sound.len()], sound.as_bytes());
-        prop_assert_eq!(bytes[sound.len()..].iter().filter(|byte| **byte == 0).count(), 1);
+        // The refused byte is the last that hyper sees.
+        let place = bytes.iter().position(|byte| *byte == 0);
+        prop_assert_eq!(place, Some(bytes.len() - 1));
     }
 
     #[test]
