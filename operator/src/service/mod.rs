@@ -34,7 +34,7 @@ use crate::{
         dereference::Scope,
         external_secrets::{ExternalSecrets, Seen},
         failures::Failures,
-        plan::Decision,
+        plan::{Decision, readiness::DatabaseState},
         report::{
             conditions::{is_ready, not_ready_since},
             delay,
@@ -52,6 +52,8 @@ use crate::{
 pub const RESYNC: Duration = Duration::from_secs(600);
 /// A resource with a change in progress: watches report what happens, this is the safety net.
 const IN_PROGRESS: Duration = Duration::from_secs(15);
+/// CloudNativePG has nothing to report about some changes of its `Cluster`, and then no watch does.
+const CLUSTER_CHANGED: Duration = Duration::from_secs(1);
 /// Pods are due. No watch reports that the API server refuses them.
 const PODS_DUE: Duration = Duration::from_secs(5);
 /// The Secret with an external address is foreign, so no watch reports its changes.
@@ -296,6 +298,10 @@ fn outcome(
         resync
     } else {
         IN_PROGRESS
+    };
+    let next = match applied.readiness().database {
+        DatabaseState::Changing => next.min(CLUSTER_CHANGED),
+        _ => next,
     };
     let next = match applied.awaits_pods() {
         true => next.min(PODS_DUE),

@@ -187,6 +187,20 @@ async fn a_degraded_database_is_migrated_and_a_dead_one_is_not() {
     operator.stop().await;
 }
 
+/// No watch says then that it is over; what is in progress is looked at every 15 seconds only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_which_cloudnativepg_reports_nothing_is_over_soon() {
+    let (world, _cnpg, operator) = ready("cnpg-change").await;
+    let mut spec = spec();
+    spec["database"]["cloudNativePG"]["resources"] = json!({"limits": {"memory": "1Gi"}});
+    let start = Instant::now();
+    world.apply("demo", spec).await;
+    world.ready("demo").await;
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    operator.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_of_the_cluster_is_reverted_and_foreign_fields_are_kept() {
     let (world, _cnpg, operator) = ready("cnpg-drift").await;

@@ -1,6 +1,6 @@
 //! Every field of the spec: changed, and changed back.
 
-use hello_crds::definitions;
+use futures::{StreamExt, future::join_all, stream};
 use hello_operator::object::kind::Kind;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -8,180 +8,17 @@ use serde_json::{Value, json};
 use crate::{
     cnpg_stand_in::CnpgStandIn,
     data::{bind, make_class},
-    field_changes::{Change, change, free_port, match_node, near, prefer, selector},
+    effects::{Edit, groups, places, shows},
+    field_bases::{NODE_PORT, base, changed, external_base, fields, other_base},
+    field_changes::{Change, change, free_port},
     reference::make,
-    state::{State, assert_same, likeness, state},
+    state::{State, assert_same, liken, state},
     world::World,
 };
 
-/// The smallest valid spec in which every part exists. Node ports belong to the whole cluster.
-fn base(port: u16) -> Value {
-    json!({
-        "image": "hello-app:1", "imagePullPolicy": "IfNotPresent", "imagePullSecrets": [{"name": "a"}], "replicas": 2,
-        "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 50,
-            "targetMemoryUtilizationPercentage": 80, "behavior": {"scaleUp": scaling_rules(), "scaleDown": scaling_rules()},
-            "external": false},
-        "disruptionBudget": {"maxUnavailable": 2}, "probes": {"readiness": timing(), "liveness": timing()},
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
-        "pods": {"all": pod_settings(), "app": {}, "database": {}, "migration": {}, "backup": {}},
-        "config": {"timeZone": "UTC", "leapDay": "feb28", "usernames": "unicode", "logLevel": "info", "logFormat": "json",
-            "rateLimit": {"requests": 10, "per": "second", "burst": 20, "trustedProxies": ["10.0.0.0/8"],
-                "forwardedHeader": "forwarded"}},
-        "expose": {"service": {"type": "LoadBalancer", "port": 80, "nodePort": port, "annotations": {"a": "1"},
-                "loadBalancerClass": "a.example.com/a", "loadBalancerSourceRanges": ["10.0.0.0/8"],
-                "externalTrafficPolicy": "Cluster", "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]},
-            "ingress": {"className": "a", "host": "a.example.com", "tlsSecretName": "a", "annotations": {"cert-manager.io/issuer": "a"}},
-            "httpRoute": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example.com"]}},
-        "tls": {"secretName": "a"},
-        "auth": {"oidc": {"issuer": "https://a.example.com", "audience": ["a"], "usernameClaim": "sub", "adminScope": "a",
-            "algorithms": ["RS256"], "leewaySeconds": 60, "caSecretRef": {"name": "a", "key": "ca.crt"}}},
-        "monitoring": {"serviceMonitor": true, "serviceMonitorLabels": {"release": "a"}},
-        "database": {"managed": {"image": "postgres:18", "storage": {"size": "1Gi", "storageClassName": "a"},
-            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
-            "sharedMemory": "64Mi", "probes": {"readiness": timing(), "liveness": timing()},
-            "parameters": {"work_mem": "1MB"}}},
-        "backup": {"schedule": "@daily", "timeZone": "UTC", "formats": ["custom"], "retention": {"keepLast": 7},
-            "destination": {"volume": {"size": "1Gi", "storageClassName": "a"}}, "suspend": false},
-        "networkPolicy": {"enabled": true, "dnsPort": 5353,
-            "monitoring": {"namespaceSelector": selector("a"), "podSelector": selector("a")},
-            "extraIngress": [{"from": [{"podSelector": selector("a")}]}], "extraEgress": [{"ports": [{"port": 4317}]}]},
-        "deletionPolicy": "Retain", "paused": false,
-    })
-}
-
-fn scaling_rules() -> Value {
-    json!({"policies": [{"type": "Pods", "value": 1, "periodSeconds": 30}], "selectPolicy": "Min",
-        "stabilizationWindowSeconds": 60})
-}
-
-fn timing() -> Value {
-    json!({"periodSeconds": 4, "timeoutSeconds": 4, "failureThreshold": 4})
-}
-
-/// Every field of the settings of pods.
-fn pod_settings() -> Value {
-    json!({"labels": {"a": "1"}, "annotations": {"a": "1"}, "nodeSelector": {"a": "1"}, "tolerations": [{"key": "a"}],
-        "affinity": {
-            "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [prefer("a")],
-                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [match_node("a")]}},
-            "podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": near("a")}],
-                "requiredDuringSchedulingIgnoredDuringExecution": [near("a")]},
-            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": near("a")}],
-                "requiredDuringSchedulingIgnoredDuringExecution": [near("a")]}},
-        "topologySpreadConstraints": [{"topologyKey": "a"}], "priorityClassName": "system-node-critical",
-        "runtimeClassName": "a",
-        "securityContext": {"assignIds": true, "runAsUser": 5, "runAsGroup": 5, "fsGroup": 5, "supplementalGroups": [5]},
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
-        "env": [{"name": "A", "value": "1"}], "envFrom": [{"secretRef": {"name": "a"}}],
-        "volumes": [{"name": "a", "emptyDir": {}}], "volumeMounts": [{"name": "a", "mountPath": "/a"}],
-        "serviceAccount": {"annotations": {"a": "1"}}})
-}
-
-/// The same with the other alternative, where alternatives exclude each other.
-fn other_base(port: u16) -> Value {
-    let mut spec = base(port);
-    let oidc = spec["auth"]["oidc"].as_object_mut().unwrap();
-    let certificates = oidc.remove("caSecretRef").unwrap();
-    oidc.insert("caConfigMapRef".into(), certificates);
-    spec["database"] = json!({"cloudNativePG": {"instances": 3, "image": "postgresql:18",
-        "storage": {"size": "1Gi", "storageClassName": "a"},
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}}});
-    spec
-}
-
-/// The third alternative.
-fn external_base(port: u16) -> Value {
-    let mut spec = base(port);
-    spec["database"] =
-        json!({"external": {"secretRef": {"name": "a", "key": "uri", "caKey": "ca.crt"}}});
-    spec["pods"].as_object_mut().unwrap().remove("database");
-    spec
-}
-
-/// Parts whose settings of pods have the type of those of all parts. Their fields are not edited one by one.
-const PARTS: [&str; 4] = [
-    "/pods/app",
-    "/pods/database",
-    "/pods/migration",
-    "/pods/backup",
-];
-
-/// Paths of all fields without fields of their own, from the schema.
-fn leaves(schema: &Value, path: &str, found: &mut Vec<String>) {
-    match schema["properties"].as_object() {
-        Some(properties) if !PARTS.contains(&path) => {
-            for (name, schema) in properties {
-                leaves(schema, &format!("{path}/{name}"), found);
-            }
-        }
-        _ => found.push(path.to_owned()),
-    }
-}
-
-fn fields() -> Vec<String> {
-    let definition = definitions().unwrap().remove(0);
-    let schema = definition
-        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
-        .unwrap();
-    let mut found = Vec::new();
-    leaves(schema, "", &mut found);
-    found
-}
-
-/// A spec of its own for each field: the base with that field changed.
-fn changed(base: fn(u16) -> Value, path: &str, value: Value) -> Value {
-    let mut spec = base(free_port());
-    let mut remove = |part: &str, fields: &[&str]| {
-        let part = spec
-            .pointer_mut(part)
-            .and_then(Value::as_object_mut)
-            .unwrap();
-        fields.iter().for_each(|field| drop(part.remove(*field)));
-    };
-    // Some fields need others to be as they are not in the base.
-    match path {
-        // The number of pods counts only without an autoscaler.
-        "/replicas" => remove("", &["autoscaling"]),
-        // Labels of an object that is not wanted would be refused.
-        "/monitoring/serviceMonitor" => remove("/monitoring", &["serviceMonitorLabels"]),
-        "/expose/service/type" => remove(
-            "/expose/service",
-            &["loadBalancerClass", "loadBalancerSourceRanges"],
-        ),
-        // Ids that are given are kept.
-        "/pods/all/securityContext/assignIds" => remove(
-            "/pods/all/securityContext",
-            &["runAsUser", "runAsGroup", "fsGroup"],
-        ),
-        "/pods/all/serviceAccount/name" => {
-            spec["pods"]["all"]["serviceAccount"] = json!({"name": "a"});
-        }
-        "/autoscaling/external" => remove(
-            "/autoscaling",
-            &[
-                "maxReplicas",
-                "behavior",
-                "targetMemoryUtilizationPercentage",
-            ],
-        ),
-        "/disruptionBudget/minAvailable" => spec["disruptionBudget"] = json!({"minAvailable": 2}),
-        "/expose/service/ipFamilies" => {
-            spec["expose"]["service"]["ipFamilyPolicy"] = "RequireDualStack".into();
-        }
-        "/expose/service/ipFamilyPolicy" => {
-            spec["expose"]["service"]["ipFamilies"] = json!(["IPv4", "IPv6"]);
-        }
-        _ => {}
-    }
-    *spec
-        .pointer_mut(path)
-        .unwrap_or_else(|| panic!("{path} is not in the base")) = value;
-    spec
-}
-
 /// The state of the children, without what depends on chance or history.
-async fn outcome(world: &World, name: &str, spec: &Value) -> State {
-    let mut state = likeness(world, name).await;
+fn outcome(namespace: &str, name: &str, state: State, spec: &Value) -> State {
+    let mut state = liken(namespace, name, state);
     for (id, content) in &mut state {
         let content = &mut content["spec"];
         match id.split(' ').next().unwrap() {
@@ -230,19 +67,15 @@ async fn fresh(namespace: &str, specs: &[Value]) -> Vec<State> {
     let world = furnished(namespace).await;
     let _cnpg = CnpgStandIn::start(&world);
     let operator = world.operator();
-    let name = |index: usize| format!("fresh{index:02}");
-    let mut states = Vec::new();
-    let numbered: Vec<(usize, &Value)> = specs.iter().enumerate().collect();
+    let reach = async |(index, spec): (usize, &Value)| {
+        let name = format!("fresh{index:02}");
+        world.apply(&name, spec.clone()).await;
+        world.ready(&name).await;
+        outcome(&world.namespace, &name, state(&world, &name).await, spec)
+    };
     // Several at a time: most of the time is spent waiting.
-    for some in numbered.chunks(6) {
-        for (index, spec) in some {
-            world.apply(&name(*index), (*spec).clone()).await;
-        }
-        for (index, spec) in some {
-            world.ready(&name(*index)).await;
-            states.push(outcome(&world, &name(*index), spec).await);
-        }
-    }
+    let states = stream::iter(specs.iter().enumerate()).map(reach);
+    let states = states.buffered(6).collect().await;
     operator.stop().await;
     states
 }
@@ -250,13 +83,8 @@ async fn fresh(namespace: &str, specs: &[Value]) -> Vec<State> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_can_be_changed_and_changed_back() {
     let fields: Vec<String> = fields().into_iter().filter(|path| is_first(path)).collect();
-    // Two at a time: most of the time is spent waiting.
-    let (left, right) = fields.split_at(fields.len() / 2);
-    let (left, right) = tokio::join!(
-        edit_all("edits-left", base, left),
-        edit_all("edits-right", base, right)
-    );
-    assert!(left + right > 50, "{left} and {right} fields");
+    let edited = edit_all("edits", base, &fields).await;
+    assert!(edited > 50, "{edited} fields");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,61 +112,119 @@ fn is_first(path: &str) -> bool {
 /// Edits each of the fields that may change, and reverts the edit: both lead to the state of a fresh apply. Returns
 /// the number of these fields.
 async fn edit_all(namespace: &str, base: fn(u16) -> Value, fields: &[String]) -> usize {
-    let plain = base(free_port());
     let mut edits = Vec::new();
     let mut never = Vec::new();
     for path in fields {
         match change(path) {
-            Change::To(value) => edits.push((path, value)),
-            Change::Never(value) => never.push((path, value)),
+            Change::To(value) => edits.push(Edit::new(base, path, value)),
+            Change::Never(value) => never.push(Edit::new(base, path, value)),
             Change::Forth(_) | Change::Elsewhere => {}
         }
     }
+    let count = edits.len();
+    let groups = groups(edits);
     let mut specs = vec![base(free_port())];
     specs.extend(
-        edits
+        groups
             .iter()
-            .map(|(path, value)| changed(base, path, value.clone())),
+            .map(|group| changed(base, &group.iter().collect::<Vec<_>>())),
     );
     let fresh = fresh(&format!("{namespace}-fresh"), &specs).await;
 
     let world = furnished(namespace).await;
     let _cnpg = CnpgStandIn::start(&world);
     let operator = world.operator();
-    world.apply("demo", plain.clone()).await;
-    world.ready("demo").await;
-    world.settle(&operator).await;
-    let before = state(&world, "demo").await;
-    assert_same(&outcome(&world, "demo", &plain).await, &fresh[0], "fresh");
-    for ((path, value), fresh) in edits.iter().zip(&fresh[1..]) {
-        let mut spec = changed(base, path, value.clone());
-        spec["expose"]["service"]["nodePort"] = match path.as_str() {
-            "/expose/service/nodePort" => free_port().into(),
-            _ => plain["expose"]["service"]["nodePort"].clone(),
+    let groups: Vec<_> = groups.into_iter().zip(&fresh[1..]).collect();
+    // Several resources share the edits: most of the time is spent waiting.
+    let shares = groups.chunks(groups.len().div_ceil(LANES)).enumerate();
+    let lanes = shares.map(|(lane, groups)| {
+        let lane = Lane {
+            world: &world,
+            name: format!("demo{lane}"),
+            base,
+            plain: base(free_port()),
         };
-        world.apply("demo", spec.clone()).await;
-        world.ready("demo").await;
-        assert_ne!(
-            state(&world, "demo").await,
-            before,
-            "{path} changes nothing"
-        );
-        let reached = without_former_accounts(outcome(&world, "demo", &spec).await, fresh);
-        assert_same(&reached, fresh, path);
-        world.apply("demo", plain.clone()).await;
-        world.ready("demo").await;
-        if ["/replicas", "/autoscaling/minReplicas"].contains(&path.as_str()) {
-            // The autoscaler, which nobody plays here, takes over from the number it finds.
-            scale(&world, 2).await;
-        }
-        let after = without_former_accounts(state(&world, "demo").await, &before);
-        assert_same(&after, &before, &format!("{path} changed back"));
-    }
-    for (path, value) in never {
-        refused(&world, &changed(base, path, value), path).await;
+        let fresh = &fresh[0];
+        async move { lane.edit_each(fresh, groups).await }
+    });
+    join_all(lanes).await;
+    for edit in &never {
+        refused(&world, "demo0", &changed(base, &[edit]), &edit.path).await;
     }
     operator.stop().await;
-    edits.len()
+    count
+}
+
+/// Resources that are edited side by side.
+const LANES: usize = 4;
+
+/// A resource that is edited, again and again.
+struct Lane<'a> {
+    world: &'a World,
+    name: String,
+    base: fn(u16) -> Value,
+    /// The spec between the edits.
+    plain: Value,
+}
+
+impl Lane<'_> {
+    /// Makes the edits of each group and reverts them; both lead to the state of a fresh apply.
+    async fn edit_each(&self, fresh: &State, groups: &[(Vec<Edit>, &State)]) {
+        let before = self.reach(&self.plain).await;
+        assert_same(&self.outcome(before.clone(), &self.plain), fresh, "fresh");
+        for (edits, fresh) in groups {
+            let paths: Vec<&str> = edits.iter().map(|edit| &*edit.path).collect();
+            let mut spec = changed(self.base, &edits.iter().collect::<Vec<_>>());
+            spec["expose"]["service"]["nodePort"] = match *paths {
+                [NODE_PORT] => free_port().into(),
+                _ => self.plain["expose"]["service"]["nodePort"].clone(),
+            };
+            let edited = self.reach(&spec).await;
+            self.assert_each_shows(&before, &edited, edits);
+            let reached = without_former_accounts(self.outcome(edited, &spec), fresh);
+            assert_same(&reached, fresh, &format!("{paths:?}"));
+            let mut reverted = self.reach(&self.plain).await;
+            if matches!(*paths, ["/replicas" | "/autoscaling/minReplicas"]) {
+                // The autoscaler, which nobody plays here, takes over from the number it finds.
+                self.scale(2).await;
+                reverted = state(self.world, &self.name).await;
+            }
+            let after = without_former_accounts(reverted, &before);
+            assert_same(&after, &before, &format!("{paths:?} changed back"));
+        }
+    }
+
+    /// Asserts that every edit of a group has led to changes, where it shows in the objects as they are built.
+    fn assert_each_shows(&self, before: &State, after: &State, edits: &[Edit]) {
+        let like = |state: &State| liken(&self.world.namespace, &self.name, state.clone());
+        let found = places(&like(before), &like(after));
+        for edit in edits {
+            let missing = edit.places.iter().find(|place| !shows(&found, place));
+            assert_eq!(missing, None, "{}: not changed", edit.path);
+            assert_ne!(before, after, "{} changes nothing", edit.path);
+        }
+    }
+
+    /// The state that the spec leads to.
+    async fn reach(&self, spec: &Value) -> State {
+        self.world.apply(&self.name, spec.clone()).await;
+        self.world.ready(&self.name).await;
+        state(self.world, &self.name).await
+    }
+
+    fn outcome(&self, state: State, spec: &Value) -> State {
+        outcome(&self.world.namespace, &self.name, state, spec)
+    }
+
+    async fn scale(&self, replicas: i32) {
+        let scale = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        let deployments = self.world.api(Kind::Deployment);
+        deployments
+            .patch_scale(&self.name, &PatchParams::default(), &scale)
+            .await
+            .unwrap();
+        self.world.ready(&self.name).await;
+    }
 }
 
 /// An account that is no longer wanted stays until the resource is deleted: pods of a former template may need it.
@@ -347,24 +233,14 @@ fn without_former_accounts(mut state: State, wanted: &State) -> State {
     state
 }
 
-async fn scale(world: &World, replicas: i32) {
-    let scale = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-    let deployments = world.api(Kind::Deployment);
-    deployments
-        .patch_scale("demo", &PatchParams::default(), &scale)
-        .await
-        .unwrap();
-    world.ready("demo").await;
-}
-
 /// Asserts that the API server refuses the spec and names the field.
-async fn refused(world: &World, spec: &Value, path: &str) {
+async fn refused(world: &World, name: &str, spec: &Value, path: &str) {
     let body = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
-        "metadata": {"name": "demo"}, "spec": spec});
+        "metadata": {"name": name}, "spec": spec});
     let parameters = PatchParams::apply("test").force();
     let services = world.services();
     let error = services
-        .patch("demo", &parameters, &Patch::Apply(&body))
+        .patch(name, &parameters, &Patch::Apply(&body))
         .await
         .unwrap_err()
         .to_string();
@@ -417,7 +293,8 @@ async fn grow_all(namespace: &str, base: fn(u16) -> Value, fields: &[(String, Va
     for (index, (path, _)) in fields.iter().enumerate() {
         world.apply("demo", specs[index + 1].clone()).await;
         world.ready("demo").await;
-        let grown = outcome(&world, "demo", &specs[index + 1]).await;
+        let grown = state(&world, "demo").await;
+        let grown = outcome(&world.namespace, "demo", grown, &specs[index + 1]);
         assert_same(&grown, &fresh[index], path);
     }
     operator.stop().await;

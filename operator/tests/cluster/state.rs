@@ -20,7 +20,8 @@ pub async fn state(world: &World, name: &str) -> State {
         .collect()
 }
 
-fn content(kind: Kind, live: &DynamicObject) -> Value {
+/// What is compared of an object.
+pub fn content(kind: Kind, live: &DynamicObject) -> Value {
     // Two Jobs of the same hash differ by the UIDs in their selectors.
     let spec = live.data.get("spec").filter(|_| kind != Kind::Job);
     let owners: Vec<&str> = live.owner_references().iter().map(|o| &*o.kind).collect();
@@ -31,9 +32,14 @@ fn content(kind: Kind, live: &DynamicObject) -> Value {
 /// The same for the comparison with another resource: names, passwords, certificates, hashes and values that the API
 /// server assigns are replaced by placeholders.
 pub async fn likeness(world: &World, name: &str) -> State {
-    let state = state(world, name).await.into_iter();
-    let plain = |text: &str| generic(text, name, &world.namespace);
+    liken(&world.namespace, name, state(world, name).await)
+}
+
+/// The same of a known state.
+pub fn liken(namespace: &str, name: &str, state: State) -> State {
+    let plain = |text: &str| generic(text, name, namespace);
     state
+        .into_iter()
         .map(|(id, mut content)| {
             for field in ["clusterIP", "clusterIPs", "healthCheckNodePort"] {
                 if let Some(spec) = content["spec"].as_object_mut() {

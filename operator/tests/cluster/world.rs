@@ -3,24 +3,17 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
+use futures::future::join_all;
 use hello_crds::HelloService;
 use hello_operator::{
-    controller::{self, Reconcile, WatchEnded, outcome::Outcome, watches},
-    kubernetes::{api::Cluster, fence::Fence, optional_apis::is_absence},
-    object::{child::ChildId, key::Key, kind::Kind},
-    service::{
-        Clock, Context, RESYNC,
-        external_secrets::ExternalSecrets,
-        failures::Failures,
-        report::events::Events,
-        validate::{DefaultImages, Limits},
-    },
-    telemetry::{metrics::Metrics, probes::Health},
+    kubernetes::{fence::Fence, optional_apis::is_absence},
+    object::{child::ChildId, kind::Kind},
+    service::{Clock, RESYNC},
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -29,16 +22,13 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::{sync::OwnedMutexGuard, task::JoinHandle, time::Instant};
 
-pub use crate::stand_in::Jobs;
+pub use crate::{operator::Operator, stand_in::Jobs};
 use crate::{
+    operator::{Defective, start, start_with},
+    rounds::Rounds,
     server::{Server, server},
     stand_in::StandIn,
 };
-
-/// Verbs of writes to children.
-const CHILD_WRITES: [&str; 7] = [
-    "create", "update", "scale", "release", "delete", "replace", "forget",
-];
 
 /// A namespace with a stand-in for the controllers.
 pub struct World {
@@ -48,64 +38,7 @@ pub struct World {
     /// Seconds by which the operators' clock is ahead.
     ahead: Arc<AtomicI64>,
     rounds: Arc<Rounds>,
-    _stand_in: JoinHandle<()>,
-}
-
-/// The rounds of the stand-in for the controllers.
-#[derive(Default)]
-struct Rounds {
-    over: AtomicBool,
-    /// Held during a round.
-    round: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// An operator in this process.
-pub struct Operator {
-    pub metrics: Arc<Metrics>,
-    stop: tokio::sync::watch::Sender<bool>,
-    task: JoinHandle<Result<(), WatchEnded>>,
-}
-
-impl Operator {
-    /// Stops as on SIGTERM.
-    pub async fn stop(self) {
-        self.stop.send(true).unwrap();
-        self.task.await.unwrap().unwrap();
-    }
-
-    /// Writes to the API server so far, events excepted.
-    pub fn writes(&self) -> u64 {
-        self.calls(&[&CHILD_WRITES[..], &["status"]].concat())
-    }
-
-    /// The same without the status of the resource, which also reports what other clients cause.
-    pub fn writes_to_children(&self) -> u64 {
-        self.calls(&CHILD_WRITES)
-    }
-
-    /// Calls with one of these verbs, refused ones included.
-    pub fn calls(&self, verbs: &[&str]) -> u64 {
-        self.sum("hello_operator_api_calls_total", |labels| {
-            verbs
-                .iter()
-                .any(|verb| labels.contains(&format!("verb=\"{verb}\"")))
-        })
-    }
-
-    /// Reconciles so far.
-    pub fn reconciles(&self) -> u64 {
-        self.sum("hello_operator_reconciles_total", |_| true)
-    }
-
-    fn sum(&self, metric: &str, wanted: impl Fn(&str) -> bool) -> u64 {
-        self.metrics
-            .render()
-            .lines()
-            .filter(|line| line.starts_with(&format!("{metric}{{")))
-            .filter(|line| wanted(line))
-            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
-            .sum()
-    }
+    stand_in: JoinHandle<()>,
 }
 
 impl World {
@@ -125,24 +58,21 @@ impl World {
             .unwrap();
         let jobs = Arc::new(Mutex::new(Jobs::Succeed));
         let rounds = Arc::<Rounds>::default();
-        let stand_in = tokio::spawn(run_stand_in(
-            StandIn::new(client.clone(), Arc::clone(&jobs)),
-            name.to_owned(),
-            Arc::clone(&rounds),
-        ));
+        let stand_in = StandIn::new(client.clone(), Arc::clone(&jobs));
+        let acting = Arc::clone(&rounds).act(stand_in, client.clone(), name.to_owned());
         Self {
             client,
             namespace: name.to_owned(),
             jobs,
             ahead: Arc::default(),
             rounds,
-            _stand_in: stand_in,
+            stand_in: tokio::spawn(acting),
         }
     }
 
     /// Stops the stand-in, so that nothing gets ready, until the result is dropped.
     pub async fn stand_still(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.rounds.round).lock_owned().await
+        self.rounds.hold().await
     }
 
     /// Starts an operator for this namespace.
@@ -206,6 +136,7 @@ impl World {
 
     pub fn set_jobs(&self, jobs: Jobs) {
         *self.jobs.lock().unwrap() = jobs;
+        self.rounds.ask();
     }
 
     pub fn api(&self, kind: Kind) -> Api<DynamicObject> {
@@ -261,20 +192,20 @@ impl World {
 
     /// Every child of the resource with our labels.
     pub async fn children(&self, instance: &str) -> Vec<(ChildId, DynamicObject)> {
-        let mut children = Vec::new();
         let labels = ListParams::default().labels(&format!(
             "app.kubernetes.io/managed-by=hello-operator,app.kubernetes.io/instance={instance}"
         ));
-        for kind in Kind::ALL {
+        let list = async |kind: Kind| {
             let items = match self.api(kind).list(&labels).await {
-                Err(error) if kind.provider().is_some() && is_absence(&error) => continue,
-                items => items.unwrap(),
+                Err(error) if kind.provider().is_some() && is_absence(&error) => vec![],
+                items => items.unwrap().items,
             };
-            for item in items {
-                children.push((ChildId::new(kind, item.name_any()), item));
-            }
-        }
-        children
+            let id = |item: &DynamicObject| ChildId::new(kind, item.name_any());
+            let items = items.into_iter().map(|item| (id(&item), item));
+            items.collect::<Vec<_>>()
+        };
+        let lists = join_all(Kind::ALL.into_iter().map(list)).await;
+        lists.into_iter().flatten().collect()
     }
 
     /// Asserts that a new operator makes a pass over the resource and writes nothing.
@@ -305,7 +236,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.rounds.over.store(true, Ordering::Relaxed);
+        self.stand_in.abort();
     }
 }
 
@@ -321,95 +252,5 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl 
         }
         assert!(start.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-}
-
-/// Acts as the controllers would in one namespace, again and again.
-async fn run_stand_in(stand_in: StandIn, namespace: String, rounds: Arc<Rounds>) {
-    for round in 0_u32.. {
-        if rounds.over.load(Ordering::Relaxed) {
-            return;
-        }
-        let working = rounds.round.lock().await;
-        stand_in.round(&namespace).await;
-        // This lists every object, so it runs less often.
-        if round % 5 == 0 {
-            stand_in.collect_garbage(&namespace).await;
-        }
-        drop(working);
-        tokio::time::sleep(Duration::from_millis(40)).await;
-    }
-}
-
-fn start(
-    client: Client,
-    fence: Fence,
-    namespace: Option<&str>,
-    clock: Clock,
-    resync: Duration,
-) -> Operator {
-    start_with(client, fence, namespace, clock, resync, |context| context)
-}
-
-/// Starts an operator whose reconciler is built from the real context.
-fn start_with<R: Reconcile>(
-    client: Client,
-    fence: Fence,
-    namespace: Option<&str>,
-    clock: Clock,
-    resync: Duration,
-    reconciler: impl FnOnce(Context) -> R,
-) -> Operator {
-    let metrics = Arc::new(Metrics::default());
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let cluster = Cluster::new(client.clone(), Arc::clone(&metrics), fence);
-    let resource = ApiResource::erase::<HelloService>(&());
-    let watches = watches::start(resource, &client, namespace, &metrics, &cluster);
-    let context = Context {
-        events: Events::new(&cluster, None),
-        cluster,
-        limits: Limits::default(),
-        external_secrets: ExternalSecrets::default(),
-        images: DefaultImages {
-            app: "hello-app:1".into(),
-            postgres: "postgres:18".into(),
-        },
-        clock,
-        resync,
-        metrics: Arc::clone(&metrics),
-        failures: Failures::default(),
-    };
-    let task = tokio::spawn(controller::run(
-        Arc::new(reconciler(context)),
-        watches,
-        Arc::clone(&metrics),
-        Arc::new(Health::default()),
-        stopped,
-    ));
-    Operator {
-        metrics,
-        stop,
-        task,
-    }
-}
-
-/// The real reconciler with a defect: it panics at one resource.
-struct Defective {
-    context: Context,
-    name: &'static str,
-}
-
-impl Reconcile for Defective {
-    async fn reconcile(&self, key: &Key) -> Outcome {
-        assert!(*key.name != *self.name, "planted defect");
-        self.context.reconcile(key).await
-    }
-
-    async fn look(&self, key: &Key) -> Option<Outcome> {
-        self.context.look(key).await
-    }
-
-    async fn report_panic(&self, key: &Key, message: &str) {
-        self.context.report_panic(key, message).await;
     }
 }
