@@ -10,7 +10,7 @@ use crate::api::{Problem, ProblemKind};
 use crate::lifecycle::{Phase, PhaseWatch};
 use crate::serving::{RequestHead, Response, without_body};
 use crate::store::{Health, Store};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, MetricsFormat};
 
 /// What the admin listener reports on.
 pub struct Admin {
@@ -28,12 +28,12 @@ impl Admin {
         const ALLOW: &str = "GET, HEAD";
         let response = match head.uri.path() {
             _ if !head.names_its_host() => {
-                Problem::new(ProblemKind::MalformedRequest).into_response()
+                Problem::new(ProblemKind::MalformedRequest).into_response(None)
             }
             "/livez" | "/readyz" | "/startupz" | "/metrics"
                 if head.method != Method::GET && head.method != Method::HEAD =>
             {
-                Problem::method_not_allowed(ALLOW).into_response()
+                Problem::method_not_allowed(ALLOW).into_response(None)
             }
             // Only that the process answers: a restart does not bring a database back.
             "/livez" => text(StatusCode::OK, "alive"),
@@ -45,8 +45,8 @@ impl Admin {
                 ),
                 Health::Ready | Health::Away => text(StatusCode::OK, "started"),
             },
-            "/metrics" => self.metrics(),
-            _ => Problem::new(ProblemKind::NotFound).into_response(),
+            "/metrics" => self.metrics(MetricsFormat::accepted(&head.headers)),
+            _ => Problem::new(ProblemKind::NotFound).into_response(None),
         };
         if head.method == Method::HEAD {
             without_body(response)
@@ -72,14 +72,14 @@ impl Admin {
         }
     }
 
-    fn metrics(&self) -> Response {
+    fn metrics(&self, format: MetricsFormat) -> Response {
         self.metrics
             .store
             .ready
             .set(i64::from(self.store.health() == Health::Ready));
         now(
-            Bytes::from(self.metrics.encode()),
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Bytes::from(self.metrics.encode(format)),
+            format.content_type(),
         )
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cors::Cors;
 use super::rate_limit::RateLimit;
 use crate::auth::Authenticator;
 use crate::domain::{Calendar, LeapDay, UsernameRule};
 use crate::lifecycle::PhaseWatch;
 use crate::store::Store;
-use crate::telemetry::{AccessLog, HttpMetrics};
+use crate::telemetry::{AccessLog, HttpMetrics, RequestIds};
 
 /// The API: everything that a request is answered with.
 pub struct Api {
@@ -26,6 +27,10 @@ pub struct Api {
     pub body_timeout: Duration,
     /// Limits the requests of each client, when configured.
     pub rate_limit: Option<RateLimit>,
+    /// Which pages of other origins may use the API, if any may.
+    pub cors: Option<Cors>,
+    /// Gives requests their ids, unless they have none.
+    pub request_ids: Option<RequestIds>,
     /// Counts requests.
     pub metrics: Arc<HttpMetrics>,
     /// Writes a line for each request, when the log level asks for it.

@@ -86,7 +86,7 @@ pub fn body(bytes: &[u8]) {
                 .is_some_and(|fields| fields.get("dateOfBirth").is_some_and(Value::is_string));
             // Of two, the general type keeps the last one.
             assert!(!text_of_one || text.matches("irth").count() > 1 || text.contains('\\'));
-            assert_eq!(problem.into_response().status(), 400);
+            assert_eq!(problem.into_response(None).status(), 400);
         }
     }
 }

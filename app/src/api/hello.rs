@@ -198,7 +198,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn pointer(text: &str) -> String {
-        let response = parse_date_of_birth(text).unwrap_err().into_response();
+        let response = parse_date_of_birth(text).unwrap_err().into_response(None);
         let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
         body["errors"][0]["pointer"].as_str().unwrap().to_owned()
     }

@@ -5,6 +5,7 @@ mod body;
 mod client_address;
 mod conditional;
 mod context;
+mod cors;
 mod cursor;
 mod documentation;
 mod friends;
@@ -39,10 +40,11 @@ use warp::Filter;
 
 use crate::lifecycle::Phase;
 use crate::serving::{RequestHead, Response, without_body};
-use crate::telemetry::{Entry, TraceParent, UNMATCHED, panic_message};
+use crate::telemetry::{Entry, TraceParent, UNMATCHED, X_REQUEST_ID, panic_message};
 
 pub use client_address::{ForwardedHeader, Network, TrustedProxies};
 pub use context::Api;
+pub use cors::{Cors, Origin};
 pub use problem::{Problem, explain_unreadable};
 pub use problem_kind::ProblemKind;
 pub use rate_limit::{Rate, RateLimit, RateLimitOptions};
@@ -81,14 +83,7 @@ impl Api {
         // What a panic can leave half done is the request's own, or guarded by the store.
         let mut body = pin!(body.fuse());
         let answer = AssertUnwindSafe(self.dispatch(head, found, body.as_mut()));
-        let mut response = match answer.catch_unwind().await {
-            Ok(Ok(response)) => response,
-            Ok(Err(problem)) => problem.into_response(),
-            Err(panic) => self.after_panic(route, &*panic),
-        };
-        if head.method == Method::HEAD {
-            response = without_body(response);
-        }
+        let mut response = self.respond(head, route, answer.catch_unwind().await);
         let unread = !body.is_terminated()
             && body::is_declared(&head.headers)
             && !response.headers().contains_key(header::CONNECTION);
@@ -115,6 +110,7 @@ impl Api {
                 status,
                 elapsed,
                 trace,
+                request_id: request_id(&response),
             });
         }
         #[cfg(feature = "otlp")]
@@ -150,16 +146,53 @@ impl Api {
         routes::call(found, self, head, body).await
     }
 
+    /// The response to what a handler made of a request.
+    fn respond(
+        &self,
+        head: &RequestHead,
+        route: Option<Route>,
+        outcome: Result<Result<Response, Problem>, Box<dyn Any + Send>>,
+    ) -> Response {
+        let id = self.request_ids.as_ref().map(|ids| ids.of(&head.headers));
+        let text = id.as_ref().and_then(|id| id.to_str().ok());
+        let mut response = match outcome {
+            Ok(Ok(response)) => response,
+            Ok(Err(problem)) => problem.into_response(text),
+            Err(panic) => self.after_panic(route, text, &*panic),
+        };
+        if let Some(id) = id {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        if let Some(cors) = &self.cors {
+            cors.apply(head, &mut response);
+        }
+        if head.method == Method::HEAD {
+            response = without_body(response);
+        }
+        response
+    }
+
     /// Counts and logs a panic of a handler, and makes the response.
-    fn after_panic(&self, route: Option<Route>, panic: &(dyn Any + Send)) -> Response {
+    fn after_panic(
+        &self,
+        route: Option<Route>,
+        request_id: Option<&str>,
+        panic: &(dyn Any + Send),
+    ) -> Response {
         self.metrics.handler_panics.inc();
         tracing::error!(
             route = route.map_or(UNMATCHED, Route::template),
+            request_id,
             panic = panic_message(panic),
             "a handler panicked"
         );
-        Problem::new(ProblemKind::InternalError).into_response()
+        Problem::new(ProblemKind::InternalError).into_response(request_id)
     }
+}
+
+/// The id of the request that is answered.
+fn request_id(response: &Response) -> Option<&str> {
+    response.headers().get(X_REQUEST_ID)?.to_str().ok()
 }
 
 /// The response, once the rest of the request's body is read; it ends the connection where that is not possible.

@@ -89,6 +89,9 @@ pub struct Document<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[cfg_attr(test, schema(required = false))]
     errors: &'a [FieldError],
+    /// The id of the request, as in the header `X-Request-Id` and in the log of the service.
+    #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 impl Problem {
@@ -166,8 +169,8 @@ impl Problem {
         }
     }
 
-    /// The response to send.
-    pub fn into_response(self) -> Response {
+    /// The response to send, to the request of this id.
+    pub fn into_response(self, request_id: Option<&str>) -> Response {
         let Description {
             status,
             slug,
@@ -180,6 +183,7 @@ impl Problem {
             status: status.as_u16(),
             detail: self.detail.as_deref(),
             errors: &self.errors,
+            request_id,
         };
         // Serialising plain strings and numbers cannot fail.
         let body = serde_json::to_vec(&document).unwrap_or_default();
@@ -207,7 +211,7 @@ pub fn explain_unreadable(head: UnreadableHead) -> Response {
         UnreadableHead::Malformed => ProblemKind::MalformedRequest,
         UnreadableHead::TooLarge => ProblemKind::HeadTooLarge,
     };
-    Problem::new(kind).into_response()
+    Problem::new(kind).into_response(None)
 }
 
 impl From<StoreError> for Problem {
@@ -232,7 +236,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn parts(problem: Problem) -> (http::response::Parts, Value) {
-        let (parts, body) = problem.into_response().into_parts();
+        let (parts, body) = problem.into_response(None).into_parts();
         (parts, serde_json::from_slice(&body).unwrap())
     }
 

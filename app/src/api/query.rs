@@ -102,7 +102,7 @@ mod tests {
             .and_then(|query| query.limit())
             .unwrap_err();
         let body: serde_json::Value =
-            serde_json::from_slice(problem.into_response().body()).unwrap();
+            serde_json::from_slice(problem.into_response(None).body()).unwrap();
         assert_eq!(body["type"], "/problems/invalid-query");
         body["errors"][0]["parameter"].as_str().unwrap().to_owned()
     }

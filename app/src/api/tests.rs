@@ -23,7 +23,7 @@ use crate::store::people::{
     Asked, BirthdaySpan, Friend, FriendList, Friendships, Person, UnknownUser, Users,
 };
 use crate::store::{Birthdays, Health, Precondition, Store, StoreFuture};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, MetricsFormat};
 
 /// The future of a request is moved into the connection's task whole, whatever it uses.
 #[test]
@@ -125,6 +125,8 @@ async fn serve(metrics: &Metrics) -> (TcpStream, PhaseControl) {
         authenticator: None,
         body_timeout: Duration::from_secs(10),
         rate_limit: None,
+        cors: None,
+        request_ids: None,
         metrics: metrics.http.clone(),
         access_log: None,
         #[cfg(feature = "otlp")]
@@ -206,7 +208,7 @@ async fn a_handler_that_panics_answers_500_and_its_connection_goes_on() {
             assert!(!body.to_string().contains("alice"), "{body}");
         }
     }
-    let text = metrics.encode();
+    let text = metrics.encode(MetricsFormat::OpenMetrics);
     for line in [
         "hello_http_handler_panics_total 4",
         "hello_http_requests_in_flight 0",

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin};
-use crate::api::{self, Api, RateLimit, Route};
+use crate::api::{self, Api, Cors, RateLimit, Route};
 use crate::auth::Authenticator;
 use crate::config::{ServeConfig, ServerOptions};
 use crate::domain::{Calendar, SystemClock};
@@ -20,7 +20,7 @@ use crate::store::schema::MigrationError;
 use crate::store::{
     DatabaseUrl, InvalidDatabaseUrl, PostgresOptions, PostgresStore, SqliteStore, Store,
 };
-use crate::telemetry::{AccessLog, LogSink, Metrics};
+use crate::telemetry::{AccessLog, LogSink, Metrics, RequestIds};
 
 /// The largest head of a request, in bytes.
 const MAX_HEADER_BYTES: usize = 16 << 10;
@@ -124,6 +124,8 @@ impl Service {
             authenticator,
             body_timeout: config.server.body_timeout,
             rate_limit: config.rate_limit.map(RateLimit::new),
+            cors: Cors::new(config.server.cors_origin),
+            request_ids: config.server.request_id.then(RequestIds::default),
             metrics: metrics.http.clone(),
             access_log,
             #[cfg(feature = "otlp")]

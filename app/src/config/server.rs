@@ -5,9 +5,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::check::{ADDRESS, DURATION, FROM_ONE, duration, parse};
+use super::check::{ADDRESS, DURATION, FROM_ONE, choice, duration, parse};
 use super::group::option_group;
-use super::option::{optional, path, value};
+use super::option::{list, optional, path, value};
+use crate::api::Origin;
 use crate::serving::TlsFiles;
 
 /// The port of the API unless another one is given.
@@ -44,6 +45,12 @@ option_group! {
         drain_delay: Duration = value("HELLO_DRAIN_DELAY", "5s", DURATION, duration),
         /// Longest time that requests in progress may take after that.
         drain_timeout: Duration = value("HELLO_DRAIN_TIMEOUT", "20s", DURATION, duration),
+        /// Origins whose pages may use the API from a browser (CORS). Unset: none but its own.
+        cors_origin: Vec<Origin> = list(
+            "HELLO_CORS_ORIGIN", "origins such as https://app.example, separated by commas, or `*`", parse),
+        /// Whether each answer has an `X-Request-Id`: that of the request, or a new one. It is in problems and
+        /// in the log, too.
+        request_id: bool = value("HELLO_REQUEST_ID", "true", "`true` or `false`", choice),
         /// Certificate of the API. With it, the API serves TLS. Certificate and key are read again
         /// when they change. Unset: no TLS.
         tls_certificate_file: Option<PathBuf> = path(

@@ -33,6 +33,8 @@ pub struct Entry<'a> {
     pub elapsed: Duration,
     /// The trace that it is part of.
     pub trace: Option<TraceId>,
+    /// Its id: letters, digits and signs that need no escaping.
+    pub request_id: Option<&'a str>,
 }
 
 /// Buffers that each thread keeps: the line, and the timestamp down to the second.
@@ -73,6 +75,7 @@ impl Scratch {
             route,
             status,
             trace,
+            request_id,
             ..
         } = entry;
         let (timestamp, micros) = (&self.timestamp, now.timestamp_subsec_micros());
@@ -105,6 +108,12 @@ impl Scratch {
                 LogFormat::Json => write!(line, ",\"trace_id\":\"{trace}\""),
             };
         }
+        if let Some(id) = request_id {
+            let _ = match format {
+                LogFormat::Text => write!(line, " request_id={id}"),
+                LogFormat::Json => write!(line, ",\"request_id\":\"{id}\""),
+            };
+        }
         line.push_str(match format {
             LogFormat::Text => "\n",
             LogFormat::Json => "}\n",
@@ -128,6 +137,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             elapsed: Duration::from_micros(153),
             trace,
+            request_id: trace.map(|_| "7f3c-42"),
         };
         scratch.format(
             format,
@@ -148,6 +158,7 @@ mod tests {
         assert_eq!(json(None), expected);
         let trace = TraceId::from_bytes(*b"sixteen bytes!!!");
         expected["trace_id"] = "7369787465656e206279746573212121".into();
+        expected["request_id"] = "7f3c-42".into();
         assert_eq!(json(Some(trace)), expected);
         assert!(line_of(Some(trace)).ends_with("}\n"));
         let text = "2026-11-21T10:20:30.000045Z  WARN request method=PUT route=/hello/{username} \
@@ -158,7 +169,7 @@ mod tests {
         );
         assert_eq!(
             line(LogFormat::Text, b"PUT", 503, Some(trace)),
-            format!("{text} trace_id={trace}\n")
+            format!("{text} trace_id={trace} request_id=7f3c-42\n")
         );
     }
 

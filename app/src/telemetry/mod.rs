@@ -6,14 +6,16 @@ mod logging;
 mod method;
 mod metrics;
 mod panics;
+mod request_id;
 #[cfg(feature = "otlp")]
 mod spans;
 mod trace_context;
 
 pub use access_log::{AccessLog, Entry};
 pub use logging::{LogFormat, LogSink, init_logging};
-pub use metrics::{HttpMetrics, Metrics, OidcMetrics, StoreMetrics, UNMATCHED};
+pub use metrics::{HttpMetrics, Metrics, MetricsFormat, OidcMetrics, StoreMetrics, UNMATCHED};
 pub use panics::{log_panics, panic_message};
+pub use request_id::{RequestIds, X_REQUEST_ID};
 #[cfg(feature = "otlp")]
 pub use spans::{Spans, SpansError};
 pub use trace_context::TraceParent;

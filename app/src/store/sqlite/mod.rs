@@ -76,7 +76,11 @@ fn store_error(error: sqlx::Error) -> StoreError {
     match error {
         sqlx::Error::PoolTimedOut => StoreError::Timeout,
         sqlx::Error::PoolClosed => StoreError::Unavailable,
-        other => StoreError::Refused(other.to_string()),
+        other => {
+            // As often as it happens: callers learn only that they may try again.
+            tracing::warn!(error = %other, "SQLite refused a statement");
+            StoreError::Refused(other.to_string())
+        }
     }
 }
 

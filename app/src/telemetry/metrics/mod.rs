@@ -1,6 +1,7 @@
 //! Prometheus metrics. [`table`] lists them.
 
 mod buckets;
+mod format;
 mod oidc;
 mod requests;
 mod store;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use format::MetricsFormat;
 pub use oidc::OidcMetrics;
 pub use requests::{HttpMetrics, UNMATCHED};
 pub use store::StoreMetrics;
@@ -44,12 +46,15 @@ impl Metrics {
         }
     }
 
-    /// The metrics in Prometheus' text format (OpenMetrics).
-    pub fn encode(&self) -> String {
+    /// The metrics in a format.
+    pub fn encode(&self, format: MetricsFormat) -> String {
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
-        text
+        match format {
+            MetricsFormat::OpenMetrics => text,
+            MetricsFormat::Prometheus => format::to_prometheus(&text),
+        }
     }
 }
 
@@ -91,7 +96,7 @@ mod tests {
         metrics
             .store
             .statement(false, 7, Duration::from_micros(300));
-        let text = metrics.encode();
+        let text = metrics.encode(MetricsFormat::OpenMetrics);
         for line in [
             r#"hello_http_requests_total{method="GET",route="/hello/{username}",status="200"} 2"#,
             r#"hello_http_requests_total{method="PUT",route="/hello/{username}",status="503"} 1"#,

@@ -92,6 +92,7 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
+    use crate::telemetry::metrics::MetricsFormat;
     use crate::telemetry::metrics::tests::every_metric;
 
     impl Definition {
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_registry_has_exactly_these_rows() {
-        let text = every_metric().encode();
+        let text = every_metric().encode(MetricsFormat::OpenMetrics);
         let (types, helps) = (comments(&text, "TYPE"), comments(&text, "HELP"));
         assert_eq!(types.len(), ALL.len(), "{types:?}");
         for row in ALL {

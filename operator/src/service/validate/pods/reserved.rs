@@ -29,15 +29,17 @@ const SINGLE_KEYS: [&str; 6] = [
 /// Beginnings of variables that the operator sets or that would change what its own mean.
 const VARIABLES: [&str; 4] = ["DATABASE_URL", "HELLO_", "PG", "POSTGRES_"];
 /// Options of the application that have no field in the spec.
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 12] = [
     "HELLO_BODY_TIMEOUT",
     "HELLO_CHANGE_CONNECTIONS",
+    "HELLO_CORS_ORIGIN",
     "HELLO_DATABASE_DEADLINE",
     "HELLO_HEADER_TIMEOUT",
     "HELLO_IDLE_TIMEOUT",
     "HELLO_MAX_CONNECTIONS",
     "HELLO_QUERY_CONNECTIONS",
     "HELLO_READ_CONNECTIONS",
+    "HELLO_REQUEST_ID",
     "HELLO_THREADS",
     "HELLO_WRITE_CONNECTIONS",
 ];
