@@ -12,6 +12,7 @@ use crate::{
     field_bases::{NODE_PORT, base, changed, external_base, fields, other_base},
     field_changes::{Change, change, free_port},
     reference::make,
+    server::{Server, server},
     state::{State, assert_same, liken, state},
     world::World,
 };
@@ -49,7 +50,12 @@ fn outcome(namespace: &str, name: &str, state: State, spec: &Value) -> State {
 
 /// A namespace with the objects that the specs name.
 async fn furnished(name: &str) -> World {
-    let world = World::new(name).await;
+    furnished_on(server(), name).await
+}
+
+/// The same on a server of its own.
+pub async fn furnished_on(server: &Server, name: &str) -> World {
+    let world = World::on(server, name).await;
     let uri = |host: &str| format!("postgres://owner:pw@{host}.example.com/hello");
     let data =
         json!({"tls.crt": "", "tls.key": "", "ca.crt": "", "uri": uri("a"), "other-uri": uri("b")});

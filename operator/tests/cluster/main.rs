@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
+mod admission;
 mod certificates;
 mod cnpg;
 mod cnpg_stand_in;
@@ -22,6 +23,7 @@ mod events;
 mod faults;
 mod field_bases;
 mod field_changes;
+mod forbidden;
 mod held;
 mod history;
 mod injected;

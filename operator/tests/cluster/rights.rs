@@ -22,7 +22,7 @@ use crate::{
 /// Group, resource and verb.
 type Right = (String, String, String);
 
-const ACCOUNT: &str = "system:serviceaccount:hello-system:hello-operator";
+pub const ACCOUNT: &str = "system:serviceaccount:hello-system:hello-operator";
 
 /// As the operator's own account it converges, rolls out and cleans up; it is never refused, and
 /// it has no right that this does not need.
@@ -67,7 +67,7 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
 }
 
 /// A pod of the database that a mistake in an earlier spec keeps from starting; the operator deletes it.
-async fn stuck_pod(world: &World) {
+pub async fn stuck_pod(world: &World) {
     let server = ChildId::new(Kind::StatefulSet, "demo-db");
     let owner = world.get(&server).await.unwrap().uid();
     let pod = json!({"metadata": {"name": "demo-db-0",

@@ -58,14 +58,14 @@ pub fn assets() -> PathBuf {
 /// Administrators with names of their own, so that the audit log distinguishes the operators that use them.
 pub const REPLICAS: [&str; 2] = ["first", "second"];
 
-/// Only the test of rights and those of the leader read the log, so only their requests are logged.
+/// Only the tests of rights and those of the leader read the log, so only their requests are logged.
 const AUDIT_POLICY: &str = "
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
   - level: Metadata
-    namespaces: [rights]
+    namespaces: [rights, limited]
   - level: Metadata
     users: [first, second]
     verbs: [create, update, patch, delete]
@@ -124,6 +124,8 @@ fn programs(assets: &Path, folder: &Path, port: u16) -> Vec<(PathBuf, Vec<String
                 // Two families, so that Services of both kinds can be made.
                 "--service-cluster-ip-range=10.0.0.0/16,fd00:10::/112".into(),
                 "--authorization-mode=RBAC".into(),
+                // As in most clusters: what refuses a pod here is then not the API server itself.
+                "--allow-privileged=true".into(),
                 format!("--audit-policy-file={}", at("audit.yaml")),
                 format!("--audit-log-path={}", at("audit.log")),
                 "--audit-log-mode=blocking".into(),
@@ -263,7 +265,7 @@ impl Server {
         rustix::process::kill_process(self.process, signal).unwrap();
     }
 
-    /// Requests in the namespace `rights` and by [`REPLICAS`], one JSON document a line.
+    /// Requests in the namespaces `rights` and `limited`, and by [`REPLICAS`], one JSON document a line.
     pub fn audit_log(&self) -> String {
         fs::read_to_string(self.folder.join("audit.log")).unwrap()
     }
