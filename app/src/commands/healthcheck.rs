@@ -29,11 +29,8 @@ pub async fn run(address: SocketAddr) -> io::Result<()> {
 /// The address at which a service that listens on all addresses is reached.
 fn local(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
-        let loopback = match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        };
-        address.set_ip(loopback);
+        // Also for `[::]`, which has the addresses of IPv4 too, and those alone where the system has no IPv6.
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     address
 }

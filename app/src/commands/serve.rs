@@ -1,7 +1,7 @@
 //! `serve`: starts the parts of the service, and stops them in order.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -225,18 +225,38 @@ fn raise_file_limit() {
     );
 }
 
+/// Listens on an address. On `[::]` that is every address, those of IPv4 too; where the system has no IPv6, only those.
 fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let listen = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        // Connections of an earlier process may still be closing.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
+    let unspecified = address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    let listening = match listen_on(address) {
+        Err(error) if unspecified && has_no_ipv6(&error) => {
+            listen_on((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        listening => listening,
     };
-    listen().map_err(|error| ServeError::Listen { address, error })
+    listening.map_err(|error| ServeError::Listen { address, error })
+}
+
+/// Whether the kernel was started without IPv6, or has it turned off.
+fn has_no_ipv6(error: &io::Error) -> bool {
+    let errors = [
+        rustix::io::Errno::AFNOSUPPORT,
+        rustix::io::Errno::ADDRNOTAVAIL,
+    ];
+    errors
+        .iter()
+        .any(|no| error.raw_os_error() == Some(no.raw_os_error()))
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Connections of an earlier process may still be closing.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn open_store(config: &ServeConfig, metrics: &Metrics) -> Result<Arc<dyn Store>, ServeError> {

@@ -1,6 +1,6 @@
 //! Where the program listens, and what bounds the connections of clients.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl ServerOptions {
     pub fn address(&self) -> SocketAddr {
         match (self.listen, self.port) {
             (Some(listen), _) => listen,
-            (None, Some(port)) => (Ipv4Addr::UNSPECIFIED, port).into(),
+            (None, Some(port)) => (Ipv6Addr::UNSPECIFIED, port).into(),
             (None, None) => (Ipv4Addr::LOCALHOST, DEFAULT_PORT).into(),
         }
     }

@@ -197,7 +197,7 @@ fn all_mistakes_are_reported_at_once() {
 fn the_port_of_serverless_platforms_is_honoured_unless_an_address_is_given() {
     let listen = |flags: &[&str]| serve(flags).unwrap().server.address().to_string();
     assert_eq!(listen(&[]), "127.0.0.1:8080");
-    assert_eq!(listen(&["--port=9999"]), "0.0.0.0:9999");
+    assert_eq!(listen(&["--port=9999"]), "[::]:9999");
     assert_eq!(listen(&["--port=", "--listen="]), "127.0.0.1:8080");
     assert_eq!(
         listen(&["--port=9999", "--listen=127.0.0.1:1"]),

@@ -213,8 +213,10 @@ fn healthcheck_reports_by_its_exit_code() {
             .unwrap()
     };
     assert!(check(&app.admin.to_string()).status.success());
-    let anywhere = format!("0.0.0.0:{}", app.admin.port());
-    assert!(check(&anywhere).status.success());
+    for anywhere in ["0.0.0.0", "[::]"] {
+        let anywhere = format!("{anywhere}:{}", app.admin.port());
+        assert!(check(&anywhere).status.success());
+    }
     assert!(!check("127.0.0.1:1").status.success());
     let away = App::start(&[("DATABASE_URL", "postgres://u:secret@127.0.0.1:1/db")]);
     let output = check(&away.admin.to_string());

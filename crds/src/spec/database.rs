@@ -67,6 +67,9 @@ pub struct ManagedDatabase {
         regex(pattern = r"^[1-9]([0-9]{0,14}|[0-9]{0,11}([KM]i|[kM])|[0-9]{0,5}([GT]i|[GT]))$")
     )]
     pub shared_memory: Option<String>,
+    /// Where the passwords of the roles come from. Default: the operator generates them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<DatabaseCredentials>,
     /// Timing of the probes of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Probes>,
@@ -82,12 +85,43 @@ pub struct ManagedDatabase {
     pub parameters: BTreeMap<String, String>,
 }
 
-/// Your own PostgreSQL server.
+/// Where the passwords of the database's roles come from.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseCredentials {
+    /// Secret with the keys `owner-password`, `app-password` and `backup-password`, as external-secrets or Vault write
+    /// them. Other values are a rotation.
+    pub secret_ref: PasswordsRef,
+}
+
+/// A Secret with passwords, in the namespace of the HelloService.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordsRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
+    pub name: String,
+}
+
+/// Your own PostgreSQL server.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[x_kube(validation = Rule::new("has(self.pooler) == has(self.secretRef.directKey)")
+    .message("spec.database.external: set pooler and secretRef.directKey, or neither; migrations and backups need a session that a pooler does not give them"))]
 #[serde(rename_all = "camelCase")]
 pub struct ExternalDatabase {
     /// Secret with the address of the database and the login of its owner.
     pub secret_ref: SecretKeyRef,
+    /// Pooler at the address. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooler: Option<Pooler>,
+}
+
+/// A pooler between the application and the server.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooler {
+    /// One such as PgBouncer that gives each transaction any connection to the server.
+    Transaction,
 }
 
 /// A PostgreSQL cluster that CloudNativePG runs. The operator creates its `Cluster`. CloudNativePG does replication,
@@ -117,8 +151,10 @@ const fn default_instances() -> i32 {
     3
 }
 
-/// One key of a Secret in the same namespace.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+/// A Secret with the address of a database.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[x_kube(validation = Rule::new("!(has(self.keys) && (has(self.directKey) || self.key != 'uri'))")
+    .message("spec.database.external.secretRef: set keys, or key and directKey"))]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// Name of the Secret. It must be in the namespace of the HelloService.
@@ -128,6 +164,13 @@ pub struct SecretKeyRef {
     #[serde(default = "default_uri_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = DATA_KEY))]
     pub key: String,
+    /// Key that contains the `postgres://` URI of the same database without the pooler, for migrations and backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DATA_KEY))]
+    pub direct_key: Option<String>,
+    /// Keys that contain the parts of the address, instead of a URI. They may have any characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<AddressKeys>,
     /// Key that contains the certificate authority of the server, in PEM. It is needed for a private authority only.
     /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,4 +180,46 @@ pub struct SecretKeyRef {
 
 fn default_uri_key() -> String {
     "uri".into()
+}
+
+/// Keys of a Secret that contain the parts of an address.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressKeys {
+    /// Key with the host name or the IP address. Default: `host`.
+    #[serde(default = "default_host_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DATA_KEY))]
+    pub host: String,
+    /// Key with the port. Unset: port 5432.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DATA_KEY))]
+    pub port: Option<String>,
+    /// Key with the name of the database. Default: `database`.
+    #[serde(default = "default_database_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DATA_KEY))]
+    pub database: String,
+    /// Key with the role that owns the database. Default: `user`.
+    #[serde(default = "default_user_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DATA_KEY))]
+    pub user: String,
+    /// Key with its password. Default: `password`.
+    #[serde(default = "default_password_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DATA_KEY))]
+    pub password: String,
+}
+
+fn default_host_key() -> String {
+    "host".into()
+}
+
+fn default_database_key() -> String {
+    "database".into()
+}
+
+fn default_user_key() -> String {
+    "user".into()
+}
+
+fn default_password_key() -> String {
+    "password".into()
 }

@@ -349,3 +349,32 @@ fn settings_of_pods_that_nobody_would_act_on_are_refused() {
         );
     }
 }
+
+#[test]
+fn an_external_address_is_a_uri_or_parts_and_a_pooler_has_a_way_past_it() {
+    let with = |fields: Value, pooled: bool| {
+        let mut reference = fields;
+        reference["name"] = "db".into();
+        let mut external = json!({"secretRef": reference});
+        if pooled {
+            external["pooler"] = "transaction".into();
+        }
+        json!({"database": {"external": external}})
+    };
+    accepted(with(json!({}), false));
+    accepted(with(json!({"keys": {}}), false));
+    accepted(with(
+        json!({"keys": {"host": "endpoint", "user": "username"}}),
+        false,
+    ));
+    accepted(with(json!({"key": "pooled", "directKey": "direct"}), true));
+    for (fields, pooled) in [
+        (json!({}), true),
+        (json!({"directKey": "direct"}), false),
+        (json!({"keys": {}}), true),
+        (json!({"keys": {}, "directKey": "direct"}), true),
+        (json!({"keys": {}, "key": "other"}), false),
+    ] {
+        refused(with(fields, pooled), "spec.database.external");
+    }
+}

@@ -147,7 +147,7 @@ impl Source {
             return Some(Key::new(&namespace, &object.name_any()));
         }
         // Anybody may set the label. No resource can have a name that is none.
-        let instance = ObjectName::parse(object.labels().get(names::INSTANCE_LABEL)?)?;
+        let instance = ObjectName::parse(names::instance_of(object.labels())?)?;
         Some(Key::new(&namespace, instance.as_str()))
     }
 

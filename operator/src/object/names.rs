@@ -28,6 +28,9 @@ pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-co
 
 /// Label with the name of the `HelloService`.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+/// End of that label's value on an object without an owner. Argo CD takes such an object for one of the application that
+/// the label names, and deletes it because no manifest has it. No application can have a name with two underscores.
+const WITHOUT_OWNER: &str = "__hello-operator";
 /// Label with the part of the service.
 pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// Label that selects everything the operator creates.
@@ -111,6 +114,27 @@ pub fn labels(instance: &str, component: Component) -> BTreeMap<String, String> 
     labels
 }
 
+/// Labels of an object of the service `instance` that outlives the resource, and so has no owner.
+#[must_use]
+pub fn labels_without_owner(instance: &str, component: Component) -> BTreeMap<String, String> {
+    let mut labels = labels(instance, component);
+    let instance = format!("{instance}{WITHOUT_OWNER}");
+    labels.insert(INSTANCE_LABEL.into(), instance);
+    labels
+}
+
+/// The service that the labels of an object name.
+#[must_use]
+pub fn instance_of(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(INSTANCE_LABEL).map(|value| named_by(value))
+}
+
+/// The service that a value of the label [`INSTANCE_LABEL`] names.
+#[must_use]
+pub fn named_by(value: &str) -> &str {
+    value.strip_suffix(WITHOUT_OWNER).unwrap_or(value)
+}
+
 /// Labels that select the pods of one part; immutable in a workload, so never add to them.
 #[must_use]
 pub fn selector(instance: &str, component: Component) -> BTreeMap<String, String> {
@@ -130,7 +154,9 @@ pub fn managed_selector() -> String {
 /// Selects every object of one service.
 #[must_use]
 pub fn instance_selector(instance: &str) -> String {
-    format!("{MANAGED_BY_LABEL}={MANAGER},{INSTANCE_LABEL}={instance}")
+    format!(
+        "{MANAGED_BY_LABEL}={MANAGER},{INSTANCE_LABEL} in ({instance},{instance}{WITHOUT_OWNER})"
+    )
 }
 
 /// A selector in the form that the scale subresource reports.
@@ -245,6 +271,12 @@ pub fn part_account(instance: &str, part: Component) -> String {
     format!("{instance}-{}-pods", part.as_str())
 }
 
+/// Secret with the address of an external database, where it is made of parts.
+#[must_use]
+pub fn external_address(instance: &str) -> String {
+    format!("{instance}-address")
+}
+
 /// CronJob and volume of the backups.
 #[must_use]
 pub fn backup(instance: &str) -> String {
@@ -269,12 +301,25 @@ mod tests {
         );
         assert_eq!(
             instance_selector("demo"),
-            "app.kubernetes.io/managed-by=hello-operator,app.kubernetes.io/instance=demo"
+            "app.kubernetes.io/managed-by=hello-operator,app.kubernetes.io/instance in (demo,demo__hello-operator)"
         );
         assert_eq!(
             selector_text("demo", Component::App),
             "app.kubernetes.io/component=app,app.kubernetes.io/instance=demo,app.kubernetes.io/name=hello"
         );
+    }
+
+    #[test]
+    fn a_service_is_read_from_the_labels_of_its_objects() {
+        let (owned, without) = (
+            labels("demo", Component::App),
+            labels_without_owner("demo", Component::App),
+        );
+        assert_ne!(owned[INSTANCE_LABEL], without[INSTANCE_LABEL]);
+        for labels in [owned, without] {
+            assert_eq!(instance_of(&labels), Some("demo"));
+        }
+        assert_eq!(instance_of(&BTreeMap::new()), None);
     }
 
     #[test]

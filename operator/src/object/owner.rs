@@ -38,9 +38,9 @@ impl Identity {
     /// Whether the labels of an object name this service and this operator.
     #[must_use]
     pub fn is_in_labels(&self, live: &DynamicObject) -> bool {
-        let label = |name: &str| live.labels().get(name).map(String::as_str);
-        label(names::INSTANCE_LABEL) == Some(&self.name)
-            && label(names::MANAGED_BY_LABEL) == Some(names::MANAGER)
+        let manager = live.labels().get(names::MANAGED_BY_LABEL);
+        names::instance_of(live.labels()) == Some(&self.name)
+            && manager.is_some_and(|manager| manager == names::MANAGER)
     }
 }
 

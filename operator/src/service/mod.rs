@@ -247,8 +247,8 @@ impl Context {
     }
 }
 
-/// What a pass knows and wants to write, before it writes anything, with the version of the Secret of an external
-/// database. This is all that `diff` does.
+/// What a pass knows and wants to write, before it writes anything, with the version of the Secret that the spec of
+/// the database names. This is all that `diff` does.
 ///
 /// # Errors
 /// Those of the steps: the spec or what it names is not usable, or the API server does not answer.
@@ -268,7 +268,7 @@ pub async fn decide(
     dereference::find_unlabelled(cluster, &validated, names, &mut read.observed).await?;
     let changing = service.status.as_ref().and_then(not_ready_since);
     dereference::find_refused_pods(cluster, &validated, changing, now, &mut read.observed).await?;
-    let secret = read.observed.address.as_ref();
+    let secret = read.observed.database_secret.as_ref();
     let version = secret.and_then(|secret| secret.metadata.resource_version.clone());
     let decision = plan::decide(&validated, &prepared, read);
     Ok((validated, decision, version))

@@ -1,7 +1,13 @@
 //! The HTTP server of probes and metrics. Anybody who reaches the port may connect, so each connection and all of them
 //! together are bounded, and a new one never waits for those that say nothing.
 
-use std::{collections::VecDeque, convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use http_body_util::Full;
 use hyper::{
@@ -11,6 +17,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::errno::Errno;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
@@ -28,6 +35,23 @@ const FIELDS: usize = 64;
 const OF_A_PEER: usize = 16;
 /// Most connections.
 const IN_ALL: usize = 64;
+
+/// Listens on an address. On `[::]` that is every address, those of IPv4 too; where the system has no IPv6, only those.
+pub(super) async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let unspecified = address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    let has_no_ipv6 = |error: &std::io::Error| {
+        let errors = [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL];
+        errors
+            .iter()
+            .any(|no| error.raw_os_error() == Some(*no as i32))
+    };
+    match TcpListener::bind(address).await {
+        Err(error) if unspecified && has_no_ipv6(&error) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        listening => listening,
+    }
+}
 
 /// Answers requests, and never ends by itself.
 pub(super) async fn serve(

@@ -11,7 +11,7 @@ use std::{
 
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Bytes};
-use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::telemetry::{listener, metrics::Metrics};
 
@@ -103,7 +103,7 @@ pub async fn serve(
     health: Arc<Health>,
     metrics: Arc<Metrics>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = listener::listen(address).await?;
     let respond = move |request: &Request<_>| answer(request, &health, &metrics);
     Ok(tokio::spawn(listener::serve(listener, respond)))
 }

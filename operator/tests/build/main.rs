@@ -172,6 +172,32 @@ fn only_data_is_without_an_owner_and_only_under_retain() {
     }
 }
 
+/// Argo CD deletes what no manifest has and what the label says is its application's, unless it has an owner.
+#[test]
+fn no_object_without_an_owner_looks_like_one_of_an_application_of_argo_cd() {
+    for database in [json!({"managed": {}}), json!({"cloudNativePG": {}})] {
+        for policy in ["Retain", "Delete"] {
+            let spec = json!({"deletionPolicy": policy, "database": database, "backup": {"schedule": "@daily"}});
+            for object in objects(&spec) {
+                let metadata = &object["metadata"];
+                let instance = metadata["labels"]["app.kubernetes.io/instance"]
+                    .as_str()
+                    .unwrap();
+                let owned = metadata.get("ownerReferences").is_some();
+                assert_eq!(owned, instance == "demo", "{policy}: {metadata}");
+            }
+            let claims = objects(&spec).into_iter().filter_map(|object| {
+                object
+                    .pointer("/spec/volumeClaimTemplates/0/metadata/labels")
+                    .cloned()
+            });
+            for labels in claims {
+                assert_ne!(labels["app.kubernetes.io/instance"], "demo");
+            }
+        }
+    }
+}
+
 /// A single server has no replica that could acknowledge a write.
 #[test]
 fn only_several_servers_replicate_synchronously() {
@@ -249,6 +275,32 @@ fn shared_memory_is_in_memory_and_bounded_only_where_the_spec_says_so() {
         volume(json!({"sharedMemory": "256Mi"})),
         json!({"medium": "Memory", "sizeLimit": "256Mi"})
     );
+}
+
+/// A pooler gives no session, which migrations and dumps need.
+#[test]
+fn only_the_application_goes_through_a_pooler() {
+    let spec = json!({"backup": {"schedule": "@daily"}, "database": {"external": {"pooler": "transaction",
+        "secretRef": {"name": "db", "key": "pooled", "directKey": "direct"}}}});
+    let mut seen = 0;
+    for object in objects(&spec) {
+        let mut pods = Vec::new();
+        pod_specs(&object, &mut pods);
+        for pod in pods {
+            let is_app = object["kind"] == "Deployment";
+            let key = &pod["volumes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|volume| volume["name"] == "database")
+                .unwrap()["secret"]["items"][0]["key"];
+            assert_eq!(key, if is_app { "pooled" } else { "direct" });
+            let variables = pod["containers"][0]["env"].to_string();
+            assert_eq!(variables.contains("HELLO_DATABASE_POOLER"), is_app);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 3);
 }
 
 /// Probes and metrics stay on a port of their own, without TLS.

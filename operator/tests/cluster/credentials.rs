@@ -4,6 +4,7 @@ use hello_operator::{
     object::{child::ChildId, kind::Kind},
     service::secrets::credentials::PROPAGATION,
 };
+use k8s_openapi::ByteString;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -100,4 +101,95 @@ async fn passwords_are_replaced_when_asked_for_and_no_pod_restarted() {
 
     // The request is carried out once: nothing is written after a restart.
     world.finds_nothing_to_write().await;
+}
+
+/// Characters that mean something in a URI, in SQL and in a shell.
+const ODD: &str = "p@ss/w:rd#%?é '\"\\$(x)`;";
+
+/// Writes the Secret `given`, as external-secrets does.
+async fn give(world: &World, words: &str) {
+    let passwords = ["owner", "app", "backup"].map(|role| format!("{role}{words}\n"));
+    let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "given", "annotations": {"synced": words}},
+        "stringData": {"owner-password": passwords[0], "app-password": passwords[1], "backup-password": passwords[2]}});
+    let parameters = PatchParams::apply("external-secrets").force();
+    let secrets = world.api(Kind::Secret);
+    secrets
+        .patch("given", &parameters, &Patch::Apply(&body))
+        .await
+        .unwrap();
+}
+
+fn text(data: &Value, key: &str) -> String {
+    let bytes: ByteString = serde_json::from_value(data[key].clone()).unwrap();
+    String::from_utf8(bytes.0).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_passwords_have_any_characters_and_the_same_ones_again_change_nothing() {
+    let world = World::new("given").await;
+    let operator = world.operator();
+    let spec = json!({"database": {"managed": {"credentials": {"secretRef": {"name": "given"}}}}});
+    world.apply("demo", spec).await;
+    let ready = world.condition("demo", "Ready", "False").await;
+    assert_eq!(ready["reason"], "ReferenceMissing", "{ready}");
+    assert!(
+        ready["message"].as_str().unwrap().starts_with(
+            "spec.database.managed.credentials.secretRef: Secret given does not exist"
+        ),
+        "{ready}"
+    );
+    give(&world, ODD).await;
+    world.ready("demo").await;
+    let data = credentials(&world).await;
+    assert_eq!(text(&data, "app-password"), format!("app{ODD}"));
+    assert_eq!(text(&data, "owner-password"), format!("owner{ODD}"));
+    let uri: http::Uri = text(&data, "app-uri").parse().unwrap();
+    assert!(
+        uri.authority()
+            .unwrap()
+            .as_str()
+            .starts_with("hello_app:appp%40ss%2F"),
+        "{uri}"
+    );
+    world.settle(&operator).await;
+    operator.stop().await;
+    let before = (templates(&world).await, job(&world).await);
+
+    // A refresh that brings the same values.
+    give(&world, ODD).await;
+    world.finds_nothing_to_write().await;
+
+    // While it is away, the earlier passwords go on, and the status says so.
+    world
+        .api(Kind::Secret)
+        .delete("given", &DeleteParams::default())
+        .await
+        .unwrap();
+    let operator = world.operator();
+    let degraded = world.condition("demo", "Degraded", "True").await;
+    assert_eq!(degraded["reason"], "ReferenceMissing", "{degraded}");
+    assert_eq!(credentials(&world).await, data);
+    operator.stop().await;
+
+    // Other values are a rotation: the roles get them when every pod has them.
+    give(&world, "2").await;
+    let operator = world.operator();
+    eventually("the new passwords beside the old ones", || async {
+        let new = credentials(&world).await;
+        (text(&new, "app-password") == "app2" && new["previous-app-uri"] == data["app-uri"])
+            .then_some(())
+    })
+    .await;
+    world.settle(&operator).await;
+    assert_eq!(job(&world).await, before.1, "the roles wait");
+    operator.stop().await;
+    world.pass_time(PROPAGATION);
+    let operator = world.operator();
+    eventually("the roles change", || async {
+        (job(&world).await != before.1).then_some(())
+    })
+    .await;
+    world.ready("demo").await;
+    assert_eq!(templates(&world).await, before.0, "no pod is restarted");
+    operator.stop().await;
 }

@@ -180,6 +180,14 @@ fn prepare(spec: &mut Value, path: &str) {
             ],
         ),
         "/disruptionBudget/minAvailable" => spec["disruptionBudget"] = json!({"minAvailable": 2}),
+        "/database/external/pooler" | "/database/external/secretRef/directKey" => {
+            spec["database"]["external"] = json!({"pooler": "transaction",
+                "secretRef": {"name": "a", "key": "uri", "caKey": "ca.crt", "directKey": "uri"}});
+        }
+        _ if path.starts_with("/database/external/secretRef/keys/") => {
+            spec["database"]["external"] = json!({"secretRef": {"name": "a", "caKey": "ca.crt", "keys": {
+                "host": "host", "port": "port", "database": "database", "user": "user", "password": "password"}}});
+        }
         "/expose/service/ipFamilies" => {
             spec["expose"]["service"]["ipFamilyPolicy"] = "RequireDualStack".into();
         }

@@ -117,12 +117,18 @@ pub fn change(path: &str) -> Change {
         _ if path.ends_with("/requests/memory") => json!("70Mi"),
         _ if path.ends_with("/limits/cpu") => json!("2"),
         _ if path.ends_with("/limits/memory") => json!("2Gi"),
+        "/database/external/pooler" => json!("transaction"),
+        "/database/external/secretRef/directKey" => json!("other-uri"),
+        "/database/external/secretRef/keys/port" => json!("port"),
+        _ if path.starts_with("/database/external/secretRef/keys/") => json!("other"),
         "/database/external/secretRef/name" => json!("b"),
         "/database/external/secretRef/key" => json!("other-uri"),
         "/database/external/secretRef/caKey" => json!("tls.crt"),
         // A volume keeps its class: `tests/cluster/volumes.rs`.
         _ if path.ends_with("/storageClassName") => return Change::Elsewhere,
         _ if path.ends_with("/size") => return Change::Forth(json!("3Gi")),
+        // Other passwords are a rotation, which takes its time.
+        "/database/managed/credentials/secretRef/name" => return Change::Elsewhere,
         // It stops every change, so nothing converges.
         "/paused" => return Change::Elsewhere,
         _ => panic!("{path} is new: give it another valid value here"),

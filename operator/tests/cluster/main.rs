@@ -31,6 +31,7 @@ mod injector;
 mod input;
 mod kstatus;
 mod kubelet;
+mod labels;
 mod leader;
 mod link;
 mod migration;

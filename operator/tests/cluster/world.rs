@@ -12,7 +12,7 @@ use futures::future::join_all;
 use hello_crds::HelloService;
 use hello_operator::{
     kubernetes::{fence::Fence, optional_apis::is_absence},
-    object::{child::ChildId, kind::Kind},
+    object::{child::ChildId, kind::Kind, names},
     service::{Clock, RESYNC},
 };
 use kube::{
@@ -192,9 +192,7 @@ impl World {
 
     /// Every child of the resource with our labels.
     pub async fn children(&self, instance: &str) -> Vec<(ChildId, DynamicObject)> {
-        let labels = ListParams::default().labels(&format!(
-            "app.kubernetes.io/managed-by=hello-operator,app.kubernetes.io/instance={instance}"
-        ));
+        let labels = ListParams::default().labels(&names::instance_selector(instance));
         let list = async |kind: Kind| {
             let items = match self.api(kind).list(&labels).await {
                 Err(error) if kind.provider().is_some() && is_absence(&error) => vec![],

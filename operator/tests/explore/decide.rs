@@ -18,7 +18,7 @@ use hello_operator::{
         children::{Prepared, build},
         dereference::{
             Read,
-            inputs::{DATABASE_PORT, Inputs, living_uid, volumes::Volumes},
+            inputs::{Inputs, living_uid},
             observed::Observed,
         },
         plan::{
@@ -30,7 +30,6 @@ use hello_operator::{
             presence::Presence,
             write::{Change, Write as Planned, writes},
         },
-        secrets::credentials::Credentials,
         validate::{DefaultImages, KnownData, Validated, validate},
     },
 };
@@ -216,12 +215,8 @@ impl Operator {
             service.known_data = KnownData::default();
         }
         let inputs = Inputs {
-            credentials: Credentials::placeholder(),
-            certificates: None,
             database_identity: identity.map(str::to_owned),
-            database_port: DATABASE_PORT,
-            volumes: Volumes::default(),
-            unusable_address: None,
+            ..Inputs::offline()
         };
         let mut prepared = build(&service, &inputs).prepare().unwrap();
         let tracked = |child: &Desired| {

@@ -43,7 +43,8 @@ impl Cluster {
         if answer.as_ref().is_err_and(|error| error.is_code(409))
             && let Some(instance) = body["metadata"]["labels"][names::INSTANCE_LABEL].as_str()
         {
-            self.taken_names.insert(Key::new(namespace, instance));
+            self.taken_names
+                .insert(Key::new(namespace, names::named_by(instance)));
         }
         answer
     }

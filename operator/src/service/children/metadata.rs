@@ -34,6 +34,10 @@ pub fn data_owned(service: &Validated, name: String, component: Component) -> Ob
     if service.retain {
         let retained_for = service.identity.name.clone();
         meta.owner_references = None;
+        meta.labels = Some(names::labels_without_owner(
+            &service.identity.name,
+            component,
+        ));
         meta.annotations = Some([(names::RETAINED_ANNOTATION.to_owned(), retained_for)].into());
     }
     meta

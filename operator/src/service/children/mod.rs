@@ -86,7 +86,7 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
         service: app::service(service),
         autoscaler: scaling::autoscaler(service),
         disruption_budget: scaling::disruption_budget(service),
-        network_policies: network::policies(service, database, inputs.database_port),
+        network_policies: network::policies(service, database, inputs),
         backup_volume: backup
             .map(|backup| backup::volume_claim(service, backup, inputs.volumes.backups.as_ref())),
         backup: backup.map(|backup| {
@@ -136,7 +136,7 @@ impl Resources {
             false => Gate::Never,
         };
         let mut list = List::default();
-        database.add_to(&mut list)?;
+        database.add_to(&mut list, address_is_known)?;
         list.add_all(Kind::ServiceAccount, &service_accounts)?;
         list.add_all(Kind::Job, &migration)?;
         list.add(Kind::Deployment, &deployment)?;

@@ -5,24 +5,31 @@ use k8s_openapi::api::networking::v1::{
 };
 
 use super::{app, database::kind::DatabaseKind, policy};
-use crate::{object::names::Component, service::validate::Validated};
+use crate::{
+    object::names::Component,
+    service::{dereference::inputs::Inputs, validate::Validated},
+};
 
 /// One policy for each part that connects to the database; none when isolation is off.
 pub fn policies(
     service: &Validated,
     database: &dyn DatabaseKind,
-    database_port: u16,
+    inputs: &Inputs,
 ) -> Vec<NetworkPolicy> {
     if !service.isolate {
         return Vec::new();
     }
-    let to_database = NetworkPolicyEgressRule {
-        to: database.servers().map(|servers| vec![servers]),
-        ports: Some(vec![policy::port("TCP", database_port)]),
+    let egress = |port: u16| {
+        let to_database = NetworkPolicyEgressRule {
+            to: database.servers().map(|servers| vec![servers]),
+            ports: Some(vec![policy::port("TCP", port)]),
+        };
+        let extra = service.network.extra_egress.iter().cloned();
+        let own = [name_lookup(service), to_database];
+        own.into_iter().chain(extra).collect::<Vec<_>>()
     };
-    let mut client_egress = vec![name_lookup(service), to_database];
-    client_egress.extend(service.network.extra_egress.iter().cloned());
-    let mut app_egress = client_egress.clone();
+    let client_egress = egress(inputs.direct_port);
+    let mut app_egress = egress(inputs.database_port);
     app_egress.extend(service.oidc.as_ref().map(|issuer| to_issuer(issuer.port)));
     let mut policies = vec![
         policy::for_part(service, Component::App, app_ingress(service), app_egress),

@@ -26,7 +26,7 @@ use crate::{
     },
     service::{
         dereference::{inputs::Inputs, observed::Observed},
-        validate::{Database, Source, Validated},
+        validate::{Source, Validated},
     },
 };
 
@@ -96,12 +96,13 @@ pub async fn read(
     // those of the data.
     let data = service.database.data(&service.identity.name);
     find_unlabelled(cluster, service, data.iter(), &mut observed).await?;
-    observed.address = address(cluster, service).await?;
+    observed.database_secret = database_secret(cluster, service).await?;
     let inputs = Inputs::from_observed(service, &observed, now)?;
     observed.unresolved.extend(inputs.unusable_address.clone());
     observed
         .unresolved
         .extend(unresolved(cluster, service).await?);
+    observed.unresolved.extend(inputs.problem.clone());
     Ok(Read { observed, inputs })
 }
 
@@ -204,12 +205,12 @@ pub async fn find_refused_pods(
     Ok(())
 }
 
-/// The Secret with the address of an external database.
-async fn address(cluster: &Cluster, service: &Validated) -> Result<Option<Secret>> {
-    let Database::External(external) = &service.database else {
+/// The Secret that the spec of the database names.
+async fn database_secret(cluster: &Cluster, service: &Validated) -> Result<Option<Secret>> {
+    let Some(name) = service.database.secret() else {
         return Ok(None);
     };
-    let id = ChildId::new(Kind::Secret, external.secret.as_str());
+    let id = ChildId::new(Kind::Secret, name.as_str());
     let Some(object) = cluster.get(&id, &service.identity.namespace).await? else {
         return Ok(None);
     };

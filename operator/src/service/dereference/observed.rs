@@ -17,8 +17,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// Kinds that the cluster does not serve.
     pub missing: BTreeSet<Kind>,
-    /// The Secret with the address of an external database.
-    pub address: Option<Secret>,
+    /// The Secret that the spec of the database names.
+    pub database_secret: Option<Secret>,
     /// What is wrong with objects that the spec names, in words.
     pub unresolved: Vec<String>,
     /// Pods that are due and do not exist.

@@ -92,9 +92,12 @@ impl Presence {
             return Some(Self::Deleting);
         }
         let Some(desired) = desired else {
-            // Data is never deleted because a field of the spec was removed; it goes with the resource.
+            // Data is never deleted because a field of the spec was removed; it goes with the resource. An address made
+            // of a Secret of the user's is no data.
             let row = id.kind.row();
-            return (!row.holds_data && !row.stays).then_some(Self::Settled);
+            let made =
+                id.kind == Kind::Secret && id.name == names::external_address(&identity.name);
+            return ((!row.holds_data || made) && !row.stays).then_some(Self::Settled);
         };
         Some(if settled(object, desired) {
             Self::Settled
@@ -260,6 +263,10 @@ mod tests {
             let object = json!({"metadata": object["metadata"]});
             assert_eq!(seen(kind, &object, None), None, "{kind}");
         }
+        // An address that was made of a Secret of the user's is made again from it.
+        let mut address = json!({"metadata": object["metadata"]});
+        address["metadata"]["name"] = names::external_address("demo").into();
+        assert_eq!(seen(Kind::Secret, &address, None), Some(Presence::Settled));
     }
 
     #[test]

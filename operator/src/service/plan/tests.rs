@@ -154,30 +154,53 @@ fn a_service_named_default_has_an_account_of_its_own() {
     }
 }
 
-/// The port in the policies, and the Secret that the backups mount, are not known.
+/// The port in the policies, the Secret that pods mount, and its content are not known.
 #[test]
 fn without_an_address_what_needs_it_stays_as_it_is_and_the_rest_is_applied() {
-    let external = json!({"external": {"secretRef": {"name": "cloud"}}});
     let inputs = Inputs {
         database_identity: None,
         unusable_address: Some("Secret cloud does not exist".into()),
         ..Inputs::offline()
     };
-    let wanted = wanted(&prepared("demo", &everything(&external), &inputs));
-    for presence in [None, Some(Presence::Drifted)] {
-        let mut facts = Facts::default();
-        for child in &wanted {
-            facts
-                .present
-                .extend(presence.map(|presence| (child.id.clone(), presence)));
-        }
-        let written = plan(&wanted, &facts).actions;
-        let written: BTreeSet<Kind> = written.iter().map(|action| action.child().kind).collect();
-        let held = [Kind::NetworkPolicy, Kind::CronJob, Kind::Deployment];
-        let expected = wanted
+    let databases = [
+        (json!({"external": {"secretRef": {"name": "cloud"}}}), 0),
+        (
+            json!({"external": {"secretRef": {"name": "cloud", "keys": {}}}}),
+            1,
+        ),
+        (
+            json!({"managed": {"credentials": {"secretRef": {"name": "cloud"}}}}),
+            2,
+        ),
+    ];
+    for (database, of_its_own) in databases {
+        let wanted = wanted(&prepared("demo", &everything(&database), &inputs));
+        let of_clients = [Kind::NetworkPolicy, Kind::CronJob, Kind::Deployment];
+        let of_database = ["demo-address", "demo-credentials", "demo-db"];
+        let is_held = |id: &ChildId| match id.kind {
+            Kind::Secret | Kind::StatefulSet => of_database.contains(&&*id.name),
+            kind => of_clients.contains(&kind) && id.name != "demo-database",
+        };
+        let own = [Kind::Secret, Kind::StatefulSet];
+        let held = wanted
             .iter()
-            .map(|child| child.id.kind)
-            .filter(|kind| !held.contains(kind));
-        assert_eq!(written, expected.collect(), "{presence:?}");
+            .filter(|child| own.contains(&child.id.kind) && is_held(&child.id));
+        assert_eq!(held.count(), of_its_own, "{database}");
+        for presence in [None, Some(Presence::Drifted)] {
+            let mut facts = Facts::default();
+            for child in &wanted {
+                facts
+                    .present
+                    .extend(presence.map(|presence| (child.id.clone(), presence)));
+            }
+            let plan = plan(&wanted, &facts);
+            let written: BTreeSet<&ChildId> = plan.actions.iter().map(Action::child).collect();
+            let expected = wanted
+                .iter()
+                .filter(|child| presence.is_some() || child.gate != Gate::IfPresent)
+                .map(|child| &child.id)
+                .filter(|id| !is_held(id));
+            assert_eq!(written, expected.collect(), "{database} {presence:?}");
+        }
     }
 }

@@ -246,7 +246,7 @@ impl Fixture {
         let mut observed = Observed {
             pods: self.pods.clone().unwrap_or_default(),
             missing: self.missing.iter().map(|name| kind(name)).collect(),
-            address: self.address.as_ref().map(|address| {
+            database_secret: self.address.as_ref().map(|address| {
                 let secret = json!({"metadata": {"name": "db"}, "stringData": {}});
                 let mut secret: Secret = serde_json::from_value(secret).unwrap();
                 let value = k8s_openapi::ByteString(address.clone().into_bytes());

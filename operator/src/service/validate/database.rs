@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use hello_crds::{PARAMETERS, Probes};
+use hello_crds::{AddressKeys, PARAMETERS, Probes};
 
 use super::{image::Image, names::object_name, resources::quantity, volume::Volume};
 use crate::{
@@ -31,6 +31,8 @@ pub struct Managed {
     pub storage: Volume,
     /// Size of the shared memory, when given.
     pub shared_memory: Option<Quantity>,
+    /// Secret with the passwords of the roles, when the operator does not generate them.
+    pub passwords: Option<ObjectName>,
     /// Timing of the probes.
     pub probes: Probes,
     /// Server settings.
@@ -42,10 +44,26 @@ pub struct Managed {
 pub struct External {
     /// Name of the Secret with the URI.
     pub secret: ObjectName,
-    /// Key in the Secret.
-    pub key: String,
+    /// Which of its keys have the address.
+    pub address: ExternalAddress,
+    /// Whether the application reaches the server through a pooler that gives each transaction another connection.
+    pub pooled: bool,
     /// Key of the certificate authority of the server, when given.
     pub ca_key: Option<String>,
+}
+
+/// Which keys of a Secret have the address of a server.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExternalAddress {
+    /// One has the URI, and another one that of the same server without its pooler, when there is one.
+    Uri {
+        /// Key with the URI.
+        key: String,
+        /// Key with the URI for migrations and backups, when it is another one.
+        direct: Option<String>,
+    },
+    /// Each has a part of it.
+    Parts(AddressKeys),
 }
 
 /// Servers that CloudNativePG runs.
@@ -92,13 +110,20 @@ impl Database {
         }
     }
 
-    /// Whether a watch reports every change of what the operator reads about it. The Secret of an external database is
-    /// not the operator's, so it is not watched.
+    /// Whether a watch reports every change of what the operator reads about it. A Secret of the user's is not the
+    /// operator's, so it is not watched.
     #[must_use]
     pub const fn is_watched(&self) -> bool {
+        self.secret().is_none()
+    }
+
+    /// The Secret that the spec names: with the address of the server, or with the passwords of its roles.
+    #[must_use]
+    pub const fn secret(&self) -> Option<&ObjectName> {
         match self {
-            Self::Managed(_) | Self::CloudNativePg(_) => true,
-            Self::External(_) => false,
+            Self::Managed(managed) => managed.passwords.as_ref(),
+            Self::External(external) => Some(&external.secret),
+            Self::CloudNativePg(_) => None,
         }
     }
 
@@ -153,6 +178,14 @@ impl Managed {
                 .as_ref()
                 .map(|size| quantity(&format!("{FIELD}.sharedMemory"), size))
                 .transpose()?,
+            passwords: spec
+                .credentials
+                .as_ref()
+                .map(|given| {
+                    let field = format!("{FIELD}.credentials.secretRef.name");
+                    object_name(&field, &given.secret_ref.name)
+                })
+                .transpose()?,
             probes: spec.probes.clone().unwrap_or_default(),
             parameters: parameters(&spec.parameters)?,
         })
@@ -179,7 +212,14 @@ impl External {
         let secret = &spec.secret_ref;
         Ok(Self {
             secret: object_name("spec.database.external.secretRef.name", &secret.name)?,
-            key: secret.key.clone(),
+            address: match &secret.keys {
+                Some(keys) => ExternalAddress::Parts(keys.clone()),
+                None => ExternalAddress::Uri {
+                    key: secret.key.clone(),
+                    direct: secret.direct_key.clone(),
+                },
+            },
+            pooled: spec.pooler.is_some(),
             ca_key: secret.ca_key.clone(),
         })
     }

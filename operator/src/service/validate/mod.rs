@@ -22,7 +22,7 @@ mod volume;
 
 pub use backup::Backup;
 pub use config::Config;
-pub use database::{CloudNativePg, Database, External, Managed};
+pub use database::{CloudNativePg, Database, External, ExternalAddress, Managed};
 pub use expose::{Expose, Port};
 pub use image::Image;
 pub use issuer::{Authorities, Issuer, Source};

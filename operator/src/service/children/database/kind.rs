@@ -60,13 +60,20 @@ pub enum DatabaseResources {
         cluster: Value,
         network_policy: Option<NetworkPolicy>,
     },
-    /// None: the user runs the server.
-    External,
+    /// The user runs the server.
+    External {
+        /// Its address, where it is made of parts.
+        address: Option<Secret>,
+    },
 }
 
 impl DatabaseResources {
-    /// Adds every child.
-    pub fn add_to(self, list: &mut List) -> Result<()> {
+    /// Adds every child. While the address or the passwords are not known, what has them stays as it is.
+    pub fn add_to(self, list: &mut List, address_is_known: bool) -> Result<()> {
+        let with_address = |kind: Kind| match address_is_known {
+            true => kind.row().gate,
+            false => Gate::Never,
+        };
         match self {
             Self::Managed {
                 authority,
@@ -77,9 +84,11 @@ impl DatabaseResources {
                 claim,
                 network_policy,
             } => {
-                list.add_all(Kind::Secret, &[authority, credentials, server_tls])?;
+                list.add_all(Kind::Secret, &[authority, server_tls])?;
+                list.add_gated(Kind::Secret, with_address(Kind::Secret), &credentials)?;
                 list.add(Kind::Service, &service)?;
-                list.add(Kind::StatefulSet, &stateful_set)?;
+                let gate = with_address(Kind::StatefulSet);
+                list.add_gated(Kind::StatefulSet, gate, &stateful_set)?;
                 // The StatefulSet creates it.
                 list.add_gated(Kind::PersistentVolumeClaim, Gate::IfPresent, &claim)?;
                 list.add_all(Kind::NetworkPolicy, &network_policy)
@@ -93,7 +102,9 @@ impl DatabaseResources {
                 list.add_bodies(Kind::Cluster, [cluster]);
                 list.add_all(Kind::NetworkPolicy, &network_policy)
             }
-            Self::External => Ok(()),
+            Self::External { address } => address.iter().try_for_each(|address| {
+                list.add_gated(Kind::Secret, with_address(Kind::Secret), address)
+            }),
         }
     }
 }

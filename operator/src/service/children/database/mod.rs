@@ -24,7 +24,11 @@ pub fn from_service<'a>(service: &'a Validated, inputs: &'a Inputs) -> Box<dyn D
             inputs,
             database,
         }),
-        Database::External(database) => Box::new(external::External { database, inputs }),
+        Database::External(database) => Box::new(external::External {
+            service,
+            inputs,
+            database,
+        }),
         Database::CloudNativePg(database) => Box::new(cnpg::Cluster {
             service,
             inputs,

@@ -113,8 +113,9 @@ impl Server<'_> {
         owned(self.service, name, Component::Database)
     }
 
-    fn labels(&self) -> Option<BTreeMap<String, String>> {
-        Some(names::labels(self.instance(), Component::Database))
+    /// Labels of the claim. It may outlive its owner.
+    fn claim_labels(&self) -> BTreeMap<String, String> {
+        names::labels_without_owner(self.instance(), Component::Database)
     }
 
     fn selector(&self) -> BTreeMap<String, String> {
@@ -291,14 +292,22 @@ impl Server<'_> {
     /// It cannot change, so an existing one stays as it is. What was wanted since then is asked of the claim.
     fn claim_template(&self) -> PersistentVolumeClaim {
         let storage = &self.database.storage;
-        let (size, class) = match &self.inputs.volumes.template {
-            Some(template) => (template.size.as_str(), template.class.as_ref()),
-            None => (storage.size.as_str(), storage.storage_class.as_ref()),
+        let (size, class, labels) = match &self.inputs.volumes.template {
+            Some(template) => (
+                template.size.as_str(),
+                template.class.as_ref(),
+                template.labels.clone(),
+            ),
+            None => (
+                storage.size.as_str(),
+                storage.storage_class.as_ref(),
+                Some(self.claim_labels()),
+            ),
         };
         PersistentVolumeClaim {
             metadata: ObjectMeta {
                 name: Some(names::DATA_VOLUME.into()),
-                labels: self.labels(),
+                labels,
                 ..ObjectMeta::default()
             },
             spec: Some(claim::spec(size, class)),
@@ -313,7 +322,7 @@ impl Server<'_> {
             metadata: ObjectMeta {
                 name: Some(names::data_claim(self.instance())),
                 namespace: Some(self.service.identity.namespace.clone()),
-                labels: self.labels(),
+                labels: Some(self.claim_labels()),
                 ..ObjectMeta::default()
             },
             spec: Some(claim::resized(size)),

@@ -1,10 +1,13 @@
 //! What `build` needs from the cluster beside the spec.
 
+mod external;
+#[cfg(test)]
+mod tests;
 pub mod volumes;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 
+use self::external::external_address;
 use crate::{
     error::Result,
     object::{
@@ -12,11 +15,14 @@ use crate::{
         kind::Kind,
         live::Live,
         names,
+        object_name::ObjectName,
     },
     service::{
         dereference::{inputs::volumes::Volumes, observed::Observed},
-        secrets::{certificates::Certificates, credentials::Credentials},
-        validate::{Database, External, Validated},
+        secrets::{
+            address::Address, certificates::Certificates, credentials::Credentials, given::Given,
+        },
+        validate::{Database, Validated},
     },
 };
 
@@ -35,9 +41,15 @@ pub struct Inputs {
     pub database_identity: Option<String>,
     /// Port of the database.
     pub database_port: u16,
+    /// Port of the database for migrations and backups.
+    pub direct_port: u16,
+    /// The address of an external database that is made of parts.
+    pub made_address: Option<Address>,
+    /// What is wrong with the Secret of the passwords, in words, while the earlier ones are used.
+    pub problem: Option<String>,
     /// The volumes that exist.
     pub volumes: Volumes,
-    /// Why the address of an external database is not known, in words. What depends on it stays as it is.
+    /// Why the address of the database or its passwords are not known, in words. What depends on it stays as it is.
     pub unusable_address: Option<String>,
 }
 
@@ -50,6 +62,9 @@ impl Inputs {
             certificates: None,
             database_identity: Some("offline".into()),
             database_port: DATABASE_PORT,
+            direct_port: DATABASE_PORT,
+            made_address: None,
+            problem: None,
             volumes: Volumes::default(),
             unusable_address: None,
         }
@@ -82,33 +97,46 @@ impl Inputs {
             return Ok(known);
         }
         match &service.database {
-            Database::External(external) => Ok(
-                match external_address(observed.address.as_ref(), external) {
+            Database::External(external) => {
+                let secret = observed.database_secret.as_ref();
+                Ok(match external_address(secret, external) {
                     // Hashes of it are public, and it may hold a password that a person chose: with the resource's UID,
                     // nobody can compare them with hashes that were computed beforehand.
-                    Ok((address, port)) => Self {
+                    Ok(found) => Self {
                         database_identity: Some(child::hash(&format!(
-                            "{}\n{address}",
-                            service.identity.uid
+                            "{}\n{}",
+                            service.identity.uid, found.identity
                         ))),
-                        database_port: port,
+                        database_port: found.port,
+                        direct_port: found.direct_port,
+                        made_address: found.made,
                         ..known
                     },
                     Err(problem) => Self {
                         unusable_address: Some(problem),
                         ..known
                     },
-                },
-            ),
+                })
+            }
             Database::CloudNativePg(_) => Ok(Self {
                 credentials: kept_credentials(observed, service, now)?.without_owner(),
                 database_identity: living_uid(child(Kind::Cluster, names::database(instance))),
                 ..known
             }),
-            Database::Managed(_) => {
+            Database::Managed(managed) => {
                 let claim = child(Kind::PersistentVolumeClaim, names::data_claim(instance));
+                let passwords = match &managed.passwords {
+                    None => Passwords {
+                        credentials: kept_credentials(observed, service, now)?,
+                        problem: None,
+                        missing: None,
+                    },
+                    Some(secret) => given_credentials(observed, service, secret, now)?,
+                };
                 Ok(Self {
-                    credentials: kept_credentials(observed, service, now)?,
+                    credentials: passwords.credentials,
+                    problem: passwords.problem,
+                    unusable_address: passwords.missing,
                     certificates: Some(kept_certificates(observed, service, now)?),
                     database_identity: living_uid(claim),
                     ..known
@@ -145,6 +173,48 @@ fn is_foreign(observed: &Observed, service: &Validated, id: &ChildId) -> bool {
     live.is_some_and(|live| !service.identity.has(live.object()))
 }
 
+/// Passwords of the database.
+struct Passwords {
+    credentials: Credentials,
+    /// Why the earlier ones are used, in words.
+    problem: Option<String>,
+    /// Why there are none, in words.
+    missing: Option<String>,
+}
+
+/// The passwords in the Secret of the user's. While it is not usable, the earlier ones are used; a new service waits.
+fn given_credentials(
+    observed: &Observed,
+    service: &Validated,
+    secret: &ObjectName,
+    now: Timestamp,
+) -> Result<Passwords> {
+    let name = names::credentials(&service.identity.name);
+    let existing = observed.children.typed(&name);
+    // Requests for new passwords are for generated ones.
+    let kept = Credentials::keep_or_generate(existing, None, now)?;
+    Ok(match Given::parse(observed.database_secret.as_ref()) {
+        Ok(given) => Passwords {
+            credentials: kept.given(&given, existing.is_none(), now),
+            problem: None,
+            missing: None,
+        },
+        Err(problem) => {
+            let field = "spec.database.managed.credentials.secretRef";
+            let problem = format!("{field}: Secret {secret} {problem}");
+            let (problem, missing) = match existing {
+                Some(_) => (Some(problem), None),
+                None => (None, Some(problem)),
+            };
+            Passwords {
+                credentials: kept,
+                problem,
+                missing,
+            }
+        }
+    })
+}
+
 fn kept_certificates(
     observed: &Observed,
     service: &Validated,
@@ -164,31 +234,4 @@ pub fn living_uid(live: Option<&Live>) -> Option<String> {
     living.metadata().uid.clone()
 }
 
-/// Address and port of an external database, or why they are not known.
-fn external_address<'a>(
-    object: Option<&'a Secret>,
-    external: &External,
-) -> Result<(&'a str, u16), String> {
-    const FIELD: &str = "spec.database.external.secretRef";
-    let (secret, key) = (&external.secret, &external.key);
-    let object = object.ok_or_else(|| format!("{FIELD}: Secret {secret} does not exist"))?;
-    let value = |key: &str| {
-        let data = object.data.as_ref();
-        data.and_then(|data| data.get(key))
-            .ok_or_else(|| format!("{FIELD}: Secret {secret} has no key {key}"))
-    };
-    external.ca_key.as_deref().map(value).transpose()?;
-    let bytes = value(key)?;
-    let unusable = || format!("{FIELD}: key {key} of Secret {secret} is not a postgres:// address");
-    let address = std::str::from_utf8(&bytes.0)
-        .map_err(|_| unusable())?
-        .trim();
-    let uri: http::Uri = address.parse().map_err(|_| unusable())?;
-    if !matches!(uri.scheme_str(), Some("postgres" | "postgresql")) || uri.host().is_none() {
-        return Err(unusable());
-    }
-    Ok((address, uri.port_u16().unwrap_or(DATABASE_PORT)))
 }
-
-#[cfg(test)]
-mod tests;

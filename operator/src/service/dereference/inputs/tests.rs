@@ -1,4 +1,4 @@
-use k8s_openapi::ByteString;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use serde_json::{Value, json};
 
 use super::*;
@@ -32,7 +32,7 @@ fn external(address: Option<Secret>, ca_key: Option<&str>) -> Inputs {
         reference["caKey"] = key.into();
     }
     let observed = Observed {
-        address,
+        database_secret: address,
         ..Observed::default()
     };
     let service = service(&json!({"external": {"secretRef": reference}}));
@@ -109,6 +109,83 @@ fn an_address_that_is_not_usable_is_named_and_waited_for() {
     assert_eq!(external(Some(both), Some("ca.crt")).unusable_address, None);
 }
 
+fn parts(data: &[(&str, &str)], keys: Value) -> Inputs {
+    let observed = Observed {
+        database_secret: Some(secret(data)),
+        ..Observed::default()
+    };
+    let reference = json!({"name": "cloud", "keys": keys});
+    let service = service(&json!({"external": {"secretRef": reference}}));
+    Inputs::from_observed(&service, &observed, NOW).unwrap()
+}
+
+#[test]
+fn an_address_of_parts_is_made_of_them() {
+    let all = [
+        ("host", "db.example.com\n"),
+        ("database", "hello"),
+        ("user", "me"),
+        ("password", "p@ss"),
+        ("port", "5433"),
+        ("other", "b.example.com"),
+    ];
+    let uri = |keys: Value| {
+        let inputs = parts(&all, keys);
+        let made = inputs.made_address.unwrap();
+        assert_eq!(
+            (inputs.database_port, inputs.direct_port),
+            (made.port, made.port)
+        );
+        let same = external(Some(secret(&[("uri", made.uri())])), None);
+        assert_eq!(inputs.database_identity, same.database_identity);
+        made.uri().to_owned()
+    };
+    assert_eq!(
+        uri(json!({})),
+        "postgres://me:p%40ss@db.example.com:5432/hello"
+    );
+    assert_eq!(
+        uri(json!({"port": "port", "host": "other"})),
+        "postgres://me:p%40ss@b.example.com:5433/hello"
+    );
+    for (keys, problem) in [
+        (json!({"user": "nobody"}), "Secret cloud has no key nobody"),
+        (
+            json!({"port": "host"}),
+            "key host of Secret cloud is not a port",
+        ),
+        (
+            json!({"host": "password"}),
+            "key password of Secret cloud is not a host",
+        ),
+    ] {
+        let inputs = parts(&all, keys);
+        assert_eq!(inputs.database_identity, None);
+        let text = inputs.unusable_address.unwrap();
+        assert!(text.ends_with(problem), "{text}");
+    }
+}
+
+#[test]
+fn behind_a_pooler_migrations_and_backups_have_an_address_of_their_own() {
+    let observed = |direct: &str| Observed {
+        database_secret: Some(secret(&[
+            ("uri", "postgres://pool:6432/hello"),
+            ("direct", direct),
+        ])),
+        ..Observed::default()
+    };
+    let spec = json!({"external": {"pooler": "transaction", "secretRef": {"name": "cloud", "directKey": "direct"}}});
+    let inputs =
+        |direct: &str| Inputs::from_observed(&service(&spec), &observed(direct), NOW).unwrap();
+    let found = inputs("postgres://db/hello");
+    assert_eq!((found.database_port, found.direct_port), (6432, 5432));
+    let other = inputs("postgres://other/hello");
+    assert_ne!(other.database_identity, found.database_identity);
+    let text = inputs("none").unusable_address.unwrap();
+    assert!(text.contains("key direct of Secret cloud"), "{text}");
+}
+
 /// What is there for a service: objects by kind and name.
 fn observed(objects: &[(Kind, &str, Value)]) -> Observed {
     let mut observed = Observed::default();
@@ -148,7 +225,7 @@ fn a_database_is_known_by_the_uid_of_its_data_unless_that_is_being_deleted() {
 }
 
 /// A Secret of the service with this content.
-fn kept(data: std::collections::BTreeMap<String, ByteString>) -> Value {
+fn kept(data: BTreeMap<String, ByteString>) -> Value {
     let labels = json!({names::INSTANCE_LABEL: "demo", names::MANAGED_BY_LABEL: names::MANAGER});
     let metadata = json!({"labels": labels, "annotations": {names::HASH_ANNOTATION: "1"}});
     json!({"metadata": metadata, "data": data})
@@ -212,4 +289,41 @@ fn the_next_change_is_the_renewal_of_the_certificates() {
     assert!(renewal > NOW);
     let external = external(Some(secret(&[("uri", "postgres://db/hello")])), None);
     assert_eq!(external.next_change(), None);
+}
+
+#[test]
+fn given_passwords_that_are_not_usable_are_waited_for_only_by_a_new_service() {
+    let spec = json!({"managed": {"credentials": {"secretRef": {"name": "vault"}}}});
+    let inputs = |kept: Option<&Inputs>, given: Option<Secret>| {
+        let mut observed = match kept {
+            None => Observed::default(),
+            Some(inputs) => observed(&[(
+                Kind::Secret,
+                "demo-credentials",
+                self::kept(inputs.credentials.data("h", "ca.crt")),
+            )]),
+        };
+        observed.database_secret = given;
+        Inputs::from_observed(&service(&spec), &observed, NOW).unwrap()
+    };
+    let given = secret(&[
+        ("owner-password", "o'1"),
+        ("app-password", "a@1"),
+        ("backup-password", "b/1"),
+    ]);
+    let first = inputs(None, Some(given.clone()));
+    assert_eq!((&first.problem, &first.unusable_address), (&None, &None));
+    for wrong in [None, Some(Secret::default())] {
+        let new = inputs(None, wrong.clone());
+        let text = new.unusable_address.unwrap();
+        assert!(
+            text.starts_with("spec.database.managed.credentials.secretRef: Secret vault "),
+            "{text}"
+        );
+        assert_eq!(new.problem, None);
+        let running = inputs(Some(&first), wrong);
+        assert_eq!(running.problem, Some(text));
+        assert_eq!(running.unusable_address, None);
+        assert!(running.credentials == first.credentials);
+    }
 }

@@ -1,6 +1,8 @@
 //! The volumes that exist. What the spec wants of a volume is judged against what its claim has: a volume never shrinks,
 //! and its class never changes.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec},
@@ -43,6 +45,8 @@ pub struct Template {
     pub size: Quantity,
     /// Class of a new claim.
     pub class: Option<String>,
+    /// Labels of a new claim.
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 impl Volumes {
@@ -102,10 +106,12 @@ impl Existing {
 impl Template {
     fn from_stateful_set(set: &StatefulSet) -> Option<Self> {
         let templates = set.spec.as_ref()?.volume_claim_templates.as_ref()?;
-        let spec = templates.first()?.spec.as_ref()?;
+        let template = templates.first()?;
+        let spec = template.spec.as_ref()?;
         Some(Self {
             size: request(spec)?,
             class: spec.storage_class_name.clone(),
+            labels: template.metadata.labels.clone(),
         })
     }
 }
@@ -211,7 +217,8 @@ mod tests {
     #[test]
     fn a_template_and_a_cluster_have_their_sizes() {
         let resources = json!({"requests": {"storage": "3Gi"}});
-        let template = json!({"spec": {"resources": resources, "storageClassName": "a"}});
+        let template = json!({"metadata": {"labels": {"a": "b"}},
+            "spec": {"resources": resources, "storageClassName": "a"}});
         let set = json!({"metadata": {"name": "demo-db"}, "spec": {"selector": {}, "serviceName": "",
             "template": {}, "volumeClaimTemplates": [template]}});
         let cluster =
@@ -225,6 +232,7 @@ mod tests {
         let expected = Template {
             size: Quantity::parse("3Gi").unwrap(),
             class: Some("a".into()),
+            labels: Some([("a".into(), "b".into())].into()),
         };
         assert_eq!(template, Some(expected));
         let existing = Existing::from_cluster(&live, "demo");

@@ -45,7 +45,7 @@ pub struct Facts {
     pub data_replaced: bool,
     /// Whether the database answers and runs what is wanted.
     pub database_ready: bool,
-    /// Why the address of an external database is not known, in words.
+    /// Why the address of the database or its passwords are not known, in words.
     pub unusable_address: Option<String>,
     /// Whether a pod of some migration may be at work, whatever became of its Job.
     pub migrating: bool,

@@ -131,12 +131,10 @@ pub fn judge(
     Readiness {
         database: match database {
             _ if facts.data_replaced => DatabaseState::Replaced,
-            Database::External(_) => match &facts.unusable_address {
-                Some(problem) => DatabaseState::WithoutAddress {
-                    problem: problem.clone(),
-                },
-                None => DatabaseState::External,
+            _ if facts.unusable_address.is_some() => DatabaseState::WithoutAddress {
+                problem: facts.unusable_address.clone().unwrap_or_default(),
             },
+            Database::External(_) => DatabaseState::External,
             Database::Managed(_) => managed(&name, facts, live, pods),
             Database::CloudNativePg(_) => cloud_native_pg(name, facts, live),
         },
