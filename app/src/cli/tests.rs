@@ -134,8 +134,8 @@ fn page() -> String {
     let mut page = String::from(
         "# Configuration of hello-app\n\n\
          <!-- Written by a test of app/src/cli.rs; do not edit. -->\n\n\
-         Each option is a flag and an environment variable; the flag wins. An empty variable of an option \
-         without a default counts as not set. All mistakes are reported at once, at the start.\n",
+         Each option is a flag and an environment variable; the flag wins. An empty variable \
+         counts as not set. All mistakes are reported at once, at the start.\n",
     );
     for (section, commands) in groups {
         let commands: Vec<_> = commands.iter().map(|name| format!("`{name}`")).collect();

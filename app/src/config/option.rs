@@ -152,7 +152,7 @@ fn utf8(text: &OsStr) -> Result<&str, String> {
     text.to_str().ok_or_else(|| "is not UTF-8".to_owned())
 }
 
-/// One value, with a default.
+/// One value, with a default; an empty text counts as none.
 pub fn value<T: 'static>(
     variable: &'static str,
     default: &'static str,
@@ -160,7 +160,8 @@ pub fn value<T: 'static>(
     check: fn(&str) -> Result<T, String>,
 ) -> ConfigOption<T> {
     let mut option = ConfigOption::new(variable, accepts, move |texts| {
-        let text = texts.last().map_or(OsStr::new(""), OsString::as_os_str);
+        let given = texts.last().filter(|text| !text.is_empty());
+        let text = given.map_or(OsStr::new(default), OsString::as_os_str);
         utf8(text).and_then(check).map_err(|error| vec![error])
     });
     option.entry.default = Some(default);
@@ -205,10 +206,11 @@ pub fn filled_list<T: 'static>(
 ) -> ConfigOption<Vec<T>> {
     let mut option = ConfigOption::new(variable, accepts, move |texts| {
         let values = read_list(texts, check)?;
-        if values.is_empty() {
-            return Err(vec!["is empty".into()]);
+        if !values.is_empty() {
+            return Ok(values);
         }
-        Ok(values)
+        let defaults: Vec<OsString> = default.split(',').map(OsString::from).collect();
+        read_list(&defaults, check)
     });
     option.entry.list = true;
     option.entry.default = Some(default);

@@ -79,6 +79,27 @@ fn for_each_option(mut check: impl FnMut(&Entry, &dyn Fn(&str) -> String)) {
 }
 
 #[test]
+fn an_empty_text_counts_as_none() {
+    for_each_option(|entry, mistakes| {
+        // Commands that need a database say that there is none.
+        let is_needed = entry.required || entry.name.starts_with("database_url");
+        assert!(is_needed || mistakes("").is_empty(), "{}", mistakes(""));
+    });
+    let empty = serve(&[
+        "--write-connections=",
+        "--oidc-algorithms=",
+        "--drain-delay=",
+    ])
+    .unwrap();
+    let default = serve(&[]).unwrap();
+    assert_eq!(
+        empty.postgres.write_connections,
+        default.postgres.write_connections
+    );
+    assert_eq!(empty.server.drain_delay, default.server.drain_delay);
+}
+
+#[test]
 fn a_wrong_value_is_reported_with_its_option_and_what_it_accepts() {
     /// Options whose values are used as they are.
     const UNCHECKED: [&str; 5] = [

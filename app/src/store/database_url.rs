@@ -36,6 +36,9 @@ pub enum InvalidDatabaseUrl {
     /// A malformed PostgreSQL URL.
     #[error("the database URL is malformed: {0}")]
     Postgres(#[from] InvalidPostgresUrl),
+    /// A SQLite URL without a file, whose data would be gone with each connection.
+    #[error("the database URL names no file: write sqlite:///path/of/the/file")]
+    NoFile,
     /// A malformed SQLite URL.
     #[error("the database URL is malformed: {0}")]
     Sqlite(sqlx::Error),
@@ -56,7 +59,10 @@ impl FromStr for DatabaseUrl {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             Ok(Self::Postgres(Box::new(PostgresUrl::parse(text)?)))
         } else if text.starts_with("sqlite:") {
-            let options = text.parse().map_err(InvalidDatabaseUrl::Sqlite)?;
+            let options: SqliteConnectOptions = text.parse().map_err(InvalidDatabaseUrl::Sqlite)?;
+            if options.get_filename().as_os_str().is_empty() {
+                return Err(InvalidDatabaseUrl::NoFile);
+            }
             Ok(Self::Sqlite(Box::new(options)))
         } else {
             Err(InvalidDatabaseUrl::Scheme)
@@ -132,6 +138,26 @@ mod tests {
         ] {
             let error = wrong.parse::<DatabaseUrl>().unwrap_err();
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_name_is_none() {
+        for nameless in [
+            "sqlite:",
+            "sqlite://",
+            "sqlite://?mode=rwc",
+            "sqlite:?mode=rwc",
+        ] {
+            let error = nameless.parse::<DatabaseUrl>().unwrap_err();
+            assert!(matches!(error, InvalidDatabaseUrl::NoFile), "{nameless}");
+        }
+        for named in [
+            "sqlite::memory:",
+            "sqlite:hello.db",
+            "sqlite:///hello.db?mode=rwc",
+        ] {
+            named.parse::<DatabaseUrl>().unwrap();
         }
     }
 

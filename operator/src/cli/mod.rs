@@ -156,7 +156,7 @@ struct Run {
     #[arg(long, env = "WATCH_NAMESPACE", default_value = "")]
     namespace: String,
     /// Address that serves /livez, /readyz and /metrics
-    #[arg(long, env = "HELLO_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "HELLO_OPERATOR_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
     /// Metrics name each resource with its namespace; without this they only count
     #[arg(long, env = "HELLO_METRICS_NAMES")]

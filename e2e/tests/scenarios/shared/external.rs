@@ -81,7 +81,8 @@ async fn prepare(s: &Scenario, server: &Hello) -> Result<()> {
 
 /// Neither a server nor its volume was created for the service.
 async fn nothing_of_a_server(s: &Scenario) -> Result<()> {
-    let of = ListParams::default().labels("app.kubernetes.io/instance=hello");
+    let of =
+        ListParams::default().labels("app.kubernetes.io/instance in (hello,hello__hello-operator)");
     let sets = s.api::<StatefulSet>().list(&of).await?.items;
     ensure!(
         sets.is_empty(),

@@ -77,8 +77,10 @@ pub fn deployment(
 fn template(service: &Validated, database: &dyn DatabaseKind) -> PodTemplateSpec {
     let address = database.address(Component::App);
     let settings = environment::settings(service);
+    // Also against one in a Secret or ConfigMap of the user's. Images of earlier versions name an address of their own.
+    let port_variable = pod::env("PORT", HTTP_PORT.to_string());
     let container = Container {
-        env: Some([address.variables, settings.env].concat()),
+        env: Some([vec![port_variable], address.variables, settings.env].concat()),
         ports: Some(vec![port("http", HTTP_PORT), port("admin", ADMIN_PORT)]),
         resources: Some(pod::resources(&service.pods.of(Component::App).resources)),
         volume_mounts: Some([vec![address.mount], settings.mounts].concat()),

@@ -28,6 +28,8 @@ const SINGLE_KEYS: [&str; 6] = [
 ];
 /// Beginnings of variables that the operator sets or that would change what its own mean.
 const VARIABLES: [&str; 4] = ["DATABASE_URL", "HELLO_", "PG", "POSTGRES_"];
+/// The variable with the port of the application.
+const PORT: &str = "PORT";
 /// Options of the application that have no field in the spec.
 const OPTIONS: [&str; 12] = [
     "HELLO_BODY_TIMEOUT",
@@ -110,7 +112,8 @@ fn is_key(key: &str) -> bool {
 }
 
 fn is_variable(name: &str) -> bool {
-    !OPTIONS.contains(&name) && VARIABLES.iter().any(|start| name.starts_with(start))
+    name == PORT
+        || !OPTIONS.contains(&name) && VARIABLES.iter().any(|start| name.starts_with(start))
 }
 
 /// Whether a mount at `path` hides one of the operator's, or is inside of one.

@@ -175,6 +175,7 @@ fn what_the_operator_needs_cannot_be_replaced() {
         "POSTGRES_PASSWORD_FILE",
         "HELLO_LISTEN",
         "HELLO_NEW",
+        "PORT",
     ] {
         refused("env", json!([{"name": "A"}, {"name": name, "value": "a"}]));
     }
