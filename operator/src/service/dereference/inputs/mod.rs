@@ -233,5 +233,3 @@ pub fn living_uid(live: Option<&Live>) -> Option<String> {
     let living = live.filter(|live| !live.is_deleting())?;
     living.metadata().uid.clone()
 }
-
-}

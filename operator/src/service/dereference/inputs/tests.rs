@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use serde_json::{Value, json};
 
