@@ -313,7 +313,7 @@ fn given_passwords_that_are_not_usable_are_waited_for_only_by_a_new_service() {
         ("app-password", "a@1"),
         ("backup-password", "b/1"),
     ]);
-    let first = inputs(None, Some(given.clone()));
+    let first = inputs(None, Some(given));
     assert_eq!((&first.problem, &first.unusable_address), (&None, &None));
     for wrong in [None, Some(Secret::default())] {
         let new = inputs(None, wrong.clone());
