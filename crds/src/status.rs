@@ -13,6 +13,9 @@ pub struct HelloServiceStatus {
     /// Generation of the spec that this status describes. -1: the operator has not read the resource yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Version of the operator that wrote this status last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_version: Option<String>,
     // The description is made from the table of types.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -60,7 +60,8 @@ impl Server {
         Self::answering(answer, |_| false)
     }
 
-    fn answering(
+    /// The same, but it never answers what is silent.
+    pub fn answering(
         answer: impl Fn(&Sent) -> (u16, Value) + Send + Sync + 'static,
         is_silent: impl Fn(&Sent) -> bool + Send + Sync + 'static,
     ) -> Self {

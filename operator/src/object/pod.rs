@@ -16,6 +16,32 @@ pub fn condition<'a>(status: &'a PodStatus, type_: &str) -> Option<&'a PodCondit
     conditions.find(|condition| condition.type_ == type_)
 }
 
+/// Reasons of a waiting container whose image cannot be pulled.
+pub const PULL_FAILURES: [&str; 6] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+];
+
+/// Whether an image of the pod cannot be pulled.
+#[must_use]
+pub fn cannot_pull(pod: &Pod) -> bool {
+    let status = pod.status.iter();
+    let mut containers = status.flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    });
+    containers.any(|container| {
+        let state = container.state.as_ref();
+        let waiting = state.and_then(|state| state.waiting.as_ref());
+        let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+        reason.is_some_and(|reason| PULL_FAILURES.contains(&reason))
+    })
+}
+
 /// A pod exactly as it was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SeenPod {

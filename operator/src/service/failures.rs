@@ -40,7 +40,19 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::{
+        controller::Reconcile,
+        kubernetes::test_server::{Sent, Server},
+        service::{
+            Context, RESYNC,
+            external_secrets::ExternalSecrets,
+            report::events::Events,
+            validate::{DefaultImages, Limits},
+        },
+    };
 
     #[test]
     fn only_what_fails_without_a_break_lasts() {
@@ -54,5 +66,58 @@ mod tests {
         assert!(!failures.last(&one, start + LASTING));
         assert!(!failures.last(&one, start));
         assert!(failures.last(&one, start + LASTING));
+    }
+
+    /// A call without an answer is as much of a failure as an error, and has its object and words, too.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_answered_for_long_is_reported() {
+        let shown = json!({"apiVersion": hello_crds::API_VERSION, "kind": hello_crds::KIND, "spec": {},
+            "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1}});
+        let answer = move |sent: &Sent| match sent.path.contains("/helloservices/") {
+            true => (200, shown.clone()),
+            false => (
+                200,
+                json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": []}),
+            ),
+        };
+        let is_silent = |sent: &Sent| sent.path.ends_with("/persistentvolumeclaims");
+        let server = Server::answering(answer, is_silent);
+        let mut context = Context {
+            events: Events::new(&server.cluster, None),
+            cluster: server.cluster,
+            images: DefaultImages {
+                app: "hello-app:1".into(),
+                postgres: "postgres:18".into(),
+            },
+            limits: Limits::default(),
+            external_secrets: ExternalSecrets::default(),
+            failures: Failures::default(),
+            clock: Arc::new(|| Timestamp::UNIX_EPOCH),
+            resync: RESYNC,
+            metrics: Arc::default(),
+        };
+        let key = Key::new("ns", "demo");
+        let reported = |sent: &Mutex<Vec<Sent>>| {
+            let sent = sent.lock().unwrap();
+            let mut statuses = sent.iter().filter(|sent| sent.path.ends_with("/status"));
+            let conditions = statuses.next()?.body["status"]["conditions"].clone();
+            Some(conditions.to_string())
+        };
+        for seconds in [0, 29] {
+            let now = Timestamp::UNIX_EPOCH + Duration::from_secs(seconds);
+            context.clock = Arc::new(move || now);
+            context.reconcile(&key).await;
+            assert_eq!(reported(&server.sent), None, "{seconds} s");
+        }
+        context.clock = Arc::new(|| Timestamp::UNIX_EPOCH + LASTING);
+        context.reconcile(&key).await;
+        let words = reported(&server.sent).unwrap();
+        for part in [
+            "ApiServerFailing",
+            "PersistentVolumeClaim",
+            "no answer within",
+        ] {
+            assert!(words.contains(part), "{part}: {words}");
+        }
     }
 }

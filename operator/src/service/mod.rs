@@ -31,7 +31,7 @@ use crate::{
     },
     object::{key::Key, time::after},
     service::{
-        dereference::Scope,
+        dereference::{Scope, due_pods},
         external_secrets::{ExternalSecrets, Seen},
         failures::Failures,
         plan::{Decision, readiness::DatabaseState},
@@ -141,7 +141,7 @@ impl Context {
             Err(error) => (Err(error), StatusPatch::Merge),
         };
         if let Err(error) = &result {
-            let lasts = error.is_server_failure() && self.failures.last(key, now);
+            let lasts = error.is_about_one_object(true) && self.failures.last(key, now);
             if !error.is_about_one_object(true) {
                 self.failures.end(key);
             }
@@ -266,8 +266,15 @@ pub async fn decide(
     let prepared = children::build(&validated, &read.inputs).prepare()?;
     let names = prepared.ids().filter(|id| scope.looks_up(id.kind));
     dereference::find_unlabelled(cluster, &validated, names, &mut read.observed).await?;
-    let changing = service.status.as_ref().and_then(not_ready_since);
-    dereference::find_refused_pods(cluster, &validated, changing, now, &mut read.observed).await?;
+    let times = due_pods::Times {
+        changing: service.status.as_ref().and_then(not_ready_since),
+        backup_due: validated
+            .backup
+            .as_ref()
+            .and_then(|backup| backup.last_due(now)),
+    };
+    dereference::find_refusals(cluster, &validated, times, now, &mut read.observed).await?;
+    dereference::find_pull_secrets(cluster, &validated, &mut read.observed).await?;
     let secret = read.observed.database_secret.as_ref();
     let version = secret.and_then(|secret| secret.metadata.resource_version.clone());
     let decision = plan::decide(&validated, &prepared, read);
@@ -307,11 +314,16 @@ fn outcome(
         true => next.min(PODS_DUE),
         false => next,
     };
-    let change = applied.next_change().map(|due| {
+    let until = |due: Timestamp| {
         let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         left.max(Duration::from_secs(1))
-    });
-    let next = change.map_or(next, |change| next.min(change));
+    };
+    let change = applied.next_change().map(until);
+    // Nothing reports that the Job of a backup does not come.
+    let backup = service.backup.as_ref();
+    let backup = backup.and_then(|backup| backup.next_due(now, next));
+    let backup = backup.map(|due| until(due).saturating_add(due_pods::LATE));
+    let next = change.into_iter().chain(backup).fold(next, Duration::min);
     if applied.writes().is_empty() {
         Outcome::after(next, "unchanged")
     } else {

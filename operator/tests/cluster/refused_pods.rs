@@ -177,3 +177,104 @@ async fn pods_that_the_api_server_refuses_are_reported_in_its_words_until_they_c
     world.ready("demo").await;
     operator.stop().await;
 }
+
+/// A quota that allows none of this resource.
+async fn allow_none(world: &World, resource: &str) {
+    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {resource: "0"}}});
+    create::<ResourceQuota>(world, quota).await;
+    eventually("the quota is counted", || async {
+        let quota = api::<ResourceQuota>(world).get("none").await.unwrap();
+        quota.status?.hard.map(drop)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_refused_or_cannot_be_made_is_reported_in_these_words() {
+    let server = Server::start();
+    let world = World::on(&server, "no-claim").await;
+    let _no_stand_in = world.stand_still().await;
+    let controllers = [&CONTROLLERS[..], &["persistentvolume-binder-controller"]].concat();
+    let _controllers = Controllers::start(&server, &controllers);
+    allow_none(&world, "requests.storage").await;
+    let operator = world.operator();
+    let storage = json!({"size": "1Gi", "storageClassName": "misspelt"});
+    world
+        .apply(
+            "demo",
+            json!({"database": {"managed": {"storage": storage}}}),
+        )
+        .await;
+    refused(&world, "DatabaseReady", "exceeded quota: none").await;
+    let quotas = api::<ResourceQuota>(&world);
+    quotas
+        .delete("none", &DeleteParams::default())
+        .await
+        .unwrap();
+    // No scheduler runs here; its words are about the pod, those of the provisioner about the cause.
+    let server_pod = pod(&world, "database").await;
+    let status = json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "pod has unbound immediate PersistentVolumeClaims"}]}});
+    let pods = api::<Pod>(&world);
+    let (name, patch) = (server_pod.name_any(), Patch::Merge(&status));
+    pods.patch_status(&name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    eventually("the provisioner's words", || async {
+        let condition = world.condition("demo", "DatabaseReady", "False").await;
+        let message = condition["message"].as_str()?;
+        let words = "\"misspelt\" not found";
+        (condition["reason"] == "VolumePending" && message.contains(words)).then_some(())
+    })
+    .await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_whose_job_is_refused_is_reported_until_it_is_made() {
+    let server = Server::start();
+    let world = World::on(&server, "no-backup").await;
+    let controllers = ["cronjob-controller", "resourcequota-controller"];
+    let operator = world.operator();
+    // The schedule has to be due soon, and not before everything else is there.
+    world
+        .apply("demo", json!({"backup": {"schedule": "@yearly"}}))
+        .await;
+    world.ready("demo").await;
+    let _controllers = Controllers::start(&server, &controllers);
+    allow_none(&world, "count/jobs.batch").await;
+    world
+        .apply("demo", json!({"backup": {"schedule": "* * * * *"}}))
+        .await;
+    // A start that was missed a moment ago is made up for at once.
+    let schedules = world.api(Kind::CronJob);
+    let earlier = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(2);
+    let status = Patch::Merge(
+        json!({"status": {"lastScheduleTime": earlier.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()}}),
+    );
+    schedules
+        .patch_status("demo-backup", &PatchParams::default(), &status)
+        .await
+        .unwrap();
+    refused(&world, "BackupSucceeded", "exceeded quota: none").await;
+    world.ready("demo").await;
+    let quotas = api::<ResourceQuota>(&world);
+    quotas
+        .delete("none", &DeleteParams::default())
+        .await
+        .unwrap();
+    // Its own next try is at the next minute; the words end with it.
+    let nudge = Patch::Merge(json!({"metadata": {"annotations": {"test": "1"}}}));
+    schedules
+        .patch("demo-backup", &PatchParams::default(), &nudge)
+        .await
+        .unwrap();
+    eventually("the run is made", || async {
+        let live = world.services().get("demo").await.unwrap();
+        let conditions = live.data["status"]["conditions"].as_array()?;
+        let backup = conditions.iter().find(|c| c["type"] == "BackupSucceeded")?;
+        (backup["reason"] != "PodRefused").then_some(())
+    })
+    .await;
+    operator.stop().await;
+}

@@ -31,7 +31,12 @@ pub struct StandIn {
 
 impl StandIn {
     /// Kinds whose controllers are replaced.
-    pub const KINDS: [Kind; 3] = [Kind::StatefulSet, Kind::Job, Kind::Deployment];
+    pub const KINDS: [Kind; 4] = [
+        Kind::StatefulSet,
+        Kind::Job,
+        Kind::Deployment,
+        Kind::Service,
+    ];
 
     pub fn new(client: Client, jobs: Arc<Mutex<Jobs>>) -> Self {
         Self { client, jobs }
@@ -67,6 +72,7 @@ impl StandIn {
                 let ending = *self.jobs.lock().unwrap();
                 run_job(&api, object, ending).await;
             }
+            Kind::Service => balance(&api, object).await,
             _ => run_deployment(&api, object).await,
         }
     }
@@ -191,6 +197,14 @@ async fn run_job(jobs: &Api<DynamicObject>, job: &DynamicObject, ending: Jobs) {
             "conditions": [condition("SuccessCriteriaMet"), condition("Complete")]})
     };
     set_status(jobs, job, status).await;
+}
+
+/// Gives a load balancer its address.
+async fn balance(services: &Api<DynamicObject>, service: &DynamicObject) {
+    if service.data["spec"]["type"] == "LoadBalancer" {
+        let status = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "VIP"}]}});
+        set_status(services, service, status).await;
+    }
 }
 
 async fn run_deployment(deployments: &Api<DynamicObject>, deployment: &DynamicObject) {

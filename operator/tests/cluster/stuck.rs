@@ -261,3 +261,49 @@ async fn a_migration_that_cannot_start_is_replaced_when_its_template_changes() {
     assert_eq!(secrets[0]["name"], "registry");
     operator.stop().await;
 }
+
+/// The schedule's controller starts no run beside another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_cannot_start_makes_way_for_a_corrected_one() {
+    let world = World::new("backup-stuck").await;
+    let operator = world.operator();
+    let spec = |image: &str| json!({"image": image, "backup": {"schedule": "@yearly"}, "database": {"managed": {"image": "postgres:18"}}});
+    world.apply("demo", spec("hello-app:wrong")).await;
+    world.ready("demo").await;
+    world.set_jobs(Jobs::Hang);
+    let schedule = world
+        .get(&ChildId::new(Kind::CronJob, "demo-backup"))
+        .await
+        .unwrap();
+    let template = &schedule.data["spec"]["jobTemplate"];
+    let runs = world.api(Kind::Job);
+    for (name, annotations) in [
+        ("demo-backup-1", json!({})),
+        (
+            "demo-backup-2",
+            json!({"cronjob.kubernetes.io/instantiate": "manual"}),
+        ),
+    ] {
+        let run = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": template["spec"], "metadata": {
+            "name": name, "labels": template["metadata"]["labels"], "annotations": annotations,
+            "ownerReferences": [{"apiVersion": "batch/v1", "kind": "CronJob", "name": "demo-backup",
+                "uid": schedule.uid(), "controller": true}]}});
+        let run = serde_json::from_value(run).unwrap();
+        runs.create(&Default::default(), &run).await.unwrap();
+    }
+    world.settle(&operator).await;
+    assert!(runs.get_opt("demo-backup-1").await.unwrap().is_some());
+    world.set_jobs(Jobs::Succeed);
+    world.apply("demo", spec("hello-app:right")).await;
+    eventually("the run is deleted", || async {
+        runs.get_opt("demo-backup-1")
+            .await
+            .unwrap()
+            .is_none()
+            .then_some(())
+    })
+    .await;
+    world.ready("demo").await;
+    assert!(runs.get_opt("demo-backup-2").await.unwrap().is_some());
+    operator.stop().await;
+}

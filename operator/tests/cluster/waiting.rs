@@ -137,3 +137,62 @@ async fn an_external_database_waits_for_its_secret() {
     assert_eq!(policy.data["spec"]["egress"][1]["ports"][0]["port"], 6432);
     operator.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_pull_secret_is_named_until_it_exists() {
+    let world = World::new("pull-secret").await;
+    world.set_jobs(Jobs::Hang);
+    let operator = world.operator();
+    let names = json!([{"name": "there"}, {"name": "regsitry"}]);
+    let secrets = world.api(Kind::Secret);
+    let secret = |name: &str| serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+    secrets
+        .create(&PostParams::default(), &secret("there"))
+        .await
+        .unwrap();
+    world
+        .apply("demo", json!({"imagePullSecrets": names}))
+        .await;
+    reported(&world, "Migrated", "MigrationRunning").await;
+    pod(
+        &world,
+        "p",
+        "migration",
+        waiting("ImagePullBackOff", "Back-off", json!({})),
+    )
+    .await;
+    let told = async |wanted: bool| {
+        eventually(&format!("the Secret is named: {wanted}"), || async {
+            let condition = world.condition("demo", "Migrated", "False").await;
+            let message = condition["message"].as_str()?;
+            let named = message.ends_with("spec.imagePullSecrets: Secret regsitry does not exist");
+            (condition["reason"] == "ImagePullFailed" && named == wanted).then_some(())
+        })
+        .await;
+    };
+    told(true).await;
+    secrets
+        .create(&PostParams::default(), &secret("regsitry"))
+        .await
+        .unwrap();
+    told(false).await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancer_without_an_address_is_in_progress() {
+    let world = World::new("load-balancer").await;
+    let operator = world.operator();
+    world.apply("demo", json!({})).await;
+    world.ready("demo").await;
+    let no_stand_in = world.stand_still().await;
+    let balanced = json!({"expose": {"service": {"type": "LoadBalancer"}}});
+    world.apply("demo", balanced).await;
+    let progressing = world.condition("demo", "Progressing", "True").await;
+    assert_eq!(progressing["reason"], "AddressPending");
+    world.condition("demo", "Degraded", "False").await;
+    assert!(!world.is_ready("demo").await);
+    drop(no_stand_in);
+    world.ready("demo").await;
+    operator.stop().await;
+}

@@ -171,13 +171,22 @@ impl Cluster {
         Ok(list.items)
     }
 
-    /// Events in which a controller reports that the API server refused what the object with this UID needs.
+    /// Events about the object with this UID that have this reason; `None`: any.
     ///
     /// # Errors
     /// When the API server does not answer.
-    pub async fn failed_creations(&self, namespace: &str, uid: &str) -> Result<Vec<Event>> {
+    pub async fn events_about(
+        &self,
+        namespace: &str,
+        uid: &str,
+        reason: Option<&str>,
+    ) -> Result<Vec<Event>> {
         let events = Objects::<Event>::typed(&self.client, namespace)?;
-        let fields = format!("involvedObject.uid={uid},reason=FailedCreate");
+        let mut fields = format!("involvedObject.uid={uid}");
+        if let Some(reason) = reason {
+            fields.push_str(",reason=");
+            fields.push_str(reason);
+        }
         let parameters = ListParams::default().fields(&fields).limit(EVENTS);
         let list = self
             .call("list", || "Event".into(), events.list(&parameters))

@@ -145,7 +145,14 @@ impl Applied {
         &self.decision.unresolved
     }
 
-    /// Why the API server refuses the pods of this owner, in its words.
+    /// Secrets for pulling images that do not exist, when an image cannot be pulled.
+    #[must_use]
+    pub fn missing_pull_secrets(&self) -> &[String] {
+        &self.decision.missing_pull_secrets
+    }
+
+    /// Why what this object waits for does not come: pods, a Job, a volume. In the words of the API server or of the
+    /// controller.
     #[must_use]
     pub fn refused_pods(&self, owner: &ChildId) -> Option<&str> {
         let refused = &self.decision.due_pods.refused;

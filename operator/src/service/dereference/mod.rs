@@ -23,6 +23,8 @@ use crate::{
         kind::Kind,
         live::{Live, TypedChild},
         names,
+        object_name::ObjectName,
+        pod,
     },
     service::{
         dereference::{inputs::Inputs, observed::Observed},
@@ -177,30 +179,59 @@ pub async fn find_unlabelled(
     Ok(())
 }
 
-/// Looks for the API server's words about pods that are late. `changing`: see [`due_pods::waiting`].
+/// Looks for the words about what is late.
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn find_refused_pods(
+pub async fn find_refusals(
     cluster: &Cluster,
     service: &Validated,
-    changing: Option<Timestamp>,
+    times: due_pods::Times,
     now: Timestamp,
     observed: &mut Observed,
 ) -> Result<()> {
-    let waiting = due_pods::waiting(observed, changing);
-    observed.due_pods.awaited = !waiting.is_empty();
+    let waiting = due_pods::waiting(observed, times);
+    observed.due_pods.awaited = waiting.iter().any(|waiting| waiting.is_awaited(now));
     for late in waiting.into_iter().filter(|waiting| waiting.is_late(now)) {
         let namespace = &service.identity.namespace;
-        let words = match cluster.failed_creations(namespace, &late.uid).await {
+        let events = cluster.events_about(namespace, &late.uid, late.reason());
+        let words = match events.await {
             Ok(events) => late.refusal(&events),
             Err(error) if error.class().is_passing() => return Err(error),
-            Err(error) => Some(format!(
-                "no pod is created, and the reason is unknown: {error}"
-            )),
+            // What is late is no news without the words, unless it should have come by now.
+            Err(error) => late
+                .is_awaited(now)
+                .then(|| format!("no pod is created, and the reason is unknown: {error}")),
         };
         let words = words.map(|words| (late.owner, words));
         observed.due_pods.refused.extend(words);
+    }
+    Ok(())
+}
+
+/// Looks up the Secrets for pulling images, when an image cannot be pulled: the kubelet goes on without those that do not
+/// exist.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn find_pull_secrets(
+    cluster: &Cluster,
+    service: &Validated,
+    observed: &mut Observed,
+) -> Result<()> {
+    if !observed.pods.iter().any(pod::cannot_pull) {
+        return Ok(());
+    }
+    for name in &service.pull_secrets {
+        let id = ChildId::new(Kind::Secret, name.as_str());
+        let exists = ObjectName::parse(name).is_some()
+            && cluster
+                .get(&id, &service.identity.namespace)
+                .await?
+                .is_some();
+        if !exists {
+            observed.missing_pull_secrets.push(name.clone());
+        }
     }
     Ok(())
 }

@@ -21,15 +21,17 @@ pub struct Observed {
     pub database_secret: Option<Secret>,
     /// What is wrong with objects that the spec names, in words.
     pub unresolved: Vec<String>,
-    /// Pods that are due and do not exist.
+    /// What Kubernetes' controllers should have made and have not.
     pub due_pods: DuePods,
+    /// Secrets of `spec.imagePullSecrets` that do not exist, when an image cannot be pulled.
+    pub missing_pull_secrets: Vec<String>,
 }
 
-/// Pods that are due and do not exist.
+/// What Kubernetes' controllers should have made and have not: pods, Jobs of a schedule, volumes of claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DuePods {
-    /// Whether an owner has no pod yet.
+    /// Whether something comes within a moment, unless it is refused.
     pub awaited: bool,
-    /// Why the API server refuses the pods of these owners, in its words.
+    /// Why it does not come, by the object that waits, in the words of the API server or of the controller.
     pub refused: BTreeMap<ChildId, String>,
 }

@@ -11,6 +11,7 @@ pub mod planner;
 pub mod presence;
 pub mod readiness;
 pub mod stuck_pod;
+mod stuck_run;
 pub mod write;
 pub mod write_reason;
 
@@ -65,8 +66,10 @@ pub struct Decision {
     pub pods: Vec<Pod>,
     /// What is wrong with objects that the spec names, in words.
     pub unresolved: Vec<String>,
-    /// Pods that are due and do not exist.
+    /// What Kubernetes' controllers should have made and have not.
     pub due_pods: DuePods,
+    /// Secrets for pulling images that do not exist, when an image cannot be pulled.
+    pub missing_pull_secrets: Vec<String>,
     /// When time alone makes another decision due.
     pub next_change: Option<Timestamp>,
 }
@@ -89,6 +92,7 @@ pub fn decide(service: &Validated, prepared: &Prepared, read: Read) -> Decision 
         pods: observed.pods,
         unresolved: observed.unresolved,
         due_pods: observed.due_pods,
+        missing_pull_secrets: observed.missing_pull_secrets,
         next_change: inputs.next_change(),
     }
 }

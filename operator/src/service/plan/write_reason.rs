@@ -27,6 +27,8 @@ pub enum WriteReason {
     MigrationSuperseded,
     /// The last migration was interrupted, and another attempt is due.
     MigrationRetried,
+    /// A run of the backups of a former template cannot start, and the schedule waits for it.
+    BackupStuck,
     /// A pod of a former template cannot start, and its controller waits for it.
     PodStuck,
     /// There are more or fewer pods than wanted, or the operator holds a number that is not its own.
@@ -37,7 +39,7 @@ pub enum WriteReason {
 
 impl WriteReason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Missing,
         Self::WantedChanged,
         Self::Drift,
@@ -45,6 +47,7 @@ impl WriteReason {
         Self::MigrationDue,
         Self::MigrationSuperseded,
         Self::MigrationRetried,
+        Self::BackupStuck,
         Self::PodStuck,
         Self::Replicas,
         Self::StatusChanged,
@@ -59,6 +62,7 @@ impl WriteReason {
             Action::Create(_) => Self::Missing,
             Action::Update(id) if facts.outdated.contains(id) => Self::WantedChanged,
             Action::Update(_) => Self::Drift,
+            Action::Delete(id) if facts.stuck_runs.contains(id) => Self::BackupStuck,
             Action::Delete(id) if facts.jobs.get(id) == Some(&JobPhase::Interrupted) => {
                 Self::MigrationRetried
             }
@@ -106,6 +110,10 @@ mod tests {
         ] {
             assert_eq!(reason(&action, &facts), expected, "{action}");
         }
+        facts.stuck_runs.insert(id(Kind::Job));
+        let delete = Action::Delete(id(Kind::Job));
+        assert_eq!(reason(&delete, &facts), WriteReason::BackupStuck);
+        facts.stuck_runs.clear();
         facts.jobs.insert(id(Kind::Job), JobPhase::Interrupted);
         let delete = Action::Delete(id(Kind::Job));
         assert_eq!(reason(&delete, &facts), WriteReason::MigrationRetried);

@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
 use crate::{
-    object::names::{self, Component},
+    object::{
+        child::ChildId,
+        kind::Kind,
+        names::{self, Component},
+    },
     service::{
         apply::Applied,
         plan::readiness::Rollout,
@@ -17,12 +21,12 @@ use crate::{
     },
 };
 
-/// Why not every replica runs the wanted version; `None` when every one does.
-pub fn finding(applied: &Applied, now: Timestamp) -> Option<Finding> {
+/// Why not every replica runs the wanted version, or clients do not reach it; `None` when all is well.
+pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Option<Finding> {
     let rollout = &applied.readiness().app;
     match rollout {
         Rollout::Absent => return Some(no(Reason::RolloutWaiting)),
-        Rollout::Complete => return None,
+        Rollout::Complete => return without_address(service, applied),
         Rollout::InProgress | Rollout::Refused { .. } | Rollout::Stuck { .. } => {}
     }
     if let Some(failure) = pod_failure::first(applied.pods(), Component::App, now) {
@@ -33,6 +37,17 @@ pub fn finding(applied: &Applied, now: Timestamp) -> Option<Finding> {
         Rollout::Stuck { message } if message.is_empty() => no(Reason::RolloutStuck),
         Rollout::Stuck { message } => no(Reason::RolloutStuck).with(message),
         Rollout::Absent | Rollout::Complete | Rollout::InProgress => no(Reason::RollingOut),
+    })
+}
+
+/// The load balancer has no address yet, so clients outside of the cluster reach nothing.
+fn without_address(service: &Validated, applied: &Applied) -> Option<Finding> {
+    let id = ChildId::new(Kind::Service, names::app(&service.identity.name));
+    let live = applied.get(&id)?;
+    let is_balanced = live.data["spec"]["type"] == "LoadBalancer";
+    let addresses = live.data["status"]["loadBalancer"]["ingress"].as_array();
+    (is_balanced && addresses.is_none_or(Vec::is_empty)).then(|| {
+        no(Reason::AddressPending).with(format!("{id} has no address of a load balancer yet"))
     })
 }
 

@@ -67,6 +67,7 @@ pub fn finding(
         .or_else(|| volume::leaving(applied, &backups.name))
         .or_else(|| backups.not_scheduled())
         .or_else(|| backups.not_running())
+        .or_else(|| backups.refused())
         .or_else(|| backups.failed())
         .or_else(|| backups.missed());
     Some(problem.unwrap_or_else(|| backups.result()))
@@ -185,6 +186,19 @@ impl<'a> Backups<'a> {
         Some(no(Reason::BackupFailed).with(format!("{}: {words}", job.name_any())))
     }
 
+    /// The API server refuses the Job that is due.
+    fn refused(&self) -> Option<Finding> {
+        let words = self.applied.refused_pods(&self.child(Kind::CronJob))?;
+        let (finding, what) = match self.missed() {
+            Some(missed) => (missed.clone(), missed.message),
+            None => (
+                no(Reason::PodRefused),
+                "a backup is due, and its Job is refused".into(),
+            ),
+        };
+        Some(finding.with(format!("{what}: {words}")))
+    }
+
     /// The schedule fired, and no run began.
     fn missed(&self) -> Option<Finding> {
         let cron_job = self.applied.live().typed::<CronJob>(&self.name)?;
@@ -197,11 +211,7 @@ impl<'a> Backups<'a> {
             Some(time) => format!("no backup has started since {time}"),
             None => "no backup has ever started".to_owned(),
         };
-        let words = self.applied.refused_pods(&self.child(Kind::CronJob));
-        let words = words.map_or_else(String::new, |words| format!(": {words}"));
-        Some(
-            no(Reason::BackupOverdue).with(format!("{last}, although the schedule was due{words}")),
-        )
+        Some(no(Reason::BackupOverdue).with(format!("{last}, although the schedule was due")))
     }
 
     fn late(&self, time: Timestamp) -> bool {

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use crate::{
     object::{
         names::Component,
-        pod::{condition, is_owned_by},
+        pod::{PULL_FAILURES, condition, is_owned_by},
     },
     service::{
         plan::readiness,
@@ -220,12 +220,7 @@ fn in_container(container: &ContainerStatus) -> Option<PodFailure> {
     if let Some(waiting) = &state.waiting {
         let message = waiting.message.as_deref().unwrap_or_default();
         match waiting.reason.as_deref().unwrap_or_default() {
-            "ErrImagePull"
-            | "ImagePullBackOff"
-            | "InvalidImageName"
-            | "ErrImageNeverPull"
-            | "ImageInspectError"
-            | "RegistryUnavailable" => {
+            reason if PULL_FAILURES.contains(&reason) => {
                 return Some(PodFailure::new(
                     Reason::ImagePullFailed,
                     &pull_message(&container.image, message),

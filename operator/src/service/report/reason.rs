@@ -76,6 +76,7 @@ reasons! {
     RolloutWaiting, Routine, "the application is not deployed yet";
     RollingOut, Routine, "not every replica runs the wanted version yet";
     RolloutStuck, ActionNeeded, "the rollout makes no progress";
+    AddressPending, Routine, "the load balancer has no address yet";
     AutoscalerFailing, ActionNeeded, "the autoscaler cannot choose the number of pods";
     BackupSucceeded, Routine, "the last backup succeeded, and none was missed";
     BackupPending, Routine, "no backup has run yet";

@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// The version of this operator.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Status after a pass that reached its end. `old` is the status that the resource has.
 #[must_use]
 pub fn from_applied(
@@ -38,6 +41,7 @@ pub fn from_applied(
     let running = app::running(service, applied);
     HelloServiceStatus {
         observed_generation: Some(identity.generation),
+        operator_version: Some(VERSION.to_owned()),
         conditions: conditions(&findings, identity.generation, old, now),
         replicas: Some(running.replicas),
         ready_replicas: Some(running.ready_replicas),
@@ -58,9 +62,10 @@ fn findings(
     old: Option<&HelloServiceStatus>,
     now: Timestamp,
 ) -> Vec<(ConditionType, Finding)> {
-    let database = database::finding(service, applied, now);
-    let migrated = migration::finding(service, applied, now);
-    let backup = backup::finding(service, applied, old, now);
+    let complete = |finding| with_pull_secrets(finding, applied);
+    let database = complete(database::finding(service, applied, now));
+    let migrated = complete(migration::finding(service, applied, now));
+    let backup = backup::finding(service, applied, old, now).map(complete);
     let ready = ready(service, applied, &database, &migrated, now);
     let needs_action = ready.reason.needs_action();
     let progressing = ready.repeated(!ready.holds && !needs_action && !service.paused);
@@ -112,7 +117,13 @@ fn ready(
         .into_iter()
         .find(|finding| !finding.holds)
         .cloned();
-    if let Some(missing) = component.or_else(|| app::finding(applied, now)) {
+    let app = || {
+        Some(with_pull_secrets(
+            app::finding(service, applied, now)?,
+            applied,
+        ))
+    };
+    if let Some(missing) = component.or_else(app) {
         return missing;
     }
     if service.paused {
@@ -123,6 +134,21 @@ fn ready(
         Some(words) => serving.with(words),
         None => serving,
     }
+}
+
+/// An image that cannot be pulled, with the Secrets that are missing for it: the kubelet goes on without them, and the
+/// registry only answers that it does not know the image.
+fn with_pull_secrets(finding: Finding, applied: &Applied) -> Finding {
+    let missing = applied.missing_pull_secrets();
+    if finding.reason != Reason::ImagePullFailed || missing.is_empty() {
+        return finding;
+    }
+    let message = format!(
+        "{}; spec.imagePullSecrets: Secret {} does not exist",
+        finding.message,
+        missing.join(", ")
+    );
+    finding.with(message)
 }
 
 /// What waiting does not change, whatever the state of the components.

@@ -1,6 +1,7 @@
 //! What is reported about a claim: that its volume is not there yet, is being deleted, or is gone.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt;
 
 use crate::{
     object::{child::ChildId, kind::Kind, names, quantity::Quantity},
@@ -63,14 +64,43 @@ pub fn unbound(applied: &Applied, wanted: &Wanted<'_>) -> Option<Finding> {
     Some(pending(wanted.pending(applied)?, wanted, words))
 }
 
-/// A pod that no node can run because its claim has no volume is about the claim.
+/// A pod that no node can run because its claim has no volume is about the claim, and because its volume is on another
+/// node about that one.
 pub fn explain(applied: &Applied, wanted: &Wanted<'_>, failure: PodFailure) -> Finding {
-    match wanted.pending(applied) {
-        Some(claim) if failure.reason == Reason::Unschedulable => {
-            pending(claim, wanted, &failure.message)
-        }
-        _ => failure.finding(),
+    if failure.reason != Reason::Unschedulable {
+        return failure.finding();
     }
+    if let Some(claim) = wanted.pending(applied) {
+        let words = unbound(applied, wanted);
+        return words.unwrap_or_else(|| pending(claim, wanted, &failure.message));
+    }
+    let finding = failure.finding();
+    let node = claim(applied, &wanted.claim).and_then(node);
+    match node.filter(|_| {
+        ELSEWHERE
+            .iter()
+            .any(|words| finding.message.contains(words))
+    }) {
+        Some(node) => {
+            let message = format!(
+                "{}; the volume of claim {} is on node {node}: start that node, or uncordon it",
+                finding.message, wanted.claim
+            );
+            finding.with(message)
+        }
+        None => finding,
+    }
+}
+
+/// What schedulers say when a volume is on another node, by their version.
+const ELSEWHERE: [&str; 2] = ["volume node affinity", "PersistentVolume's node affinity"];
+
+/// The node for which the volume of a claim was made.
+fn node(claim: &PersistentVolumeClaim) -> Option<&str> {
+    let node = claim
+        .annotations()
+        .get("volume.kubernetes.io/selected-node")?;
+    Some(node)
 }
 
 fn pending(claim: &PersistentVolumeClaim, wanted: &Wanted<'_>, words: &str) -> Finding {

@@ -1,5 +1,7 @@
 //! Scheduled backups.
 
+use std::time::Duration;
+
 use hello_crds::BackupFormat;
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,6 +36,18 @@ impl Backup {
         schedule.last(now, self.time_zone.rules())
     }
 
+    /// When the schedule is due first within this time from now on.
+    #[must_use]
+    pub fn next_due(&self, now: Timestamp, within: Duration) -> Option<Timestamp> {
+        let mut due = None;
+        let mut end = now.checked_add(within).ok()?;
+        while let Some(earlier) = self.last_due(end).filter(|earlier| *earlier > now) {
+            due = Some(earlier);
+            end = earlier.checked_sub(SignedDuration::from_secs(1)).ok()?;
+        }
+        due.filter(|_| !self.suspend)
+    }
+
     pub(super) fn parse(spec: &hello_crds::Backup) -> Result<Self> {
         Ok(Self {
             schedule: Schedule::parse(&spec.schedule),
@@ -43,5 +57,31 @@ impl Backup {
             volume: Volume::parse("spec.backup.destination.volume", &spec.destination.volume)?,
             suspend: spec.suspend,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_next_start_is_the_first_one_within_the_time() {
+        let next = |schedule: &str, suspend: bool, seconds: u64| {
+            let spec = json!({"schedule": schedule, "suspend": suspend});
+            let backup = Backup::parse(&serde_json::from_value(spec).unwrap()).unwrap();
+            let now: Timestamp = "2026-01-01T01:00:30Z".parse().unwrap();
+            let due = backup.next_due(now, Duration::from_secs(seconds));
+            due.map_or_else(String::new, |due| due.to_string())
+        };
+        assert_eq!(next("* * * * *", false, 600), "2026-01-01T01:01:00Z");
+        assert_eq!(next("*/5 * * * *", false, 600), "2026-01-01T01:05:00Z");
+        assert_eq!(next("5 1 * * *", false, 600), "2026-01-01T01:05:00Z");
+        // It was due a moment ago.
+        assert_eq!(next("0 1 * * *", false, 600), "");
+        assert_eq!(next("5 1 * * *", false, 60), "");
+        assert_eq!(next("* * * * *", true, 600), "");
+        assert_eq!(next("never", false, 600), "");
     }
 }

@@ -89,6 +89,7 @@ fn decision(writes: Vec<Write>, there: &[Kind]) -> Decision {
         pods: vec![],
         unresolved: vec![],
         due_pods: DuePods::default(),
+        missing_pull_secrets: vec![],
         next_change: None,
     }
 }

@@ -35,7 +35,7 @@ use crate::{
     },
     service::{
         dereference::inputs::{DATABASE_PORT, Inputs, volumes},
-        secrets::certificates,
+        secrets::{certificates, credentials::PROPAGATION},
         validate::{Managed, Validated},
     },
 };
@@ -99,7 +99,8 @@ impl DatabaseKind for Server<'_> {
     /// When the owner's password was lost and replaced, the server gets the new one only after its kubelet has read the
     /// Secret again.
     fn migration_variables(&self) -> Vec<EnvVar> {
-        vec![pod::env("HELLO_WAIT_TIMEOUT", "180s")]
+        let wait = PROPAGATION.as_secs();
+        vec![pod::env("HELLO_WAIT_TIMEOUT", format!("{wait}s"))]
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
             data,
             presence::{Presence, outdated},
             stuck_pod::stuck_pod,
+            stuck_run::stuck_runs,
         },
         validate::{Scaling, Validated},
     },
@@ -51,6 +52,8 @@ pub struct Facts {
     pub migrating: bool,
     /// The pod of the managed database that its controller waits for in vain.
     pub stuck_pod: Option<SeenPod>,
+    /// Runs of the backups that cannot start and keep corrected ones away.
+    pub stuck_runs: BTreeSet<ChildId>,
     /// The Deployment, and the migration that came before its template, as it was recorded there. No other one has begun
     /// since then, so the schema is the one that this migration left.
     pub recorded: Option<(ChildId, String)>,
@@ -131,6 +134,7 @@ impl Facts {
             paused: service.paused,
             data_replaced: data::is_replaced(service, &observed.children),
             migrating: observed.pods.iter().any(migrates),
+            stuck_runs: stuck_runs(prepared, &observed.children, &observed.pods).collect(),
             ..Self::default()
         };
         let server = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));

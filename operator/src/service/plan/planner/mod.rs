@@ -237,7 +237,7 @@ impl Plan {
         }
     }
 
-    /// Jobs are left to [`Plan::migrate`].
+    /// Jobs of migrations are left to [`Plan::migrate`].
     fn remove_unwanted(&mut self, wanted: &[Wanted], facts: &Facts) {
         for (id, presence) in &facts.present {
             if presence.is_ours()
@@ -247,6 +247,8 @@ impl Plan {
                 self.actions.push(Action::Delete(id.clone()));
             }
         }
+        let stuck = facts.stuck_runs.iter();
+        self.actions.extend(stuck.cloned().map(Action::Delete));
     }
 }
 

@@ -38,6 +38,7 @@ fn converged() -> Facts {
         unusable_address: None,
         migrating: false,
         stuck_pod: None,
+        stuck_runs: BTreeSet::new(),
         recorded: None,
         live_replicas: Some(2),
         wanted_replicas: Some(2),
@@ -365,4 +366,15 @@ fn what_the_cluster_does_not_serve_is_left_out_and_named() {
     let with = plan(&wanted, &facts);
     assert_eq!(with.actions[0], Action::Create(cluster));
     assert_eq!(with.unavailable, []);
+}
+
+#[test]
+fn a_run_of_the_backups_that_is_stuck_is_deleted_and_no_migration_is_disturbed() {
+    let mut facts = converged();
+    facts.stuck_runs.insert(job("demo-backup-1"));
+    let plan = plan(&wanted("new"), &facts);
+    assert_eq!(plan.actions, [Action::Delete(job("demo-backup-1"))]);
+    assert_eq!(plan.migration, Migration::Succeeded);
+    facts.paused = true;
+    assert_eq!(super::plan(&wanted("new"), &facts).actions, []);
 }

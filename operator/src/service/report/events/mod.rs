@@ -15,7 +15,7 @@ use crate::{
     object::{names, owner::Identity},
     service::{
         plan::{action::Action, write_reason::WriteReason},
-        report::{conditions::is_ready, reason::Reason, subject::Subject},
+        report::{conditions::is_ready, reason::Reason, status::VERSION, subject::Subject},
     },
 };
 
@@ -132,11 +132,13 @@ fn event(condition: &Condition) -> Event {
     }
 }
 
-/// Children that another client changed or deleted. Until the service was ready for this generation, a missing child is
-/// one that is created for the first time; after that, it is one that was deleted.
+/// Children that another client changed or deleted. Until the service was ready for this generation, and with this version
+/// of the operator, a missing child is one that is created for the first time; after that, it is one that was deleted.
 fn reverted(subject: &Subject, writes: &[(Action, WriteReason)]) -> impl Iterator<Item = Event> {
     let was_ready = subject.status.as_ref().is_some_and(|status| {
-        is_ready(status) && status.observed_generation == Some(subject.identity.generation)
+        is_ready(status)
+            && status.observed_generation == Some(subject.identity.generation)
+            && status.operator_version.as_deref() == Some(VERSION)
     });
     writes.iter().filter_map(move |(action, cause)| {
         let what = match (action, cause) {

@@ -111,24 +111,29 @@ fn changes_by_other_clients_are_reported_and_the_steps_of_a_change_are_not() {
         (Action::Release(id(Kind::Deployment)), WriteReason::Replicas),
         (Action::Create(id(Kind::Job)), WriteReason::MigrationDue),
     ];
-    let notes = |ready: &str, generation: i64| -> Vec<String> {
+    let notes = |ready: &str, generation: i64, version: Option<&str>| -> Vec<String> {
         let mut status = status(&[("Ready", ready, "")]);
         status.observed_generation = Some(generation);
+        status.operator_version = version.map(str::to_owned);
         reverted(&subject(Some(status)), &writes)
             .map(|event| event.note.unwrap())
             .collect()
     };
     let changed = "Service demo was changed by another client: restored";
     assert_eq!(
-        notes("True", 2),
+        notes("True", 2, Some(VERSION)),
         [
             "Ingress demo was missing: created again",
             changed,
             "Deployment demo was scaled by another client: restored"
         ]
     );
-    assert_eq!(notes("False", 2), [changed]);
-    assert_eq!(notes("True", 1), [changed]);
+    assert_eq!(notes("False", 2, Some(VERSION)), [changed]);
+    assert_eq!(notes("True", 1, Some(VERSION)), [changed]);
+    // Another version may want children that nobody has ever made.
+    for version in [None, Some("0.0.0-earlier")] {
+        assert_eq!(notes("True", 2, version), [changed], "{version:?}");
+    }
 }
 
 /// The notes of the events that the API server was asked to take. `answers`: whether it ever answers.

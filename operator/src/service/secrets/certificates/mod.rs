@@ -15,15 +15,15 @@ use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 
 use self::certificate::{Certificate, Pair};
-use crate::{error::Result, object::time::after};
+use crate::{error::Result, object::time::after, service::secrets::KUBELET};
 
 /// Life of an authority: ten years.
 pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * DAY);
 /// Life of the server's certificate: 90 days.
 pub const SERVER_LIFE: Duration = Duration::from_secs(90 * DAY);
-/// Time after which every pod has the new content of a Secret: kubelets need two minutes, the rest is for one that is
-/// cut off for a while.
-pub const PROPAGATION: Duration = Duration::from_secs(3600);
+/// Time until a new authority signs. Nothing presses, so the rest is for a kubelet that is cut off for a while: its pods
+/// could not connect to the server any more.
+pub const PROPAGATION: Duration = Duration::from_secs(KUBELET.as_secs() + 58 * 60);
 
 const DAY: u64 = 24 * 3600;
 

@@ -19,13 +19,15 @@ use crate::{
         time::after,
     },
     service::secrets::{
+        KUBELET,
         address::escape,
         given::{Given, password},
     },
 };
 
-/// Time after which every pod has the new content of a Secret: kubelets need two minutes at most.
-pub const PROPAGATION: Duration = Duration::from_secs(180);
+/// Time after a rotation until the roles get the new passwords. A leaked password must not work for longer than it has to,
+/// so this grants nothing to a kubelet that is cut off: its pods try both passwords, and go on when it has read the Secret.
+pub const PROPAGATION: Duration = Duration::from_secs(KUBELET.as_secs() + 60);
 
 /// Passwords of the three roles. Generated ones have letters and digits only; given ones have any characters.
 #[derive(Clone, PartialEq, Eq)]
