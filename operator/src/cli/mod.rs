@@ -134,6 +134,14 @@ struct Allowed {
         value_delimiter = ','
     )]
     allow_ingress_annotation: Vec<String>,
+    /// Annotation of Services, or PREFIX/* for all that start so; repeat it for more; none: a list of harmless ones
+    #[arg(
+        long,
+        env = "HELLO_ALLOW_SERVICE_ANNOTATION",
+        value_name = "KEY",
+        value_delimiter = ','
+    )]
+    allow_service_annotation: Vec<String>,
 }
 
 impl From<Allowed> for Limits {
@@ -142,6 +150,7 @@ impl From<Allowed> for Limits {
             allowed.allow_image_prefix,
             allowed.allow_host,
             allowed.allow_ingress_annotation,
+            allowed.allow_service_annotation,
         )
     }
 }

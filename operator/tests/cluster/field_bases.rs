@@ -21,7 +21,7 @@ pub fn base(port: u16) -> Value {
         "config": {"timeZone": "UTC", "leapDay": "feb28", "usernames": "unicode", "logLevel": "info", "logFormat": "json",
             "rateLimit": {"requests": 10, "per": "second", "burst": 20, "trustedProxies": ["10.0.0.0/8"],
                 "forwardedHeader": "forwarded"}},
-        "expose": {"service": {"type": "LoadBalancer", "port": 80, "nodePort": port, "annotations": {"a": "1"},
+        "expose": {"service": {"type": "LoadBalancer", "port": 80, "nodePort": port, "annotations": {"service.kubernetes.io/topology-mode": "Auto"},
                 "loadBalancerClass": "a.example.com/a", "loadBalancerSourceRanges": ["10.0.0.0/8"],
                 "externalTrafficPolicy": "Cluster", "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]},
             "ingress": {"className": "a", "host": "a.example.com", "tlsSecretName": "a", "annotations": {"cert-manager.io/issuer": "a"}},

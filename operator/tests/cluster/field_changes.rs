@@ -92,7 +92,9 @@ pub fn change(path: &str) -> Change {
         "/pods/all/volumes" => json!([{"name": "a", "configMap": {"name": "a"}}]),
         "/pods/all/volumeMounts" => json!([{"name": "a", "mountPath": "/b"}]),
         _ if path.starts_with("/pods/all/affinity/") => affinity(path),
-        "/expose/service/annotations" => json!({"b": "2"}),
+        "/expose/service/annotations" => {
+            json!({"external-dns.alpha.kubernetes.io/ttl": "60"})
+        }
         "/expose/service/loadBalancerClass" => return Change::Never(json!("b.example.com/b")),
         "/expose/service/loadBalancerSourceRanges" => json!(["10.0.0.0/8", "192.0.2.0/24"]),
         "/expose/service/externalTrafficPolicy" => json!("Local"),

@@ -1,5 +1,7 @@
 //! What the administrator allows, whoever writes the resources.
 
+use std::collections::BTreeMap;
+
 use super::{Database, Image, Validated};
 use crate::error::{Error, Result};
 
@@ -27,6 +29,23 @@ pub const INGRESS_ANNOTATIONS: [&str; 18] = [
     "traefik.ingress.kubernetes.io/router.tls",
 ];
 
+/// Annotations that a Service may have when the administrator names none: they choose the kind of the load balancer and
+/// names that lead to it. None names a certificate, a security group, an address or a place for logs of the cloud's account.
+pub const SERVICE_ANNOTATIONS: [&str; 12] = [
+    "cloud.google.com/l4-rbs",
+    "external-dns.alpha.kubernetes.io/hostname",
+    "external-dns.alpha.kubernetes.io/internal-hostname",
+    "external-dns.alpha.kubernetes.io/ttl",
+    "networking.gke.io/load-balancer-type",
+    "service.beta.kubernetes.io/aws-load-balancer-internal",
+    "service.beta.kubernetes.io/aws-load-balancer-nlb-target-type",
+    "service.beta.kubernetes.io/aws-load-balancer-scheme",
+    "service.beta.kubernetes.io/aws-load-balancer-type",
+    "service.beta.kubernetes.io/azure-load-balancer-internal",
+    "service.beta.kubernetes.io/openstack-internal-load-balancer",
+    "service.kubernetes.io/topology-mode",
+];
+
 /// Annotations of a Service with host names that external-dns leads to it.
 const HOST_ANNOTATIONS: [&str; 2] = [
     "external-dns.alpha.kubernetes.io/hostname",
@@ -42,35 +61,41 @@ pub struct Limits {
     hosts: Vec<String>,
     /// Keys of an Ingress's annotations; `PREFIX/*` and `*` stand for many.
     ingress_annotations: Vec<String>,
+    /// Those of a Service, likewise.
+    service_annotations: Vec<String>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self::new([], [], [])
+        Self::new([], [], [], [])
     }
 }
 
 impl Limits {
     /// Empty items are left out; without any, images and hosts are not limited, and annotations are those of
-    /// [`INGRESS_ANNOTATIONS`].
+    /// [`INGRESS_ANNOTATIONS`] and [`SERVICE_ANNOTATIONS`].
     #[must_use]
     pub fn new(
         images: impl IntoIterator<Item = String>,
         hosts: impl IntoIterator<Item = String>,
         ingress_annotations: impl IntoIterator<Item = String>,
+        service_annotations: impl IntoIterator<Item = String>,
     ) -> Self {
         fn given(items: impl IntoIterator<Item = String>) -> Vec<String> {
             let items = items.into_iter().map(|item| item.trim().to_owned());
             items.filter(|item| !item.is_empty()).collect()
         }
-        let mut ingress_annotations = given(ingress_annotations);
-        if ingress_annotations.is_empty() {
-            ingress_annotations = INGRESS_ANNOTATIONS.map(str::to_owned).into();
+        fn or(given: Vec<String>, default: &[&str]) -> Vec<String> {
+            match given.is_empty() {
+                true => default.iter().map(|key| (*key).to_owned()).collect(),
+                false => given,
+            }
         }
         Self {
             images: given(images),
             hosts: given(hosts),
-            ingress_annotations,
+            ingress_annotations: or(given(ingress_annotations), &INGRESS_ANNOTATIONS),
+            service_annotations: or(given(service_annotations), &SERVICE_ANNOTATIONS),
         }
     }
 
@@ -90,20 +115,19 @@ impl Limits {
         {
             self.check_image(service, "spec.database.cloudNativePG.image", image)?;
         }
+        const SERVICE: &str = "spec.expose.service.annotations";
+        let annotations = &service.expose.service.annotations;
+        check_annotations(SERVICE, annotations, &self.service_annotations)?;
         for key in HOST_ANNOTATIONS {
-            let hosts = service.expose.service.annotations.get(key).into_iter();
+            let hosts = annotations.get(key).into_iter();
             hosts
                 .flat_map(|hosts| hosts.split(','))
-                .try_for_each(|host| {
-                    self.check_host("spec.expose.service.annotations", host.trim())
-                })?;
+                .try_for_each(|host| self.check_host(SERVICE, host.trim()))?;
         }
         if let Some(ingress) = &service.expose.ingress {
+            const INGRESS: &str = "spec.expose.ingress.annotations";
             self.check_host("spec.expose.ingress.host", &ingress.host)?;
-            ingress
-                .annotations
-                .keys()
-                .try_for_each(|key| self.check_annotation(key))?;
+            check_annotations(INGRESS, &ingress.annotations, &self.ingress_annotations)?;
         }
         let Some(route) = &service.expose.http_route else {
             return Ok(());
@@ -141,20 +165,25 @@ impl Limits {
         }
         Err(not_allowed(field, host, &self.hosts))
     }
+}
 
-    fn check_annotation(&self, key: &str) -> Result<()> {
-        let allowed = |allowed: &String| match allowed.strip_suffix('*') {
-            Some(prefix) => key.starts_with(prefix),
-            None => key == allowed,
-        };
-        if self.ingress_annotations.iter().any(allowed) {
-            return Ok(());
-        }
-        Err(not_allowed(
-            "spec.expose.ingress.annotations",
-            key,
-            &self.ingress_annotations,
-        ))
+/// Checks the keys: each is allowed by its name, or by the beginning of one.
+fn check_annotations(
+    field: &str,
+    annotations: &BTreeMap<String, String>,
+    allowed: &[String],
+) -> Result<()> {
+    let is_allowed = |key: &String| {
+        allowed
+            .iter()
+            .any(|allowed| match allowed.strip_suffix('*') {
+                Some(prefix) => key.starts_with(prefix),
+                None => key == allowed,
+            })
+    };
+    match annotations.keys().find(|key| !is_allowed(key)) {
+        Some(key) => Err(not_allowed(field, key, allowed)),
+        None => Ok(()),
     }
 }
 
@@ -185,7 +214,13 @@ mod tests {
                 .map(|item| (*item).to_owned())
                 .collect::<Vec<_>>()
         };
-        Limits::new(owned(images), owned(hosts), owned(annotations))
+        let annotations = owned(annotations);
+        Limits::new(
+            owned(images),
+            owned(hosts),
+            annotations.clone(),
+            annotations,
+        )
     }
 
     /// The field that is refused, or nothing.
@@ -222,6 +257,19 @@ mod tests {
             let field = "spec.expose.ingress.annotations";
             assert_eq!(refused(&any, &spec(key)), field, "{key}");
         }
+        let spec = |key: &str| json!({"expose": {"service": {"annotations": {key: "x"}}}});
+        for key in SERVICE_ANNOTATIONS {
+            assert_eq!(refused(&any, &spec(key)), "", "{key}");
+        }
+        for key in [
+            "service.beta.kubernetes.io/aws-load-balancer-security-groups",
+            "service.beta.kubernetes.io/aws-load-balancer-access-log-s3-bucket-name",
+            "metallb.io/loadBalancerIPs",
+            "kubectl.kubernetes.io/last-applied-configuration",
+        ] {
+            let field = "spec.expose.service.annotations";
+            assert_eq!(refused(&any, &spec(key)), field, "{key}");
+        }
     }
 
     #[test]
@@ -232,8 +280,10 @@ mod tests {
             "--allow-host",
             "--allow-image-prefix",
             "--allow-ingress-annotation",
+            "--allow-service-annotation",
         ];
-        let known = INGRESS_ANNOTATIONS.iter().chain(&options);
+        let lists = INGRESS_ANNOTATIONS.iter().chain(&SERVICE_ANNOTATIONS);
+        let known = lists.chain(&options);
         assert_eq!(documented, known.map(|name| (*name).to_owned()).collect());
     }
 
@@ -315,15 +365,22 @@ mod tests {
 
     #[test]
     fn annotations_that_are_named_replace_the_list() {
-        let spec =
+        let ingress =
             |key: &str| json!({"expose": {"ingress": {"host": "a", "annotations": {key: "x"}}}});
+        let service = |key: &str| json!({"expose": {"service": {"annotations": {key: "x"}}}});
         let some = limits(&[], &[], &["example.com/*", "b.example.com/one"]);
         for key in ["example.com/x", "b.example.com/one"] {
-            assert_eq!(refused(&some, &spec(key)), "", "{key}");
+            assert_eq!(refused(&some, &ingress(key)), "", "{key}");
+            assert_eq!(refused(&some, &service(key)), "", "{key}");
         }
         for key in [INGRESS_ANNOTATIONS[0], "b.example.com/two", "example.com"] {
-            assert_ne!(refused(&some, &spec(key)), "", "{key}");
+            assert_ne!(refused(&some, &ingress(key)), "", "{key}");
         }
-        assert_eq!(refused(&limits(&[], &[], &["*"]), &spec("any")), "");
+        for key in [SERVICE_ANNOTATIONS[0], "b.example.com/two", "example.com"] {
+            assert_ne!(refused(&some, &service(key)), "", "{key}");
+        }
+        let any = limits(&[], &[], &["*"]);
+        assert_eq!(refused(&any, &ingress("any")), "");
+        assert_eq!(refused(&any, &service("any")), "");
     }
 }
