@@ -170,6 +170,9 @@ struct Run {
     /// Metrics name each resource with its namespace; without this they only count
     #[arg(long, env = "HELLO_METRICS_NAMES")]
     metrics_names: bool,
+    /// Only accounts that may get the path /metrics read the metrics; the API server reviews their tokens
+    #[arg(long, env = "HELLO_METRICS_ACCESS")]
+    metrics_access: bool,
     /// Least severe level that is logged, or a filter such as info,kube=debug
     #[arg(long, env = "HELLO_LOG_LEVEL", default_value = "info")]
     log_level: String,
@@ -224,6 +227,7 @@ pub fn main() -> ExitCode {
             namespace: Some(run.namespace).filter(|namespace| !namespace.is_empty()),
             listen: run.listen,
             metrics_names: run.metrics_names,
+            metrics_access: run.metrics_access,
             log_level: run.log_level,
             log_format: run.log_format,
             pod_name: run.pod_name,

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     controller::{self, WatchEnded, watches},
-    kubernetes::{api::Cluster, connection, fence::Fence},
+    kubernetes::{api::Cluster, connection, fence::Fence, reviews},
     leadership::{lease::Elector, watchdog::Watchdog},
     service::{
         Context, RESYNC,
@@ -45,6 +45,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Whether metrics name each resource.
     pub metrics_names: bool,
+    /// Whether only accounts with the right to get them may read the metrics.
+    pub metrics_access: bool,
     /// Log filter.
     pub log_level: String,
     /// Form of the log.
@@ -85,10 +87,14 @@ async fn operate(options: Options) -> Result<(), Fatal> {
         metrics.conditions.leave_out_names();
     }
     let health = Arc::new(Health::default());
-    let mut probes = probes::serve(options.listen, Arc::clone(&health), Arc::clone(&metrics))
+    let client = connection::infer().await?;
+    let access = options
+        .metrics_access
+        .then(|| reviews::access(client.clone()));
+    let (served, known) = (Arc::clone(&health), Arc::clone(&metrics));
+    let mut probes = probes::serve(options.listen, served, known, access)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
-    let client = connection::infer().await?;
     let mut elector = elector(&client, &options)?;
     if let Some(elector) = &mut elector {
         health.standby(true);

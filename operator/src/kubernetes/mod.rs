@@ -6,6 +6,7 @@ pub mod empty_kinds;
 pub mod fence;
 pub mod optional_apis;
 pub mod own_writes;
+pub mod reviews;
 pub mod taken_names;
 
 #[cfg(test)]

@@ -54,10 +54,11 @@ pub(super) async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> 
 }
 
 /// Answers requests, and never ends by itself.
-pub(super) async fn serve(
-    listener: TcpListener,
-    answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync + 'static,
-) {
+pub(super) async fn serve<F, A>(listener: TcpListener, answer: F)
+where
+    F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
+    A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
     let answer = Arc::new(answer);
     let (mut tasks, mut open) = (JoinSet::new(), VecDeque::new());
     loop {
@@ -84,7 +85,8 @@ struct Open {
 }
 
 /// Closes the oldest connection of the newest one's peer when that has too many, and the oldest of all when there are
-/// too many. A request is answered at once, so the oldest is one that says nothing; a probe, which has just begun, is not.
+/// too many. A request is answered within seconds, so the oldest is one that says nothing; a probe, which has just begun,
+/// is not.
 fn close_oldest(open: &mut VecDeque<Open>) {
     let Some(peer) = open.back().map(|newest| newest.peer) else {
         return;
@@ -100,13 +102,14 @@ fn close_oldest(open: &mut VecDeque<Open>) {
     }
 }
 
-async fn connection<F>(stream: TcpStream, answer: Arc<F>)
+async fn connection<F, A>(stream: TcpStream, answer: Arc<F>)
 where
-    F: Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    F: Fn(Request<Incoming>) -> A,
+    A: Future<Output = Response<Full<Bytes>>>,
 {
     let service = service_fn(move |request| {
-        let answer = answer(&request);
-        async move { Ok::<_, Infallible>(answer) }
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -135,7 +138,7 @@ mod tests {
     async fn server() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, |_| {
+        tokio::spawn(serve(listener, async |_| {
             Response::new(Full::new(Bytes::from("ok")))
         }));
         address

@@ -1,5 +1,6 @@
 //! What the operator reports about itself: log, metrics, probes. Knows no resource beyond the types of its conditions.
 
+pub mod access;
 pub mod condition_gauges;
 mod listener;
 pub mod logging;

@@ -9,11 +9,16 @@ use std::{
     time::Duration,
 };
 
+use http::request::Parts;
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Bytes};
 use tokio::{task::JoinHandle, time::Instant};
 
-use crate::telemetry::{listener, metrics::Metrics};
+use crate::telemetry::{
+    access::{Access, Verdict, bearer},
+    listener,
+    metrics::Metrics,
+};
 
 /// The loop must turn this often.
 const BEAT: Duration = Duration::from_secs(15);
@@ -94,7 +99,8 @@ impl Health {
     }
 }
 
-/// Serves `/livez`, `/readyz` and `/metrics` in a task, which never ends by itself.
+/// Serves `/livez`, `/readyz` and `/metrics` in a task, which never ends by itself. Without `access`, everybody may read the
+/// metrics.
 ///
 /// # Errors
 /// When the address cannot be bound.
@@ -102,33 +108,90 @@ pub async fn serve(
     address: SocketAddr,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    access: Option<Access>,
 ) -> std::io::Result<JoinHandle<()>> {
     let listener = listener::listen(address).await?;
-    let respond = move |request: &Request<_>| answer(request, &health, &metrics);
+    let pages = Arc::new(Pages {
+        health,
+        metrics,
+        access,
+    });
+    let respond = move |request: Request<_>| {
+        let pages = Arc::clone(&pages);
+        let (head, _) = request.into_parts();
+        async move { pages.answer(&head).await }
+    };
     Ok(tokio::spawn(listener::serve(listener, respond)))
 }
 
-fn answer<B>(request: &Request<B>, health: &Health, metrics: &Metrics) -> Response<Full<Bytes>> {
-    let verdict = |good: bool| {
-        let status = if good {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
+/// What is served.
+#[derive(Debug)]
+struct Pages {
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    access: Option<Access>,
+}
+
+impl Pages {
+    async fn answer(&self, head: &Parts) -> Response<Full<Bytes>> {
+        let verdict = |good: bool| {
+            let status = if good {
+                StatusCode::OK
+            } else {
+                StatusCode::SERVICE_UNAVAILABLE
+            };
+            (status, if good { "ok\n" } else { "not ok\n" }.to_owned())
         };
-        (status, if good { "ok\n" } else { "not ok\n" }.to_owned())
-    };
-    let (status, text) = match request.uri().path() {
-        "/livez" => verdict(health.live(Instant::now())),
-        "/readyz" => verdict(health.ready()),
-        "/metrics" => (StatusCode::OK, metrics.render()),
-        _ => (StatusCode::NOT_FOUND, "not found\n".to_owned()),
-    };
+        let (status, text) = match head.uri.path() {
+            "/livez" => verdict(self.health.live(Instant::now())),
+            "/readyz" => verdict(self.health.ready()),
+            "/metrics" => match self.refusal(head).await {
+                None => (StatusCode::OK, self.metrics.render()),
+                Some((status, text)) => (status, text.to_owned()),
+            },
+            _ => (StatusCode::NOT_FOUND, "not found\n".to_owned()),
+        };
+        response(status, text)
+    }
+
+    /// Why the sender of a request may not read the metrics.
+    async fn refusal(&self, head: &Parts) -> Option<(StatusCode, &'static str)> {
+        let access = self.access.as_ref()?;
+        const NO_TOKEN: (StatusCode, &str) = (
+            StatusCode::UNAUTHORIZED,
+            "send the token of an account: Authorization: Bearer TOKEN\n",
+        );
+        let Some(token) = bearer(&head.headers) else {
+            return Some(NO_TOKEN);
+        };
+        match access.check(token).await {
+            Some(Verdict::Allowed) => None,
+            Some(Verdict::Unknown) => Some(NO_TOKEN),
+            Some(Verdict::Forbidden) => Some((
+                StatusCode::FORBIDDEN,
+                "the account has no right to get /metrics\n",
+            )),
+            None => Some((
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the API server does not say whose the token is\n",
+            )),
+        }
+    }
+}
+
+fn response(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
     let kind = http::HeaderValue::from_static("text/plain; version=1.0.0; charset=utf-8");
     response
         .headers_mut()
         .insert(http::header::CONTENT_TYPE, kind);
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = http::HeaderValue::from_static("Bearer");
+        response
+            .headers_mut()
+            .insert(http::header::WWW_AUTHENTICATE, scheme);
+    }
     response
 }
 
@@ -159,5 +222,53 @@ mod tests {
         assert!(!health.ready());
         health.listed();
         assert!(health.ready());
+    }
+
+    async fn status(access: Option<Access>, path: &str, token: &str) -> u16 {
+        let pages = Pages {
+            health: Arc::default(),
+            metrics: Arc::default(),
+            access,
+        };
+        let mut request = Request::get(path);
+        if !token.is_empty() {
+            request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let response = pages.answer(&head).await;
+        let asks = response
+            .headers()
+            .contains_key(http::header::WWW_AUTHENTICATE);
+        assert_eq!(asks, response.status() == StatusCode::UNAUTHORIZED);
+        response.status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn the_metrics_are_for_those_who_may_read_them_and_probes_for_all() {
+        let access = || {
+            Some(Access::new(|token| {
+                Box::pin(std::future::ready(match &*token {
+                    "allowed" => Some(Verdict::Allowed),
+                    "forbidden" => Some(Verdict::Forbidden),
+                    "no answer" => None,
+                    _ => Some(Verdict::Unknown),
+                }))
+            }))
+        };
+        for (token, expected) in [
+            ("allowed", 200),
+            ("forbidden", 403),
+            ("made up", 401),
+            ("", 401),
+            ("no answer", 503),
+        ] {
+            assert_eq!(
+                status(access(), "/metrics", token).await,
+                expected,
+                "{token}"
+            );
+        }
+        assert_eq!(status(access(), "/livez", "").await, 200);
+        assert_eq!(status(None, "/metrics", "").await, 200);
     }
 }

@@ -34,6 +34,7 @@ mod kubelet;
 mod labels;
 mod leader;
 mod link;
+mod metrics_access;
 mod migration;
 mod names;
 mod namespace;
