@@ -104,8 +104,8 @@ test-images: ## The local PostgreSQL image keeps the official one's contract
 test-e2e: ## Every scenario on a real kind cluster
 	e2e/run
 
-fuzz: ## Fuzz what clients send, FUZZ_SECONDS (60) a target; not part of `make test`
-	app/fuzz/run
+fuzz: ## Fuzz what clients send and what the cluster contains, FUZZ_SECONDS (60) a target; not part of `make test`
+	e2e/tools/fuzz
 
 # Neither debug information nor a full build for each change: a mutant takes seconds. Dependencies stay compiled for the next run.
 mutants: export CARGO_PROFILE_DEV_DEBUG = 0

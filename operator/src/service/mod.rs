@@ -7,6 +7,7 @@ pub mod children;
 pub mod dereference;
 pub mod external_secrets;
 pub mod failures;
+pub mod fuzzing;
 pub mod plan;
 pub mod report;
 pub mod scope;

@@ -16,12 +16,14 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use kube::ResourceExt;
 
 use crate::{
     object::{
         child::ChildId,
         kind::Kind,
         live::{Live, TypedChild},
+        names,
         pod::is_owned_by,
         words,
     },
@@ -83,13 +85,20 @@ fn schedule(observed: &Observed, due: Timestamp) -> Option<Waiting> {
     })
 }
 
-/// Claims without a volume. Many classes make one only for a pod, so that is not late by itself.
+/// Claims without a volume. Many classes make one only for a pod, so that is not late by itself. Where a server is ready,
+/// there is one.
 fn claims(observed: &Observed) -> impl Iterator<Item = Waiting> {
-    observed.children.iter().filter_map(|(id, live)| {
+    let in_use = |name: &str| {
+        observed.children.all::<StatefulSet>().any(|set| {
+            let ready = set.status.as_ref().and_then(|status| status.ready_replicas);
+            ready > Some(0) && names::stateful_set_claim(&set.name_any()) == name
+        })
+    };
+    observed.children.iter().filter_map(move |(id, live)| {
         let claim = PersistentVolumeClaim::from_live(live).filter(|_| !live.is_deleting())?;
         let status = claim.status.as_ref();
         let phase = status.and_then(|status| status.phase.as_deref());
-        (phase == Some("Pending")).then(|| Waiting {
+        (phase == Some("Pending") && !in_use(&id.name)).then(|| Waiting {
             owner: id.clone(),
             uid: live.uid(),
             since: created(live.metadata()),

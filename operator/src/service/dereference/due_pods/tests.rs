@@ -1,4 +1,5 @@
 use super::*;
+use crate::object::live::LiveObjects;
 use serde_json::{Value, json};
 
 const CREATED: &str = "2026-01-01T00:00:00Z";
@@ -172,6 +173,25 @@ fn a_claim_without_a_volume_has_the_words_of_its_provisioner() {
     );
     assert_eq!(told("WaitForFirstConsumer"), None);
     assert!(!all[0].is_awaited(at(CREATED)));
+    // A server on it is ready.
+    for (ready, waits) in [(0, true), (1, false)] {
+        let mut observed = observed.clone();
+        let mut server = set(ready);
+        server["metadata"] = json!({"name": "demo-db", "uid": "s"});
+        let mut claim = claim("Pending");
+        claim["metadata"] = json!({"name": "data-demo-db-0", "uid": "c"});
+        observed.children = LiveObjects::default();
+        for (kind, name, object) in [
+            (Kind::StatefulSet, "demo-db", server),
+            (Kind::PersistentVolumeClaim, "data-demo-db-0", claim),
+        ] {
+            let live = Live::parse(kind, serde_json::from_value(object).unwrap()).unwrap();
+            observed.children.insert(ChildId::new(kind, name), live);
+        }
+        let found = waiting(&observed, Times::default());
+        let claims = found.iter().filter(|found| found.uid == "c").count();
+        assert_eq!(claims == 1, waits, "{ready}");
+    }
 }
 
 #[test]
