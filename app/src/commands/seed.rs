@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use chrono::{Days, NaiveDate};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
@@ -11,7 +11,7 @@ use crate::config::{SeedConfig, SeedOptions};
 use crate::domain::{DateOfBirth, Username};
 use crate::store::people::Person;
 use crate::store::schema::MigrationError;
-use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, schema};
+use crate::store::{DatabaseUrl, InvalidDatabaseUrl, NoServer, SqliteStore, connect_first, schema};
 
 /// People that are written in one transaction.
 const BATCH: u32 = 1000;
@@ -30,6 +30,9 @@ pub enum SeedError {
     /// The database URL cannot be used.
     #[error("{0}")]
     Url(#[from] InvalidDatabaseUrl),
+    /// There is no connection.
+    #[error("{0}")]
+    NotConnected(#[from] NoServer),
     /// The database failed.
     #[error("{0}")]
     Database(#[from] sqlx::Error),
@@ -55,7 +58,8 @@ pub async fn run(config: SeedConfig) -> Result<(), SeedError> {
     let progress = Progress::new(count);
     match config.database.read()? {
         DatabaseUrl::Postgres(url) => {
-            seed_postgres(url.options(), batches(count, seed), progress).await?;
+            let (connection, _) = connect_first(&url).await?;
+            seed_postgres(connection, batches(count, seed), progress).await?;
         }
         DatabaseUrl::Sqlite(options) => {
             seed_sqlite(&options, batches(count, seed), progress).await?;
@@ -66,11 +70,10 @@ pub async fn run(config: SeedConfig) -> Result<(), SeedError> {
 }
 
 async fn seed_postgres(
-    options: &PgConnectOptions,
+    mut connection: PgConnection,
     batches: impl Iterator<Item = Vec<Person>>,
     mut progress: Progress,
 ) -> Result<(), SeedError> {
-    let mut connection = options.connect().await?;
     let found = schema::postgres_state(&mut connection).await?.version;
     let needed = schema::postgres_version();
     if found < needed {

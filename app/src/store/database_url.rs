@@ -120,7 +120,7 @@ mod tests {
 
     fn user(url: &DatabaseUrl) -> String {
         match url {
-            DatabaseUrl::Postgres(url) => url.options().get_username().to_owned(),
+            DatabaseUrl::Postgres(url) => url.servers()[0].get_username().to_owned(),
             DatabaseUrl::Sqlite(_) => panic!("not PostgreSQL"),
         }
     }

@@ -2,6 +2,7 @@
 
 mod database_url;
 mod error;
+mod first_server;
 pub mod people;
 mod postgres;
 mod precondition;
@@ -15,6 +16,7 @@ use crate::domain::{DateOfBirth, Username};
 
 pub use database_url::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl};
 pub use error::StoreError;
+pub use first_server::{NoServer, connect_first};
 pub use people::{Friendships, Users};
 pub use postgres::{Pooler, PostgresOptions, PostgresStore};
 pub use precondition::Precondition;

@@ -22,6 +22,7 @@ mod rate_limit;
 mod reports;
 mod roles;
 mod seed;
+mod servers;
 mod serving;
 mod support;
 mod traces;

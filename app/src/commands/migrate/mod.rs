@@ -9,14 +9,15 @@ mod scram;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
 
 use self::lock::MigrationLock;
 use self::roles::RolesError;
 use crate::config::MigrateConfig;
+use crate::postgres_url::PostgresUrl;
 use crate::store::schema::{Migrated, MigrationError};
-use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, schema};
+use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, connect_first, schema};
 
 /// Pause between two attempts to reach the database.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -106,12 +107,12 @@ fn may_pass(error: &sqlx::Error) -> bool {
 pub async fn run(config: MigrateConfig) -> Result<(), MigrateError> {
     let migrated = match config.database.read()? {
         DatabaseUrl::Postgres(url) => {
-            let mut connection = connect(url.options(), config.wait).await?;
+            let (mut connection, server) = connect(&url, config.wait).await?;
             schema::check_encoding(&mut connection).await?;
-            let lock = MigrationLock::take(url.options()).await?;
+            let lock = MigrationLock::take(&server).await?;
             let migrated = schema::migrate_postgres(&mut connection).await?;
             let own = matches!(migrated, Migrated::ToOwn { .. });
-            roles::ensure(&mut connection, url.options(), &config.passwords, own).await?;
+            roles::ensure(&mut connection, &server, &config.passwords, own).await?;
             lock.release().await?;
             connection.close().await?;
             migrated
@@ -126,13 +127,16 @@ pub async fn run(config: MigrateConfig) -> Result<(), MigrateError> {
     Ok(())
 }
 
-/// Connects as soon as the server accepts connections, at most for `wait`.
-async fn connect(options: &PgConnectOptions, wait: Duration) -> Result<PgConnection, MigrateError> {
+/// Connects as soon as a server accepts connections, at most for `wait`.
+async fn connect(
+    url: &PostgresUrl,
+    wait: Duration,
+) -> Result<(PgConnection, PgConnectOptions), MigrateError> {
     let end = tokio::time::Instant::now() + wait;
     let mut last = String::from("no attempt finished");
     loop {
-        match tokio::time::timeout_at(end, options.connect()).await {
-            Ok(Ok(connection)) => return Ok(connection),
+        match tokio::time::timeout_at(end, connect_first(url)).await {
+            Ok(Ok(connected)) => return Ok(connected),
             Ok(Err(error)) => {
                 let reason = error.to_string();
                 if reason != last {

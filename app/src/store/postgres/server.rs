@@ -12,6 +12,7 @@ use super::deadline::{Deadline, ServerClock, Window};
 use super::job::{Job, RunError, Terms};
 use super::options::Pooler;
 use super::session::{Connect, ConnectError, Session};
+use crate::postgres_url::{PostgresUrl, server_name};
 use crate::store::schema::PostgresState;
 use crate::store::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl, schema};
 
@@ -31,10 +32,21 @@ pub struct Server {
     pub pooled: Arc<AtomicBool>,
 }
 
+/// One of the servers of a URL, and what is asked of it.
+struct Target<'a> {
+    server: &'a PgConnectOptions,
+    /// Where it is in the list.
+    place: usize,
+    /// Whether it will not do when it takes no writes.
+    needs_writes: bool,
+}
+
 /// An open connection, and the clock of its server.
 pub struct ServerSession {
     connection: PgConnection,
     clock: ServerClock,
+    /// Whether a server that takes no writes will not do.
+    needs_writes: bool,
     /// As it was when the connection was opened.
     pooler: Pooler,
     /// The longest time of a statement.
@@ -46,21 +58,40 @@ impl<J: Job> Connect<J> for Server {
     type Session = ServerSession;
 
     async fn connect(&self) -> Result<ServerSession, ConnectError> {
-        timeout(self.connect_timeout, self.attempt::<J>())
-            .await
-            .unwrap_or(Err(ConnectError::Timeout(self.connect_timeout)))
+        let url = postgres(self.url.read()?)?;
+        let mut failures = Vec::new();
+        for (place, server) in url.servers().iter().enumerate() {
+            let target = Target {
+                server,
+                place,
+                needs_writes: J::WRITES || url.wants_writes(),
+            };
+            let attempt = timeout(self.connect_timeout, self.attempt::<J>(&target));
+            let error = match attempt.await {
+                Ok(Ok(session)) => return Ok(session),
+                Ok(Err(error)) => error,
+                Err(_) => ConnectError::Timeout(self.connect_timeout),
+            };
+            // Connections that write go no further than those that read: what is read is what was written.
+            let is_last_word = matches!(error, ConnectError::ReadOnly) && !url.wants_writes();
+            if url.servers().len() == 1 || is_last_word {
+                return Err(error);
+            }
+            failures.push(format!("{}: {error}", server_name(server)));
+        }
+        Err(ConnectError::NoServer(failures.join("; ")))
     }
 }
 
 impl Server {
-    async fn attempt<J: Job>(&self) -> Result<ServerSession, ConnectError> {
+    async fn attempt<J: Job>(&self, target: &Target<'_>) -> Result<ServerSession, ConnectError> {
         let limit = match (J::WRITES, J::PATIENT) {
             (true, _) => self.deadline.wait(),
             (false, true) => self.deadline.patient_limit(),
             (false, false) => self.deadline.read_limit(),
         };
         let pooler = self.pooler();
-        let mut connection = match self.log_in(pooler, limit).await {
+        let mut connection = match self.log_in(target, pooler, limit).await {
             Err(error) if is_refused_setting(&error) => {
                 notice_pooler(&self.pooled, &error);
                 return Err(error);
@@ -69,10 +100,11 @@ impl Server {
         };
         let state = schema::postgres_state(&mut connection).await?;
         let clock = ServerClock::new(state.time, Instant::now());
-        usable::<J>(&state)?;
+        usable(&state, target.needs_writes)?;
         let mut session = ServerSession {
             connection,
             clock,
+            needs_writes: target.needs_writes,
             pooler,
             limit,
             pooled: self.pooled.clone(),
@@ -93,16 +125,23 @@ impl Server {
     }
 
     /// Logs in with the present URL, or with the previous one until the server has the new password.
-    async fn log_in(&self, pooler: Pooler, limit: Duration) -> Result<PgConnection, ConnectError> {
-        let present = options(self.url.read()?, pooler, limit)?;
+    async fn log_in(
+        &self,
+        target: &Target<'_>,
+        pooler: Pooler,
+        limit: Duration,
+    ) -> Result<PgConnection, ConnectError> {
+        let present = options(target.server, pooler, limit);
         let rejected = match present.connect().await {
             Err(error) if is_rejected_login(&error) => error,
             answer => return Ok(answer?),
         };
-        let Some(previous) = self.url.read_previous() else {
+        let previous = self.url.read_previous().map(postgres).transpose()?;
+        let servers = previous.as_deref().map(PostgresUrl::servers);
+        let Some(previous) = servers.and_then(|servers| servers.get(target.place)) else {
             return Err(rejected.into());
         };
-        match options(previous, pooler, limit)?.connect().await {
+        match options(previous, pooler, limit).connect().await {
             // The server got the new one between the two.
             Err(error) if is_rejected_login(&error) => Ok(present.connect().await?),
             answer => Ok(answer?),
@@ -110,21 +149,20 @@ impl Server {
     }
 }
 
-fn options(
-    url: DatabaseUrl,
-    pooler: Pooler,
-    limit: Duration,
-) -> Result<PgConnectOptions, ConnectError> {
-    let DatabaseUrl::Postgres(url) = url else {
-        return Err(InvalidDatabaseUrl::Scheme.into());
-    };
+fn postgres(url: DatabaseUrl) -> Result<Box<PostgresUrl>, ConnectError> {
+    match url {
+        DatabaseUrl::Postgres(url) => Ok(url),
+        DatabaseUrl::Sqlite(_) => Err(InvalidDatabaseUrl::Scheme.into()),
+    }
+}
+
+fn options(server: &PgConnectOptions, pooler: Pooler, limit: Duration) -> PgConnectOptions {
     // The driver would log slow statements, and measures every one for that.
-    let options = url
-        .options()
+    let options = server
         .clone()
         .application_name("hello-app")
         .disable_statement_logging();
-    Ok(match pooler {
+    match pooler {
         // Whatever happens to this program, no statement occupies a process of the server for long.
         Pooler::None => options.options([
             ("statement_timeout", milliseconds(limit)),
@@ -133,15 +171,15 @@ fn options(
         // The server behind a connection changes with every transaction: nothing may be left
         // there, and poolers refuse start-up parameters that they cannot track.
         Pooler::Transaction => options.extra_float_digits(None),
-    })
+    }
 }
 
 fn milliseconds(limit: Duration) -> String {
     format!("{}ms", limit.as_millis().max(1))
 }
 
-/// Whether a server in this state can do the work of `J`.
-fn usable<J: Job>(state: &PostgresState) -> Result<(), ConnectError> {
+/// Whether a server in this state can do the work.
+fn usable(state: &PostgresState, needs_writes: bool) -> Result<(), ConnectError> {
     let needed = schema::postgres_version();
     // A newer schema is fine: during a rolling update the old pods serve on the new one.
     if state.version < needed {
@@ -154,7 +192,7 @@ fn usable<J: Job>(state: &PostgresState) -> Result<(), ConnectError> {
     if state.standby {
         return Err(ConnectError::Standby);
     }
-    if J::WRITES && state.read_only {
+    if needs_writes && state.read_only {
         return Err(ConnectError::ReadOnly);
     }
     Ok(())
@@ -245,7 +283,7 @@ impl<J: Job> Session<J> for ServerSession {
         let check = async {
             let state = schema::postgres_state(&mut self.connection).await?;
             self.clock = ServerClock::new(state.time, Instant::now());
-            usable::<J>(&state)?;
+            usable(&state, self.needs_writes)?;
             Ok(self.try_out::<J>().await)
         };
         match timeout(CHECK_TIMEOUT, check).await {

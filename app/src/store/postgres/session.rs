@@ -44,6 +44,9 @@ pub enum ConnectError {
     /// The attempt took too long.
     #[error("no connection within {0:?}")]
     Timeout(Duration),
+    /// None of several servers will do: why each of them does not.
+    #[error("no server of the list will do: {0}")]
+    NoServer(String),
     /// The server rejects writes.
     #[error("the database is read-only")]
     ReadOnly,

@@ -74,11 +74,7 @@ impl Server {
 
     /// The same with the programs of another folder.
     pub fn start_from(programs: &Path, name: &str, settings: &[&str]) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("hello-postgres-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        hand_over(&folder);
+        let folder = fresh_folder(name);
         let data = folder.join("data");
         run(unprivileged(&programs.join("initdb"))
             .args([
@@ -90,8 +86,32 @@ impl Server {
             .arg("--pgdata")
             .arg(&data)
             .stdin(password_file(&folder)));
+        let server = Self::run(programs, folder, settings);
+        server.sql(
+            "postgres",
+            &format!(
+                "CREATE ROLE {OWNER} LOGIN CREATEROLE PASSWORD 'secret'; \
+                 GRANT pg_read_all_data TO {OWNER} WITH ADMIN OPTION"
+            ),
+        );
+        server
+    }
+
+    /// Starts a server that follows this one.
+    pub fn standby(&self, name: &str) -> Self {
+        let folder = fresh_folder(name);
+        run(unprivileged(&self.bin.join("pg_basebackup"))
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+            .args(["--dbname", &self.url("postgres", "postgres")])
+            .arg("--pgdata")
+            .arg(folder.join("data")));
+        Self::run(&self.bin, folder, &[])
+    }
+
+    /// Runs a server on the data in `folder`.
+    fn run(programs: &Path, folder: PathBuf, settings: &[&str]) -> Self {
         let port = free_port();
-        let guard = start_guarded(programs, &folder, &data, port, settings);
+        let guard = start_guarded(programs, &folder, &folder.join("data"), port, settings);
         let server = Self {
             port,
             bin: bin(),
@@ -101,13 +121,6 @@ impl Server {
         eventually("the test server starts", Duration::from_secs(20), || {
             server.try_sql("postgres", "SELECT 1").status.success()
         });
-        server.sql(
-            "postgres",
-            &format!(
-                "CREATE ROLE {OWNER} LOGIN CREATEROLE PASSWORD 'secret'; \
-                 GRANT pg_read_all_data TO {OWNER} WITH ADMIN OPTION"
-            ),
-        );
         server
     }
 
@@ -165,6 +178,15 @@ impl Server {
             .output()
             .unwrap()
     }
+}
+
+/// A folder for a server's files, which belongs to its user.
+fn fresh_folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("hello-postgres-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    hand_over(&folder);
+    folder
 }
 
 /// Starts the server under a shell that stops it and removes its files as soon as this process ends:

@@ -64,6 +64,11 @@ impl Proxy {
         self.state.lock().unwrap().mode = mode;
     }
 
+    /// How many connections there have been.
+    pub fn count(&self) -> usize {
+        self.state.lock().unwrap().count
+    }
+
     /// Closes every connection, in both directions.
     pub fn cut(&self) {
         for (client, server) in self.state.lock().unwrap().connections.drain(..) {

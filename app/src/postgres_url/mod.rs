@@ -1,0 +1,211 @@
+//! The URL of a PostgreSQL database: parsed once, for the driver, for the encryption of the connection
+//! and for PostgreSQL's own programs.
+
+mod servers;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use percent_encoding::percent_decode_str;
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use url::Url;
+
+use self::servers::Servers;
+use crate::secret::Secret;
+
+/// Names of the parameter that gives the mode of encryption.
+const MODE: [&str; 2] = ["sslmode", "ssl-mode"];
+/// Names of the parameter that gives the authorities of the server.
+const AUTHORITIES: [&str; 3] = ["sslrootcert", "ssl-root-cert", "ssl-ca"];
+
+/// Names of all parameters that are understood.
+const KNOWN: [&str; 19] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    servers::ATTRIBUTES,
+];
+
+/// A PostgreSQL URL. Has no `Debug`: it holds the password.
+#[derive(Clone)]
+pub struct PostgresUrl {
+    servers: Vec<PgConnectOptions>,
+    wants_writes: bool,
+    program: ProgramUrl,
+}
+
+/// The same URL for PostgreSQL's own programs, with the password apart: every user of the machine can
+/// read a command line.
+#[derive(Clone)]
+pub struct ProgramUrl {
+    /// The URL without its password, in the spelling of the programs.
+    pub url: String,
+    /// The password, for the environment of the program.
+    pub password: Option<Secret>,
+    /// Whether the server must prove that it is the one of this name.
+    pub verified: bool,
+}
+
+/// Why a text is not a PostgreSQL URL. Never repeats the text.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidPostgresUrl(String);
+
+impl PostgresUrl {
+    /// Parses a URL whose scheme is `postgres` or `postgresql`.
+    ///
+    /// # Errors
+    /// When the URL is malformed, or has a parameter that is unknown or has an unknown value.
+    pub fn parse(text: &str) -> Result<Self, InvalidPostgresUrl> {
+        let invalid = |error: &dyn std::fmt::Display| InvalidPostgresUrl(error.to_string());
+        let listed = Servers::parse(text)?;
+        let servers = listed.urls.iter().map(options);
+        let servers = servers.collect::<Result<Vec<_>, _>>()?;
+        let password = listed
+            .first()
+            .password()
+            .map(|password| percent_decode_str(password).decode_utf8())
+            .transpose()
+            .map_err(|error| invalid(&error))?
+            .map(Secret::new);
+        let mut modes = servers.iter().map(PgConnectOptions::get_ssl_mode);
+        Ok(Self {
+            program: ProgramUrl {
+                password,
+                url: listed.together(&without_password(listed.first().clone())),
+                verified: modes.any(|mode| matches!(mode, PgSslMode::VerifyFull)),
+            },
+            servers,
+            wants_writes: listed.wants_writes,
+        })
+    }
+
+    /// The options for the driver: for each server in the order in which they are tried, and at least one.
+    pub fn servers(&self) -> &[PgConnectOptions] {
+        &self.servers
+    }
+
+    /// Whether a server that takes no writes is passed over, also where nothing is written.
+    pub const fn wants_writes(&self) -> bool {
+        self.wants_writes
+    }
+
+    /// The URL for PostgreSQL's own programs.
+    pub const fn program(&self) -> &ProgramUrl {
+        &self.program
+    }
+}
+
+/// The name of a server, for messages.
+pub fn server_name(server: &PgConnectOptions) -> String {
+    match server.get_socket() {
+        Some(folder) => folder.display().to_string(),
+        None => format!("{}:{}", server.get_host(), server.get_port()),
+    }
+}
+
+/// The options of one server.
+fn options(url: &Url) -> Result<PgConnectOptions, InvalidPostgresUrl> {
+    let options = PgConnectOptions::from_url(url);
+    let options = options.map_err(|error| InvalidPostgresUrl(error.to_string()))?;
+    // The driver keeps the brackets of an IPv6 address, which certificates do not have.
+    let host = options.get_host().trim_matches(['[', ']']).to_owned();
+    let options = options.host(&host);
+    let mode = ssl_mode(url, &options);
+    Ok(options.ssl_mode(mode))
+}
+
+/// Refuses unknown parameters, which the driver would write into the log, value and all.
+fn check_parameters(url: &Url) -> Result<(), InvalidPostgresUrl> {
+    let known =
+        |key: &str| KNOWN.contains(&key) || (key.starts_with("options[") && key.ends_with(']'));
+    let Some((key, _)) = url.query_pairs().find(|(key, _)| !known(key)) else {
+        return Ok(());
+    };
+    let is_name = key
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
+    // Of a password with `?` in it, the rest looks like a parameter.
+    let next = url
+        .query()
+        .and_then(|query| query.as_bytes().get(key.len()));
+    Err(InvalidPostgresUrl(if is_name && next == Some(&b'=') {
+        format!("the parameter {key} is not known")
+    } else {
+        "a parameter is not known; in a password, `?` has to be written as `%3F`".into()
+    }))
+}
+
+/// How the connection is encrypted: as PostgreSQL's own programs do it, except that a remote server is
+/// verified unless the URL gives another mode.
+fn ssl_mode(url: &Url, options: &PgConnectOptions) -> PgSslMode {
+    let given = |names: &[&str]| url.query_pairs().any(|(key, _)| names.contains(&&*key));
+    let authorities_given = given(&AUTHORITIES)
+        || std::env::var_os("PGSSLROOTCERT").is_some_and(|path| !path.is_empty());
+    match options.get_ssl_mode() {
+        _ if !given(&MODE) && is_remote(options) => PgSslMode::VerifyFull,
+        // The driver would not look at the authorities that it is given.
+        PgSslMode::Require if authorities_given => PgSslMode::VerifyCa,
+        // The driver would never encrypt.
+        PgSslMode::Allow => PgSslMode::Prefer,
+        mode => mode,
+    }
+}
+
+/// Whether the way to the server leaves the machine and the cluster. Names without a dot are Services
+/// of the same namespace, or services of the same compose file.
+fn is_remote(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let local = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host
+            .parse::<IpAddr>()
+            .map_or(!host.contains('.'), |ip| ip.is_loopback())
+        || host.ends_with(".svc")
+        || host.ends_with(".svc.cluster.local");
+    !local
+}
+
+/// The URL without its password, and with parameters that PostgreSQL's programs know: they refuse
+/// others.
+fn without_password(mut url: Url) -> Url {
+    // Only a URL without a host refuses, and that has no password.
+    let _ = url.set_password(None);
+    let kept: Vec<_> = url
+        .query_pairs()
+        .filter(|(key, _)| key != "statement-cache-capacity")
+        .map(|(key, value)| (program_spelling(&key).to_owned(), value.into_owned()))
+        .collect();
+    url.query_pairs_mut().clear().extend_pairs(kept);
+    if url.query() == Some("") {
+        url.set_query(None);
+    }
+    url
+}
+
+fn program_spelling(key: &str) -> &str {
+    match key {
+        key if MODE.contains(&key) => MODE[0],
+        key if AUTHORITIES.contains(&key) => AUTHORITIES[0],
+        "ssl-cert" => "sslcert",
+        "ssl-key" => "sslkey",
+        other => other,
+    }
+}
