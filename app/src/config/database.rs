@@ -13,7 +13,7 @@ use crate::store::DatabaseUrlSource;
 option_group! {
     /// Where the database is.
     "Database" => pub struct DatabaseOptions {
-        /// URL of the database. Unset: `serve` keeps a SQLite file in the user's data folder; other
+        /// URL of the database, which may list several servers. Unset: `serve` keeps a SQLite file in the user's data folder; other
         /// commands need a URL.
         database_url: Option<Secret> = optional(
             "DATABASE_URL", "`postgres://…` or `sqlite://…`", |text| Ok(Secret::new(text)))

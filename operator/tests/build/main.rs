@@ -10,11 +10,15 @@ mod specs;
 
 use std::path::Path;
 
-use hello_operator::{cli::manifest, object::kind::Kind};
+use hello_operator::{
+    cli::manifest,
+    object::kind::Kind,
+    service::{children::build, dereference::inputs::Inputs},
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::specs::{images, objects, specs};
+use crate::specs::{images, objects, specs, validated};
 
 fn golden(name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -301,6 +305,59 @@ fn only_the_application_goes_through_a_pooler() {
         }
     }
     assert_eq!(seen, 3);
+}
+
+/// Without a port there is no rule: one without ports would open all of them.
+#[test]
+fn network_policies_let_each_part_reach_its_servers_only() {
+    let spec = json!({"backup": {"schedule": "@daily"}, "database": {"external": {"secretRef": {"name": "db"}}}});
+    let service = validated("demo", &spec).unwrap();
+    let egress = |inputs: &Inputs, part: &str| -> Vec<Vec<Value>> {
+        let prepared = build(&service, inputs).prepare().unwrap();
+        let name = format!("demo-{part}");
+        let mut policies = prepared
+            .children
+            .iter()
+            .filter(|child| child.id.name == name);
+        let policy = policies.find(|child| child.id.kind == Kind::NetworkPolicy);
+        let rules = policy.unwrap().body["spec"]["egress"]
+            .as_array()
+            .unwrap()
+            .iter();
+        let ports = |rule: &Value| {
+            rule["ports"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|port| port["port"].clone())
+                .collect()
+        };
+        rules.map(ports).collect()
+    };
+    let name_lookup = vec![json!(53), json!(53)];
+    let several = Inputs {
+        database_ports: [6432, 7432].into(),
+        direct_ports: [5432].into(),
+        ..Inputs::offline()
+    };
+    let sockets = Inputs {
+        database_ports: [].into(),
+        direct_ports: [].into(),
+        ..Inputs::offline()
+    };
+    for (part, ports) in [
+        ("app", vec![6432, 7432]),
+        ("migration", vec![5432]),
+        ("backup", vec![5432]),
+    ] {
+        let ports = ports.into_iter().map(Value::from).collect();
+        assert_eq!(
+            egress(&several, part),
+            [name_lookup.clone(), ports],
+            "{part}"
+        );
+        assert_eq!(egress(&sockets, part), [name_lookup.clone()], "{part}");
+    }
 }
 
 /// Probes and metrics stay on a port of their own, without TLS.

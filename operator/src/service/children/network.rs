@@ -1,5 +1,7 @@
 //! Which pods may connect to which: each part is closed except for the connections that the service needs.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule,
 };
@@ -19,17 +21,23 @@ pub fn policies(
     if !service.isolate {
         return Vec::new();
     }
-    let egress = |port: u16| {
-        let to_database = NetworkPolicyEgressRule {
+    let egress = |ports: &BTreeSet<u16>| {
+        // A rule without ports would be one for all of them.
+        let to_database = (!ports.is_empty()).then(|| NetworkPolicyEgressRule {
             to: database.servers().map(|servers| vec![servers]),
-            ports: Some(vec![policy::port("TCP", port)]),
-        };
+            ports: Some(
+                ports
+                    .iter()
+                    .map(|port| policy::port("TCP", *port))
+                    .collect(),
+            ),
+        });
         let extra = service.network.extra_egress.iter().cloned();
-        let own = [name_lookup(service), to_database];
-        own.into_iter().chain(extra).collect::<Vec<_>>()
+        let own = std::iter::once(name_lookup(service)).chain(to_database);
+        own.chain(extra).collect::<Vec<_>>()
     };
-    let client_egress = egress(inputs.direct_port);
-    let mut app_egress = egress(inputs.database_port);
+    let client_egress = egress(&inputs.direct_ports);
+    let mut app_egress = egress(&inputs.database_ports);
     app_egress.extend(service.oidc.as_ref().map(|issuer| to_issuer(issuer.port)));
     let mut policies = vec![
         policy::for_part(service, Component::App, app_ingress(service), app_egress),

@@ -1,9 +1,9 @@
 //! Addresses of databases: URIs that contain a password.
 
-use std::{fmt, net::Ipv6Addr};
+use std::{collections::BTreeSet, fmt, net::Ipv6Addr};
 
 use k8s_openapi::ByteString;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// What a URI may contain as it is in every part: the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -22,8 +22,8 @@ pub fn escape(text: &str) -> String {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     uri: String,
-    /// Port of the server.
-    pub port: u16,
+    /// Ports of its servers. None where the way to each is a socket in the file system.
+    pub ports: BTreeSet<u16>,
 }
 
 impl fmt::Debug for Address {
@@ -33,14 +33,32 @@ impl fmt::Debug for Address {
 }
 
 impl Address {
-    /// A `postgres://` URI; `None` when the text is not one.
+    /// A `postgres://` URI, which may list several servers as `h1:5432,h2:5433` or by the parameters `host=h1,h2` and
+    /// `port=5432,5433`; `None` when the text is not one.
     #[must_use]
     pub fn parse(text: &str, default_port: u16) -> Option<Self> {
-        let uri: http::Uri = text.parse().ok()?;
-        let scheme = matches!(uri.scheme_str(), Some("postgres" | "postgresql"));
-        (scheme && uri.host().is_some()).then(|| Self {
+        let (scheme, rest) = text.split_once("://")?;
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        if !matches!(scheme, "postgres" | "postgresql") || rest.contains(odd) {
+            return None;
+        }
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let places = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, places)| places);
+        let query = path.split('#').next()?.split_once('?');
+        let parameter = |names: &[&str]| last(query.map_or("", |(_, query)| query), names);
+        let servers = servers(
+            places,
+            parameter(&["host", "hostaddr"]),
+            parameter(&["port"]),
+        )?;
+        let over_network = servers.iter().filter(|(host, _)| !host.starts_with('/'));
+        Some(Self {
             uri: text.to_owned(),
-            port: uri.port_u16().unwrap_or(default_port),
+            ports: over_network
+                .map(|(_, port)| port.unwrap_or(default_port))
+                .collect(),
         })
     }
 
@@ -80,6 +98,68 @@ impl Address {
     }
 }
 
+/// A host, or the folder of a socket; and the port, unless it is the usual one.
+type Server = (String, Option<u16>);
+
+/// The servers in the place of the host, or in the parameters, which count more.
+fn servers(places: &str, hosts: Option<String>, ports: Option<String>) -> Option<Vec<Server>> {
+    let mut servers = match hosts {
+        None => places.split(',').map(server).collect::<Option<Vec<_>>>()?,
+        Some(hosts) => {
+            let (_, port) = server(places.split(',').next()?).unwrap_or_default();
+            let hosts = hosts.split(',').map(|host| (host.to_owned(), port));
+            hosts.collect()
+        }
+    };
+    if let Some(ports) = ports {
+        let ports: Vec<_> = ports.split(',').collect();
+        if ports.len() != 1 && ports.len() != servers.len() {
+            return None;
+        }
+        for ((_, own), given) in servers.iter_mut().zip(ports.iter().cycle()) {
+            if !given.is_empty() {
+                *own = Some(port(given)?);
+            }
+        }
+    }
+    let named = servers.iter().all(|(host, _)| !host.is_empty());
+    named.then_some(servers)
+}
+
+/// One place: a name or an address, and perhaps a port.
+fn server(text: &str) -> Option<Server> {
+    let end = match text.strip_prefix('[') {
+        Some(rest) => rest.find(']')? + 2,
+        None => text.find(':').unwrap_or(text.len()),
+    };
+    let (host, rest) = text.split_at_checked(end)?;
+    let port = match rest.strip_prefix(':') {
+        None => rest.is_empty().then_some(None)?,
+        Some("") => None,
+        Some(number) => Some(port(number)?),
+    };
+    let host = percent_decode_str(host).decode_utf8().ok()?;
+    Some((host.into_owned(), port))
+}
+
+fn port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port > 0)
+}
+
+/// The value of the last parameter of one of these names.
+fn last(query: &str, names: &[&str]) -> Option<String> {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        let text = percent_decode_str(&text).decode_utf8_lossy();
+        text.into_owned()
+    };
+    let pairs = query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let mut found = pairs.filter(|(name, _)| names.contains(&&*decode(name)));
+    found.next_back().map(|(_, value)| decode(value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,12 +184,53 @@ mod tests {
     }
 
     #[test]
-    fn the_port_is_that_of_the_uri_or_the_default() {
-        let port = |text: &str| Address::parse(text, 5432).map(|address| address.port);
-        assert_eq!(port("postgres://a/b"), Some(5432));
-        assert_eq!(port("postgresql://a:6432/b"), Some(6432));
-        for text in ["mysql://a/b", "/b", "postgres://a b", "", "postgres:///b"] {
-            assert_eq!(port(text), None, "{text}");
+    fn the_ports_are_those_of_all_servers_or_the_default() {
+        let ports = |text: &str| {
+            let address = Address::parse(text, 5432)?;
+            Some(address.ports.into_iter().collect::<Vec<_>>())
+        };
+        for (text, expected) in [
+            ("postgres://a/b", &[5432][..]),
+            ("postgresql://a:6432/b", &[6432]),
+            ("postgres://a:/b", &[5432]),
+            ("postgres://u:p@[2001:db8::1]:7/b", &[7]),
+            ("postgres://u:a,b:9@h1:1,h2:2/d", &[1, 2]),
+            ("postgres://h1,h2:2,[::1]", &[2, 5432]),
+            (
+                "postgres://h1:7,h2:7/d?target_session_attrs=read-write",
+                &[7],
+            ),
+            ("postgres://u@/d?host=a,b&port=1,2", &[1, 2]),
+            ("postgres://u@/d?host=a%2Cb&port=1%2c2", &[1, 2]),
+            ("postgres://u@/d?host=a,b&port=7", &[7]),
+            ("postgres://u@/d?host=a,b&port=,2", &[2, 5432]),
+            ("postgres://u@h:9/d?host=a,b", &[9]),
+            ("postgres://h1,h2/d?port=1,2#f?port=3", &[1, 2]),
+            ("postgres://u:p@/d?host=/cloudsql/a:b:c", &[]),
+            ("postgres://u:p@%2Fcloudsql%2Fa/d", &[]),
+            ("postgres:///d?host=/run/a,b", &[5432]),
+        ] {
+            assert_eq!(ports(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "mysql://a/b",
+            "/b",
+            "postgres://a b",
+            "",
+            "postgres:///b",
+            "postgres://a:0/b",
+            "postgres://a:70000/b",
+            "postgres://a:x/b",
+            "postgres://[::1/b",
+            "postgres://[::1]x/b",
+            "postgres://a,,b/d",
+            "postgres://a,b/d?port=1,2,3",
+            "postgres://u@/d?host=a,,b",
+            "postgres://u@/d?host=",
+            "postgres://a/d?port=x",
+            "postgres://[é/b",
+        ] {
+            assert_eq!(ports(text), None, "{text}");
         }
     }
 

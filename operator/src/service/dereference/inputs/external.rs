@@ -1,5 +1,7 @@
 //! The address of an external database, from the Secret that the spec names.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::Secret;
 
 use super::DATABASE_PORT;
@@ -12,10 +14,10 @@ use crate::service::{
 pub struct Found {
     /// Differs from that of another database. It holds a password.
     pub identity: String,
-    /// Port for the application.
-    pub port: u16,
-    /// Port for migrations and backups.
-    pub direct_port: u16,
+    /// Ports for the application.
+    pub ports: BTreeSet<u16>,
+    /// Ports for migrations and backups.
+    pub direct_ports: BTreeSet<u16>,
     /// The address, where it is made of parts.
     pub made: Option<Address>,
 }
@@ -41,8 +43,8 @@ pub fn external_address(object: Option<&Secret>, external: &External) -> Result<
             };
             Ok(Found {
                 identity,
-                port: address.port,
-                direct_port: direct.map_or(address.port, |direct| direct.port),
+                direct_ports: direct.map_or_else(|| address.ports.clone(), |direct| direct.ports),
+                ports: address.ports,
                 made: None,
             })
         }
@@ -57,8 +59,8 @@ pub fn external_address(object: Option<&Secret>, external: &External) -> Result<
             let made = made.ok_or_else(|| keys.problem(&parts.host, "is not a host"))?;
             Ok(Found {
                 identity: made.uri().to_owned(),
-                port,
-                direct_port: port,
+                ports: made.ports.clone(),
+                direct_ports: made.ports.clone(),
                 made: Some(made),
             })
         }

@@ -5,6 +5,8 @@ mod external;
 mod tests;
 pub mod volumes;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use self::external::external_address;
@@ -39,10 +41,10 @@ pub struct Inputs {
     /// Which database it is: UID of the data's claim, or hash of an external address. `None` until
     /// it is known; there is no migration before that.
     pub database_identity: Option<String>,
-    /// Port of the database.
-    pub database_port: u16,
-    /// Port of the database for migrations and backups.
-    pub direct_port: u16,
+    /// Ports of the database. None where the way to it is a socket in the file system.
+    pub database_ports: BTreeSet<u16>,
+    /// Ports of the database for migrations and backups.
+    pub direct_ports: BTreeSet<u16>,
     /// The address of an external database that is made of parts.
     pub made_address: Option<Address>,
     /// What is wrong with the Secret of the passwords, in words, while the earlier ones are used.
@@ -61,8 +63,8 @@ impl Inputs {
             credentials: Credentials::placeholder(),
             certificates: None,
             database_identity: Some("offline".into()),
-            database_port: DATABASE_PORT,
-            direct_port: DATABASE_PORT,
+            database_ports: [DATABASE_PORT].into(),
+            direct_ports: [DATABASE_PORT].into(),
             made_address: None,
             problem: None,
             volumes: Volumes::default(),
@@ -107,8 +109,8 @@ impl Inputs {
                             "{}\n{}",
                             service.identity.uid, found.identity
                         ))),
-                        database_port: found.port,
-                        direct_port: found.direct_port,
+                        database_ports: found.ports,
+                        direct_ports: found.direct_ports,
                         made_address: found.made,
                         ..known
                     },

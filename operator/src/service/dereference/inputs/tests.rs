@@ -45,7 +45,7 @@ fn external(address: Option<Secret>, ca_key: Option<&str>) -> Inputs {
 fn an_external_database_is_known_by_its_address() {
     let inputs = |address: &str| external(Some(secret(&[("uri", address)])), None);
     let plain = inputs("postgres://me:secret@db.example.com/hello");
-    assert_eq!(plain.database_port, 5432);
+    assert_eq!(plain.database_ports, [5432].into());
     assert!(plain.certificates.is_none());
     let identity = plain.database_identity.unwrap();
     assert_ne!(
@@ -57,7 +57,7 @@ fn an_external_database_is_known_by_its_address() {
     let same = inputs("postgres://me:secret@db.example.com/hello\n");
     assert_eq!(same.database_identity, Some(identity.clone()));
     let other = inputs("postgresql://me:secret@db.example.com:6543/hello");
-    assert_eq!(other.database_port, 6543);
+    assert_eq!(other.database_ports, [6543].into());
     assert_ne!(other.database_identity, Some(identity));
 }
 
@@ -135,8 +135,8 @@ fn an_address_of_parts_is_made_of_them() {
         let inputs = parts(&all, keys);
         let made = inputs.made_address.unwrap();
         assert_eq!(
-            (inputs.database_port, inputs.direct_port),
-            (made.port, made.port)
+            (&inputs.database_ports, &inputs.direct_ports),
+            (&made.ports, &made.ports)
         );
         let same = external(Some(secret(&[("uri", made.uri())])), None);
         assert_eq!(inputs.database_identity, same.database_identity);
@@ -181,7 +181,10 @@ fn behind_a_pooler_migrations_and_backups_have_an_address_of_their_own() {
     let inputs =
         |direct: &str| Inputs::from_observed(&service(&spec), &observed(direct), NOW).unwrap();
     let found = inputs("postgres://db/hello");
-    assert_eq!((found.database_port, found.direct_port), (6432, 5432));
+    assert_eq!(
+        (found.database_ports, found.direct_ports),
+        ([6432].into(), [5432].into())
+    );
     let other = inputs("postgres://other/hello");
     assert_ne!(other.database_identity, found.database_identity);
     let text = inputs("none").unusable_address.unwrap();
@@ -216,7 +219,7 @@ fn a_database_is_known_by_the_uid_of_its_data_unless_that_is_being_deleted() {
         let identity = |object: &Value| {
             let observed = observed(&[(kind, name, object.clone())]);
             let inputs = Inputs::from_observed(&service(&database), &observed, NOW).unwrap();
-            assert_eq!(inputs.database_port, 5432);
+            assert_eq!(inputs.database_ports, [5432].into());
             inputs.database_identity
         };
         assert_eq!(identity(&living).as_deref(), Some("data"), "{kind}");
