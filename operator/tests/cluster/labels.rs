@@ -65,7 +65,7 @@ async fn label_as_before(world: &World, id: &ChildId, live: &DynamicObject) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_of_an_earlier_version_get_their_labels_without_a_restart_or_a_migration() {
-    let world = World::new("labels").await;
+    let world = World::new("former-labels").await;
     let operator = world.operator();
     world
         .apply("demo", json!({"backup": {"schedule": "@daily"}}))
