@@ -142,7 +142,7 @@ impl Api {
         let Some(found) = found else {
             return Err(Problem::new(ProblemKind::NotFound));
         };
-        authorization::check(self, head, found.writer(&head.method)).await?;
+        authorization::check(self, head, found.access(&head.method)).await?;
         routes::call(found, self, head, body).await
     }
 

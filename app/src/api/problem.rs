@@ -137,11 +137,11 @@ impl Problem {
     pub fn challenge(
         kind: ProblemKind,
         challenge: HeaderValue,
-        detail: Option<&'static str>,
+        detail: Option<Cow<'static, str>>,
     ) -> Self {
         Self {
             remedy: Some(Remedy::Challenge(challenge)),
-            detail: detail.map(Into::into),
+            detail,
             ..Self::new(kind)
         }
     }

@@ -123,15 +123,16 @@ impl ProblemKind {
             Self::Unauthorized => row(
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                "Writing needs a valid bearer token",
+                "A valid bearer token is needed",
                 "Send a valid token in the header `Authorization: Bearer`. `WWW-Authenticate` \
-                 names what is wrong with the token that was sent.",
+                 names what is wrong with the token that was sent, and what was expected.",
             ),
             Self::Forbidden => row(
                 StatusCode::FORBIDDEN,
                 "forbidden",
-                "The token does not allow to write this user",
-                "The token is valid for another user and has no scope that may modify any user.",
+                "The token does not allow this",
+                "The token is valid, but for another user, and has no scope that may act for any user. \
+                 `detail` names what it would need.",
             ),
             Self::NotFound => row(
                 StatusCode::NOT_FOUND,
@@ -195,7 +196,7 @@ impl ProblemKind {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "head-too-large",
                 "The request's head is over the limit",
-                "The request line and the headers together may have at most 16 KiB.",
+                "The request line and the headers together may have at most 24 KiB.",
             ),
             Self::InternalError => row(
                 StatusCode::INTERNAL_SERVER_ERROR,

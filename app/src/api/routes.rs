@@ -10,8 +10,8 @@
 //! - `path` has the parameters of the path as sent, in the order of the template: still
 //!   percent-encoded, and not checked.
 //! - HEAD is answered as GET, and OPTIONS with the methods of the row.
-//! - Every method except GET changes the user in the first parameter: where tokens are needed, it
-//!   needs a token for that user.
+//! - Every method except GET changes the user in the first parameter, and GET shows that user: where
+//!   tokens are needed, it needs a token for that user.
 //! - Of two rows that match a path, the first counts.
 
 use bytes::Buf;
@@ -76,6 +76,14 @@ macro_rules! routes {
             fn writes(self, method: &Method) -> bool {
                 match (self, method) {
                     $($((Self::$operation, &Method::$method) => true,)*)*
+                    _ => false,
+                }
+            }
+
+            /// Whether `method` shows what is stored about users.
+            fn shows(self, method: &Method) -> bool {
+                match (self, method) {
+                    $((Self::$operation, &Method::GET | &Method::HEAD) => true,)*
                     _ => false,
                 }
             }
@@ -180,10 +188,28 @@ impl<'a> Found<'a> {
         })
     }
 
-    /// The user whom `method` changes here, as sent; `None` when it changes nothing.
-    pub fn writer(&self, method: &Method) -> Option<&'a str> {
-        self.route.writes(method).then_some(self.parameters[0])
+    /// What `method` does here, and to whom; the user is as sent.
+    pub fn access(&self, method: &Method) -> Access<'a> {
+        let user = self.parameters[0];
+        if self.route.writes(method) {
+            Access::Write(user)
+        } else if self.route.shows(method) {
+            Access::Read((!user.is_empty()).then_some(user))
+        } else {
+            Access::Public
+        }
     }
+}
+
+/// What a request does, as far as that is not for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access<'a> {
+    /// Nothing that concerns users.
+    Public,
+    /// It shows what is stored about this user, or about all.
+    Read(Option<&'a str>),
+    /// It changes this user.
+    Write(&'a str),
 }
 
 #[cfg(test)]
@@ -257,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn every_method_that_changes_something_is_for_the_user_in_the_path() {
+    fn every_method_that_changes_or_shows_something_is_for_the_user_in_the_path() {
         for route in Route::ALL {
             let path = route
                 .template()
@@ -265,9 +291,14 @@ mod tests {
                 .replace("{friend}", "b");
             let found = Found::from_path(&path).unwrap();
             for method in route.allow().split(", ") {
-                let changes = !["GET", "HEAD", "OPTIONS"].contains(&method);
-                let writer = found.writer(&method.parse().unwrap());
-                assert_eq!(writer, changes.then_some("a"), "{method} {route:?}");
+                let expected = match method {
+                    "OPTIONS" => Access::Public,
+                    "GET" | "HEAD" if Route::PAGES.contains(route) => Access::Public,
+                    "GET" | "HEAD" => Access::Read((*route != Route::Users).then_some("a")),
+                    _ => Access::Write("a"),
+                };
+                let access = found.access(&method.parse().unwrap());
+                assert_eq!(access, expected, "{method} {route:?}");
             }
         }
     }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::bearer::bearer_token;
 use super::issuer::Issuer;
 use super::keys::Lookup;
-use super::oidc::{OidcConfig, Refusal};
+use super::oidc::{OidcConfig, Reads, Refusal};
 use super::refresh::KeyCache;
 use super::ring_provider;
 use super::token::{Rules, Writer};
@@ -18,22 +18,39 @@ use crate::telemetry::OidcMetrics;
 pub struct Authenticator {
     keys: KeyCache,
     rules: Rules,
+    /// Who may read.
+    pub reads: Reads,
 }
 
 impl Authenticator {
     /// Starts to fetch the keys of the issuer, in the background and for as long as the process lives.
     pub fn start(config: OidcConfig, metrics: Arc<OidcMetrics>) -> Self {
         ring_provider::install();
-        tracing::info!(issuer = config.issuer, "writing needs a token");
+        tracing::info!(
+            issuer = config.issuer,
+            reads = <&str>::from(config.reads),
+            "writing needs a token"
+        );
         if config.issuer_url.scheme() != "https" {
             tracing::warn!("the issuer is reached without TLS");
         }
-        let rules = Rules::new(&config);
+        let (rules, reads) = (Rules::new(&config), config.reads);
         let issuer = Issuer::new(config);
         Self {
             keys: KeyCache::start(issuer, metrics),
             rules,
+            reads,
         }
+    }
+
+    /// What a token needs that may be used for any user; `None` when none may.
+    pub fn admin_scope(&self) -> Option<&str> {
+        self.rules.admin_scope()
+    }
+
+    /// The claim that names the user of a token.
+    pub fn username_claim(&self) -> &str {
+        self.rules.username_claim()
     }
 
     /// Who sends a request with these headers. A token with an unknown key id waits for fresh keys, when
@@ -52,9 +69,9 @@ impl Authenticator {
         }
         match keys.find(&header) {
             Lookup::Found(key) => self.rules.verify(token, &header, key),
-            Lookup::UnknownId | Lookup::Unusable => {
-                Err(Refusal::InvalidToken("No key of the issuer fits the token"))
-            }
+            Lookup::UnknownId | Lookup::Unusable => Err(Refusal::InvalidToken(
+                "No key of the issuer fits the token".into(),
+            )),
         }
     }
 }

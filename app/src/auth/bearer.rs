@@ -5,14 +5,14 @@ use http::{HeaderMap, header};
 use super::oidc::Refusal;
 
 /// The longest token that is checked, in bytes.
-pub const MAX_TOKEN: usize = 8 << 10;
+pub const MAX_TOKEN: usize = 16 << 10;
 
 /// The bearer token. Other schemes count as none.
 pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(Refusal::NoToken)?;
     if values.next().is_some() {
-        return Err(Refusal::InvalidToken("There is more than one token"));
+        return Err(Refusal::InvalidToken("There is more than one token".into()));
     }
     let value = value.to_str().map_err(|_| Refusal::NoToken)?;
     let (scheme, token) = value.split_once(' ').ok_or(Refusal::NoToken)?;
@@ -21,7 +21,9 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Refusal> {
     }
     let token = token.trim_matches(' ');
     if token.len() > MAX_TOKEN {
-        return Err(Refusal::InvalidToken("The token is too long"));
+        return Err(Refusal::InvalidToken(
+            "The token is longer than 16 KiB".into(),
+        ));
     }
     Ok(token)
 }

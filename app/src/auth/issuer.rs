@@ -12,6 +12,9 @@ use crate::http_client::{self, FetchError};
 /// Where the discovery document is, below the issuer.
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
+/// So many characters of a foreign issuer's name are logged.
+const MAX_SHOWN: usize = 200;
+
 /// Why there are no new keys.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
@@ -22,8 +25,13 @@ pub enum IssuerError {
     #[error("discovery document: {0}")]
     NotDiscovery(serde_json::Error),
     /// It belongs to another issuer.
-    #[error("discovery document: it belongs to another issuer")]
-    OtherIssuer,
+    #[error("discovery document: its issuer is {found:?}, not {expected:?}")]
+    OtherIssuer {
+        /// What the document says, cut where it is too long for a log.
+        found: String,
+        /// What is configured.
+        expected: String,
+    },
     /// Its URL of the keys is malformed, or not https.
     #[error("discovery document: jwks_uri must be an https URL")]
     KeysUrl,
@@ -70,7 +78,7 @@ impl Issuer {
         let keys = http_client::get(&keys_url, ca_file)
             .await
             .map_err(IssuerError::Keys)?;
-        Ok(KeySet::parse(&keys)?)
+        Ok(KeySet::parse(&keys, &self.config.algorithms)?)
     }
 
     fn discovery_url(&self) -> Url {
@@ -85,7 +93,10 @@ impl Issuer {
         let discovery: Discovery =
             serde_json::from_slice(document).map_err(IssuerError::NotDiscovery)?;
         if discovery.issuer != self.config.issuer {
-            return Err(IssuerError::OtherIssuer);
+            return Err(IssuerError::OtherIssuer {
+                found: discovery.issuer.chars().take(MAX_SHOWN).collect(),
+                expected: self.config.issuer.clone(),
+            });
         }
         Url::parse(&discovery.jwks_uri)
             .ok()
@@ -152,10 +163,13 @@ mod tests {
             issuer.keys_url(text.as_bytes())
         };
         assert!(read("https://id.example", "https://keys.example/k").is_ok());
-        assert!(matches!(
-            read("https://id.example/", "https://keys.example/k"),
-            Err(IssuerError::OtherIssuer)
-        ));
+        let error = read("https://id.example/", "https://keys.example/k").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"discovery document: its issuer is "https://id.example/", not "https://id.example""#
+        );
+        let long = read(&"x".repeat(1000), "https://keys.example/k").unwrap_err();
+        assert!(long.to_string().len() < 300);
         assert!(matches!(
             read("https://id.example", "http://keys.example/k"),
             Err(IssuerError::KeysUrl)

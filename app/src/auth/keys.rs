@@ -1,9 +1,11 @@
 //! The issuer's public keys (RFC 7517).
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Header};
+use jsonwebtoken::jwk::{Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{DecodingKey, Header};
 use serde::Deserialize;
 use serde_json::Value;
+
+use super::algorithm::Algorithm;
 
 /// The most keys that are kept of a set.
 const MAX_KEYS: usize = 64;
@@ -18,7 +20,7 @@ pub struct KeySet {
 #[derive(Debug)]
 struct Key {
     id: Option<String>,
-    algorithm: Algorithm,
+    algorithm: jsonwebtoken::Algorithm,
     decoding: DecodingKey,
 }
 
@@ -45,11 +47,12 @@ pub enum InvalidKeySet {
 }
 
 impl KeySet {
-    /// Reads a JSON Web Key Set. Keys of other kinds and for other uses are skipped.
+    /// Reads a JSON Web Key Set. Keys that none of these algorithms fits, and keys for other uses, are skipped. A key that
+    /// names no algorithm is for the first that fits.
     ///
     /// # Errors
     /// See [`InvalidKeySet`].
-    pub fn parse(document: &[u8]) -> Result<Self, InvalidKeySet> {
+    pub fn parse(document: &[u8], algorithms: &[Algorithm]) -> Result<Self, InvalidKeySet> {
         #[derive(Deserialize)]
         struct Document {
             keys: Vec<Value>,
@@ -59,7 +62,7 @@ impl KeySet {
         let keys: Vec<_> = document
             .keys
             .into_iter()
-            .filter_map(Key::read)
+            .filter_map(|key| Key::read(key, algorithms))
             .take(MAX_KEYS)
             .collect();
         if keys.is_empty() {
@@ -93,18 +96,13 @@ impl KeySet {
 }
 
 impl Key {
-    fn read(value: Value) -> Option<Self> {
+    fn read(value: Value, algorithms: &[Algorithm]) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(value).ok()?;
-        let algorithm = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => Algorithm::RS256,
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-                Algorithm::ES256
-            }
-            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-                Algorithm::EdDSA
-            }
-            _ => return None,
-        };
+        let named = jwk.common.key_algorithm;
+        let algorithm = algorithms.iter().copied().find(|algorithm| {
+            let own = jsonwebtoken::Algorithm::from(*algorithm);
+            algorithm.fits(&jwk.algorithm) && named.is_none_or(|named| named == own.into())
+        })?;
         let common = &jwk.common;
         let signs = common
             .public_key_use
@@ -114,16 +112,13 @@ impl Key {
             .key_operations
             .as_ref()
             .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
-        let as_named = common
-            .key_algorithm
-            .is_none_or(|named| named == algorithm.into());
-        if !(signs && verifies && as_named) {
+        if !(signs && verifies) {
             return None;
         }
         Some(Self {
             decoding: DecodingKey::from_jwk(&jwk).ok()?,
             id: jwk.common.key_id,
-            algorithm,
+            algorithm: algorithm.into(),
         })
     }
 }
@@ -131,11 +126,16 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jsonwebtoken::Algorithm as Alg;
     use proptest::prelude::*;
     use serde_json::json;
 
     fn set(keys: &Value) -> Result<KeySet, InvalidKeySet> {
-        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes())
+        let text = json!({ "keys": keys }).to_string();
+        KeySet::parse(
+            text.as_bytes(),
+            &[Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa],
+        )
     }
 
     fn rsa(id: &str) -> Value {
@@ -146,7 +146,7 @@ mod tests {
         json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": "AQAB"})
     }
 
-    fn header(algorithm: Algorithm, id: Option<&str>) -> Header {
+    fn header(algorithm: Alg, id: Option<&str>) -> Header {
         let mut header = Header::new(algorithm);
         header.kid = id.map(Into::into);
         header
@@ -156,35 +156,20 @@ mod tests {
     fn keys_are_found_by_id_and_algorithm() {
         let set = set(&json!([rsa("a"), ed("a"), ed("b")])).unwrap();
         let find = |algorithm, id| set.find(&header(algorithm, id));
-        assert!(matches!(
-            find(Algorithm::RS256, Some("a")),
-            Lookup::Found(_)
-        ));
-        assert!(matches!(
-            find(Algorithm::EdDSA, Some("a")),
-            Lookup::Found(_)
-        ));
-        assert!(matches!(
-            find(Algorithm::RS256, Some("b")),
-            Lookup::Unusable
-        ));
-        assert!(matches!(
-            find(Algorithm::RS256, Some("c")),
-            Lookup::UnknownId
-        ));
-        assert!(matches!(
-            find(Algorithm::RS256, Some("")),
-            Lookup::UnknownId
-        ));
+        assert!(matches!(find(Alg::RS256, Some("a")), Lookup::Found(_)));
+        assert!(matches!(find(Alg::EdDSA, Some("a")), Lookup::Found(_)));
+        assert!(matches!(find(Alg::RS256, Some("b")), Lookup::Unusable));
+        assert!(matches!(find(Alg::RS256, Some("c")), Lookup::UnknownId));
+        assert!(matches!(find(Alg::RS256, Some("")), Lookup::UnknownId));
     }
 
     #[test]
     fn without_an_id_there_must_be_no_choice() {
         let set = set(&json!([rsa("a"), ed("a"), ed("b")])).unwrap();
         let find = |algorithm| set.find(&header(algorithm, None));
-        assert!(matches!(find(Algorithm::RS256), Lookup::Found(_)));
-        assert!(matches!(find(Algorithm::EdDSA), Lookup::Unusable));
-        assert!(matches!(find(Algorithm::ES256), Lookup::Unusable));
+        assert!(matches!(find(Alg::RS256), Lookup::Found(_)));
+        assert!(matches!(find(Alg::EdDSA), Lookup::Unusable));
+        assert!(matches!(find(Alg::ES256), Lookup::Unusable));
     }
 
     #[test]
@@ -222,9 +207,38 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_for_the_algorithm_that_it_names_or_else_for_the_first_that_fits() {
+        let found = |key: &Value, algorithms: &[Algorithm], used: Alg| {
+            let text = json!({ "keys": [key] }).to_string();
+            let Ok(set) = KeySet::parse(text.as_bytes(), algorithms) else {
+                return false;
+            };
+            matches!(set.find(&header(used, Some("a"))), Lookup::Found(_))
+        };
+        let mut named = rsa("a");
+        named["alg"] = json!("PS256");
+        let all = [Algorithm::Rs512, Algorithm::Rs256, Algorithm::Ps256];
+        assert!(found(&named, &all, Alg::PS256));
+        assert!(!found(&named, &all, Alg::RS512));
+        assert!(!found(&named, &[Algorithm::Rs512], Alg::RS512));
+        assert!(found(&rsa("a"), &all, Alg::RS512));
+        assert!(!found(&rsa("a"), &all, Alg::PS256));
+        let p384 = json!({"kty": "EC", "crv": "P-384", "kid": "a", "x": "AQAB", "y": "AQAB"});
+        assert!(found(
+            &p384,
+            &[Algorithm::Es256, Algorithm::Es384],
+            Alg::ES384
+        ));
+        assert!(!found(&p384, &[Algorithm::Es256], Alg::ES256));
+    }
+
+    #[test]
     fn a_set_is_an_object_with_keys() {
         for text in ["", "[]", "{}", r#"{"keys":{}}"#, "<html>", "\u{feff}{}"] {
-            assert!(KeySet::parse(text.as_bytes()).is_err(), "{text}");
+            assert!(
+                KeySet::parse(text.as_bytes(), &[Algorithm::Rs256]).is_err(),
+                "{text}"
+            );
         }
         let many: Vec<_> = (0..1000).map(|number| rsa(&number.to_string())).collect();
         assert_eq!(set(&many.into()).unwrap().len(), MAX_KEYS);
@@ -235,7 +249,7 @@ mod tests {
 
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in ".{0,60}") {
-            let _ = KeySet::parse(&bytes);
+            let _ = KeySet::parse(&bytes, &[Algorithm::Rs256]);
             let _ = set(&json!([{"kty": text, "n": text, "e": text, "kid": text}]));
             let _ = set(&json!([{"kty": "EC", "crv": "P-256", "x": text, "y": text}]));
         }

@@ -19,5 +19,5 @@ pub use algorithm::Algorithm;
 pub use authenticator::Authenticator;
 pub use bearer::MAX_TOKEN;
 pub use issuer::transport_is_safe;
-pub use oidc::{OidcConfig, Refusal};
+pub use oidc::{OidcConfig, Reads, Refusal};
 pub use token::Writer;

@@ -170,6 +170,7 @@ mod tests {
     use prometheus_client::registry::Registry;
 
     use super::*;
+    use crate::auth::Algorithm;
 
     #[tokio::test]
     async fn a_fetch_that_panics_counts_as_failed_and_is_repeated() {
@@ -179,7 +180,7 @@ mod tests {
             let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
             async move {
                 assert!(!first, "planted panic");
-                Ok(KeySet::parse(KEYS.as_bytes())?)
+                Ok(KeySet::parse(KEYS.as_bytes(), &[Algorithm::Rs256])?)
             }
         };
         let metrics = Arc::new(OidcMetrics::new(&mut Registry::default()));

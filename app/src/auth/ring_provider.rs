@@ -6,7 +6,9 @@ use jsonwebtoken::errors::{ErrorKind, Result};
 use jsonwebtoken::signature::{Error, Verifier};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
     UnparsedPublicKey, VerificationAlgorithm,
 };
 
@@ -24,8 +26,14 @@ pub fn install() {
 
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     let scheme = match (algorithm, key.family()) {
-        (Algorithm::RS256, AlgorithmFamily::Rsa) => Scheme::Rsa,
+        (Algorithm::RS256, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PKCS1_2048_8192_SHA256),
+        (Algorithm::RS384, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PKCS1_2048_8192_SHA384),
+        (Algorithm::RS512, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PKCS1_2048_8192_SHA512),
+        (Algorithm::PS256, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PSS_2048_8192_SHA256),
+        (Algorithm::PS384, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PSS_2048_8192_SHA384),
+        (Algorithm::PS512, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PSS_2048_8192_SHA512),
         (Algorithm::ES256, AlgorithmFamily::Ec) => Scheme::Bytes(&ECDSA_P256_SHA256_FIXED),
+        (Algorithm::ES384, AlgorithmFamily::Ec) => Scheme::Bytes(&ECDSA_P384_SHA384_FIXED),
         (Algorithm::EdDSA, AlgorithmFamily::Ed) => Scheme::Bytes(&ED25519),
         _ => return Err(ErrorKind::InvalidAlgorithm.into()),
     };
@@ -39,7 +47,7 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
 /// How ring takes the key.
 enum Scheme {
     /// As modulus and exponent; 2048 to 8192 bits.
-    Rsa,
+    Rsa(&'static RsaParameters),
     /// As a point.
     Bytes(&'static dyn VerificationAlgorithm),
 }
@@ -53,12 +61,8 @@ struct RingVerifier {
 impl Verifier<Vec<u8>> for RingVerifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
         match (&self.scheme, self.key.kind()) {
-            (Scheme::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
-                RsaPublicKeyComponents { n, e }.verify(
-                    &RSA_PKCS1_2048_8192_SHA256,
-                    message,
-                    signature,
-                )
+            (Scheme::Rsa(parameters), DecodingKeyKind::RsaModulusExponent { n, e }) => {
+                RsaPublicKeyComponents { n, e }.verify(parameters, message, signature)
             }
             (Scheme::Bytes(algorithm), DecodingKeyKind::SecretOrDer(point)) => {
                 UnparsedPublicKey::new(*algorithm, point).verify(message, signature)

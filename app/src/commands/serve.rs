@@ -22,8 +22,8 @@ use crate::store::{
 };
 use crate::telemetry::{AccessLog, LogSink, Metrics, RequestIds};
 
-/// The largest head of a request, in bytes.
-const MAX_HEADER_BYTES: usize = 16 << 10;
+/// The largest head of a request, in bytes: the longest token, and what a client sends beside it.
+const MAX_HEADER_BYTES: usize = 24 << 10;
 /// Connections that may wait to be accepted. When the queue is full, clients retry only after a
 /// second. The system caps the number (`net.core.somaxconn`).
 const BACKLOG: u32 = 65_535;

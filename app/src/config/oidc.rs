@@ -1,4 +1,4 @@
-//! The issuer whose tokens allow to modify users.
+//! The issuer whose tokens allow to modify users, and to read where that is not for everybody.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::ConfigErrors;
 use super::check::{choice, duration, non_empty, parse, word};
 use super::group::{OptionGroup, option_group};
 use super::option::{checked_path, filled_list, list, optional, value};
-use crate::auth::{Algorithm, OidcConfig, transport_is_safe};
+use crate::auth::{Algorithm, OidcConfig, Reads, transport_is_safe};
 use crate::http_client::check_ca_file;
 
 /// The largest difference allowed between the clocks of the issuer and of this machine.
@@ -29,11 +29,15 @@ option_group! {
         /// OpenID Connect issuer. With it, modifying a user needs a token of this issuer; its `iss` must
         /// equal exactly this value. Unset: everybody may modify every user.
         oidc_issuer: Option<IssuerUrl> = optional(
-            "HELLO_OIDC_ISSUER", "an https URL without query, fragment and password", issuer)
-            .needs("oidc_audience"),
-        /// Audiences: the `aud` of a token must hold one of them.
+            "HELLO_OIDC_ISSUER", "an https URL without query, fragment and password", issuer),
+        /// Audiences: the `aud` of a token must hold one of them. Unset: clients are needed.
         oidc_audience: Vec<String> = list(
             "HELLO_OIDC_AUDIENCE", "names separated by commas", parse)
+            .needs("oidc_issuer"),
+        /// Clients: the `client_id` or `azp` of a token without `aud` must be one of them, also of one with `aud`
+        /// where no audience is named.
+        oidc_client_id: Vec<String> = list(
+            "HELLO_OIDC_CLIENT_ID", "names separated by commas", parse)
             .needs("oidc_issuer"),
         /// Claim that holds the user name.
         oidc_username_claim: String = value(
@@ -41,10 +45,22 @@ option_group! {
         /// Scope, in `scope` or `scp`, that may modify any user. Unset: nobody.
         oidc_admin_scope: Option<String> = optional("HELLO_OIDC_ADMIN_SCOPE", "one word", word)
             .needs("oidc_issuer"),
-        /// Algorithms that tokens may be signed with. A shorter list is stricter.
+        /// Claim that holds that scope, as a word, as words or in a list; dots lead into objects. Unset: `scope`
+        /// and `scp`.
+        oidc_admin_claim: Option<String> = optional(
+            "HELLO_OIDC_ADMIN_CLAIM", "the path of a claim, such as roles or realm_access.roles", word)
+            .needs("oidc_admin_scope"),
+        /// Who may read: `everybody`, `authenticated` (whoever has a valid token), or `own` (users their own, and
+        /// the admin scope everything, also the list of all users).
+        oidc_reads: Reads = value(
+            "HELLO_OIDC_READS", "everybody", "`everybody`, `authenticated` or `own`", choice)
+            .needs("oidc_issuer"),
+        /// Algorithms that tokens may be signed with. A shorter list is stricter. A key that names no algorithm
+        /// is for the first that fits.
         oidc_algorithms: Vec<Algorithm> = filled_list(
             "HELLO_OIDC_ALGORITHMS", "RS256,ES256,EdDSA",
-            "`RS256`, `ES256` and `EdDSA`, or some of them, separated by commas", choice),
+            "some of `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384` and `EdDSA`, separated by commas",
+            choice),
         /// Largest difference allowed between the clocks of the issuer and of this machine.
         oidc_leeway: Duration = value(
             "HELLO_OIDC_LEEWAY", "60s", "a duration of at most 5m, such as 60s", leeway),
@@ -64,6 +80,16 @@ impl OidcOptions {
         matches: &ArgMatches,
         errors: &mut ConfigErrors,
     ) -> Option<Option<OidcConfig>> {
+        let entries = Self::entries();
+        let given = |name| {
+            let mut entries = entries.iter();
+            entries.any(|entry| entry.name == name && entry.is_given(matches))
+        };
+        if given("oidc_issuer") && !given("oidc_audience") && !given("oidc_client_id") {
+            let [audience, client] = ["oidc_audience", "oidc_client_id"].map(Self::label);
+            let mistake = format!("needs {audience} or {client}");
+            errors.record(&Self::label("oidc_issuer"), mistake);
+        }
         let options = Self::read_group(matches, errors)?;
         let Some(issuer) = options.oidc_issuer else {
             return Some(None);
@@ -78,8 +104,11 @@ impl OidcOptions {
             issuer: issuer.name,
             issuer_url: issuer.url,
             audiences: options.oidc_audience,
+            clients: options.oidc_client_id,
             username_claim: options.oidc_username_claim,
             admin_scope: options.oidc_admin_scope,
+            admin_claim: options.oidc_admin_claim,
+            reads: options.oidc_reads,
             algorithms: options.oidc_algorithms,
             leeway: options.oidc_leeway,
             ca_file: options.oidc_ca_file,

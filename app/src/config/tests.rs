@@ -47,15 +47,18 @@ fn for_each_option(mut check: impl FnMut(&Entry, &dyn Fn(&str) -> String)) {
             let mut others: Vec<_> = others.copied().collect();
             if let Some(needed) = entry.needs {
                 others.push(match needed {
-                    "oidc_audience" => "--oidc-audience=a",
                     "oidc_issuer" => "--oidc-issuer=https://id.example",
+                    "oidc_admin_scope" => "--oidc-admin-scope=b",
                     "rate_limit" => "--rate-limit=1/s",
                     "tls_key_file" => "--tls-key-file=/key",
                     "tls_certificate_file" => "--tls-certificate-file=/certificate",
                     other => panic!("no value for {other}"),
                 });
-                if needed == "oidc_issuer" && entry.name != "oidc_audience" {
+                if needed.starts_with("oidc_") && entry.name != "oidc_audience" {
                     others.push("--oidc-audience=a");
+                }
+                if needed == "oidc_admin_scope" {
+                    others.push("--oidc-issuer=https://id.example");
                 }
             }
             let sections = C::sections();
@@ -103,8 +106,9 @@ fn an_empty_text_counts_as_none() {
 #[test]
 fn a_wrong_value_is_reported_with_its_option_and_what_it_accepts() {
     /// Options whose values are used as they are.
-    const UNCHECKED: [&str; 6] = [
+    const UNCHECKED: [&str; 7] = [
         "oidc_audience",
+        "oidc_client_id",
         "oidc_username_claim",
         "pg_bin",
         "report_file",

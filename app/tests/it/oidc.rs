@@ -1,5 +1,6 @@
 //! Authorization of writes with a real issuer: which tokens are accepted, and how keys are handled.
 
+mod access;
 mod keys;
 mod tokens;
 

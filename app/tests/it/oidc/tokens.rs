@@ -254,9 +254,9 @@ fn only_one_bearer_token_of_bounded_size_is_read() {
     let service = Guarded::start(keys.public(), &[]);
     let good = claims(&service.issuer);
     let token = keys.rsa.token("rsa", &good);
-    let long = changed(&good, "padding", json!("x".repeat(5000)));
+    let long = changed(&good, "padding", json!("x".repeat(11_500)));
     assert!(service.accepts(&keys.rsa.token("rsa", &long)));
-    let oversized = changed(&good, "padding", json!("x".repeat(8000)));
+    let oversized = changed(&good, "padding", json!("x".repeat(13_000)));
     assert!(!service.accepts(&keys.rsa.token("rsa", &oversized)));
     let lower = format!("bearer {token}");
     assert_eq!(service.send_with("PUT", "/hello/alice", &lower).status, 204);

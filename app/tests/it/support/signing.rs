@@ -9,8 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-    RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
+    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
 };
 use serde_json::{Value, json};
 
@@ -22,6 +23,7 @@ pub fn base64(bytes: impl AsRef<[u8]>) -> String {
 pub enum SigningKey {
     Rsa(RsaKeyPair),
     Ec(EcdsaKeyPair),
+    Ec384(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
 }
 
@@ -41,9 +43,11 @@ impl SigningKey {
     }
 
     pub fn ec() -> Self {
-        let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
-        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-        Self::Ec(EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap())
+        Self::Ec(ec_key(&ECDSA_P256_SHA256_FIXED_SIGNING))
+    }
+
+    pub fn ec384() -> Self {
+        Self::Ec384(ec_key(&ECDSA_P384_SHA384_FIXED_SIGNING))
     }
 
     pub fn ed() -> Self {
@@ -55,7 +59,7 @@ impl SigningKey {
     pub fn public(&self) -> &[u8] {
         match self {
             Self::Rsa(key) => key.public().as_ref(),
-            Self::Ec(key) => key.public_key().as_ref(),
+            Self::Ec(key) | Self::Ec384(key) => key.public_key().as_ref(),
             Self::Ed(key) => key.public_key().as_ref(),
         }
     }
@@ -72,6 +76,10 @@ impl SigningKey {
                 let (x, y) = self.public()[1..].split_at(32);
                 json!({"kty": "EC", "crv": "P-256", "kid": id, "x": base64(x), "y": base64(y)})
             }
+            Self::Ec384(_) => {
+                let (x, y) = self.public()[1..].split_at(48);
+                json!({"kty": "EC", "crv": "P-384", "kid": id, "x": base64(x), "y": base64(y)})
+            }
             Self::Ed(_) => {
                 json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": base64(self.public())})
             }
@@ -82,6 +90,7 @@ impl SigningKey {
         match self {
             Self::Rsa(_) => "RS256",
             Self::Ec(_) => "ES256",
+            Self::Ec384(_) => "ES384",
             Self::Ed(_) => "EdDSA",
         }
     }
@@ -89,13 +98,8 @@ impl SigningKey {
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {
-            Self::Rsa(key) => {
-                let mut signature = vec![0; key.public().modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
-                    .unwrap();
-                signature
-            }
-            Self::Ec(key) => key.sign(&random, message).unwrap().as_ref().into(),
+            Self::Rsa(key) => rsa_signature(key, &RSA_PKCS1_SHA256, message),
+            Self::Ec(key) | Self::Ec384(key) => key.sign(&random, message).unwrap().as_ref().into(),
             Self::Ed(key) => key.sign(message).as_ref().into(),
         }
     }
@@ -108,10 +112,43 @@ impl SigningKey {
         )
     }
 
+    /// A token with one of the algorithms of an RSA key.
+    pub fn rsa_token(&self, algorithm: &str, id: &str, claims: &Value) -> String {
+        let Self::Rsa(key) = self else {
+            panic!("not an RSA key")
+        };
+        let encoding: &'static dyn RsaEncoding = match algorithm {
+            "RS256" => &RSA_PKCS1_SHA256,
+            "RS384" => &RSA_PKCS1_SHA384,
+            "RS512" => &RSA_PKCS1_SHA512,
+            "PS256" => &RSA_PSS_SHA256,
+            "PS384" => &RSA_PSS_SHA384,
+            "PS512" => &RSA_PSS_SHA512,
+            other => panic!("{other} is not for RSA"),
+        };
+        let header = json!({"alg": algorithm, "kid": id});
+        signed(&header, claims, |message| {
+            rsa_signature(key, encoding, message)
+        })
+    }
+
     /// A token with any header.
     pub fn token_with(&self, header: &Value, claims: &Value) -> String {
         signed(header, claims, |message| self.sign(message))
     }
+}
+
+fn ec_key(algorithm: &'static EcdsaSigningAlgorithm) -> EcdsaKeyPair {
+    let random = SystemRandom::new();
+    let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+    EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap()
+}
+
+fn rsa_signature(key: &RsaKeyPair, encoding: &'static dyn RsaEncoding, message: &[u8]) -> Vec<u8> {
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(encoding, &SystemRandom::new(), message, &mut signature)
+        .unwrap();
+    signature
 }
 
 /// A token with any header, claims and signature.
