@@ -49,7 +49,7 @@ option_group! {
         /// and `scp`.
         oidc_admin_claim: Option<String> = optional(
             "HELLO_OIDC_ADMIN_CLAIM", "the path of a claim, such as roles or realm_access.roles", word)
-            .needs("oidc_admin_scope"),
+            .needs("oidc_issuer"),
         /// Who may read: `everybody`, `authenticated` (whoever has a valid token), or `own` (users their own, and
         /// the admin scope everything, also the list of all users).
         oidc_reads: Reads = value(

@@ -48,17 +48,13 @@ fn for_each_option(mut check: impl FnMut(&Entry, &dyn Fn(&str) -> String)) {
             if let Some(needed) = entry.needs {
                 others.push(match needed {
                     "oidc_issuer" => "--oidc-issuer=https://id.example",
-                    "oidc_admin_scope" => "--oidc-admin-scope=b",
                     "rate_limit" => "--rate-limit=1/s",
                     "tls_key_file" => "--tls-key-file=/key",
                     "tls_certificate_file" => "--tls-certificate-file=/certificate",
                     other => panic!("no value for {other}"),
                 });
-                if needed.starts_with("oidc_") && entry.name != "oidc_audience" {
+                if needed == "oidc_issuer" && entry.name != "oidc_audience" {
                     others.push("--oidc-audience=a");
-                }
-                if needed == "oidc_admin_scope" {
-                    others.push("--oidc-issuer=https://id.example");
                 }
             }
             let sections = C::sections();

@@ -183,6 +183,17 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
             "spec.auth.oidc.algorithms[0]",
         ),
         (oidc("algorithms", json!([])), "spec.auth.oidc.algorithms"),
+        (oidc("audience", Value::Null), "spec.auth.oidc"),
+        (oidc("clientIds", json!([])), "spec.auth.oidc.clientIds"),
+        (
+            oidc("clientIds", json!(["a b"])),
+            "spec.auth.oidc.clientIds[0]",
+        ),
+        (
+            oidc("adminClaim", json!("a b")),
+            "spec.auth.oidc.adminClaim",
+        ),
+        (oidc("reads", json!("nobody")), "spec.auth.oidc.reads"),
         (
             oidc("leewaySeconds", json!(301)),
             "spec.auth.oidc.leewaySeconds",

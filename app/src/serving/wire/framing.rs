@@ -10,28 +10,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Whether a client owes the rest of a head, or its first one.
-#[derive(Debug, Clone)]
-pub struct HeadDue(Arc<AtomicBool>);
-
-impl Default for HeadDue {
-    fn default() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
-    }
-}
-
-impl HeadDue {
-    /// What was seen last.
-    pub fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use super::head_due::HeadDue;
 
 /// A connection whose incoming requests are inspected.
 #[derive(Debug)]
@@ -73,8 +56,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGuard<S> {
         if let Poll::Ready(Ok(())) = outcome {
             let seen = self.scanner.inspect(&mut buffer.filled_mut()[before..]);
             buffer.set_filled(before + seen);
-            let due = self.scanner.head_is_due();
-            self.head_due.0.store(due, Ordering::Relaxed);
+            self.head_due.set(self.scanner.head_is_due());
         }
         outcome
     }

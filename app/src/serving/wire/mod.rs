@@ -3,13 +3,14 @@
 
 mod explained;
 mod framing;
+mod head_due;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use explained::{ExplainUnreadable, UnreadableHead};
-pub use framing::HeadDue;
 #[cfg(any(test, fuzzing))]
 pub use framing::{FramingGuard, Scanner};
+pub use head_due::HeadDue;
 
 use explained::Explained;
 #[cfg(not(any(test, fuzzing)))]

@@ -81,10 +81,23 @@ impl Settings {
 
     fn require_tokens(&mut self, issuer: &Issuer) {
         self.set("HELLO_OIDC_ISSUER", issuer.url.as_str());
-        self.set("HELLO_OIDC_AUDIENCE", issuer.audience.join(","));
+        for (option, names) in [
+            ("HELLO_OIDC_AUDIENCE", &issuer.audience),
+            ("HELLO_OIDC_CLIENT_ID", &issuer.client_ids),
+        ] {
+            if !names.is_empty() {
+                self.set(option, names.join(","));
+            }
+        }
         self.set("HELLO_OIDC_USERNAME_CLAIM", issuer.username_claim.as_str());
         if let Some(scope) = &issuer.admin_scope {
             self.set("HELLO_OIDC_ADMIN_SCOPE", scope.as_str());
+        }
+        if let Some(claim) = &issuer.admin_claim {
+            self.set("HELLO_OIDC_ADMIN_CLAIM", claim.as_str());
+        }
+        if let Some(reads) = issuer.reads {
+            self.set("HELLO_OIDC_READS", reads.as_str());
         }
         let algorithms: Vec<&str> = issuer.algorithms.iter().map(|one| one.as_str()).collect();
         self.set("HELLO_OIDC_ALGORITHMS", algorithms.join(","));

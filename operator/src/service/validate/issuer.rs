@@ -1,6 +1,6 @@
 //! The OpenID Connect issuer whose tokens are accepted.
 
-use hello_crds::{CertificatesRef, Oidc, SigningAlgorithm};
+use hello_crds::{CertificatesRef, Oidc, Reads, SigningAlgorithm};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::ApiResource;
 
@@ -19,10 +19,16 @@ pub struct Issuer {
     pub port: u16,
     /// Accepted audiences.
     pub audience: Vec<String>,
+    /// Accepted clients.
+    pub client_ids: Vec<String>,
     /// Claim with the user name.
     pub username_claim: String,
-    /// Scope that may modify any user; unset: nobody.
+    /// Scope that may act for any user; unset: nobody.
     pub admin_scope: Option<String>,
+    /// Claim with that scope; unset: the usual ones.
+    pub admin_claim: Option<String>,
+    /// Who may read; unset: everybody.
+    pub reads: Option<Reads>,
     /// Accepted signature algorithms.
     pub algorithms: Vec<SigningAlgorithm>,
     /// Accepted difference of clocks, in seconds.
@@ -77,8 +83,11 @@ impl Issuer {
             url: spec.issuer.clone(),
             port: address.port_u16().unwrap_or(443),
             audience: spec.audience.clone(),
+            client_ids: spec.client_ids.clone(),
             username_claim: spec.username_claim.clone(),
             admin_scope: spec.admin_scope.clone(),
+            admin_claim: spec.admin_claim.clone(),
+            reads: spec.reads,
             algorithms: spec.algorithms.clone(),
             leeway_seconds: spec.leeway_seconds,
             authorities: authorities(spec)?,
