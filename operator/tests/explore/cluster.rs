@@ -45,6 +45,16 @@ pub enum Pass {
     Writing(Resource, Vec<Write>),
 }
 
+impl Pass {
+    /// A pass with these writes left.
+    pub fn writing(resource: Resource, writes: Vec<Write>) -> Self {
+        match writes.is_empty() {
+            true => Self::Idle,
+            false => Self::Writing(resource, writes),
+        }
+    }
+}
+
 /// How a promise was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Breach {

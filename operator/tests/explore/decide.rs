@@ -39,7 +39,7 @@ use kube::ResourceExt;
 
 use crate::{
     cluster::{State, Verb, Write},
-    live::{Bodies, INSTANCE, fixed_id, live, migration_pod, server_pod, service},
+    live::{Bodies, INSTANCE, fixed_id, observe, service},
     objects::{Body, Name, Object, Resource},
 };
 
@@ -152,7 +152,7 @@ impl Operator {
         migrating: bool,
         memory: &mut Memory,
     ) -> Decision {
-        let observed = observe(state, migrating, memory);
+        let observed = observe(state, migrating, &memory.bodies, &mut memory.lives);
         let claim = ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(INSTANCE));
         let identity = living_uid(observed.children.get(&claim));
         let key = (resource, state.remembered, identity.clone());
@@ -378,28 +378,4 @@ fn mislead(flaw: Flaw, prepared: &Prepared, facts: &mut Facts) {
         Flaw::FightsTheAutoscaler => facts.wanted_replicas = Some(prepared.initial_replicas),
         _ => {}
     }
-}
-
-/// Every object that has the operator's labels or a wanted name.
-fn observe(state: &State, migrating: bool, memory: &mut Memory) -> Observed {
-    let mut observed = Observed::default();
-    if !state.routes_served {
-        observed.missing.insert(Kind::HTTPRoute);
-    }
-    for (name, object) in state.visible() {
-        if name == Name::Pod {
-            observed.pods.push(server_pod(&object));
-            continue;
-        }
-        let live = memory
-            .lives
-            .entry((name, object))
-            .or_insert_with(|| live(name, &object, &memory.bodies));
-        let id = memory.bodies.id(name);
-        observed.children.insert(id, live.clone());
-    }
-    if migrating {
-        observed.pods.push(migration_pod());
-    }
-    observed
 }

@@ -12,12 +12,14 @@ use hello_operator::{
     },
     service::{
         children::SERVER,
+        dereference::observed::Observed,
         plan::{facts::JobPhase, stuck_pod::REVISION_LABEL},
     },
 };
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
+use crate::cluster::State;
 use crate::objects::{
     Body, ClaimOwner, Holder, Name, Object, PodState, REPLICAS, Resource, Status,
 };
@@ -253,4 +255,32 @@ pub fn migration_pod() -> Pod {
         "status": {"phase": "Running"},
     }))
     .unwrap()
+}
+
+/// Every object that has the operator's labels or a wanted name.
+pub fn observe(
+    state: &State,
+    migrating: bool,
+    bodies: &Bodies,
+    lives: &mut HashMap<(Name, Object), Live>,
+) -> Observed {
+    let mut observed = Observed::default();
+    if !state.routes_served {
+        observed.missing.insert(Kind::HTTPRoute);
+    }
+    for (name, object) in state.visible() {
+        if name == Name::Pod {
+            observed.pods.push(server_pod(&object));
+            continue;
+        }
+        let live = lives
+            .entry((name, object))
+            .or_insert_with(|| live(name, &object, bodies));
+        let id = bodies.id(name);
+        observed.children.insert(id, live.clone());
+    }
+    if migrating {
+        observed.pods.push(migration_pod());
+    }
+    observed
 }

@@ -15,6 +15,7 @@ mod ends;
 mod live;
 mod model;
 mod objects;
+mod scope;
 mod steps;
 
 use std::time::Instant;
@@ -23,10 +24,9 @@ use stateright::{Checker, Model};
 
 use cluster::{Budget, Pass};
 use decide::Flaw;
-use model::{
-    DATA, EMPTY, Edit, FOREIGN, ONCE, PAUSED, PODS, REST, ROLLOUT, SERVER, Scope, TWO, World,
-};
+use model::{DATA, EMPTY, Edit, FOREIGN, ONCE, PAUSED, PODS, REST, ROLLOUT, SERVER, TWO, World};
 use objects::{ClaimOwner, Name, Object, PodState, Spec, Status};
+use scope::Scope;
 use steps::SCALED;
 
 const START: Spec = Spec {

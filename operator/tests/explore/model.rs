@@ -9,9 +9,10 @@ use hello_operator::service::plan::facts::JobPhase;
 use stateright::{Model, Property};
 
 use crate::{
-    cluster::{Breach, Budget, Pass, State, Write},
+    cluster::{Breach, Budget, Pass, State},
     decide::{Flaw, Operator},
-    objects::{ClaimOwner, Name, Object, PodState, Resource, Spec, Status},
+    objects::{Name, Object, PodState, Resource, Spec, Status},
+    scope::Scope,
     steps::SCALED,
 };
 
@@ -94,25 +95,6 @@ pub const SERVER: &str = "a server that may run is never stopped";
 pub const ONCE: &str = "a migration that is recorded is not run again";
 pub const REST: &str = "once faults stop, every path ends in the wanted state";
 
-/// A part of what can happen, small enough to explore completely.
-#[derive(Clone, Copy, Debug)]
-pub struct Scope {
-    /// The objects beside the Job.
-    pub objects: &'static [Name],
-    pub start: Spec,
-    pub budget: Budget,
-    pub edits: &'static [Edit],
-    /// What other clients delete and change.
-    pub disturbed: &'static [Name],
-    /// Names under which foreign objects are made.
-    pub foreign: &'static [Name],
-    /// What must happen somewhere; otherwise the world is smaller than intended.
-    pub reached: &'static [(&'static str, Condition)],
-}
-
-/// Something that holds of a state or not.
-pub type Condition = fn(&World, &State) -> bool;
-
 pub struct World {
     pub scope: Scope,
     pub operator: Operator,
@@ -144,7 +126,7 @@ impl World {
             match claim {
                 None => steps.push(Step::MakeClaim),
                 Some(claim) => {
-                    if wrongly_owned(claim, server) {
+                    if claim.is_wrongly_owned(server) {
                         steps.push(Step::OwnClaim);
                     }
                     if !claim.deleting {
@@ -291,7 +273,7 @@ impl World {
                     self.operator.decide_seeing(resource, &seen, migrating)
                 };
                 let writes = decision.writes.clone();
-                next.pass = writing(resource, writes);
+                next.pass = Pass::writing(resource, writes);
             }
             (Step::Write, Pass::Writing(resource, mut writes)) => {
                 let write = writes.remove(0);
@@ -300,32 +282,12 @@ impl World {
                 let done = next.write(resource, write, by_uid);
                 if let Pass::Writing(resource, writes) = &mut next.pass {
                     let left = if done { std::mem::take(writes) } else { vec![] };
-                    next.pass = writing(*resource, left);
+                    next.pass = Pass::writing(*resource, left);
                 }
             }
             _ => return None,
         }
         Some(())
-    }
-}
-
-fn writing(resource: Resource, writes: Vec<Write>) -> Pass {
-    match writes.is_empty() {
-        true => Pass::Idle,
-        false => Pass::Writing(resource, writes),
-    }
-}
-
-/// Whether the StatefulSet controller has to change the owner of a claim. It keeps the owner when that is
-/// an earlier StatefulSet.
-fn wrongly_owned(claim: &Object, server: &Object) -> bool {
-    match claim.status {
-        Status::Claim { owner, .. } => match owner {
-            ClaimOwner::None => server.body.takes_claims,
-            ClaimOwner::Living => !server.body.takes_claims,
-            ClaimOwner::Gone => false,
-        },
-        _ => false,
     }
 }
 

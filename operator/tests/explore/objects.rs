@@ -150,6 +150,19 @@ pub struct Object {
 }
 
 impl Object {
+    /// Whether the StatefulSet controller has to change the owner of this claim. It keeps the owner when that is an earlier
+    /// StatefulSet.
+    pub fn is_wrongly_owned(&self, server: &Self) -> bool {
+        match self.status {
+            Status::Claim { owner, .. } => match owner {
+                ClaimOwner::None => server.body.takes_claims,
+                ClaimOwner::Living => !server.body.takes_claims,
+                ClaimOwner::Gone => false,
+            },
+            _ => false,
+        }
+    }
+
     pub fn new(body: Body, status: Status) -> Self {
         Self {
             body,
