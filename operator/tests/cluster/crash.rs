@@ -1,5 +1,6 @@
 //! An operator that dies in the middle of a rollout, and the next one.
 
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::{
@@ -49,7 +50,22 @@ const MANY: u32 = 60;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_after_any_single_write_of_a_rollout_ends_the_same() {
-    let world = World::new("crash").await;
+    // Two namespaces share the crashes: most of the time is spent waiting.
+    let (odd, even) = tokio::join!(
+        roll_there_and_back("crash-odd", (1..MANY).step_by(2)),
+        roll_there_and_back("crash-even", (2..MANY).step_by(2))
+    );
+    // Two statuses, the migration, both sets, and what only one of them has.
+    for (odd, even) in odd.into_iter().zip(even) {
+        let count = odd + even;
+        assert!((10..MANY - 1).contains(&count), "{count} crashes");
+    }
+}
+
+/// Rolls the small and the large spec out in turn, with a crash after each of these numbers of writes. Returns how many of
+/// the rollouts to each were disturbed.
+async fn roll_there_and_back(namespace: &str, numbers: impl Iterator<Item = u32>) -> [u32; 2] {
+    let world = World::new(namespace).await;
     // From the second time on, the small one also has what the large one leaves behind.
     for spec in [large(), small()] {
         assert!(roll_out(&world, "demo", spec, MANY).await);
@@ -58,7 +74,7 @@ async fn a_crash_after_any_single_write_of_a_rollout_ends_the_same() {
     assert!(roll_out(&world, "demo", large(), MANY).await);
     let large_state = state(&world, "demo").await;
     let mut crashes = [0, 0];
-    for writes in 1..MANY {
+    for writes in numbers {
         let mut done = true;
         let ways = [(small(), &small_state), (large(), &large_state)];
         for ((spec, expected), crashes) in ways.into_iter().zip(&mut crashes) {
@@ -69,23 +85,26 @@ async fn a_crash_after_any_single_write_of_a_rollout_ends_the_same() {
             done &= undisturbed;
         }
         if done {
-            break;
+            return crashes;
         }
     }
-    // Two statuses, the migration, both sets, and what only one of them has.
-    let covered = crashes.iter().all(|count| (10..MANY - 1).contains(count));
-    assert!(covered, "{crashes:?} crashes");
+    panic!("it never finished");
 }
+
+/// First rollouts at a time, each in a namespace of its own: an operator also looks at what others have left.
+const AT_ONCE: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_after_any_single_write_of_the_first_rollout_ends_the_same() {
-    let world = World::new("crash-first").await;
-    assert!(roll_out(&world, "demo-00", large(), MANY).await);
-    let expected = likeness(&world, "demo-00").await;
-    for writes in 1..MANY {
-        let name = format!("demo-{writes:02}");
-        let undisturbed = roll_out(&world, &name, large(), writes).await;
-        let now = likeness(&world, &name).await;
+    let reach = async |writes: u32| {
+        let world = World::new(&format!("crash-first-{writes:02}")).await;
+        let undisturbed = roll_out(&world, "demo", large(), writes).await;
+        (writes, undisturbed, likeness(&world, "demo").await)
+    };
+    let (_, undisturbed, expected) = reach(MANY).await;
+    assert!(undisturbed);
+    let mut reached = stream::iter(1..MANY).map(reach).buffered(AT_ONCE);
+    while let Some((writes, undisturbed, now)) = reached.next().await {
         assert_same(&now, &expected, &format!("crash after {writes} writes"));
         if undisturbed {
             // Each child but the data's claim, and a status before.
