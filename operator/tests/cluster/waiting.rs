@@ -138,6 +138,62 @@ async fn an_external_database_waits_for_its_secret() {
     operator.stop().await;
 }
 
+/// What pods mount, and where its parts come from.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_parts_stays_while_its_parts_are_away_and_goes_when_another_one_is_wanted() {
+    let world = World::new("parts").await;
+    let parts = json!({"host": "db.example.com", "database": "hello", "user": "me", "password": "p@ss",
+        "uri": "postgres://me@h1.example.com:6432,h2.example.com:7432/hello"});
+    let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cloud"}, "stringData": parts});
+    let secrets = world.api(Kind::Secret);
+    let (parameters, patch) = (PatchParams::apply("test"), Patch::Apply(&body));
+    let put = || secrets.patch("cloud", &parameters, &patch);
+    put().await.unwrap();
+    let operator = world.operator();
+    let spec = |reference: Value| json!({"database": {"external": {"secretRef": reference}}});
+    world
+        .apply("demo", spec(json!({"name": "cloud", "keys": {}})))
+        .await;
+    world.ready("demo").await;
+    let address = ChildId::new(Kind::Secret, "demo-address");
+    let deployment = ChildId::new(Kind::Deployment, "demo");
+    let read = async || {
+        let (address, deployment) = (world.get(&address).await, world.get(&deployment).await);
+        (
+            address.unwrap().data["data"].clone(),
+            deployment.unwrap().data["spec"].clone(),
+        )
+    };
+    let before = read().await;
+    assert_eq!(before.0.as_object().unwrap().len(), 1);
+
+    secrets
+        .delete("cloud", &DeleteParams::default())
+        .await
+        .unwrap();
+    reported(&world, "Ready", "ReferenceMissing").await;
+    world.settle(&operator).await;
+    assert_eq!(read().await, before);
+    put().await.unwrap();
+    world.ready("demo").await;
+    assert_eq!(read().await, before);
+
+    world.apply("demo", spec(json!({"name": "cloud"}))).await;
+    world.ready("demo").await;
+    eventually("the made address is gone", || async {
+        world.get(&address).await.is_none().then_some(())
+    })
+    .await;
+    let policy = ChildId::new(Kind::NetworkPolicy, "demo-app");
+    let policy = world.get(&policy).await.unwrap();
+    let ports = policy.data["spec"]["egress"][1]["ports"]
+        .as_array()
+        .unwrap();
+    let ports: Vec<_> = ports.iter().map(|port| port["port"].clone()).collect();
+    assert_eq!(ports, [6432, 7432]);
+    operator.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_misspelt_pull_secret_is_named_until_it_exists() {
     let world = World::new("pull-secret").await;
