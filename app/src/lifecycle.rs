@@ -1,5 +1,6 @@
 //! The phases of the service: serving, draining, stopping.
 
+use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::watch;
 
 /// The phase of the service.
@@ -62,16 +63,43 @@ pub enum Signal {
     Interrupt,
 }
 
+/// The signals that end the process.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+}
+
+impl Signals {
+    /// Receives signals from now on; they do nothing else any more.
+    ///
+    /// # Errors
+    /// When signals cannot be received.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: unix::signal(SignalKind::terminate())?,
+            interrupt: unix::signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
+        }
+    }
+
+    /// Waits for the next [`Signal::Interrupt`]: somebody does not want to wait for the end.
+    pub async fn interrupt(&mut self) {
+        let _ = self.interrupt.recv().await;
+    }
+}
+
 /// Waits for a signal that ends the process.
 ///
 /// # Errors
 /// When signals cannot be received.
 pub async fn termination() -> std::io::Result<Signal> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => Signal::Terminate,
-        _ = interrupt.recv() => Signal::Interrupt,
-    })
+    Ok(Signals::new()?.next().await)
 }

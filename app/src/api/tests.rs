@@ -138,6 +138,7 @@ async fn serve(metrics: &Metrics) -> (TcpStream, PhaseControl) {
     let listener = Listener {
         limits: ConnectionLimits {
             max_connections: 8,
+            max_connections_per_client: None,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(10),
             max_header_bytes: 16 << 10,

@@ -57,7 +57,7 @@ pub fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
 
 /// The log is written until the returned value is dropped.
 fn start_logging(options: &LogOptions) -> std::io::Result<LogSink> {
-    let sink = LogSink::new(std::io::stderr())?;
+    let sink = LogSink::new(std::io::stderr(), options.log_format)?;
     init_logging(&sink, options.log_level, options.log_format);
     log_panics();
     Ok(sink)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::api::{self, Api, Cors, RateLimit, Route};
 use crate::auth::Authenticator;
 use crate::config::{ServeConfig, ServerOptions};
 use crate::domain::{Calendar, SystemClock};
-use crate::lifecycle::{self, Phase, PhaseControl, Signal};
+use crate::lifecycle::{self, Phase, PhaseControl, Signal, Signals};
 use crate::serving::{ConnectionLimits, Listener, Tls, TlsError};
 use crate::store::schema::MigrationError;
 use crate::store::{
@@ -70,15 +71,22 @@ pub async fn run(config: ServeConfig, sink: &LogSink) -> Result<(), ServeError> 
     raise_file_limit();
     let drain_delay = config.server.drain_delay;
     let mut service = Service::start(config, sink).await?;
+    let mut signals = Signals::new()?;
     let signal = tokio::select! {
-        signal = lifecycle::termination() => signal?,
+        signal = signals.next() => signal,
         _ = &mut service.api => return Err(ServeError::Ended("API")),
         _ = &mut service.admin => return Err(ServeError::Ended("health and metrics")),
     };
-    if signal == Signal::Terminate {
-        service.drain(drain_delay).await;
+    let ending = async {
+        if signal == Signal::Terminate {
+            service.drain(drain_delay).await;
+        }
+        service.stop().await;
+    };
+    tokio::select! {
+        () = ending => {}
+        () = signals.interrupt() => tracing::warn!("interrupted: requests may be lost"),
     }
-    service.stop().await;
     Ok(())
 }
 
@@ -196,6 +204,7 @@ fn log_listening(api: &TcpListener, admin: &TcpListener) -> io::Result<()> {
 fn connection_limits(options: &ServerOptions) -> (ConnectionLimits, ConnectionLimits) {
     let limits = ConnectionLimits {
         max_connections: options.max_connections.get(),
+        max_connections_per_client: options.max_connections_per_client.map(NonZeroU32::get),
         header_timeout: options.header_timeout,
         idle_timeout: options.idle_timeout,
         max_header_bytes: MAX_HEADER_BYTES,
@@ -203,6 +212,7 @@ fn connection_limits(options: &ServerOptions) -> (ConnectionLimits, ConnectionLi
     };
     let admin_limits = ConnectionLimits {
         max_connections: 64,
+        max_connections_per_client: None,
         header_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_millis(500),
         ..limits

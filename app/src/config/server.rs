@@ -34,6 +34,10 @@ option_group! {
         threads: Option<NonZeroUsize> = optional("HELLO_THREADS", FROM_ONE, parse),
         /// Most connections of clients at a time.
         max_connections: NonZeroU32 = value("HELLO_MAX_CONNECTIONS", "20000", FROM_ONE, parse),
+        /// Most connections of one client at a time: of an IPv4 address, or an IPv6 network of 64 bits. Behind a
+        /// proxy, all clients have its address. Unset: no limit.
+        max_connections_per_client: Option<NonZeroU32> = optional(
+            "HELLO_MAX_CONNECTIONS_PER_CLIENT", FROM_ONE, parse),
         /// Longest time that the head of a request may take to arrive.
         header_timeout: Duration = value("HELLO_HEADER_TIMEOUT", "60s", DURATION, duration),
         /// Longest time that a connection may be idle between two requests. Longer than that of the load

@@ -1,12 +1,14 @@
 //! The accept loop. warp's own server sets no TCP_NODELAY, no header timeout, no connection limit
 //! and no deadline for draining.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use prometheus_client::metrics::gauge::Gauge;
+use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use warp::Filter;
 
@@ -22,6 +24,8 @@ use crate::lifecycle::{Phase, PhaseWatch};
 pub struct ConnectionLimits {
     /// Connections at a time. Another one takes the place of an idle one, and waits while there is none.
     pub max_connections: u32,
+    /// The same for one client, if there is a limit. When none of its connections is idle, another one is closed at once.
+    pub max_connections_per_client: Option<u32>,
     /// The longest time that the head of a request may take to arrive.
     pub header_timeout: Duration,
     /// The longest time that a connection may be idle between two requests.
@@ -71,7 +75,10 @@ impl Listener {
         F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
         F::Future: Send,
     {
-        let seats = Seats::new(self.limits.max_connections);
+        let seats = Seats::new(
+            self.limits.max_connections,
+            self.limits.max_connections_per_client,
+        );
         let builder = Arc::new(connection_builder(&self.limits));
         loop {
             let accepted = tokio::select! {
@@ -136,12 +143,44 @@ async fn accept(socket: &TcpListener, seats: &Arc<Seats>) -> Option<(TcpStream, 
         Ok((stream, peer)) => Some((stream, seats.take(peer.ip()).await?)),
         Err(error) => {
             tracing::warn!(%error, "cannot accept a connection");
-            // A connection that ended before it was accepted is no reason to wait. Otherwise there are most likely no
-            // free file descriptors: only time brings some back.
-            if error.kind() != std::io::ErrorKind::ConnectionAborted {
+            // Only time brings them back. Any other error is of the one connection, and the next one may be fine.
+            if is_out_of_resources(&error) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             None
+        }
+    }
+}
+
+/// Whether the system has no file descriptor or no memory for a connection.
+fn is_out_of_resources(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+        .into_iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lack_of_resources_is_waited_for() {
+        let is =
+            |errno: Errno| is_out_of_resources(&io::Error::from_raw_os_error(errno.raw_os_error()));
+        for lack in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(is(lack), "{lack}");
+        }
+        // What accept(2) passes on from a connection that failed before it was accepted.
+        for other in [
+            Errno::CONNABORTED,
+            Errno::NETDOWN,
+            Errno::PROTO,
+            Errno::HOSTUNREACH,
+            Errno::NETUNREACH,
+            Errno::PERM,
+            Errno::INTR,
+        ] {
+            assert!(!is(other), "{other}");
         }
     }
 }

@@ -2,8 +2,8 @@
 //! nothing with it, so that silent connections keep nobody out.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -16,6 +16,8 @@ pub struct Activity {
     /// Requests that were answered or cancelled.
     ended: AtomicUsize,
     leave: Notify,
+    /// Asked to leave, and most likely about to.
+    leaving: AtomicBool,
 }
 
 impl Activity {
@@ -38,7 +40,17 @@ impl Activity {
             if self.idle_since().is_some() {
                 return;
             }
+            self.leaving.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Asks to leave, when no request is open and nobody has asked before.
+    fn ask_to_leave(&self) -> bool {
+        let asks = self.idle_since().is_some() && !self.leaving.swap(true, Ordering::Relaxed);
+        if asks {
+            self.leave.notify_one();
+        }
+        asks
     }
 }
 
@@ -57,23 +69,29 @@ impl Drop for OpenRequest {
 pub struct Seats {
     free: Arc<Semaphore>,
     count: u32,
-    /// Connections by the address at their other end, the oldest first.
+    /// The most of one client, if there is a limit.
+    each: Option<u32>,
+    /// Connections by their client, the oldest first.
     taken: Mutex<HashMap<IpAddr, VecDeque<Arc<Activity>>>>,
 }
 
 impl Seats {
-    /// So many seats.
-    pub fn new(count: u32) -> Arc<Self> {
+    /// So many seats, and so many for each client.
+    pub fn new(count: u32, each: Option<u32>) -> Arc<Self> {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(count as usize)),
             count,
+            each,
             taken: Mutex::default(),
         })
     }
 
     /// A seat for a connection of `peer`. While all are taken, the one that has been idle among the most connections of
-    /// one address has to leave; when none is idle, it waits.
+    /// one client has to leave; when none is idle, it waits. `None` when the client has its share, and none is idle.
     pub async fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Seat> {
+        if !self.admits(peer) {
+            return None;
+        }
         let permit = match self.free.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
@@ -84,7 +102,7 @@ impl Seats {
         };
         let activity = Arc::new(Activity::default());
         self.lock()
-            .entry(peer)
+            .entry(client(peer))
             .or_default()
             .push_back(activity.clone());
         Some(Seat {
@@ -98,6 +116,19 @@ impl Seats {
     /// Waits until nobody has a seat.
     pub async fn empty(&self) {
         let _ = self.free.acquire_many(self.count).await;
+    }
+
+    /// Whether the client of `peer` may have another connection, perhaps in the place of its oldest idle one.
+    fn admits(&self, peer: IpAddr) -> bool {
+        let Some(each) = self.each else {
+            return true;
+        };
+        let taken = self.lock();
+        let own = taken.get(&client(peer)).into_iter().flatten();
+        let staying = own
+            .clone()
+            .filter(|one| !one.leaving.load(Ordering::Relaxed));
+        staying.count() < each as usize || own.into_iter().any(|one| one.ask_to_leave())
     }
 
     fn make_room(&self) {
@@ -132,12 +163,21 @@ pub struct Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.lock();
-        if let Some(connections) = taken.get_mut(&self.peer) {
+        if let Some(connections) = taken.get_mut(&client(self.peer)) {
             connections.retain(|other| !Arc::ptr_eq(other, &self.activity));
             if connections.is_empty() {
-                taken.remove(&self.peer);
+                taken.remove(&client(self.peer));
             }
         }
+    }
+}
+
+/// Who is behind an address: somebody with IPv6 has a whole network.
+fn client(peer: IpAddr) -> IpAddr {
+    const NETWORK: u128 = !0 << 64;
+    match peer.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
     }
 }
 
@@ -145,6 +185,8 @@ impl Drop for Seat {
 mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
+
+    use futures::FutureExt;
 
     use super::*;
 
@@ -156,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_idle_connection_of_the_address_with_the_most_has_to_leave() {
-        let seats = Seats::new(3);
+        let seats = Seats::new(3, None);
         let one = seats.take(address(1)).await.unwrap();
         let busy = seats.take(address(2)).await.unwrap();
         let open = busy.activity.request();
@@ -183,5 +225,51 @@ mod tests {
         drop((open, busy, second, newcomer));
         tokio::time::timeout(LONG, seats.empty()).await.unwrap();
         assert!(seats.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_client_has_its_share_and_no_more() {
+        let seats = Seats::new(10, Some(2));
+        let first = seats.take(address(1)).await.unwrap();
+        let second = seats.take(address(1)).await.unwrap();
+        let busy = [&first, &second].map(|seat| seat.activity.request());
+        assert!(seats.take(address(1)).await.is_none());
+        let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped();
+        assert!(seats.take(mapped.into()).await.is_none());
+        let other = seats.take(address(2)).await.unwrap();
+        // In the place of the one that is idle, once.
+        drop(busy);
+        let open = second.activity.request();
+        let third = seats.take(address(1)).await.unwrap();
+        let third_open = third.activity.request();
+        assert!(seats.take(address(1)).await.is_none());
+        tokio::time::timeout(LONG, first.activity.has_to_leave())
+            .await
+            .unwrap();
+        drop((first, second, third, open, third_open, other));
+        assert!(seats.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_was_asked_to_leave_and_has_a_request_stays() {
+        let seats = Seats::new(10, Some(1));
+        let first = seats.take(address(1)).await.unwrap();
+        let second = seats.take(address(1)).await.unwrap();
+        let open = first.activity.request();
+        let leaving = first.activity.has_to_leave();
+        assert!(leaving.now_or_never().is_none());
+        // Both stay; there is no room for a third while they are busy.
+        let second_open = second.activity.request();
+        assert!(seats.take(address(1)).await.is_none());
+        drop((open, second_open));
+    }
+
+    #[test]
+    fn a_network_of_version_six_is_one_client() {
+        let of = |text: &str| client(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 }

@@ -1,7 +1,6 @@
 //! TLS for the API, with certificates that are replaced while it serves.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,25 +119,34 @@ impl Tls {
 }
 
 /// Sends a new configuration whenever the files change and can be used.
-async fn replace(files: TlsFiles, mut current: Contents, sender: watch::Sender<Arc<ServerConfig>>) {
+async fn replace(files: TlsFiles, current: Contents, sender: watch::Sender<Arc<ServerConfig>>) {
+    let mut current = Arc::new(current);
     let mut reported = String::new();
     while !sender.is_closed() {
         tokio::time::sleep(RELOAD_INTERVAL).await;
-        let read = || {
-            let contents = files.read()?;
-            if contents == current {
-                return Ok(());
+        // Not on a thread that serves: a file may be on a network that hangs, and parsing takes long for one request.
+        let read = tokio::task::spawn_blocking({
+            let (files, current) = (files.clone(), current.clone());
+            move || {
+                let contents = files.read()?;
+                if contents == *current {
+                    return Ok(None);
+                }
+                let config = files.parse(&contents)?;
+                Ok(Some((Arc::new(contents), config)))
             }
-            let config = files.parse(&contents)?;
-            current = contents;
-            tracing::info!("the certificate was replaced");
-            sender.send_replace(config);
-            Ok(())
-        };
+        });
         // The hook logs a panic. Without this task the certificate would expire.
-        let Ok(newer) = catch_unwind(AssertUnwindSafe(read)) else {
+        let Ok(newer) = read.await else {
             continue;
         };
+        let newer = newer.map(|newer| {
+            if let Some((contents, config)) = newer {
+                current = contents;
+                tracing::info!("the certificate was replaced");
+                sender.send_replace(config);
+            }
+        });
         match newer {
             Ok(()) => reported.clear(),
             // The two files never change at the same instant: a mismatch may be gone the next time.

@@ -64,17 +64,17 @@ pub struct LogSink {
 }
 
 impl LogSink {
-    /// A sink that writes to `output` on a thread of its own.
+    /// A sink that writes to `output` on a thread of its own. In this format it reports lines that it had to drop.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn new(output: impl Write + Send + 'static) -> std::io::Result<Self> {
+    pub fn new(output: impl Write + Send + 'static, format: LogFormat) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let writer = std::thread::Builder::new().name("log".into()).spawn({
             let shared = shared.clone();
             move || {
                 // Without this thread the process would run without a log.
-                if catch_unwind(AssertUnwindSafe(|| write_out(&shared, output))).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| write_out(&shared, output, format))).is_err() {
                     std::process::abort();
                 }
             }
@@ -142,7 +142,7 @@ impl<'a> MakeWriter<'a> for LineWriter {
     }
 }
 
-fn write_out(shared: &Shared, mut output: impl Write) {
+fn write_out(shared: &Shared, mut output: impl Write, format: LogFormat) {
     let mut bytes = Vec::new();
     loop {
         let (dropped, closed) = {
@@ -159,10 +159,17 @@ fn write_out(shared: &Shared, mut output: impl Write) {
         // There is no place to report that the log itself cannot be written.
         let _ = output.write_all(&bytes);
         if dropped > 0 {
-            let _ = writeln!(
-                output,
-                "{{\"message\":\"log lines dropped\",\"count\":{dropped}}}"
-            );
+            let now = chrono::Utc::now().format("%Y-%m-%dT%H:%M:%S%.6fZ");
+            let _ = match format {
+                LogFormat::Text => {
+                    writeln!(output, "{now}  WARN log lines dropped count={dropped}")
+                }
+                LogFormat::Json => writeln!(
+                    output,
+                    "{{\"timestamp\":\"{now}\",\"level\":\"WARN\",\
+                     \"message\":\"log lines dropped\",\"count\":{dropped}}}"
+                ),
+            };
         }
         let _ = output.flush();
         bytes.clear();
@@ -212,7 +219,7 @@ mod tests {
     #[test]
     fn dropping_the_sink_writes_out_every_line() {
         let output = Output::default();
-        let sink = LogSink::new(output.clone()).unwrap();
+        let sink = LogSink::new(output.clone(), LogFormat::Text).unwrap();
         let writer = sink.writer();
         for number in 0..1000 {
             writer.line(format!("{number}\n").as_bytes());
@@ -237,20 +244,37 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_stuck_output_drops_lines_instead_of_blocking() {
+    /// What is written by an output that blocks until twice as much as fits has come.
+    fn written_by_a_stuck_output(format: LogFormat) -> String {
         let (release, stuck) = std::sync::mpsc::channel();
         let output = Output::default();
-        let sink = LogSink::new(Stuck(stuck, output.clone())).unwrap();
+        let sink = LogSink::new(Stuck(stuck, output.clone()), format).unwrap();
         let writer = sink.writer();
-        let line = [b'x'; 1024];
+        let mut line = [b'x'; 1024];
+        line[1023] = b'\n';
         for _ in 0..(2 * CAPACITY / line.len() + 2) {
             writer.line(&line);
         }
         drop(release);
         drop(sink);
         let written = output.0.lock().unwrap();
-        assert!(written.len() <= 2 * CAPACITY + 100);
-        assert!(String::from_utf8_lossy(&written).contains("log lines dropped"));
+        assert!(written.len() <= 2 * CAPACITY + 200);
+        String::from_utf8(written.clone()).unwrap()
+    }
+
+    #[test]
+    fn a_stuck_output_drops_lines_instead_of_blocking() {
+        let text = written_by_a_stuck_output(LogFormat::Text);
+        let report = text.lines().find(|line| line.contains("dropped")).unwrap();
+        assert!(
+            report.contains("Z  WARN log lines dropped count="),
+            "{report}"
+        );
+        let text = written_by_a_stuck_output(LogFormat::Json);
+        let report = text.lines().find(|line| line.contains("dropped")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(report).unwrap();
+        assert_eq!(report["level"], "WARN");
+        assert!(report["count"].as_u64().unwrap() > 0);
+        assert!(report["timestamp"].as_str().unwrap().ends_with('Z'));
     }
 }

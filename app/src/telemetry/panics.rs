@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn a_panic_is_logged_by_its_place_and_without_values() {
         if std::env::var_os(PANICS).is_some() {
-            let sink = LogSink::new(std::io::stderr()).unwrap();
+            let sink = LogSink::new(std::io::stderr(), LogFormat::Text).unwrap();
             init_logging(&sink, tracing::Level::INFO, LogFormat::Json);
             log_panics();
             let name = std::env::var(PANICS).unwrap();

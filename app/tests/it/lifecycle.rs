@@ -53,6 +53,31 @@ fn sigterm_drains_without_losing_a_request() {
     });
 }
 
+/// Whoever presses Ctrl-C again does not want to wait.
+#[test]
+fn a_second_interrupt_ends_the_program_at_once() {
+    for first in ["-INT", "-TERM"] {
+        let mut app = App::ready(&[
+            ("DATABASE_URL", "sqlite::memory:"),
+            ("HELLO_DRAIN_DELAY", "1h"),
+            ("HELLO_DRAIN_TIMEOUT", "1h"),
+            ("HELLO_BODY_TIMEOUT", "1h"),
+        ]);
+        let mut stuck = Connection::open(app.api);
+        stuck
+            .send(b"PUT /hello/alice HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 28\r\n\r\n")
+            .unwrap();
+        assert_eq!(stuck.read(true).unwrap().status, 100);
+        app.signal(first);
+        eventually("the end has begun", Duration::from_secs(30), || {
+            app.log().contains("draining") || app.log().contains("stopping")
+        });
+        app.signal("-INT");
+        assert_eq!(app.wait().code(), Some(0), "{first}");
+        stuck.wait_for_close();
+    }
+}
+
 #[test]
 fn a_stuck_request_does_not_hold_up_the_end() {
     let mut app = App::ready(&[

@@ -79,6 +79,37 @@ fn no_more_connections_than_configured_are_served_at_a_time() {
     assert_eq!(third.read(false).unwrap().status, 404);
 }
 
+#[test]
+fn a_client_has_no_more_connections_than_its_share() {
+    let app = App::ready(&[
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("HELLO_MAX_CONNECTIONS_PER_CLIENT", "2"),
+        ("HELLO_BODY_TIMEOUT", "1h"),
+    ]);
+    let get = b"GET /hello/alice HTTP/1.1\r\nhost: x\r\n\r\n";
+    let head = b"PUT /hello/alice HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 28\r\n\r\n";
+    // An open request each: the server asks for the body once it has read the head.
+    let busy = || {
+        let mut connection = Connection::open(app.api);
+        connection.send(head).unwrap();
+        assert_eq!(connection.read(true).unwrap().status, 100);
+        connection
+    };
+    let (mut first, second) = (busy(), busy());
+    let mut third = Connection::open(app.api);
+    let _ = third.send(get);
+    third.wait_for_close();
+    assert_eq!(app.admin("/livez").status, 200);
+    // Once one is idle, it makes room for another.
+    first.send(br#"{"dateOfBirth":"1990-01-01"}"#).unwrap();
+    assert_eq!(first.read(false).unwrap().status, 204);
+    let mut fourth = Connection::open(app.api);
+    fourth.send(get).unwrap();
+    assert_eq!(fourth.read(false).unwrap().status, 200);
+    first.wait_for_close();
+    drop(second);
+}
+
 /// Work-stealing threads, which small machines do not have.
 #[test]
 fn several_threads_serve_like_one() {

@@ -31,7 +31,7 @@ const VARIABLES: [&str; 4] = ["DATABASE_URL", "HELLO_", "PG", "POSTGRES_"];
 /// The variable with the port of the application.
 const PORT: &str = "PORT";
 /// Options of the application that have no field in the spec.
-const OPTIONS: [&str; 12] = [
+const OPTIONS: [&str; 13] = [
     "HELLO_BODY_TIMEOUT",
     "HELLO_CHANGE_CONNECTIONS",
     "HELLO_CORS_ORIGIN",
@@ -39,6 +39,7 @@ const OPTIONS: [&str; 12] = [
     "HELLO_HEADER_TIMEOUT",
     "HELLO_IDLE_TIMEOUT",
     "HELLO_MAX_CONNECTIONS",
+    "HELLO_MAX_CONNECTIONS_PER_CLIENT",
     "HELLO_QUERY_CONNECTIONS",
     "HELLO_READ_CONNECTIONS",
     "HELLO_REQUEST_ID",
