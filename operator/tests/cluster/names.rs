@@ -113,3 +113,28 @@ async fn every_field_with_a_name_takes_names_only() {
         assert!(answer.is_ok(), "{field}: {answer:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_listed_setting_of_the_managed_database_is_taken() {
+    let world = World::new("settings-of-the-database").await;
+    let api = world.services();
+    let parameters = PatchParams {
+        dry_run: true,
+        ..PatchParams::apply("test").force()
+    };
+    let apply = async |settings: Value| {
+        let spec = json!({"database": {"managed": {"parameters": settings}}});
+        let patch = Patch::Apply(resource("demo", &spec));
+        api.patch("demo", &parameters, &patch).await
+    };
+    for names in hello_crds::PARAMETERS.chunks(50) {
+        let answer = apply(names.iter().map(|name| (*name, "1")).collect()).await;
+        assert!(answer.is_ok(), "{names:?}: {answer:?}");
+    }
+    let answer = apply(json!({"archive_command": "true"})).await;
+    let message = answer.unwrap_err().to_string();
+    assert!(
+        message.contains("spec.database.managed.parameters"),
+        "{message}"
+    );
+}
