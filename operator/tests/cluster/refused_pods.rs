@@ -230,45 +230,65 @@ async fn a_claim_that_is_refused_or_cannot_be_made_is_reported_in_these_words() 
     operator.stop().await;
 }
 
+/// The last backup started so many minutes ago.
+async fn started(world: &World, minutes: i64) {
+    let time = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes);
+    let time = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let status = Patch::Merge(json!({"status": {"lastScheduleTime": time}}));
+    let schedules = world.api(Kind::CronJob);
+    schedules
+        .patch_status("demo-backup", &PatchParams::default(), &status)
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_whose_job_is_refused_is_reported_until_it_is_made() {
     let server = Server::start();
     let world = World::on(&server, "no-backup").await;
-    let controllers = ["cronjob-controller", "resourcequota-controller"];
+    let names = ["cronjob-controller", "resourcequota-controller"];
     let operator = world.operator();
     // The schedule has to be due soon, and not before everything else is there.
     world
         .apply("demo", json!({"backup": {"schedule": "@yearly"}}))
         .await;
     world.ready("demo").await;
-    let _controllers = Controllers::start(&server, &controllers);
+    let controllers = Controllers::start(&server, &names);
     allow_none(&world, "count/jobs.batch").await;
     world
         .apply("demo", json!({"backup": {"schedule": "* * * * *"}}))
         .await;
+    let schedule = ChildId::new(Kind::CronJob, "demo-backup");
+    eventually("the schedule", || async {
+        let live = world.get(&schedule).await?;
+        (live.data["spec"]["schedule"] == "* * * * *").then_some(())
+    })
+    .await;
     // A start that was missed a moment ago is made up for at once.
-    let schedules = world.api(Kind::CronJob);
-    let earlier = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(2);
-    let status = Patch::Merge(
-        json!({"status": {"lastScheduleTime": earlier.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()}}),
-    );
-    schedules
-        .patch_status("demo-backup", &PatchParams::default(), &status)
+    started(&world, 2).await;
+    eventually("its controller is refused", || async {
+        let events = api::<Event>(&world).list(&ListParams::default()).await;
+        events.unwrap().items.into_iter().find(|event| {
+            let about = event
+                .regarding
+                .as_ref()
+                .and_then(|about| about.name.as_deref());
+            about == Some("demo-backup") && event.reason.as_deref() == Some("FailedCreate")
+        })
+    })
+    .await;
+    // The operator looks at the time of the schedule; here at once.
+    let look = Patch::Merge(json!({"metadata": {"annotations": {"test": "1"}}}));
+    let services = world.services();
+    services
+        .patch("demo", &PatchParams::default(), &look)
         .await
         .unwrap();
     refused(&world, "BackupSucceeded", "exceeded quota: none").await;
     world.ready("demo").await;
-    let quotas = api::<ResourceQuota>(&world);
-    quotas
-        .delete("none", &DeleteParams::default())
-        .await
-        .unwrap();
-    // Its own next try is at the next minute; the words end with it.
-    let nudge = Patch::Merge(json!({"metadata": {"annotations": {"test": "1"}}}));
-    schedules
-        .patch("demo-backup", &PatchParams::default(), &nudge)
-        .await
-        .unwrap();
+    // As its controller reports a run that it has made.
+    drop(controllers);
+    started(&world, 0).await;
     eventually("the run is made", || async {
         let live = world.services().get("demo").await.unwrap();
         let conditions = live.data["status"]["conditions"].as_array()?;
