@@ -19,6 +19,8 @@ use crate::stand_in::StandIn;
 
 /// Controllers are not as fast as this stand-in could be: what was changed together is acted on together.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How often everything is looked at again: an act that the API server did not answer is not tried again by itself.
+const AGAIN: Duration = Duration::from_secs(2);
 /// How often garbage is looked for after a resource was deleted, and for how long.
 const BUSY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 /// How often otherwise: a test may have made an object whose owner never existed.
@@ -58,6 +60,7 @@ impl Rounds {
     pub async fn act(self: Arc<Self>, stand_in: StandIn, client: Client, namespace: String) {
         let mut news = news(&client, &namespace).ready_chunks(64);
         let (mut next, mut busy_until) = (Instant::now() + CALM, Instant::now());
+        let mut again = Instant::now() + AGAIN;
         loop {
             let batch = tokio::select! {
                 batch = news.next() => batch.unwrap_or_default(),
@@ -85,8 +88,9 @@ impl Rounds {
                     stand_in.act(kind, &object).await;
                 })
                 .await;
-            if everything {
+            if everything || again <= Instant::now() {
                 stand_in.round(&namespace).await;
+                again = Instant::now() + AGAIN;
             }
             if next <= Instant::now() {
                 stand_in.collect_garbage(&namespace).await;

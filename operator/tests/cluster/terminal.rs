@@ -178,7 +178,11 @@ async fn log_with_every_cause(name: &str, format: &str) -> String {
 
 /// Every cause but those that need a pod that fails, which `stuck.rs` has.
 fn every_cause() -> BTreeSet<String> {
-    let elsewhere = [WriteReason::MigrationRetried, WriteReason::PodStuck];
+    let elsewhere = [
+        WriteReason::BackupStuck,
+        WriteReason::MigrationRetried,
+        WriteReason::PodStuck,
+    ];
     let here = WriteReason::ALL
         .iter()
         .filter(|cause| !elsewhere.contains(cause));
