@@ -8,6 +8,7 @@ use hello_e2e::scenario::jobs::ended;
 use hello_e2e::service::hello::READY_LIMIT;
 use hello_e2e::{Context, Hello, Result, ensure, scenario};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use serde_json::json;
 
@@ -50,11 +51,21 @@ async fn a_new_image_migrates_first_and_loses_no_request() -> Result<()> {
             "{} migrations ran for one new image",
             mine.len()
         );
-        let migrated = mine
+        let job = mine
             .first()
             .filter(|job| ended(job) == Some(true))
-            .and_then(|job| job.status.as_ref()?.completion_time.clone());
-        let migrated = migrated.context("the migration has not completed")?;
+            .context("the migration has not completed")?;
+        // The rollout begins with the end of the pod. The Job says so later.
+        let migrations = hello.pods("migration").await?;
+        let migrated = migrations
+            .iter()
+            .filter(|pod| {
+                pod.owner_references()
+                    .iter()
+                    .any(|owner| Some(&owner.uid) == job.uid().as_ref())
+            })
+            .find_map(succeeded)
+            .context("no pod of the migration has succeeded")?;
         let pods = hello.pods("app").await?;
         let new: Vec<&Pod> = pods.iter().filter(|pod| runs_image(pod, &next)).collect();
         ensure!(new.len() == 2, "{} pods run the new image", new.len());
@@ -71,4 +82,11 @@ async fn a_new_image_migrates_first_and_loses_no_request() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// When the program of a pod ended with success.
+fn succeeded(pod: &Pod) -> Option<Time> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let end = statuses.first()?.state.as_ref()?.terminated.as_ref()?;
+    end.finished_at.clone().filter(|_| end.exit_code == 0)
 }
