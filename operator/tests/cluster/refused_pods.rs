@@ -230,9 +230,9 @@ async fn a_claim_that_is_refused_or_cannot_be_made_is_reported_in_these_words() 
     operator.stop().await;
 }
 
-/// The last backup started so many minutes ago.
-async fn started(world: &World, minutes: i64) {
-    let time = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes);
+/// A backup started now, as its controller reports it.
+async fn started(world: &World) {
+    let time = jiff::Timestamp::now();
     let time = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let status = Patch::Merge(json!({"status": {"lastScheduleTime": time}}));
     let schedules = world.api(Kind::CronJob);
@@ -242,6 +242,14 @@ async fn started(world: &World, minutes: i64) {
         .unwrap();
 }
 
+/// The first full minute that is not too near, and its schedule: due then, and not again for a day. The controller may wait
+/// longer than a minute between two attempts, and their events have to be of the run that is due.
+fn soon() -> (jiff::Timestamp, String) {
+    let now = jiff::Timestamp::now().as_second();
+    let due = jiff::Timestamp::from_second((now + 5) / 60 * 60 + 60).unwrap();
+    (due, due.strftime("%-M %-H * * *").to_string())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_whose_job_is_refused_is_reported_until_it_is_made() {
     let server = Server::start();
@@ -249,23 +257,21 @@ async fn a_backup_whose_job_is_refused_is_reported_until_it_is_made() {
     let names = ["cronjob-controller", "resourcequota-controller"];
     let operator = world.operator();
     // The schedule has to be due soon, and not before everything else is there.
-    world
-        .apply("demo", json!({"backup": {"schedule": "@yearly"}}))
-        .await;
+    let every = |schedule: &str| json!({"backup": {"schedule": schedule}});
+    world.apply("demo", every("@yearly")).await;
     world.ready("demo").await;
     let controllers = Controllers::start(&server, &names);
     allow_none(&world, "count/jobs.batch").await;
-    world
-        .apply("demo", json!({"backup": {"schedule": "* * * * *"}}))
-        .await;
+    let (due, soon) = soon();
+    world.apply("demo", every(&soon)).await;
     let schedule = ChildId::new(Kind::CronJob, "demo-backup");
     eventually("the schedule", || async {
         let live = world.get(&schedule).await?;
-        (live.data["spec"]["schedule"] == "* * * * *").then_some(())
+        (live.data["spec"]["schedule"] == *soon).then_some(())
     })
     .await;
-    // A start that was missed a moment ago is made up for at once.
-    started(&world, 2).await;
+    let left = due.duration_since(jiff::Timestamp::now());
+    tokio::time::sleep(left.try_into().unwrap_or_default()).await;
     eventually("its controller is refused", || async {
         let events = api::<Event>(&world).list(&ListParams::default()).await;
         events.unwrap().items.into_iter().find(|event| {
@@ -286,9 +292,8 @@ async fn a_backup_whose_job_is_refused_is_reported_until_it_is_made() {
         .unwrap();
     refused(&world, "BackupSucceeded", "exceeded quota: none").await;
     world.ready("demo").await;
-    // As its controller reports a run that it has made.
     drop(controllers);
-    started(&world, 0).await;
+    started(&world).await;
     eventually("the run is made", || async {
         let live = world.services().get("demo").await.unwrap();
         let conditions = live.data["status"]["conditions"].as_array()?;

@@ -172,7 +172,9 @@ async fn run_job(jobs: &Api<DynamicObject>, job: &DynamicObject, ending: Jobs) {
             .await;
         return;
     }
-    if !job.data["status"]["conditions"].is_null() {
+    let component = job.labels().get("app.kubernetes.io/component");
+    let migrates = component.is_some_and(|component| component == "migration");
+    if !migrates || !job.data["status"]["conditions"].is_null() {
         return;
     }
     let fails = match ending {
