@@ -106,10 +106,7 @@ mod tests {
         let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
             "metadata": {"name": "demo", "namespace": "ns", "uid": "u"},
             "spec": {"database": {"external": {"secretRef": {"name": "cloud"}}}}});
-        let images = DefaultImages {
-            app: "hello-app:1".into(),
-            postgres: "postgres:18".into(),
-        };
+        let images = DefaultImages::of_tests();
         let service = validate(&serde_json::from_value(service).unwrap(), &images).unwrap();
         let inputs = Inputs::offline();
         let prepared = build(&service, &inputs).prepare().unwrap();

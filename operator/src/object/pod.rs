@@ -1,6 +1,6 @@
 //! What is read of a pod in more than one place, and a pod to act on.
 
-use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
 use kube::ResourceExt;
 
 /// Whether the object with this UID owns the pod.
@@ -16,6 +16,33 @@ pub fn condition<'a>(status: &'a PodStatus, type_: &str) -> Option<&'a PodCondit
     conditions.find(|condition| condition.type_ == type_)
 }
 
+/// Its phase; `None` before its kubelet has seen it.
+#[must_use]
+pub fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.phase.as_deref()
+}
+
+/// Whether it may still be at work, or begin to.
+#[must_use]
+pub fn is_unfinished(pod: &Pod) -> bool {
+    !matches!(phase(pod), Some("Succeeded" | "Failed"))
+}
+
+/// Its containers, those that run before the others first.
+pub fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    })
+}
+
+/// Whether the container runs.
+#[must_use]
+pub fn runs(container: &ContainerStatus) -> bool {
+    let state = container.state.as_ref();
+    state.is_some_and(|state| state.running.is_some())
+}
+
 /// Reasons of a waiting container whose image cannot be pulled.
 pub const PULL_FAILURES: [&str; 6] = [
     "ErrImagePull",
@@ -29,12 +56,7 @@ pub const PULL_FAILURES: [&str; 6] = [
 /// Whether an image of the pod cannot be pulled.
 #[must_use]
 pub fn cannot_pull(pod: &Pod) -> bool {
-    let status = pod.status.iter();
-    let mut containers = status.flat_map(|status| {
-        let init = status.init_container_statuses.iter().flatten();
-        init.chain(status.container_statuses.iter().flatten())
-    });
-    containers.any(|container| {
+    containers(pod).any(|container| {
         let state = container.state.as_ref();
         let waiting = state.and_then(|state| state.waiting.as_ref());
         let reason = waiting.and_then(|waiting| waiting.reason.as_deref());

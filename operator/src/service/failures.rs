@@ -46,12 +46,7 @@ mod tests {
     use crate::{
         controller::Reconcile,
         kubernetes::test_server::{Sent, Server},
-        service::{
-            Context, RESYNC,
-            external_secrets::ExternalSecrets,
-            report::events::Events,
-            validate::{DefaultImages, Limits},
-        },
+        service::Context,
     };
 
     #[test]
@@ -82,20 +77,7 @@ mod tests {
         };
         let is_silent = |sent: &Sent| sent.path.ends_with("/persistentvolumeclaims");
         let server = Server::answering(answer, is_silent);
-        let mut context = Context {
-            events: Events::new(&server.cluster, None),
-            cluster: server.cluster,
-            images: DefaultImages {
-                app: "hello-app:1".into(),
-                postgres: "postgres:18".into(),
-            },
-            limits: Limits::default(),
-            external_secrets: ExternalSecrets::default(),
-            failures: Failures::default(),
-            clock: Arc::new(|| Timestamp::UNIX_EPOCH),
-            resync: RESYNC,
-            metrics: Arc::default(),
-        };
+        let mut context = Context::of_tests(server.cluster, Arc::new(|| Timestamp::UNIX_EPOCH));
         let key = Key::new("ns", "demo");
         let reported = |sent: &Mutex<Vec<Sent>>| {
             let sent = sent.lock().unwrap();

@@ -18,8 +18,8 @@ use crate::{
         children,
         dereference::{self, Read, due_pods, inputs::Inputs, observed::Observed},
         plan::{self, Decision, action::Action, presence::Presence},
-        report::conditions::not_ready_since,
         validate::{DefaultImages, Limits, validate},
+        waits_since,
     },
 };
 
@@ -206,13 +206,7 @@ impl World {
             observed.children.insert(ChildId::new(*kind, name), live);
         }
         observed.database_secret = observed.children.typed::<Secret>("own").cloned();
-        let times = due_pods::Times {
-            changing: resource.status.as_ref().and_then(not_ready_since),
-            backup_due: service
-                .backup
-                .as_ref()
-                .and_then(|backup| backup.last_due(NOW)),
-        };
+        let times = waits_since(resource.status.as_ref(), &service, NOW);
         let waiting = due_pods::waiting(&observed, times);
         observed.due_pods.awaited = waiting.iter().any(|waiting| waiting.is_awaited(NOW));
         let inputs = Inputs::from_observed(&service, &observed, NOW)?;

@@ -123,6 +123,22 @@ impl Reconcile for Context {
 }
 
 impl Context {
+    /// That of tests, against this cluster.
+    #[cfg(test)]
+    fn of_tests(cluster: Cluster, clock: Clock) -> Self {
+        Self {
+            events: Events::new(&cluster, None),
+            cluster,
+            images: DefaultImages::of_tests(),
+            limits: Limits::default(),
+            external_secrets: ExternalSecrets::default(),
+            failures: Failures::default(),
+            clock,
+            resync: RESYNC,
+            metrics: Arc::default(),
+        }
+    }
+
     /// One pass. One that fails may have reported a status all the same.
     async fn pass(&self, key: &Key) -> Result<Outcome> {
         self.external_secrets.forget(key);
@@ -267,19 +283,26 @@ pub async fn decide(
     let prepared = children::build(&validated, &read.inputs).prepare()?;
     let names = prepared.ids().filter(|id| scope.looks_up(id.kind));
     dereference::find_unlabelled(cluster, &validated, names, &mut read.observed).await?;
-    let times = due_pods::Times {
-        changing: service.status.as_ref().and_then(not_ready_since),
-        backup_due: validated
-            .backup
-            .as_ref()
-            .and_then(|backup| backup.last_due(now)),
-    };
+    let times = waits_since(service.status.as_ref(), &validated, now);
     dereference::find_refusals(cluster, &validated, times, now, &mut read.observed).await?;
     dereference::find_pull_secrets(cluster, &validated, &mut read.observed).await?;
     let secret = read.observed.database_secret.as_ref();
     let version = secret.and_then(|secret| secret.metadata.resource_version.clone());
     let decision = plan::decide(&validated, &prepared, read);
     Ok((validated, decision, version))
+}
+
+/// When the parts of a service with this status began to wait.
+fn waits_since(
+    status: Option<&HelloServiceStatus>,
+    service: &Validated,
+    now: Timestamp,
+) -> due_pods::Times {
+    let backup = service.backup.as_ref();
+    due_pods::Times {
+        changing: status.and_then(not_ready_since),
+        backup_due: backup.and_then(|backup| backup.last_due(now)),
+    }
 }
 
 fn outcome(

@@ -71,20 +71,7 @@ impl World {
         let objects = Arc::new(Mutex::new(objects));
         let shown = Arc::clone(&objects);
         let server = Server::new(move |sent| answer(&mut shown.lock().unwrap(), sent));
-        let context = Context {
-            events: Events::new(&server.cluster, None),
-            cluster: server.cluster,
-            images: DefaultImages {
-                app: "hello-app:1".into(),
-                postgres: "postgres:18".into(),
-            },
-            limits: Limits::default(),
-            external_secrets: ExternalSecrets::default(),
-            failures: Failures::default(),
-            clock: Arc::new(|| NOW),
-            resync: RESYNC,
-            metrics: Arc::default(),
-        };
+        let context = Context::of_tests(server.cluster, Arc::new(|| NOW));
         Self {
             objects,
             sent: server.sent,

@@ -290,15 +290,7 @@ async fn a_retained_cluster_is_adopted_by_a_new_resource_of_the_name() {
     for id in &kept {
         before.push(world.get(id).await.unwrap().uid());
     }
-    let services = world.services();
-    services
-        .delete("demo", &DeleteParams::default())
-        .await
-        .unwrap();
-    eventually("the rest is gone", || async {
-        (world.children("demo").await.len() == kept.len()).then_some(())
-    })
-    .await;
+    world.delete_keeping("demo", kept.len()).await;
     world.apply("demo", spec()).await;
     world.ready("demo").await;
     for (id, uid) in kept.iter().zip(before) {
@@ -309,7 +301,8 @@ async fn a_retained_cluster_is_adopted_by_a_new_resource_of_the_name() {
     delete["deletionPolicy"] = "Delete".into();
     world.apply("demo", delete).await;
     world.ready("demo").await;
-    services
+    world
+        .services()
         .delete("demo", &DeleteParams::default())
         .await
         .unwrap();

@@ -8,7 +8,7 @@ use k8s_openapi::ByteString;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::world::{World, eventually};
+use crate::world::{Operator, World, eventually};
 
 /// The pod templates: a change of one restarts its pods.
 async fn templates(world: &World) -> [Value; 2] {
@@ -63,6 +63,18 @@ async fn lost_credentials_are_replaced_in_the_database() {
     operator.stop().await;
 }
 
+/// An operator, to which every kubelet has read the new Secret: it changes the roles by another migration than this one.
+async fn roles_change(world: &World, migration: &Value) -> Operator {
+    world.pass_time(PROPAGATION);
+    let operator = world.operator();
+    eventually("the roles change", || async {
+        (job(world).await != *migration).then_some(())
+    })
+    .await;
+    world.ready("demo").await;
+    operator
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn passwords_are_replaced_when_asked_for_and_no_pod_restarted() {
     let world = World::new("rotate").await;
@@ -85,13 +97,7 @@ async fn passwords_are_replaced_when_asked_for_and_no_pod_restarted() {
     assert_eq!(job(&world).await, before.1, "the roles wait");
     operator.stop().await;
 
-    world.pass_time(PROPAGATION);
-    let operator = world.operator();
-    eventually("the roles change", || async {
-        (job(&world).await != before.1).then_some(())
-    })
-    .await;
-    world.ready("demo").await;
+    let operator = roles_change(&world, &before.1).await;
     world.settle(&operator).await;
     let after = credentials(&world).await;
     assert_eq!(after["app-uri"], new["app-uri"]);
@@ -183,13 +189,7 @@ async fn given_passwords_have_any_characters_and_the_same_ones_again_change_noth
     world.settle(&operator).await;
     assert_eq!(job(&world).await, before.1, "the roles wait");
     operator.stop().await;
-    world.pass_time(PROPAGATION);
-    let operator = world.operator();
-    eventually("the roles change", || async {
-        (job(&world).await != before.1).then_some(())
-    })
-    .await;
-    world.ready("demo").await;
+    let operator = roles_change(&world, &before.1).await;
     assert_eq!(templates(&world).await, before.0, "no pod is restarted");
     operator.stop().await;
 }

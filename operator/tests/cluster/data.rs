@@ -25,16 +25,7 @@ async fn retained_data_is_adopted_by_a_new_resource_of_the_name() {
     for id in &data {
         before.push(world.get(id).await.unwrap().uid());
     }
-    world
-        .services()
-        .delete("demo", &DeleteParams::default())
-        .await
-        .unwrap();
-    eventually("the rest is gone", || async {
-        let left = world.children("demo").await;
-        (left.len() == data.len()).then_some(())
-    })
-    .await;
+    world.delete_keeping("demo", data.len()).await;
     world.apply("demo", spec).await;
     world.ready("demo").await;
     for (id, uid) in data.iter().zip(before) {

@@ -1,7 +1,6 @@
 //! What the API server refuses, with a message that names the field.
 
 use hello_operator::object::{child::ChildId, kind::Kind};
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -13,11 +12,6 @@ pub fn resource(name: &str, spec: &Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_values_are_refused_with_the_name_of_the_field() {
     let world = World::new("input").await;
-    let api = world.services();
-    let parameters = PatchParams {
-        dry_run: true,
-        ..PatchParams::apply("test").force()
-    };
     let managed = |field: &str, value: Value| json!({"database": {"managed": {field: value}}});
     let backup = |field: &str, value: Value| {
         let mut spec = json!({"backup": {"schedule": "@daily"}});
@@ -310,22 +304,14 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
         (json!({"imageTag": "1"}), "imageTag"),
     ];
     for (spec, field) in cases {
-        let answer = api
-            .patch("demo", &parameters, &Patch::Apply(&resource("demo", &spec)))
-            .await;
+        let answer = world.try_out("demo", &spec).await;
         let message = answer
             .expect_err(&format!("{spec} was accepted"))
             .to_string();
         assert!(message.contains(field), "{spec}: {message}");
     }
     for name in ["1digit", "dots.in.it", &"a".repeat(41)] {
-        let answer = api
-            .patch(
-                name,
-                &parameters,
-                &Patch::Apply(&resource(name, &json!({}))),
-            )
-            .await;
+        let answer = world.try_out(name, &json!({})).await;
         let message = answer.expect_err(name).to_string();
         assert!(message.contains("metadata.name"), "{message}");
     }

@@ -1,9 +1,8 @@
 //! Fields that name something take names only.
 
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::{input::resource, world::World};
+use crate::world::World;
 
 /// A spec for each field that names an object or a key, with this value.
 fn naming(value: &str) -> Vec<(&'static str, Value)> {
@@ -82,11 +81,6 @@ fn naming(value: &str) -> Vec<(&'static str, Value)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_with_a_name_takes_names_only() {
     let world = World::new("names").await;
-    let api = world.services();
-    let parameters = PatchParams {
-        dry_run: true,
-        ..PatchParams::apply("test").force()
-    };
     for value in [
         "?watch=true",
         "a/../b",
@@ -99,8 +93,7 @@ async fn every_field_with_a_name_takes_names_only() {
         "#",
     ] {
         for (field, spec) in naming(value) {
-            let patch = Patch::Apply(resource("demo", &spec));
-            let answer = api.patch("demo", &parameters, &patch).await;
+            let answer = world.try_out("demo", &spec).await;
             let message = answer
                 .expect_err(&format!("{spec} was accepted"))
                 .to_string();
@@ -108,8 +101,7 @@ async fn every_field_with_a_name_takes_names_only() {
         }
     }
     for (field, spec) in naming("a-1") {
-        let patch = Patch::Apply(resource("demo", &spec));
-        let answer = api.patch("demo", &parameters, &patch).await;
+        let answer = world.try_out("demo", &spec).await;
         assert!(answer.is_ok(), "{field}: {answer:?}");
     }
 }
@@ -117,15 +109,9 @@ async fn every_field_with_a_name_takes_names_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_listed_setting_of_the_managed_database_is_taken() {
     let world = World::new("settings-of-the-database").await;
-    let api = world.services();
-    let parameters = PatchParams {
-        dry_run: true,
-        ..PatchParams::apply("test").force()
-    };
     let apply = async |settings: Value| {
         let spec = json!({"database": {"managed": {"parameters": settings}}});
-        let patch = Patch::Apply(resource("demo", &spec));
-        api.patch("demo", &parameters, &patch).await
+        world.try_out("demo", &spec).await
     };
     for names in hello_crds::PARAMETERS.chunks(50) {
         let answer = apply(names.iter().map(|name| (*name, "1")).collect()).await;

@@ -17,18 +17,19 @@ use hello_operator::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use tokio::{sync::OwnedMutexGuard, task::JoinHandle, time::Instant};
 
-pub use crate::{operator::Operator, stand_in::Jobs};
 use crate::{
+    input::resource,
     operator::{Defective, start, start_with},
     rounds::Rounds,
     server::{Server, server},
     stand_in::StandIn,
 };
+pub use crate::{operator::Operator, stand_in::Jobs};
 
 /// A namespace with a stand-in for the controllers.
 pub struct World {
@@ -150,13 +151,34 @@ impl World {
 
     /// Creates or changes the resource `name`, as `kubectl apply` does.
     pub async fn apply(&self, name: &str, spec: Value) -> DynamicObject {
-        let body = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
-            "metadata": {"name": name}, "spec": spec});
         let parameters = PatchParams::apply("test").force();
         self.services()
-            .patch(name, &parameters, &Patch::Apply(&body))
+            .patch(name, &parameters, &Patch::Apply(resource(name, &spec)))
             .await
             .unwrap()
+    }
+
+    /// What the API server says to the resource, without keeping it.
+    pub async fn try_out(&self, name: &str, spec: &Value) -> kube::Result<DynamicObject> {
+        let parameters = PatchParams {
+            dry_run: true,
+            ..PatchParams::apply("test").force()
+        };
+        let body = Patch::Apply(resource(name, spec));
+        self.services().patch(name, &parameters, &body).await
+    }
+
+    /// Deletes the resource, and waits until no more than these children are left.
+    pub async fn delete_keeping(&self, name: &str, kept: usize) {
+        let services = self.services();
+        services
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+        eventually("the rest is gone", || async {
+            (self.children(name).await.len() == kept).then_some(())
+        })
+        .await;
     }
 
     pub async fn get(&self, id: &ChildId) -> Option<DynamicObject> {

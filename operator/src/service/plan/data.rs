@@ -81,10 +81,7 @@ mod tests {
         let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
             "metadata": {"name": "demo", "annotations": {names::ACCEPT_DATA_ANNOTATION: accepted}},
             "spec": {}, "status": {"database": {"kind": "managed", "data": had}}});
-        let images = DefaultImages {
-            app: "hello-app:1".into(),
-            postgres: "postgres:18".into(),
-        };
+        let images = DefaultImages::of_tests();
         validate(&serde_json::from_value(service).unwrap(), &images).unwrap()
     }
 

@@ -13,7 +13,7 @@ use crate::{
         live::{LiveObjects, TypedChild},
         names::Component,
         owner::controller,
-        pod::is_owned_by,
+        pod::{self, is_owned_by},
         subset,
     },
     service::{children::Prepared, plan::facts::JobPhase},
@@ -53,16 +53,7 @@ fn is_of_another_template(job: &kube::api::DynamicObject, schedule: &Desired) ->
 
 /// Whether a container of this run runs. What has ended is not at work: another one may have to start still.
 fn is_at_work(pod: &Pod, run: &str) -> bool {
-    let status = pod.status.iter();
-    let mut containers = status.flat_map(|status| {
-        let init = status.init_container_statuses.iter().flatten();
-        init.chain(status.container_statuses.iter().flatten())
-    });
-    is_owned_by(pod, run)
-        && containers.any(|container| {
-            let state = container.state.as_ref();
-            state.is_some_and(|state| state.running.is_some())
-        })
+    is_owned_by(pod, run) && pod::containers(pod).any(pod::runs)
 }
 
 #[cfg(test)]

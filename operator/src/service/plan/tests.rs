@@ -18,10 +18,7 @@ use crate::{
 fn prepared(name: &str, spec: &Value, inputs: &Inputs) -> Prepared {
     let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
         "metadata": {"name": name, "namespace": "ns", "uid": "u"}, "spec": spec});
-    let images = DefaultImages {
-        app: "hello-app:1".into(),
-        postgres: "postgres:18".into(),
-    };
+    let images = DefaultImages::of_tests();
     let service = validate(&serde_json::from_value(service).unwrap(), &images).unwrap();
     build(&service, inputs).prepare().unwrap()
 }

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use crate::{
     object::{
         names::Component,
-        pod::{PULL_FAILURES, condition, is_owned_by},
+        pod::{self, PULL_FAILURES, condition, is_owned_by},
     },
     service::{
         plan::readiness,
@@ -86,11 +86,7 @@ pub fn of_component(pods: &[Pod], component: Component) -> Vec<&Pod> {
 #[must_use]
 pub fn of_run(pods: &[Pod], uid: &str, now: Timestamp) -> Option<PodFailure> {
     let pods = newest_first(pods.iter().filter(|pod| is_owned_by(pod, uid)));
-    let mut unfinished = pods.into_iter().filter(|pod| {
-        let status = pod.status.as_ref();
-        let phase = status.and_then(|status| status.phase.as_deref());
-        !matches!(phase, Some("Succeeded" | "Failed"))
-    });
+    let mut unfinished = pods.into_iter().filter(|pod| pod::is_unfinished(pod));
     unfinished.find_map(|pod| match pod.metadata.deletion_timestamp {
         Some(_) => stuck(pod, now),
         None => in_pod(pod, now),
@@ -181,10 +177,7 @@ fn beside_an_ended_one(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<
             end.exit_code == 0 && finished.is_none_or(|time| has_lasted(time.0, now))
         })
     });
-    let running = containers().find(|container| {
-        let state = container.state.as_ref();
-        state.is_some_and(|state| state.running.is_some())
-    })?;
+    let running = containers().find(|container| pod::runs(container))?;
     done.then(|| {
         let message = format!(
             "container {} keeps pod {} running although its work is done: make it a sidecar (an init container with \

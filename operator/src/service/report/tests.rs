@@ -216,10 +216,7 @@ impl Fixture {
         if let Some(message) = &self.panic {
             return status::from_panic(&identity, message, old, now);
         }
-        let images = DefaultImages {
-            app: "hello-app:1".into(),
-            postgres: "postgres:18".into(),
-        };
+        let images = DefaultImages::of_tests();
         let applied = validate(&self.service(), &images)
             .and_then(|service| Ok((self.applied(&service, now)?, service)));
         match applied {

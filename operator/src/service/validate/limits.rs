@@ -227,10 +227,7 @@ mod tests {
     fn refused(limits: &Limits, spec: &Value) -> String {
         let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
             "metadata": {"name": "demo", "namespace": "ns"}, "spec": spec});
-        let images = DefaultImages {
-            app: "hello-app:1".into(),
-            postgres: "postgres:18".into(),
-        };
+        let images = DefaultImages::of_tests();
         let service = validate(&serde_json::from_value(service).unwrap(), &images).unwrap();
         let message = limits.check(&service).err().map(|error| error.to_string());
         let message = message.unwrap_or_default();
@@ -240,35 +237,35 @@ mod tests {
     #[test]
     fn without_limits_only_annotations_are_limited() {
         let any = limits(&[], &[""], &[" "]);
-        let route = json!({"parentRefs": [{"name": "a"}]});
-        let spec = |annotation: &str| {
-            json!({"image": "evil.example.com/x", "expose": {"httpRoute": route,
-            "ingress": {"host": "bank.example.com", "annotations": {annotation: "x"}}}})
+        let spec = |part: &str, key: &str| {
+            let mut expose = json!({"httpRoute": {"parentRefs": [{"name": "a"}]},
+                "ingress": {"host": "bank.example.com"}, "service": {}});
+            expose[part]["annotations"] = json!({key: "x"});
+            json!({"image": "evil.example.com/x", "expose": expose})
         };
-        for key in INGRESS_ANNOTATIONS {
-            assert_eq!(refused(&any, &spec(key)), "", "{key}");
-        }
-        for key in [
+        let ingress = [
             "nginx.ingress.kubernetes.io/configuration-snippet",
             "nginx.ingress.kubernetes.io/auth-url",
             "external-dns.alpha.kubernetes.io/hostname",
             "cert-manager.io/issuer/x",
-        ] {
-            let field = "spec.expose.ingress.annotations";
-            assert_eq!(refused(&any, &spec(key)), field, "{key}");
-        }
-        let spec = |key: &str| json!({"expose": {"service": {"annotations": {key: "x"}}}});
-        for key in SERVICE_ANNOTATIONS {
-            assert_eq!(refused(&any, &spec(key)), "", "{key}");
-        }
-        for key in [
+        ];
+        let service = [
             "service.beta.kubernetes.io/aws-load-balancer-security-groups",
             "service.beta.kubernetes.io/aws-load-balancer-access-log-s3-bucket-name",
             "metallb.io/loadBalancerIPs",
             "kubectl.kubernetes.io/last-applied-configuration",
+        ];
+        for (part, harmless, other) in [
+            ("ingress", &INGRESS_ANNOTATIONS[..], ingress),
+            ("service", &SERVICE_ANNOTATIONS[..], service),
         ] {
-            let field = "spec.expose.service.annotations";
-            assert_eq!(refused(&any, &spec(key)), field, "{key}");
+            for key in harmless {
+                assert_eq!(refused(&any, &spec(part, key)), "", "{part} {key}");
+            }
+            let field = format!("spec.expose.{part}.annotations");
+            for key in other {
+                assert_eq!(refused(&any, &spec(part, key)), field, "{key}");
+            }
         }
     }
 

@@ -61,6 +61,15 @@ pub struct DefaultImages {
 }
 
 impl DefaultImages {
+    /// Those that tests have.
+    #[cfg(test)]
+    pub(crate) fn of_tests() -> Self {
+        Self {
+            app: "hello-app:1".into(),
+            postgres: "postgres:18".into(),
+        }
+    }
+
     /// Whether an image is a version of one of them. Any other is the choice of whoever wrote the resource.
     #[must_use]
     pub fn have_version(&self, image: &str) -> bool {

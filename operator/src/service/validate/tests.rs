@@ -8,10 +8,7 @@ fn check(spec: serde_json::Value) -> Result<Validated> {
         "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1}, "spec": spec,
     }))
     .unwrap();
-    let images = DefaultImages {
-        app: "hello-app:1".into(),
-        postgres: "postgres:18".into(),
-    };
+    let images = DefaultImages::of_tests();
     validate(&service, &images)
 }
 

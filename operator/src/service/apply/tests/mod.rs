@@ -41,10 +41,7 @@ fn external() -> Database {
     let spec = json!({"database": {"external": {"secretRef": {"name": "db"}}}});
     let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
         "metadata": {"name": "demo"}, "spec": spec});
-    let images = DefaultImages {
-        app: "hello-app:1".into(),
-        postgres: "postgres:18".into(),
-    };
+    let images = DefaultImages::of_tests();
     let service = serde_json::from_value(service).unwrap();
     validate(&service, &images).unwrap().database
 }

@@ -12,7 +12,7 @@ use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
         batch::v1::{CronJob, Job},
-        core::v1::{Event, PersistentVolumeClaim, Pod},
+        core::v1::{Event, PersistentVolumeClaim},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -24,7 +24,7 @@ use crate::{
         kind::Kind,
         live::{Live, TypedChild},
         names,
-        pod::is_owned_by,
+        pod::{is_owned_by, is_unfinished},
         words,
     },
     service::dereference::observed::Observed,
@@ -149,12 +149,6 @@ fn wants_pod(live: &Live) -> bool {
         let suspended = job.spec.as_ref().and_then(|spec| spec.suspend);
         !ended && suspended != Some(true)
     })
-}
-
-fn is_unfinished(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let phase = status.and_then(|status| status.phase.as_deref());
-    !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn created(metadata: &ObjectMeta) -> Option<Timestamp> {

@@ -11,10 +11,7 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 fn service(database: &Value) -> Validated {
     let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
         "metadata": {"name": "demo", "namespace": "ns", "uid": "u"}, "spec": {"database": database}});
-    let images = DefaultImages {
-        app: "hello-app:1".into(),
-        postgres: "postgres:18".into(),
-    };
+    let images = DefaultImages::of_tests();
     validate(&serde_json::from_value(service).unwrap(), &images).unwrap()
 }
 

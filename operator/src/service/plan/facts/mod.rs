@@ -16,7 +16,7 @@ use crate::{
         kind::Kind,
         live::TypedChild,
         names::{self, Component},
-        pod::{SeenPod, is_owned_by},
+        pod::{self, SeenPod, is_owned_by},
         replicas,
     },
     service::{
@@ -219,12 +219,8 @@ fn is_done(job: &DynamicObject, pods: &[Pod]) -> bool {
     let uid = job.metadata.uid.as_deref();
     uid.is_some_and(|uid| {
         let mut pods = pods.iter().filter(|pod| is_owned_by(pod, uid));
-        pods.any(|pod| phase(pod) == Some("Succeeded"))
+        pods.any(|pod| pod::phase(pod) == Some("Succeeded"))
     })
-}
-
-fn phase(pod: &Pod) -> Option<&str> {
-    pod.status.as_ref()?.phase.as_deref()
 }
 
 fn is_of_migration(pod: &Pod) -> bool {
@@ -237,19 +233,13 @@ fn runs_migration(pod: &Pod) -> bool {
     let mut containers = status
         .into_iter()
         .flat_map(|status| status.container_statuses.iter().flatten());
-    is_of_migration(pod)
-        && containers.any(|container| {
-            container
-                .state
-                .as_ref()
-                .is_some_and(|state| state.running.is_some())
-        })
+    is_of_migration(pod) && containers.any(pod::runs)
 }
 
 /// Whether this is the pod of a migration that may be changing the schema. Its Job may be gone: only
 /// the operator waits for the pods when it deletes one.
 fn migrates(pod: &Pod) -> bool {
-    is_of_migration(pod) && !matches!(phase(pod), Some("Succeeded" | "Failed"))
+    is_of_migration(pod) && pod::is_unfinished(pod)
 }
 
 #[cfg(test)]

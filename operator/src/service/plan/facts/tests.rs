@@ -60,10 +60,7 @@ fn the_scale_manager_may_hold_the_number_unless_an_autoscaler_owns_it() {
 fn facts(scaling: Value, objects: &[(Kind, Value)]) -> Facts {
     let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
         "metadata": {"name": "demo", "uid": "u"}, "spec": scaling});
-    let images = DefaultImages {
-        app: "hello-app:1".into(),
-        postgres: "postgres:18".into(),
-    };
+    let images = DefaultImages::of_tests();
     let service = validate(&serde_json::from_value(service).unwrap(), &images).unwrap();
     let inputs = Inputs::offline();
     let prepared = build(&service, &inputs).prepare().unwrap();

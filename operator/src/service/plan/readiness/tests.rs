@@ -126,10 +126,7 @@ fn identity() -> Identity {
 fn state(database: &Value, present: &[(ChildId, Presence)], live: LiveObjects) -> DatabaseState {
     let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
         "metadata": {"name": "demo"}, "spec": {"database": database}});
-    let images = crate::service::validate::DefaultImages {
-        app: "hello-app:1".into(),
-        postgres: "postgres:18".into(),
-    };
+    let images = crate::service::validate::DefaultImages::of_tests();
     let service = serde_json::from_value(service).unwrap();
     let validated = crate::service::validate::validate(&service, &images).unwrap();
     let facts = Facts {
