@@ -26,7 +26,7 @@ pub enum Gate {
     Always,
     /// Only when it exists already: another controller creates it.
     IfPresent,
-    /// The migration: once the database is ready and no other migration exists.
+    /// The migration: once the database is ready, or about to be, and no other migration exists.
     Migration,
     /// Only once the migration has succeeded.
     Migrated,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     converge::everything,
     data::accept,
-    world::{World, eventually},
+    world::{World, assert_within, eventually},
 };
 
 /// A change of a field that the operator owns, for each kind.
@@ -79,11 +79,7 @@ async fn a_change_of_any_child_is_reverted_within_5_seconds() {
             .then_some(())
         })
         .await;
-        assert!(
-            start.elapsed() < Duration::from_secs(5),
-            "{id}: {:?}",
-            start.elapsed()
-        );
+        assert_within(Duration::from_secs(5), start, &id.to_string());
     }
     operator.stop().await;
 }
@@ -136,8 +132,7 @@ async fn comes_back(world: &World, id: &ChildId, before: &DynamicObject) {
         (live.uid() != before.uid() && live.metadata.deletion_timestamp.is_none()).then_some(())
     })
     .await;
-    let took = start.elapsed();
-    assert!(took < Duration::from_secs(5), "{id}: {took:?}");
+    assert_within(Duration::from_secs(5), start, &id.to_string());
 }
 
 /// Removes the finalizer, as the controller that protects claims does once no pod uses one.

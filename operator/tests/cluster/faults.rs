@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     converge::{everything, versions},
     injector::{FAULTS, Faults, Mode, Target},
-    world::{Operator, World, eventually},
+    world::{Operator, World, assert_within, eventually},
 };
 
 /// Longest time from the end of all faults until all children match the spec.
@@ -39,8 +39,7 @@ fn everything_of(version: u32) -> Value {
 
 async fn ready_within(world: &World, limit: Duration, since: Instant) {
     world.ready("demo").await;
-    let took = since.elapsed();
-    assert!(took < limit, "{took:?}");
+    assert_within(limit, since, "recovery");
 }
 
 /// Waits until writes have stopped.

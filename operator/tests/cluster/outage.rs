@@ -17,7 +17,7 @@ use crate::{
     converge::everything,
     process::Operator,
     server::Server,
-    world::{World, eventually},
+    world::{World, assert_within, eventually},
 };
 
 /// How long the API server is unavailable, in seconds. The default is long enough for every connection to time out and
@@ -101,12 +101,6 @@ fn report(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-fn assert_recovered(kind: &str, since: Instant) {
-    let took = since.elapsed();
-    report(&format!("{kind}: recovered after {took:.1?}"));
-    assert!(took < RECOVERY, "{took:?}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_hangs_costs_neither_memory_nor_connections_and_is_used_again_at_once() {
     let server = Server::start();
@@ -121,7 +115,7 @@ async fn an_api_server_that_hangs_costs_neither_memory_nor_connections_and_is_us
     let start = Instant::now();
     edit(&world, "demo-0").await;
     all_ready(&world).await;
-    assert_recovered("frozen", start);
+    assert_within(RECOVERY, start, "recovery");
 }
 
 /// Retries, because the test's own connection may be one of the broken ones.
@@ -152,7 +146,7 @@ async fn an_api_server_that_refuses_costs_neither_and_is_used_again_at_once() {
     door.open().await;
     let start = Instant::now();
     all_ready(&world).await;
-    assert_recovered("refused", start);
+    assert_within(RECOVERY, start, "recovery");
 }
 
 /// A proxy to an API server. Closed, it refuses new connections and breaks those that exist.

@@ -263,6 +263,17 @@ impl Drop for World {
 /// Longest time to wait for anything, also on a busy machine; where time matters, a test has a limit of its own.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Asserts that something took no longer than it may on a machine without other work; on a busy one, as much longer as
+/// processes share a core. What it excludes, such as an interval of minutes, is longer still.
+pub fn assert_within(limit: Duration, since: std::time::Instant, what: &str) {
+    let took = since.elapsed();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+    let load: f64 = load.split(' ').next().unwrap().parse().unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let limit = limit.mul_f64((load / cores as f64).max(1.0));
+    assert!(took < limit, "{what}: {took:?}, at most {limit:?}");
+}
+
 /// Asks until there is an answer.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
     let start = Instant::now();

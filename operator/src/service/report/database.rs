@@ -55,7 +55,9 @@ pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Findin
         }
         DatabaseState::Degraded { phase, .. } => no(Reason::DatabaseDegraded).with(phase),
         DatabaseState::Starting { phase: Some(phase) } => no(Reason::DatabaseStarting).with(phase),
-        DatabaseState::Starting { phase: None } => no(Reason::DatabaseStarting),
+        DatabaseState::Starting { phase: None } | DatabaseState::Initializing => {
+            no(Reason::DatabaseStarting)
+        }
         DatabaseState::Blocked { phase } => no(Reason::DatabaseBlocked).with(phase),
         DatabaseState::Hibernated => no(Reason::DatabaseHibernated),
         DatabaseState::Replaced => data::replaced(service, applied),

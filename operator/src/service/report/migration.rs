@@ -72,7 +72,7 @@ fn pending(service: &Validated, applied: &Applied, failure: Option<PodFailure>) 
         return stuck.map_or_else(|| no(Reason::MigrationReplacing), PodFailure::finding);
     }
     let waiting = no(Reason::MigrationWaiting);
-    if !applied.readiness().database.is_ready() {
+    if !applied.readiness().database.accepts_migration() {
         return waiting;
     }
     if service.paused {

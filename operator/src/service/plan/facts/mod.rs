@@ -44,8 +44,8 @@ pub struct Facts {
     pub outdated: BTreeSet<ChildId>,
     /// Whether other data is there in place of the service's own.
     pub data_replaced: bool,
-    /// Whether the database answers and runs what is wanted.
-    pub database_ready: bool,
+    /// Whether the database runs what is wanted, and answers or is about to.
+    pub accepts_migration: bool,
     /// Why the address of the database or its passwords are not known, in words.
     pub unusable_address: Option<String>,
     /// Whether a pod of some migration may be at work, whatever became of its Job.
@@ -114,7 +114,7 @@ impl JobPhase {
 }
 
 impl Facts {
-    /// What was read, in the planner's terms. Whether the database is ready is judged afterwards, from these facts.
+    /// What was read, in the planner's terms. Whether the database accepts a migration is judged afterwards, from these facts.
     #[must_use]
     pub(super) fn from_observed(
         service: &Validated,

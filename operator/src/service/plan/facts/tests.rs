@@ -114,7 +114,7 @@ fn the_facts_name_what_is_there() {
     // Without the hash, something else was never wanted.
     assert!(facts.outdated.is_empty());
     assert_eq!(facts.jobs, [(id(Kind::Job), JobPhase::Succeeded)].into());
-    assert!(facts.paused && !facts.migrating && !facts.database_ready);
+    assert!(facts.paused && !facts.migrating && !facts.accepts_migration);
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl Plan {
             }
         }
         let is_due = presence.is_none() && self.migration == Migration::Pending;
-        if is_due && alone && !facts.migrating && facts.database_ready {
+        if is_due && alone && !facts.migrating && facts.accepts_migration {
             let recorded = facts.recorded.iter();
             self.actions
                 .extend(recorded.map(|(app, _)| Action::Forget(app.clone())));

@@ -34,7 +34,7 @@ fn converged() -> Facts {
         jobs: [(job("new"), JobPhase::Succeeded)].into(),
         outdated: BTreeSet::new(),
         data_replaced: false,
-        database_ready: true,
+        accepts_migration: true,
         unusable_address: None,
         migrating: false,
         stuck_pod: None,
@@ -69,7 +69,7 @@ fn a_first_start_waits_for_the_database_then_migrates_then_rolls_out() {
     assert_eq!(first.migration, Migration::Pending);
 
     facts.present.insert(service(), Presence::Settled);
-    facts.database_ready = true;
+    facts.accepts_migration = true;
     let second = plan(&wanted("new"), &facts);
     assert_eq!(second.actions, [Action::Create(job("new"))]);
     assert_eq!(second.migration, Migration::Running);
@@ -170,7 +170,7 @@ fn a_migration_that_is_recorded_needs_no_job_and_the_record_ends_before_another_
     let expected = [Action::Forget(deployment()), Action::Create(job("other"))];
     assert_eq!(other.actions, expected);
     // Not while the other one cannot begin yet.
-    facts.database_ready = false;
+    facts.accepts_migration = false;
     assert_eq!(plan(&wanted("other"), &facts).actions, []);
 }
 
@@ -223,7 +223,7 @@ fn a_server_is_not_made_on_a_volume_that_is_not_its_own() {
 #[test]
 fn an_unready_database_starts_no_migration_but_keeps_a_finished_one() {
     let mut facts = converged();
-    facts.database_ready = false;
+    facts.accepts_migration = false;
     facts.present.insert(deployment(), Presence::Drifted);
     assert_eq!(
         plan(&wanted("new"), &facts).actions,

@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, DeploymentCondition, DeploymentStatus, StatefulSet},
-    core::v1::Pod,
+    core::v1::{ContainerStatus, Pod},
 };
 use kube::ResourceExt;
 
@@ -14,7 +14,7 @@ use crate::{
         live::LiveObjects,
         names::{self, Component},
         owner::Identity,
-        pod::condition,
+        pod::{condition, containers, runs},
         words,
     },
     service::{
@@ -59,6 +59,8 @@ pub enum DatabaseState {
         /// What CloudNativePG reports; `None` for the operator's own server.
         phase: Option<String>,
     },
+    /// It does not answer yet: its pod of the current template starts it for the first time.
+    Initializing,
     /// CloudNativePG waits for a person.
     Blocked {
         /// What CloudNativePG reports.
@@ -77,7 +79,7 @@ pub enum DatabaseState {
 }
 
 impl DatabaseState {
-    /// Whether it answers and runs what is wanted, so that a migration may start.
+    /// Whether it answers and runs what is wanted.
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         match self {
@@ -86,6 +88,7 @@ impl DatabaseState {
             Self::WithoutAddress { .. }
             | Self::Changing
             | Self::Starting { .. }
+            | Self::Initializing
             | Self::Blocked { .. }
             | Self::Hibernated
             | Self::Leaving
@@ -93,6 +96,13 @@ impl DatabaseState {
             | Self::Absent
             | Self::NotServed => false,
         }
+    }
+
+    /// Whether a migration may start. It waits for a server that does not answer yet, and its own pod takes as long to
+    /// start as the server does.
+    #[must_use]
+    pub const fn accepts_migration(&self) -> bool {
+        matches!(self, Self::Initializing) || self.is_ready()
     }
 }
 
@@ -164,7 +174,10 @@ fn managed(name: &str, facts: &Facts, live: &LiveObjects, pods: &[Pod]) -> Datab
     }) {
         return DatabaseState::Leaving;
     }
-    DatabaseState::Starting { phase: None }
+    match server {
+        Some(server) if settled && is_initializing(server, pods) => DatabaseState::Initializing,
+        _ => DatabaseState::Starting { phase: None },
+    }
 }
 
 fn cloud_native_pg(name: String, facts: &Facts, live: &LiveObjects) -> DatabaseState {
@@ -220,17 +233,52 @@ pub fn node_is_lost(pod: &Pod) -> bool {
 /// Whether the server in this pod of the current template is ready. The container beside it does not count: it starts
 /// again whenever it has something to report.
 fn serves(pod: &Pod, revision: Option<&str>) -> bool {
+    is_current(pod, revision) && server(pod).is_some_and(|container| container.ready)
+}
+
+/// Whether the pod of the current template has its volumes and its network, and starts its server for the first time.
+/// A server that keeps ending, or whose image cannot be pulled, is not one to wait for.
+fn is_initializing(set: &StatefulSet, pods: &[Pod]) -> bool {
+    let Some(status) = &set.status else {
+        return false;
+    };
+    let revision = status.update_revision.as_deref();
+    status.observed_generation == set.metadata.generation
+        && pods.iter().any(|pod| {
+            let is_first = |server: &ContainerStatus| server.restart_count == 0;
+            is_current(pod, revision)
+                && server(pod).is_some_and(|server| is_first(server) && is_starting(pod, server))
+        })
+}
+
+/// Whether a container runs, or is about to in a pod that has its volumes and its network.
+fn is_starting(pod: &Pod, container: &ContainerStatus) -> bool {
+    let has_sandbox = pod
+        .status
+        .as_ref()
+        .and_then(|status| condition(status, "PodReadyToStartContainers"))
+        .is_some_and(|condition| condition.status == "True");
+    let waiting = container
+        .state
+        .as_ref()
+        .and_then(|state| state.waiting.as_ref());
+    let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+    let is_next = matches!(reason, Some("ContainerCreating" | "PodInitializing"));
+    runs(container) || (has_sandbox && is_next)
+}
+
+/// Whether a pod is the server's, by the current template, and is not about to leave.
+fn is_current(pod: &Pod, revision: Option<&str>) -> bool {
     let labels = pod.labels();
     let own = labels.get(REVISION_LABEL).map(String::as_str);
     pod.metadata.deletion_timestamp.is_none()
         && !node_is_lost(pod)
         && Component::from_labels(labels) == Some(Component::Database)
         && own == revision
-        && pod
-            .status
-            .iter()
-            .flat_map(|status| status.container_statuses.iter().flatten())
-            .any(|container| container.name == SERVER && container.ready)
+}
+
+fn server(pod: &Pod) -> Option<&ContainerStatus> {
+    containers(pod).find(|container| container.name == SERVER)
 }
 
 /// Whether a Deployment is to have fewer pods than its autoscaler may choose.

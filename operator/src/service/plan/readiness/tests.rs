@@ -61,6 +61,58 @@ fn a_server_that_is_behind_its_spec_is_not_ready() {
     }
 }
 
+#[test]
+fn a_migration_may_start_beside_its_server_and_not_before_one_that_does_not_come_up() {
+    let starts = |status: Value, change: &dyn Fn(&mut Value)| {
+        let starting = pod(|pod| {
+            pod["status"]["conditions"] =
+                json!([{"type": "PodReadyToStartContainers", "status": "True"}]);
+            let server = &mut pod["status"]["containerStatuses"][0];
+            server["ready"] = false.into();
+            server["state"] = json!({"waiting": {"reason": "ContainerCreating"}});
+            change(pod);
+        });
+        is_initializing(&set(status), &[starting])
+    };
+    type Change = fn(&mut Value);
+    let server: fn(&mut Value) -> &mut Value = |pod| &mut pod["status"]["containerStatuses"][0];
+    assert!(starts(current(0), &|_| ()));
+    assert!(starts(current(0), &|pod| {
+        server(pod)["state"] = json!({"waiting": {"reason": "PodInitializing"}});
+    }));
+    // Where the condition is not known, the container itself shows it.
+    let runs = json!({"running": {}});
+    assert!(starts(current(0), &|pod| {
+        pod["status"]["conditions"] = json!([]);
+        server(pod)["state"] = runs.clone();
+    }));
+    for change in [
+        (|pod| pod["status"]["conditions"] = json!([])) as Change,
+        |pod| pod["status"]["conditions"][0]["status"] = "False".into(),
+        |pod| pod["status"]["containerStatuses"] = json!([]),
+        |pod| pod["status"]["containerStatuses"][0]["restartCount"] = 1.into(),
+        |pod| pod["status"]["containerStatuses"][0]["state"] = Value::Null,
+        |pod| {
+            pod["status"]["containerStatuses"][0]["state"] = json!({"terminated": {"exitCode": 1}})
+        },
+        |pod| {
+            pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] =
+                "ErrImagePull".into()
+        },
+        |pod| {
+            pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] =
+                "CrashLoopBackOff".into()
+        },
+        |pod| pod["metadata"]["labels"]["controller-revision-hash"] = "earlier".into(),
+        |pod| pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into(),
+    ] {
+        assert!(!starts(current(0), &change));
+    }
+    let mut stale = current(0);
+    stale["observedGeneration"] = 2.into();
+    assert!(!starts(stale, &|_| ()) && !starts(Value::Null, &|_| ()));
+}
+
 fn deployment(status: Value) -> Deployment {
     serde_json::from_value(json!({"metadata": {"name": "demo", "generation": 3},
         "spec": {"replicas": 2, "selector": {}, "template": {}}, "status": status}))
@@ -164,6 +216,10 @@ fn a_managed_database_serves_only_as_it_is_wanted() {
         assert_eq!(seen.is_ready(), expected == DatabaseState::Serving);
         assert_eq!(seen, expected, "{presence:?}");
     }
+    assert!(!starting.accepts_migration() && !DatabaseState::Leaving.accepts_migration());
+    assert!(
+        DatabaseState::Initializing.accepts_migration() && !DatabaseState::Initializing.is_ready()
+    );
     assert_eq!(state(&managed, &[], LiveObjects::default()), starting);
     let claim = ChildId::new(Kind::PersistentVolumeClaim, "data-demo-db-0");
     let leaving = state(
