@@ -1,22 +1,12 @@
 //! The schema: the migrations in this program, and the version of a database.
 
 use std::fmt;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, Row};
-use tokio::time::Instant;
-
-/// The longest time that a migration waits for the lock of a table. Whoever uses the table meanwhile waits behind it,
-/// so this is well below the deadline of callers.
-const MAX_BLOCKED: Duration = Duration::from_millis(400);
-/// Pause before another try, in which those who waited go on.
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
-/// How long it is tried.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Migrations for PostgreSQL.
 pub static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -98,9 +88,9 @@ pub enum MigrationError {
     #[error("the database has the encoding {0}: create it with ENCODING 'UTF8'")]
     Encoding(String),
     /// A table that a migration changes is locked, and stays so.
-    #[error("a table stays locked; transactions that are open: {held_by}")]
+    #[error("a table stays locked by {held_by}")]
     Locked {
-        /// Roles, processes and times.
+        /// Roles, processes, programs and times.
         held_by: String,
     },
     /// A migration failed.
@@ -175,40 +165,6 @@ impl fmt::Display for Migrated {
     }
 }
 
-/// Migrates a PostgreSQL database to this program's schema. One that is newer is left alone. The
-/// caller sees to it that no other one does.
-///
-/// # Errors
-/// See [`MigrationError`]. Migrations that succeeded before the one that failed stay applied.
-pub async fn migrate_postgres(connection: &mut PgConnection) -> Result<Migrated, MigrationError> {
-    let found = postgres_state(connection).await?.version;
-    let known = postgres_version();
-    if found > known {
-        return Ok(Migrated::IsNewer { found, known });
-    }
-    // The caller has a lock that the app's role cannot take.
-    let migrator = Migrator {
-        migrations: POSTGRES.migrations.clone(),
-        locking: false,
-        ..Migrator::DEFAULT
-    };
-    set_lock_timeout(connection, MAX_BLOCKED).await?;
-    let end = Instant::now() + PATIENCE;
-    while let Err(error) = migrator.run_direct(None, connection, false).await {
-        if !is_lock_timeout(&error) {
-            return Err(error.into());
-        }
-        let held_by = open_transactions(connection).await?;
-        if Instant::now() >= end {
-            return Err(MigrationError::Locked { held_by });
-        }
-        tracing::warn!(held_by, "a table is locked: trying again");
-        tokio::time::sleep(RETRY_PAUSE).await;
-    }
-    set_lock_timeout(connection, Duration::ZERO).await?;
-    Ok(Migrated::ToOwn { version: known })
-}
-
 /// Migrates a SQLite database to this program's schema. One that is newer is left alone.
 ///
 /// # Errors
@@ -227,37 +183,4 @@ pub async fn migrate_sqlite(pool: &SqlitePool) -> Result<Migrated, MigrationErro
     }
     SQLITE.run(pool).await?;
     Ok(Migrated::ToOwn { version: known })
-}
-
-async fn set_lock_timeout(
-    connection: &mut PgConnection,
-    timeout: Duration,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT set_config('lock_timeout', $1, false)")
-        .bind(format!("{}ms", timeout.as_millis()))
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
-fn is_lock_timeout(error: &MigrateError) -> bool {
-    const LOCK_NOT_AVAILABLE: &str = "55P03";
-    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
-        return false;
-    };
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.as_deref() == Some(LOCK_NOT_AVAILABLE)
-}
-
-/// Who has had a transaction open for a while: only such a one holds a lock for long.
-async fn open_transactions(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT coalesce(string_agg(format('%s in process %s since %s', usename, pid, \
-             to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')), ', ' ORDER BY xact_start), \
-             'nobody any more') \
-         FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
-             AND xact_start < now() - interval '400 ms' AND query NOT LIKE 'BEGIN; LOCK TABLE _sqlx_migrations%'",
-    )
-    .fetch_one(connection)
-    .await
 }

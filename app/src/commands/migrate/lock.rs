@@ -5,11 +5,17 @@ use std::time::Duration;
 use sqlx::migrate::Migrate as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
+use tokio::time::Instant;
 
+use super::session;
 use crate::store::schema;
 
-/// How often another one is tried for while the lock is held.
+/// How long the lock is tried for while another one holds it.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Pause between two tries. A session that waits in the server has a snapshot, for which the other one's index waits.
+const PAUSE: Duration = Duration::from_millis(200);
+
+const LOCK: &str = "BEGIN; LOCK TABLE _sqlx_migrations IN SHARE UPDATE EXCLUSIVE MODE NOWAIT";
 
 /// The lock, for as long as it lives. It is on the table of migrations and conflicts only with itself: those who write
 /// that table, read it or dump it go on. The app's role and the backup's, which only read it, cannot take it, as they
@@ -27,19 +33,15 @@ impl MigrationLock {
     pub async fn take(options: &PgConnectOptions) -> Result<Self, sqlx::Error> {
         let mut connection = options.connect().await?;
         ensure_table(&mut connection).await?;
-        // The administrator's settings may end sessions that hold a transaction open; those that this server does not
-        // know are left out.
-        sqlx::query(
-            "SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN $1 ELSE '0' END, false) \
-             FROM pg_settings WHERE name IN ('lock_timeout', 'statement_timeout', \
-             'transaction_timeout', 'idle_in_transaction_session_timeout')",
-        )
-        .bind(format!("{}s", PATIENCE.as_secs()))
-        .execute(&mut connection)
-        .await?;
-        sqlx::raw_sql("BEGIN; LOCK TABLE _sqlx_migrations IN SHARE UPDATE EXCLUSIVE MODE")
-            .execute(&mut connection)
-            .await?;
+        session::prepare(&mut connection, Duration::ZERO).await?;
+        let end = Instant::now() + PATIENCE;
+        while let Err(error) = sqlx::raw_sql(LOCK).execute(&mut connection).await {
+            if !is_held(&error) || Instant::now() >= end {
+                return Err(error);
+            }
+            sqlx::raw_sql("ROLLBACK").execute(&mut connection).await?;
+            tokio::time::sleep(PAUSE).await;
+        }
         Ok(Self { connection })
     }
 
@@ -50,6 +52,12 @@ impl MigrationLock {
     pub async fn release(self) -> Result<(), sqlx::Error> {
         self.connection.close().await
     }
+}
+
+fn is_held(error: &sqlx::Error) -> bool {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.as_deref() == Some(LOCK_NOT_AVAILABLE)
 }
 
 /// Creates the table, which two sessions may do at the same time: one of them then gets an error, and finds it.

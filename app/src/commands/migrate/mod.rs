@@ -2,9 +2,12 @@
 //!
 //! The exit code says whether another attempt may help, so that whoever runs it need not read the output.
 
+mod blockers;
 mod lock;
 mod roles;
 mod scram;
+mod session;
+mod steps;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -110,7 +113,7 @@ pub async fn run(config: MigrateConfig) -> Result<(), MigrateError> {
             let (mut connection, server) = connect(&url, config.wait).await?;
             schema::check_encoding(&mut connection).await?;
             let lock = MigrationLock::take(&server).await?;
-            let migrated = schema::migrate_postgres(&mut connection).await?;
+            let migrated = steps::migrate(&mut connection, &server).await?;
             let own = matches!(migrated, Migrated::ToOwn { .. });
             roles::ensure(&mut connection, &server, &config.passwords, own).await?;
             lock.release().await?;
