@@ -24,6 +24,7 @@ mod roles;
 mod seed;
 mod servers;
 mod serving;
+mod statements;
 mod support;
 mod traces;
 mod users;

@@ -12,14 +12,18 @@ use super::queue::Overlap;
 use crate::domain::{DateOfBirth, Username};
 use crate::store::StoreError;
 
+/// A date that is stored already is not written again. Its row is locked all the same: that waits for a writer who came
+/// first, compares with the newest date, and makes this a transaction whose commit is flushed, and sent to synchronous
+/// standbys, after all that it has seen.
 const UPSERT: &str = concat!(
     fence!("$3", "$4"),
-    "done AS (INSERT INTO users (username, date_of_birth) \
+    "done AS (INSERT INTO users AS old (username, date_of_birth) \
          SELECT * FROM unnest($1::text[], $2::date[]) WHERE (SELECT in_time FROM fence) \
-         ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth RETURNING 1) \
-     SELECT count(*) * ",
+         ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth \
+             WHERE old.date_of_birth <> EXCLUDED.date_of_birth RETURNING 1) \
+     SELECT (SELECT in_time FROM fence) AND count(*) * ",
     in_time!("$4"),
-    " > 0 FROM done"
+    " >= 0 FROM done"
 );
 
 /// Locks in the order of names, as the upserts do: two batches never deadlock.
@@ -62,6 +66,7 @@ impl Job for Change {
     const OVERLAP: Overlap = Overlap::WhenSlow;
     const WRITES: bool = true;
     const PATIENT: bool = true;
+    const SETTINGS: &'static [(&'static str, &'static str)] = &[];
     type Output = ();
 
     async fn run(

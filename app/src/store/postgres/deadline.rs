@@ -6,6 +6,7 @@
 //!   the network, and whose callers got an error, would otherwise revert what they have written since.
 //! - It has to be done when seven eighths are over: it waits for locks only so long, and compares again at its end, when
 //!   it holds all locks that it needs. What is not done by then is undone, before its callers get an error.
+//! - A list has the whole time, the wait for a connection included: the server ends it when seven eighths are over.
 //! - A read is waited for half of the time, which leaves the other half to run it once more.
 
 use std::time::Duration;
@@ -49,6 +50,11 @@ impl Deadline {
             done_by: queued + self.patient_limit(),
             end: queued + self.0,
         }
+    }
+
+    /// Whether enough time is left, at `now`, to begin with such a statement.
+    pub fn admits_patient(self, queued: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(queued) <= self.0 * 3 / 4
     }
 
     /// The longest time that the server may spend on it.
@@ -133,6 +139,17 @@ mod tests {
         assert!(window.start_by < window.done_by);
         assert!(window.done_by < window.end);
         assert_eq!(window.end, queued + deadline.wait());
+    }
+
+    #[test]
+    fn a_list_that_is_accepted_has_some_time() {
+        let (deadline, queued) = (Deadline::new(WAIT), Instant::now());
+        let window = deadline.patient_window(queued);
+        assert!(deadline.admits_patient(queued, queued));
+        assert!(!deadline.admits_patient(queued, window.done_by));
+        let last_accepted = queued + WAIT * 3 / 4;
+        assert!(deadline.admits_patient(queued, last_accepted));
+        assert!(last_accepted < window.done_by && window.done_by < window.end);
     }
 
     #[test]

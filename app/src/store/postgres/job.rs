@@ -35,6 +35,8 @@ pub trait Job: Send + Sync + Sized + 'static {
     const WRITES: bool;
     /// Whether one run may take all the time that a caller waits, which leaves none to run it again.
     const PATIENT: bool;
+    /// Settings of the server for connections that do only this work.
+    const SETTINGS: &'static [(&'static str, &'static str)];
     /// The answer of the database to a whole batch.
     type Output: Send;
 

@@ -156,13 +156,18 @@ fn give_up<J: Job>(queue: &Queue<J>, mut jobs: Vec<J>) {
         .for_each(|job| job.fail(StoreError::Unavailable));
 }
 
-/// Takes the jobs to run next. Jobs whose caller has left are dropped, and writes that have too little
-/// time left are refused.
+/// Takes the jobs to run next. Jobs whose caller has left are dropped, and writes and lists that have too little time
+/// left are refused.
 fn take<J: Job>(queue: &Queue<J>, batch: &mut Vec<J>, deadline: Deadline) {
     queue.take(batch, J::MAX_BATCH);
     let now = Instant::now();
     let too_late = |job: &mut J| {
-        job.is_abandoned() || (J::WRITES && !deadline.admits_write(job.queued(), now))
+        job.is_abandoned()
+            || match (J::WRITES, J::PATIENT) {
+                (true, _) => !deadline.admits_write(job.queued(), now),
+                (false, true) => !deadline.admits_patient(job.queued(), now),
+                (false, false) => false,
+            }
     };
     batch
         .extract_if(.., too_late)
@@ -222,9 +227,9 @@ async fn run_batch<J: Job>(
         Failure::Slow => {
             tracing::warn!(kind = J::KIND, %error, "the database did not do a statement in time");
             // A write did nothing, and comes to an end when its caller has left, or too little time. A read may run
-            // only once more.
+            // only once more, if it has the time.
             let again = batch
-                .extract_if(.., |job| J::WRITES || job.may_retry())
+                .extract_if(.., |job| J::WRITES || (!J::PATIENT && job.may_retry()))
                 .collect();
             queue.return_to_front(again);
             batch

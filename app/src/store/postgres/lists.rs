@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::PostgresStore;
 use super::fence::{complete, fence, in_time, late_or};
@@ -96,6 +97,7 @@ impl Statement for ListBirthdays {
 }
 
 struct ListFriendBirthdays {
+    _share: OwnedSemaphorePermit,
     of: Username,
     span: BirthdaySpan,
     limit: u32,
@@ -116,7 +118,10 @@ impl Statement for ListFriendBirthdays {
     }
 }
 
-struct ListFriends(FriendList);
+struct ListFriends {
+    _share: OwnedSemaphorePermit,
+    list: FriendList,
+}
 
 impl Statement for ListFriends {
     type Output = Result<Vec<Friend>, UnknownUser>;
@@ -127,7 +132,7 @@ impl Statement for ListFriends {
         connection: &mut PgConnection,
         terms: Terms,
     ) -> Result<Self::Output, RunError> {
-        let Self(list) = self;
+        let Self { list, .. } = self;
         let states = list.states();
         let rows: Vec<(String, bool, bool)> = sqlx::query_as(sql::FRIENDS)
             .bind(list.of.as_str())
@@ -302,7 +307,10 @@ impl Friendships for PostgresStore {
     }
 
     fn friends(&self, list: FriendList) -> StoreFuture<'_, Result<Vec<Friend>, UnknownUser>> {
-        self.query(ListFriends(list))
+        self.long_query(|share| ListFriends {
+            _share: share,
+            list,
+        })
     }
 
     fn friend_birthdays(
@@ -311,6 +319,11 @@ impl Friendships for PostgresStore {
         span: BirthdaySpan,
         limit: u32,
     ) -> StoreFuture<'_, Result<Vec<Person>, UnknownUser>> {
-        self.query(ListFriendBirthdays { of, span, limit })
+        self.long_query(move |share| ListFriendBirthdays {
+            _share: share,
+            of,
+            span,
+            limit,
+        })
     }
 }

@@ -20,8 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use self::change::Change;
 use self::conditional::ChangeIf;
@@ -43,6 +44,8 @@ pub struct PostgresStore {
     writes: Arc<Queue<Change>>,
     lists: Arc<Queue<Query<false>>>,
     changes: Arc<Queue<Query<true>>>,
+    /// For lists whose cost grows with the number of friends: while they take long, other lists have a connection.
+    long_lists: Arc<Semaphore>,
     deadline: Deadline,
     was_ready: AtomicBool,
     links: Mutex<Vec<JoinHandle<()>>>,
@@ -82,6 +85,9 @@ impl PostgresStore {
             writes,
             lists,
             changes,
+            long_lists: Arc::new(Semaphore::new(
+                options.query_connections.saturating_sub(1).max(1),
+            )),
             deadline: shared.deadline,
             was_ready: AtomicBool::new(false),
             links: Mutex::new(links),
@@ -96,7 +102,7 @@ impl PostgresStore {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         queue.push(job(reply))?;
-        match tokio::time::timeout(self.deadline.wait(), answer).await {
+        match timeout(self.deadline.wait(), answer).await {
             Ok(Ok(answer)) => answer,
             // The job was dropped: its link panicked, or the runtime is shutting down.
             Ok(Err(_)) => Err(StoreError::Unavailable),
@@ -106,13 +112,38 @@ impl PostgresStore {
 
     /// Runs a statement for one caller.
     fn query<S: Statement>(&self, statement: S) -> StoreFuture<'_, S::Output> {
+        let now = Instant::now();
         if S::REPEATABLE {
-            self.ask(&self.lists, |reply| Query::new(statement, reply))
+            self.ask(&self.lists, move |reply| Query::new(statement, now, reply))
                 .boxed()
         } else {
-            self.ask(&self.changes, |reply| Query::new(statement, reply))
-                .boxed()
+            self.ask(&self.changes, move |reply| {
+                Query::new(statement, now, reply)
+            })
+            .boxed()
         }
+    }
+
+    /// Runs a statement that may take long, for one caller. It is told its share of the connections, to keep until it ends.
+    fn long_query<S: Statement>(
+        &self,
+        statement: impl FnOnce(OwnedSemaphorePermit) -> S + Send + 'static,
+    ) -> StoreFuture<'_, S::Output> {
+        let queued = Instant::now();
+        let answer = async move {
+            let share = self.long_lists.clone().acquire_owned().await;
+            let statement = statement(share.map_err(|_| StoreError::Unavailable)?);
+            self.ask(&self.lists, move |reply| {
+                Query::new(statement, queued, reply)
+            })
+            .await
+        };
+        async move {
+            timeout_at(queued + self.deadline.wait(), answer)
+                .await
+                .unwrap_or(Err(StoreError::Timeout))
+        }
+        .boxed()
     }
 }
 

@@ -43,11 +43,11 @@ impl<const CHANGES: bool> fmt::Debug for Query<CHANGES> {
 }
 
 impl<const CHANGES: bool> Query<CHANGES> {
-    /// A query that runs `statement`.
-    pub fn new<S: Statement>(statement: S, reply: Reply<S::Output>) -> Self {
+    /// A query that runs `statement` for a caller who came at `queued`.
+    pub fn new<S: Statement>(statement: S, queued: Instant, reply: Reply<S::Output>) -> Self {
         Self {
             work: Box::new(Pending { statement, reply }),
-            queued: Instant::now(),
+            queued,
             retried: false,
         }
     }
@@ -114,6 +114,7 @@ impl<const CHANGES: bool> Job for Query<CHANGES> {
     const OVERLAP: Overlap = Overlap::FromHalf;
     const WRITES: bool = CHANGES;
     const PATIENT: bool = true;
+    const SETTINGS: &'static [(&'static str, &'static str)] = &[];
     type Output = Vec<AnyOutput>;
 
     async fn run(

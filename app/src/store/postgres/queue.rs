@@ -117,7 +117,8 @@ impl<J> Queue<J> {
         // A busy connection looks at the queue when it is free. Another one is woken for the first job,
         // in case that this takes long, and when there is enough for itself.
         if waiting == 1 || self.is_enough(waiting) {
-            self.ready.notify_one();
+            // The one that was busy last: its process of the server is still in the caches.
+            self.ready.notify_last();
         }
         Ok(())
     }
@@ -233,6 +234,10 @@ impl<J> Queue<J> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures::poll;
+
     use super::*;
 
     #[test]
@@ -261,6 +266,17 @@ mod tests {
         let mut batch = Vec::new();
         queue.take(&mut batch, 9);
         assert_eq!(batch, [1]);
+    }
+
+    #[tokio::test]
+    async fn the_connection_that_was_busy_last_is_woken_first() {
+        let queue = Queue::new(3, 9, Overlap::WhenSlow);
+        let (mut long_idle, mut just_idle) = (pin!(queue.wait()), pin!(queue.wait()));
+        assert!(poll!(&mut long_idle).is_pending());
+        assert!(poll!(&mut just_idle).is_pending());
+        queue.push(1).unwrap();
+        assert!(poll!(&mut long_idle).is_pending());
+        assert!(poll!(&mut just_idle).is_ready());
     }
 
     #[test]

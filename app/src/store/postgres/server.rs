@@ -91,7 +91,7 @@ impl Server {
             (false, false) => self.deadline.read_limit(),
         };
         let pooler = self.pooler();
-        let mut connection = match self.log_in(target, pooler, limit).await {
+        let mut connection = match self.log_in::<J>(target, pooler, limit).await {
             Err(error) if is_refused_setting(&error) => {
                 notice_pooler(&self.pooled, &error);
                 return Err(error);
@@ -125,13 +125,13 @@ impl Server {
     }
 
     /// Logs in with the present URL, or with the previous one until the server has the new password.
-    async fn log_in(
+    async fn log_in<J: Job>(
         &self,
         target: &Target<'_>,
         pooler: Pooler,
         limit: Duration,
     ) -> Result<PgConnection, ConnectError> {
-        let present = options(target.server, pooler, limit);
+        let present = options::<J>(target.server, pooler, limit);
         let rejected = match present.connect().await {
             Err(error) if is_rejected_login(&error) => error,
             answer => return Ok(answer?),
@@ -141,7 +141,7 @@ impl Server {
         let Some(previous) = servers.and_then(|servers| servers.get(target.place)) else {
             return Err(rejected.into());
         };
-        match options(previous, pooler, limit).connect().await {
+        match options::<J>(previous, pooler, limit).connect().await {
             // The server got the new one between the two.
             Err(error) if is_rejected_login(&error) => Ok(present.connect().await?),
             answer => Ok(answer?),
@@ -156,7 +156,7 @@ fn postgres(url: DatabaseUrl) -> Result<Box<PostgresUrl>, ConnectError> {
     }
 }
 
-fn options(server: &PgConnectOptions, pooler: Pooler, limit: Duration) -> PgConnectOptions {
+fn options<J: Job>(server: &PgConnectOptions, pooler: Pooler, limit: Duration) -> PgConnectOptions {
     // The driver would log slow statements, and measures every one for that.
     let options = server
         .clone()
@@ -164,7 +164,7 @@ fn options(server: &PgConnectOptions, pooler: Pooler, limit: Duration) -> PgConn
         .disable_statement_logging();
     match pooler {
         // Whatever happens to this program, no statement occupies a process of the server for long.
-        Pooler::None => options.options([
+        Pooler::None => options.options(J::SETTINGS.iter().copied()).options([
             ("statement_timeout", milliseconds(limit)),
             ("idle_in_transaction_session_timeout", milliseconds(limit)),
         ]),
@@ -240,8 +240,26 @@ fn is_rejected_login(error: &sqlx::Error) -> bool {
 impl ServerSession {
     /// Whether this role may do the work of `J`, and on this schema: a statement that concerns nothing.
     async fn try_out<J: Job>(&mut self) -> Result<(), RunError> {
-        let window = Deadline::new(self.limit).read_window(Instant::now());
+        let now = Instant::now();
+        let window = Window {
+            start_by: now,
+            done_by: now + self.limit,
+            end: now + self.limit * 2,
+        };
         Session::<J>::run(self, &[], window).await.map(drop)
+    }
+
+    /// The longest time of a statement: less than usual for a list that has waited for its turn. One that goes on after
+    /// its caller's time would cost the connection.
+    fn statement_limit<J: Job>(&self, window: Window) -> Duration {
+        let left = window.done_by.saturating_duration_since(Instant::now());
+        // So that one that has hardly waited needs no transaction. It ends in time all the same.
+        let is_late = left + self.limit / 16 < self.limit;
+        if J::PATIENT && !J::WRITES && is_late {
+            left
+        } else {
+            self.limit
+        }
     }
 }
 
@@ -252,8 +270,9 @@ impl<J: Job> Session<J> for ServerSession {
             done_by: self.clock.at(window.done_by),
             persistent: self.pooler == Pooler::None,
         };
+        let limit = self.statement_limit::<J>(window);
         match self.pooler {
-            Pooler::None => {
+            Pooler::None if limit == self.limit => {
                 let output = J::run(&mut self.connection, batch, terms).await;
                 output.inspect_err(|error| {
                     if is_lost_statement(error) {
@@ -261,13 +280,13 @@ impl<J: Job> Session<J> for ServerSession {
                     }
                 })
             }
-            Pooler::Transaction => {
+            Pooler::None | Pooler::Transaction => {
                 // A transaction whose end does not come in time is undone: what its statements did has to take effect
                 // before the wait for the answer is over, or never.
                 let open = window.end.saturating_duration_since(window.done_by);
                 let begin = format!(
                     "BEGIN; SET LOCAL statement_timeout = '{}'; SET LOCAL idle_in_transaction_session_timeout = '{}'",
-                    milliseconds(self.limit),
+                    milliseconds(limit),
                     milliseconds(open)
                 );
                 let begin = AssertSqlSafe(begin);

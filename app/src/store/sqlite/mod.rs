@@ -20,7 +20,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 const GET: &str = "SELECT date_of_birth FROM users WHERE username = ?";
 const PUT: &str = "INSERT INTO users (username, date_of_birth) VALUES (?, ?) \
-     ON CONFLICT (username) DO UPDATE SET date_of_birth = excluded.date_of_birth";
+     ON CONFLICT (username) DO UPDATE SET date_of_birth = excluded.date_of_birth \
+     WHERE date_of_birth <> excluded.date_of_birth";
 const DELETE: &str = "DELETE FROM users WHERE username = ?";
 
 /// The store in a SQLite file.

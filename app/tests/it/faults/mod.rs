@@ -2,6 +2,7 @@
 //! is lost; and the service recovers by itself.
 
 mod connections;
+mod lists;
 mod locks;
 mod network;
 mod passwords;
