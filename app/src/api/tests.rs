@@ -141,6 +141,8 @@ async fn serve(metrics: &Metrics) -> (TcpStream, PhaseControl) {
             max_connections_per_client: None,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(10),
+            max_untaken_bytes: 1 << 20,
             max_header_bytes: 16 << 10,
             drain_timeout: Duration::from_secs(10),
         },

@@ -16,7 +16,9 @@ use crate::auth::Authenticator;
 use crate::config::{ServeConfig, ServerOptions};
 use crate::domain::{Calendar, SystemClock};
 use crate::lifecycle::{self, Phase, PhaseControl, Signal, Signals};
-use crate::serving::{ConnectionLimits, Listener, Tls, TlsError};
+use crate::serving::{
+    ConnectionLimits, Listener, MemoryShares, Tls, TlsError, limit_of_control_group,
+};
 use crate::store::schema::MigrationError;
 use crate::store::{
     DatabaseUrl, InvalidDatabaseUrl, PostgresOptions, PostgresStore, SqliteStore, Store,
@@ -202,11 +204,15 @@ fn log_listening(api: &TcpListener, admin: &TcpListener) -> io::Result<()> {
 
 /// What bounds the connections of the API, and those of health and metrics.
 fn connection_limits(options: &ServerOptions) -> (ConnectionLimits, ConnectionLimits) {
+    let shares = MemoryShares::of(options.memory_limit.or_else(limit_of_control_group));
+    let max_connections = options.max_connections.map(NonZeroU32::get);
     let limits = ConnectionLimits {
-        max_connections: options.max_connections.get(),
+        max_connections: max_connections.unwrap_or(shares.connections),
         max_connections_per_client: options.max_connections_per_client.map(NonZeroU32::get),
         header_timeout: options.header_timeout,
         idle_timeout: options.idle_timeout,
+        answer_timeout: options.answer_timeout,
+        max_untaken_bytes: shares.untaken_bytes,
         max_header_bytes: MAX_HEADER_BYTES,
         drain_timeout: options.drain_timeout,
     };

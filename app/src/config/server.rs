@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::check::{ADDRESS, DURATION, FROM_ONE, choice, duration, parse};
+use super::check::{ADDRESS, BYTES, DURATION, FROM_ONE, bytes, choice, duration, parse};
 use super::group::option_group;
 use super::option::{list, optional, path, value};
 use crate::api::Origin;
@@ -32,8 +32,11 @@ option_group! {
         port: Option<u16> = optional("PORT", "a port number", parse),
         /// Threads that serve requests. Unset: 1 on up to two cores, otherwise one for each core.
         threads: Option<NonZeroUsize> = optional("HELLO_THREADS", FROM_ONE, parse),
-        /// Most connections of clients at a time.
-        max_connections: NonZeroU32 = value("HELLO_MAX_CONNECTIONS", "20000", FROM_ONE, parse),
+        /// Memory that the program may use. Clients may fill half of it with connections, and an eighth with answers that
+        /// they do not take. Unset: the limit of its control group, such as a container's.
+        memory_limit: Option<u64> = optional("HELLO_MEMORY_LIMIT", BYTES, bytes),
+        /// Most connections of clients at a time. Unset: one for each 80 KiB of the memory limit, up to 20000.
+        max_connections: Option<NonZeroU32> = optional("HELLO_MAX_CONNECTIONS", FROM_ONE, parse),
         /// Most connections of one client at a time: of an IPv4 address, or an IPv6 network of 64 bits. Behind a
         /// proxy, all clients have its address. Unset: no limit.
         max_connections_per_client: Option<NonZeroU32> = optional(
@@ -43,6 +46,8 @@ option_group! {
         /// Longest time that a connection may be idle between two requests. Longer than that of the load
         /// balancer in front.
         idle_timeout: Duration = value("HELLO_IDLE_TIMEOUT", "620s", DURATION, duration),
+        /// Longest time in which a client takes none of the answers that wait for it.
+        answer_timeout: Duration = value("HELLO_ANSWER_TIMEOUT", "60s", DURATION, duration),
         /// Longest time that the body of a request may take to arrive.
         body_timeout: Duration = value("HELLO_BODY_TIMEOUT", "10s", DURATION, duration),
         /// Time to go on serving after SIGTERM, until load balancers have noticed.

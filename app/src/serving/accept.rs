@@ -30,6 +30,10 @@ pub struct ConnectionLimits {
     pub header_timeout: Duration,
     /// The longest time that a connection may be idle between two requests.
     pub idle_timeout: Duration,
+    /// The longest time in which a client takes none of the answers that wait for it.
+    pub answer_timeout: Duration,
+    /// The most bytes that may wait for clients to take them. Beyond, who keeps most of them waiting has to leave.
+    pub max_untaken_bytes: usize,
     /// The largest head of a request, in bytes.
     pub max_header_bytes: usize,
     /// The longest time that open requests may take after the service stops.
@@ -78,6 +82,7 @@ impl Listener {
         let seats = Seats::new(
             self.limits.max_connections,
             self.limits.max_connections_per_client,
+            self.limits.max_untaken_bytes,
         );
         let builder = Arc::new(connection_builder(&self.limits));
         loop {
@@ -93,6 +98,7 @@ impl Listener {
                 builder: builder.clone(),
                 header_timeout: self.limits.header_timeout,
                 idle_timeout: self.limits.idle_timeout,
+                answer_timeout: self.limits.answer_timeout,
                 explain: self.explain,
                 phase: self.phase.clone(),
             };
@@ -132,6 +138,9 @@ fn connection_builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor>
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(32)
+        // What a client may send before anybody reads it. No body that is accepted is larger than the first.
+        .initial_stream_window_size(16 << 10)
+        .initial_connection_window_size(64 << 10)
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);
     builder

@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use bytes::Bytes;
+use http::Version;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::Service as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -15,7 +18,7 @@ use tokio::net::TcpStream;
 use warp::Filter;
 
 use super::message::{RequestHead, Response};
-use super::seats::{Activity, Seat};
+use super::seats::{Account, Activity, Debt, Seat};
 use super::tls::Tls;
 use super::wire::{self, ExplainUnreadable, HeadDue};
 use crate::lifecycle::{Phase, PhaseWatch};
@@ -28,8 +31,10 @@ pub struct Connection {
     pub builder: Arc<auto::Builder<TokioExecutor>>,
     /// The longest time that a head may take, or up to half as long again; also the first one, and the TLS handshake.
     pub header_timeout: Duration,
-    /// The longest time between two requests, or up to half the shorter of both more.
+    /// The longest time between two requests, or up to half the shortest of the three more.
     pub idle_timeout: Duration,
+    /// The longest time in which no answer is taken although one waits, likewise.
+    pub answer_timeout: Duration,
     /// Makes the response to a request whose head cannot be read.
     pub explain: ExplainUnreadable,
     /// When to stop.
@@ -65,21 +70,36 @@ impl Connection {
         F::Future: Send,
     {
         let (activity, peer) = (self.seat.activity.clone(), self.seat.peer);
+        let account = self.seat.account();
+        // Whether one connection can have many requests at a time.
+        let multiplexed = Arc::new(AtomicBool::new(false));
+        let filter = filter.map({
+            let (account, multiplexed) = (account.clone(), multiplexed.clone());
+            move |answer| owed(answer, &account, multiplexed.load(Ordering::Relaxed))
+        });
         let inner = TowerToHyperService::new(warp::service(filter));
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
-            let open = activity.request();
+            let many = request.version() == Version::HTTP_2;
+            multiplexed.store(many, Ordering::Relaxed);
+            let body_due = (many && !request.body().is_end_stream()).then(|| account.owe(STREAM));
+            let open = (activity.request(), body_due);
             let answer = inner.call(with_head(request, peer));
             async move {
                 let _open = open;
                 answer.await
             }
         });
+        let timeouts = Timeouts {
+            head: self.header_timeout,
+            idle: self.idle_timeout,
+            answer: self.answer_timeout,
+        };
         let (guarded, head_due) = wire::guard(stream, self.explain);
         let io = TokioIo::new(guarded);
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let outcome = tokio::select! {
             outcome = connection.as_mut() => outcome,
-            () = idle(&activity, &head_due, self.header_timeout, self.idle_timeout) => {
+            () = overdue(&activity, &head_due, &timeouts) => {
                 tracing::debug!("closed an idle connection");
                 return;
             }
@@ -98,34 +118,65 @@ impl Connection {
     }
 }
 
-/// Ends when a head, or the time between two requests, has taken too long. One timer for a connection instead of one for each
-/// request: it looks twice in the shorter time whether anything has changed.
-async fn idle(
-    activity: &Activity,
-    head_due: &HeadDue,
-    header_timeout: Duration,
-    idle_timeout: Duration,
-) {
-    let tick = header_timeout.min(idle_timeout) / 2;
+/// The longest time for each thing that a connection waits for.
+struct Timeouts {
+    head: Duration,
+    idle: Duration,
+    answer: Duration,
+}
+
+/// Ends when a head, the time between two requests, or the taking of an answer has taken too long. One timer for a connection
+/// instead of one for each request: it looks twice in the shortest time whether anything has changed.
+async fn overdue(activity: &Activity, head_due: &HeadDue, timeouts: &Timeouts) {
+    let tick = timeouts.head.min(timeouts.idle).min(timeouts.answer) / 2;
     let (mut last, mut quiet) = (None, Duration::ZERO);
     loop {
         tokio::time::sleep(tick).await;
-        let now = activity.idle_since().map(|count| (count, head_due.get()));
+        let now = match (activity.owes_since(), activity.idle_since()) {
+            (Some(settled), _) => Some((settled, timeouts.answer)),
+            (None, Some(count)) if head_due.get() => Some((count, timeouts.head)),
+            (None, Some(count)) => Some((count, timeouts.idle)),
+            (None, None) => None,
+        };
         quiet = if now == last {
             quiet + tick
         } else {
             Duration::ZERO
         };
         last = now;
-        let longest = match now {
-            None => continue,
-            Some((_, true)) => header_timeout,
-            Some((_, false)) => idle_timeout,
-        };
-        if quiet >= longest {
+        if now.is_some_and(|(_, longest)| quiet >= longest) {
             return;
         }
     }
+}
+
+/// What a stream of HTTP/2 takes beside the bytes of its body.
+const STREAM: usize = 4 << 10;
+/// Where a connection has one request at a time, a body up to this size is no more than the connection itself.
+const SMALL: usize = 1 << 10;
+
+/// The bytes of an answer that the client owes us to take, wherever hyper keeps them.
+struct Owed {
+    bytes: Bytes,
+    _debt: Debt,
+}
+
+impl AsRef<[u8]> for Owed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn owed(answer: Response, account: &Account, multiplexed: bool) -> Response {
+    let size = answer.body().len();
+    if size == 0 || (!multiplexed && size <= SMALL) {
+        return answer;
+    }
+    let size = if multiplexed { size + STREAM } else { size };
+    answer.map(|bytes| {
+        let debt = account.owe(size);
+        Bytes::from_owner(Owed { bytes, _debt: debt })
+    })
 }
 
 /// Moves the request's head into the extensions, from where the filter takes it.

@@ -18,6 +18,12 @@ pub struct Activity {
     leave: Notify,
     /// Asked to leave, and most likely about to.
     leaving: AtomicBool,
+    /// Has to leave, whatever is open.
+    evicted: AtomicBool,
+    /// Bytes that wait here for the client: see [`Debt`].
+    owed: AtomicUsize,
+    /// Debts that were settled.
+    settled: AtomicUsize,
 }
 
 impl Activity {
@@ -33,11 +39,16 @@ impl Activity {
         (self.begun.load(Ordering::Relaxed) == ended).then_some(ended)
     }
 
-    /// Ends when somebody else needs the seat and no request is open.
+    /// The number of debts that were settled, while there are others.
+    pub fn owes_since(&self) -> Option<usize> {
+        (self.owed.load(Ordering::Relaxed) > 0).then(|| self.settled.load(Ordering::Relaxed))
+    }
+
+    /// Ends when somebody else needs the seat and no request is open, or when the client owes too much.
     pub async fn has_to_leave(&self) {
         loop {
             self.leave.notified().await;
-            if self.idle_since().is_some() {
+            if self.evicted.load(Ordering::Relaxed) || self.idle_since().is_some() {
                 return;
             }
             self.leaving.store(false, Ordering::Relaxed);
@@ -71,17 +82,23 @@ pub struct Seats {
     count: u32,
     /// The most of one client, if there is a limit.
     each: Option<u32>,
+    /// The most that all clients together may owe.
+    credit: usize,
+    /// What they owe.
+    owed: AtomicUsize,
     /// Connections by their client, the oldest first.
     taken: Mutex<HashMap<IpAddr, VecDeque<Arc<Activity>>>>,
 }
 
 impl Seats {
-    /// So many seats, and so many for each client.
-    pub fn new(count: u32, each: Option<u32>) -> Arc<Self> {
+    /// So many seats, so many for each client, and so many bytes that may wait for clients to take them.
+    pub fn new(count: u32, each: Option<u32>, credit: usize) -> Arc<Self> {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(count as usize)),
             count,
             each,
+            credit,
+            owed: AtomicUsize::new(0),
             taken: Mutex::default(),
         })
     }
@@ -144,6 +161,28 @@ impl Seats {
         }
     }
 
+    /// While the connections that stay owe too much, the one that owes most among those of the client that owes most has
+    /// to leave.
+    fn collect(&self) {
+        let taken = self.lock();
+        let owed = |connection: &Arc<Activity>| match connection.evicted.load(Ordering::Relaxed) {
+            true => 0,
+            false => connection.owed.load(Ordering::Relaxed),
+        };
+        let of_client = |connections: &VecDeque<_>| connections.iter().map(owed).sum::<usize>();
+        if taken.values().map(of_client).sum::<usize>() <= self.credit {
+            return;
+        }
+        let client = taken
+            .values()
+            .max_by_key(|connections| of_client(connections));
+        let most = client.into_iter().flatten();
+        if let Some(connection) = most.max_by_key(|connection| owed(connection)) {
+            connection.evicted.store(true, Ordering::Relaxed);
+            connection.leave.notify_one();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, VecDeque<Arc<Activity>>>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,6 +197,54 @@ pub struct Seat {
     pub peer: IpAddr,
     seats: Arc<Seats>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    /// Where the connection's debts are counted.
+    pub fn account(&self) -> Account {
+        Account {
+            activity: self.activity.clone(),
+            seats: self.seats.clone(),
+        }
+    }
+}
+
+/// Counts what a client owes: what takes memory here until the client takes it, or sends the rest.
+#[derive(Debug, Clone)]
+pub struct Account {
+    activity: Arc<Activity>,
+    seats: Arc<Seats>,
+}
+
+impl Account {
+    /// Notes a debt. When that is too much for all together, somebody has to leave.
+    pub fn owe(&self, bytes: usize) -> Debt {
+        self.activity.owed.fetch_add(bytes, Ordering::Relaxed);
+        let all = self.seats.owed.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if all > self.seats.credit {
+            self.seats.collect();
+        }
+        Debt {
+            account: self.clone(),
+            bytes,
+        }
+    }
+}
+
+/// So many bytes, owed until this is dropped.
+#[derive(Debug)]
+pub struct Debt {
+    account: Account,
+    bytes: usize,
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        let Account { activity, seats } = &self.account;
+        activity.settled.fetch_add(1, Ordering::Relaxed);
+        activity.owed.fetch_sub(self.bytes, Ordering::Relaxed);
+        seats.owed.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Seat {
@@ -198,7 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_idle_connection_of_the_address_with_the_most_has_to_leave() {
-        let seats = Seats::new(3, None);
+        let seats = Seats::new(3, None, 0);
         let one = seats.take(address(1)).await.unwrap();
         let busy = seats.take(address(2)).await.unwrap();
         let open = busy.activity.request();
@@ -229,7 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_has_its_share_and_no_more() {
-        let seats = Seats::new(10, Some(2));
+        let seats = Seats::new(10, Some(2), 0);
         let first = seats.take(address(1)).await.unwrap();
         let second = seats.take(address(1)).await.unwrap();
         let busy = [&first, &second].map(|seat| seat.activity.request());
@@ -252,7 +339,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_was_asked_to_leave_and_has_a_request_stays() {
-        let seats = Seats::new(10, Some(1));
+        let seats = Seats::new(10, Some(1), 0);
         let first = seats.take(address(1)).await.unwrap();
         let second = seats.take(address(1)).await.unwrap();
         let open = first.activity.request();
@@ -271,5 +358,30 @@ mod tests {
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+
+    #[tokio::test]
+    async fn who_owes_most_has_to_leave_when_all_together_owe_too_much() {
+        let seats = Seats::new(10, None, 100);
+        let mut taken = Vec::new();
+        for (client, bytes) in [(1, 30), (2, 20), (2, 25)] {
+            let seat = seats.take(address(client)).await.unwrap();
+            let debt = seat.account().owe(bytes);
+            taken.push((seat, debt));
+        }
+        let leaves = |number: usize| taken[number].0.activity.has_to_leave().now_or_never();
+        assert!((0..3).all(|number| leaves(number).is_none()));
+        let more = taken[0].0.account().owe(10);
+        assert_eq!(taken[0].0.activity.owes_since(), Some(0));
+        let last = taken[0].0.account().owe(16);
+        assert!(leaves(0).is_some(), "56 of 101, and 45");
+        drop((more, last));
+        assert_eq!(taken[0].0.activity.owes_since(), Some(2));
+        let rest = taken[1].0.account().owe(90);
+        assert!(leaves(1).is_some() && leaves(2).is_none());
+        taken.clear();
+        assert_eq!(seats.owed.load(Ordering::Relaxed), 90);
+        drop(rest);
+        assert_eq!(seats.owed.load(Ordering::Relaxed), 0);
     }
 }

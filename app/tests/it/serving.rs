@@ -1,5 +1,7 @@
 //! Connections: many, idle, encrypted, HTTP/2.
 
+mod memory;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
