@@ -111,7 +111,7 @@ fuzz: ## Fuzz what clients send and what the cluster contains, FUZZ_SECONDS (60)
 mutants: export CARGO_PROFILE_DEV_DEBUG = 0
 mutants: export CARGO_PROFILE_TEST_DEBUG = 0
 mutants: export CARGO_INCREMENTAL = 1
-mutants: ## Change the pure parts in small ways and list what no test notices, MUTANTS=--file=GLOB for some files; not part of `make test`
+mutants: ## Change the pure parts in small ways and list what no test notices, MUTANTS=--re=REGEX for some (its names begin with the path); not part of `make test`
 	@$(NEEDS) mutants
 	status=0; export CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/mutants"; \
 	cargo mutants --package hello-operator --output "$$CARGO_TARGET_DIR/operator" $(MUTANTS) -- --lib --test build || status=$$?; \

@@ -13,6 +13,8 @@ readonly CONTROL_PLANE=$CLUSTER_NAME-control-plane
 readonly WORKERS=("$CLUSTER_NAME-worker" "$CLUSTER_NAME-worker2")
 NODES=("$CONTROL_PLANE" "${WORKERS[@]}")
 readonly NODE_PORT=30080
+# Addresses of pods, Services and nodes: ipv4 or ipv6.
+readonly IP_FAMILY=${HELLO_KIND_IP_FAMILY:-ipv4}
 
 # Built once and kept. Everything in it can be deleted at any time.
 readonly KIND_DIR=${HELLO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hello}/kind

@@ -22,6 +22,7 @@ write_kind_config() {
   done
   sed -e "s|@NAME@|$CLUSTER_NAME|; s|@NODE_PORT@|$NODE_PORT|; s|@STATE_DIR@|$STATE_DIR|; s|^@KUBELET@$|$lines|" \
     -e "s|@DISABLE_CNI@|$([[ $1 == local ]] && echo true || echo false)|" \
+    -e "s|@IP_FAMILY@|$IP_FAMILY|; s|@POD_SUBNET@|$POD_SUBNET|; s|@LOOPBACK@|$LOOPBACK|" \
     "$SOURCE_DIR/config/kind.yaml" >"$CLUSTER_DIR/kind.yaml"
 }
 
@@ -99,7 +100,7 @@ addresses_are_kept() {
   local name address
   [[ -f $CLUSTER_DIR/pod-ranges ]] || return 0
   while read -r name _ address; do
-    [[ $(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$name") == "$address" ]] || return 1
+    [[ $(docker inspect --format '{{range .NetworkSettings.Networks}}{{.'"$NODE_ADDRESS"'}}{{end}}' "$name") == "$address" ]] || return 1
   done <"$CLUSTER_DIR/pod-ranges"
 }
 

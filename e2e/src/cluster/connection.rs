@@ -58,7 +58,7 @@ impl Cluster {
 
     /// The URL of a NodePort. It leads through a node that no scenario drains, unless `HELLO_NODE_ADDRESS` names another address.
     pub fn node_port_url(&self, port: i32) -> String {
-        format!("http://{}:{port}", self.node_address)
+        format!("http://{}:{port}", url_host(&self.node_address))
     }
 
     /// The nodes that ordinary pods may run on.
@@ -136,6 +136,14 @@ fn is_control_plane(node: &Node) -> bool {
     labels.is_some_and(|labels| labels.contains_key("node-role.kubernetes.io/control-plane"))
 }
 
+/// A host as URLs have it: addresses of version 6 in brackets.
+fn url_host(address: &str) -> String {
+    match address.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => address.to_owned(),
+    }
+}
+
 /// The control plane's address on kind; on clusters that hide theirs, the first node's.
 fn entry_node(nodes: &[Node]) -> Result<String> {
     let node = nodes
@@ -179,6 +187,13 @@ mod tests {
             node("b", true, internal("10.0.0.1")),
         ];
         assert_eq!(entry_node(&nodes).unwrap(), "10.0.0.1");
+    }
+
+    #[test]
+    fn only_addresses_of_version_6_have_brackets() {
+        assert_eq!(url_host("fd00:10::1"), "[fd00:10::1]");
+        assert_eq!(url_host("10.0.0.1"), "10.0.0.1");
+        assert_eq!(url_host("node.example"), "node.example");
     }
 
     #[test]
