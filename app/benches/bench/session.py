@@ -50,7 +50,7 @@ class Session:
             span, before = Span(), cpu_seconds(self.postgres.process.pid)
             rate = self.postgres.pgbench(leg.workload, users, leg.connections, self.arguments.seconds, port)
             spent = cpu_seconds(self.postgres.process.pid) - before
-            return span.end() | {"rate": rate, "postgres_us": spent / (rate * self.arguments.seconds) * 1e6}
+            return span.end() | {"rate": rate, "postgres_us": spent / max(rate * self.arguments.seconds, 1) * 1e6}
 
     def _app(self, leg, name, binary):
         tls = programs.certificate(self.folder) if leg.tls else None
@@ -137,10 +137,10 @@ def print_rows(leg, rows):
     for program, found in rows.items():
         def cell(key, form="{:.1f}", found=found):
             return form.format(median(found, key)) if key in found[0] else ""
-        ratio = statistics.median(row["rate"] / rival["rate"] for row, rival in zip(found, rivals)) if rivals else None
+        ratios = [row["rate"] / rival["rate"] for row, rival in zip(found, rivals or []) if rival["rate"]]
         size = f"{median(found, 'mib'):.1f} ({max(row['peak'] for row in found):.1f})" if "mib" in found[0] else ""
         print("| " + " | ".join([
-            leg.name, program, cell("rate", "{:,.0f}"), f"{ratio:.2f}" if ratio and program != "pgbench" else "",
+            leg.name, program, cell("rate", "{:,.0f}"), f"{statistics.median(ratios):.2f}" if ratios and program != "pgbench" else "",
             cell("p50", "{:.2f}"), cell("p99", "{:.2f}"), cell("app_us"), cell("postgres_us"), size,
             cell("idle", "{:.0%}"), cell("steal", "{:.0%}"), cell("foreign", "{:.0%}"), notes(found)]) + " |", flush=True)
 

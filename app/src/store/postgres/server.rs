@@ -283,7 +283,11 @@ impl<J: Job> Session<J> for ServerSession {
             Pooler::None | Pooler::Transaction => {
                 // A transaction whose end does not come in time is undone: what its statements did has to take effect
                 // before the wait for the answer is over, or never.
-                let open = window.end.saturating_duration_since(window.done_by);
+                let open = if J::WRITES {
+                    window.end.saturating_duration_since(window.done_by)
+                } else {
+                    self.limit
+                };
                 let begin = format!(
                     "BEGIN; SET LOCAL statement_timeout = '{}'; SET LOCAL idle_in_transaction_session_timeout = '{}'",
                     milliseconds(limit),
