@@ -11,10 +11,25 @@ use crate::support::session::Session;
 /// Longer than usual: what the server leaves of it is long enough for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(6);
 
-/// Those that read friendships, a table that somebody has locked. More of them than there are connections: the later ones
-/// have waited when it is their turn.
 #[test]
 fn slow_lists_block_no_other_and_cost_no_connection() {
+    during_slow_lists("2", |app| {
+        assert_eq!(app.get("/users").status, 200);
+        assert_eq!(app.get("/users?birthdayWithin=9").status, 200);
+    });
+}
+
+#[test]
+fn slow_lists_do_not_cost_the_only_connection_for_lists() {
+    during_slow_lists("1", |app| {
+        assert_eq!(app.get("/hello/alice").status, 200);
+        assert_eq!(app.put_date("/hello/bob", "1990-01-01").status, 204);
+    });
+}
+
+/// Asserts `others` again and again while lists that read friendships, a table that somebody has locked, take long. There are
+/// more of them than connections: the later ones have waited when it is their turn.
+fn during_slow_lists(connections: &str, others: impl Fn(&App)) {
     let (server, database) = (postgres::shared(), postgres::database());
     let app = App::ready(&[
         ("DATABASE_URL", &server.url(OWNER, &database)),
@@ -22,6 +37,7 @@ fn slow_lists_block_no_other_and_cost_no_connection() {
             "HELLO_DATABASE_DEADLINE",
             &format!("{}s", DEADLINE.as_secs()),
         ),
+        ("HELLO_QUERY_CONNECTIONS", connections),
     ]);
     assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
     let backends = |condition: &str| {
@@ -50,8 +66,7 @@ fn slow_lists_block_no_other_and_cost_no_connection() {
             !backends("wait_event_type = 'Lock'").is_empty()
         });
         while slow.iter().any(|list| !list.is_finished()) {
-            assert_eq!(app.get("/users").status, 200);
-            assert_eq!(app.get("/users?birthdayWithin=9").status, 200);
+            others(&app);
             assert_eq!(app.admin("/readyz").status, 200);
             std::thread::sleep(Duration::from_millis(20));
         }
