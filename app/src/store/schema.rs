@@ -43,6 +43,8 @@ pub struct PostgresState {
     pub version: i64,
     /// The time by its clock.
     pub time: DateTime<Utc>,
+    /// When it was started, in microseconds: no two servers have this in common.
+    pub started: i64,
 }
 
 /// Reads the state of a server, in one simple query that every pooler accepts.
@@ -51,7 +53,8 @@ pub struct PostgresState {
 /// When the server does not answer, or this role may not read the versions.
 pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresState, sqlx::Error> {
     const SERVER: &str = "SELECT current_setting('transaction_read_only') = 'on', pg_is_in_recovery(), \
-         current_setting('server_encoding'), clock_timestamp()";
+         current_setting('server_encoding'), clock_timestamp(), \
+         (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
     const UNDEFINED_TABLE: &str = "42P01";
     let versioned =
         format!("{SERVER}, coalesce((SELECT max(version) FROM _sqlx_migrations WHERE success), 0)");
@@ -72,7 +75,8 @@ pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresSta
         standby: row.try_get(1)?,
         encoding: row.try_get(2)?,
         time: row.try_get(3)?,
-        version: row.try_get(4)?,
+        started: row.try_get(4)?,
+        version: row.try_get(5)?,
     })
 }
 

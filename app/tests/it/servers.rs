@@ -131,3 +131,60 @@ fn a_server_that_does_not_answer_costs_its_own_deadline_and_is_asked_first_again
     assert_eq!(app.put_date("/hello/zoe", "1990-01-01").status, 204);
     assert_eq!(app.get("/hello/zoe").status, 200);
 }
+
+/// As behind a virtual address: it moves to a standby that was promoted, while the former primary lives on and does not
+/// know. Whichever connection moves first, what is acknowledged is read.
+#[test]
+fn what_was_acknowledged_after_a_failover_is_read_although_the_former_primary_is_alive() {
+    let primary = server("alive-primary");
+    succeeds(&mut command(&["migrate"]), &primary.url(OWNER, "hello"));
+    let standby = primary.standby("alive-standby");
+    let address = Proxy::start(primary.port);
+    let url = primary.url_at(OWNER, "hello", address.address.port());
+    let app = App::ready(&[("DATABASE_URL", &url)]);
+    assert_eq!(app.put_date("/hello/zoe", "1990-01-01").status, 204);
+    eventually("the standby has it", PATIENCE, || {
+        people(&standby, "zoe") == "1"
+    });
+
+    standby.sql("postgres", "SELECT pg_promote()");
+    address.redirect(standby.port);
+    // The connections move one by one, those that read last, until one that writes has moved.
+    let lose_one = || {
+        let lose = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE application_name = 'hello-app' ORDER BY backend_start DESC LIMIT 1";
+        primary.sql("postgres", lose)
+    };
+    let answered = |target: &str| {
+        let mut answer = app.get(target);
+        eventually("reads are answered", PATIENCE, || {
+            answer = app.get(target);
+            answer.status != 503
+        });
+        answer
+    };
+    let (mut moved, mut number) = (0, 0);
+    while moved < 20 {
+        assert!(number < 1000, "nothing is written to the new primary");
+        number += 1;
+        let letters = format!("{number:04}")
+            .bytes()
+            .map(|digit| char::from(digit + b'a' - b'0'))
+            .collect::<String>();
+        let name = format!("new{letters}");
+        let target = format!("/hello/{name}");
+        eventually("it is written", PATIENCE, || {
+            app.put_date(&target, "1990-01-01").status == 204
+        });
+        // What the former primary takes until the first connection has moved is lost with it.
+        if people(&standby, &name) == "0" {
+            assert_eq!(moved, 0, "writes never go back");
+            lose_one();
+            continue;
+        }
+        moved += 1;
+        assert_eq!(answered(&target).status, 200, "{name}");
+        let list = answered(&format!("/users?prefix={name}"));
+        assert!(list.text().contains(&name), "{}", list.text());
+    }
+}

@@ -72,6 +72,9 @@ pub enum RunError {
     /// The server began after [`Terms::start_by`] or was not done by [`Terms::done_by`], and so did nothing.
     #[error("the server was too late with the statement")]
     Late,
+    /// Writes go to another server by now, so this one was not asked.
+    #[error("writes go to another server")]
+    OtherServer,
 }
 
 /// What an error says about the connection and about what the statement did.
@@ -104,6 +107,7 @@ impl RunError {
         const STALE: [&str; 6] = ["08P01", "0A000", "26000", "42P05", "57P01", "57P05"];
         let error = match self {
             Self::Late => return Failure::Late,
+            Self::OtherServer => return Failure::Stale,
             Self::Database(sqlx::Error::Database(error)) => error,
             Self::Database(_) => return Failure::Connection,
         };

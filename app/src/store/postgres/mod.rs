@@ -65,6 +65,7 @@ impl PostgresStore {
             connect_timeout: options.connect_timeout,
             deadline: shared.deadline,
             pooled: Arc::new(AtomicBool::new(options.pooler == Pooler::Transaction)),
+            written: Arc::default(),
         });
         let reads = queue(options.queue_capacity);
         let writes = queue(options.queue_capacity);

@@ -1,7 +1,7 @@
 //! Connections to a real server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -30,6 +30,26 @@ pub struct Server {
     pub deadline: Deadline,
     /// Whether a connection may change its server with every transaction: as configured, or as noticed.
     pub pooled: Arc<AtomicBool>,
+    /// Where the last connection for writes was opened.
+    pub written: Arc<WrittenServer>,
+}
+
+/// The server that takes the writes, as one that was connected to last for writes: [`PostgresState::started`], 0 at first. All
+/// else goes there too, so that what was acknowledged is read: a former primary may be alive and not know of the failover.
+#[derive(Debug, Default)]
+pub struct WrittenServer(AtomicI64);
+
+impl WrittenServer {
+    /// Notes a server that is asked to write.
+    fn note(&self, started: i64) {
+        self.0.store(started, Ordering::SeqCst);
+    }
+
+    /// Whether a server is this one, as far as is known.
+    fn is(&self, started: i64) -> bool {
+        let known = self.0.load(Ordering::SeqCst);
+        known == 0 || known == started
+    }
 }
 
 /// One of the servers of a URL, and what is asked of it.
@@ -52,6 +72,9 @@ pub struct ServerSession {
     /// The longest time of a statement.
     limit: Duration,
     pooled: Arc<AtomicBool>,
+    /// [`PostgresState::started`] of its server.
+    started: i64,
+    written: Arc<WrittenServer>,
 }
 
 impl<J: Job> Connect<J> for Server {
@@ -100,7 +123,7 @@ impl Server {
         };
         let state = schema::postgres_state(&mut connection).await?;
         let clock = ServerClock::new(state.time, Instant::now());
-        usable(&state, target.needs_writes)?;
+        self.admit::<J>(&state, target.needs_writes)?;
         let mut session = ServerSession {
             connection,
             clock,
@@ -108,11 +131,29 @@ impl Server {
             pooler,
             limit,
             pooled: self.pooled.clone(),
+            started: state.started,
+            written: self.written.clone(),
         };
         match session.try_out::<J>().await {
             Ok(()) => Ok(session),
             Err(RunError::Database(error)) => Err(error.into()),
             Err(RunError::Late) => Err(ConnectError::Timeout(self.connect_timeout)),
+            Err(RunError::OtherServer) => Err(ConnectError::OtherServer),
+        }
+    }
+
+    /// Whether a server in this state can do the work. The last one that is asked to write, also in vain, is the one for
+    /// all.
+    fn admit<J: Job>(&self, state: &PostgresState, needs_writes: bool) -> Result<(), ConnectError> {
+        let usable = usable(state, needs_writes);
+        if J::WRITES && matches!(usable, Ok(()) | Err(ConnectError::ReadOnly)) {
+            self.written.note(state.started);
+        }
+        usable?;
+        if self.written.is(state.started) {
+            Ok(())
+        } else {
+            Err(ConnectError::OtherServer)
         }
     }
 
@@ -265,6 +306,9 @@ impl ServerSession {
 
 impl<J: Job> Session<J> for ServerSession {
     async fn run(&mut self, batch: &[J], window: Window) -> Result<J::Output, RunError> {
+        if !self.written.is(self.started) {
+            return Err(RunError::OtherServer);
+        }
         let terms = Terms {
             start_by: self.clock.at(window.start_by),
             done_by: self.clock.at(window.done_by),
@@ -306,6 +350,11 @@ impl<J: Job> Session<J> for ServerSession {
         let check = async {
             let state = schema::postgres_state(&mut self.connection).await?;
             self.clock = ServerClock::new(state.time, Instant::now());
+            // A pooler may have another server behind it now.
+            if J::WRITES && state.started != self.started {
+                self.written.note(state.started);
+            }
+            self.started = state.started;
             usable(&state, self.needs_writes)?;
             Ok(self.try_out::<J>().await)
         };

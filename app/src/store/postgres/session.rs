@@ -53,6 +53,9 @@ pub enum ConnectError {
     /// The server follows another one, and may lack what that has acknowledged.
     #[error("the database is a standby")]
     Standby,
+    /// Writes go to another server.
+    #[error("the database is not the one that takes the writes")]
+    OtherServer,
     /// The database cannot hold all names.
     #[error("the database has the encoding {0}, this program needs UTF8")]
     Encoding(String),

@@ -22,6 +22,8 @@ pub enum Mode {
 #[derive(Debug)]
 struct State {
     mode: Mode,
+    /// The port of the server for new connections.
+    server: u16,
     /// Both ends of every connection: the client's, the server's.
     connections: Vec<(TcpStream, TcpStream)>,
     /// Connections so far.
@@ -43,6 +45,7 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State {
             mode: Mode::Pass,
+            server,
             connections: Vec::new(),
             count: 0,
             stranded: 0,
@@ -54,7 +57,7 @@ impl Proxy {
                 listener
                     .incoming()
                     .flatten()
-                    .for_each(|client| proxy.accept(client, server))
+                    .for_each(|client| proxy.accept(client))
             }
         });
         proxy
@@ -62,6 +65,11 @@ impl Proxy {
 
     pub fn set(&self, mode: Mode) {
         self.state.lock().unwrap().mode = mode;
+    }
+
+    /// From now on, new connections are to another server; the present ones stay.
+    pub fn redirect(&self, server: u16) {
+        self.state.lock().unwrap().server = server;
     }
 
     /// How many connections there have been.
@@ -111,10 +119,11 @@ impl Proxy {
         self.state.lock().unwrap().mode
     }
 
-    fn accept(&self, client: TcpStream, server: u16) {
+    fn accept(&self, client: TcpStream) {
         if self.mode() == Mode::Refuse {
             return;
         }
+        let server = self.state.lock().unwrap().server;
         let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
         for stream in [&client, &server] {
             stream.set_nodelay(true).unwrap();
