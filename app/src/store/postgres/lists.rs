@@ -2,12 +2,12 @@
 
 use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::PostgresStore;
 use super::fence::{complete, fence, in_time, late_or};
 use super::job::{RunError, Terms};
 use super::query::Statement;
+use super::shares::Share;
 use crate::domain::{Friendship, NameRange, Pair, Username};
 use crate::store::StoreFuture;
 use crate::store::people::{
@@ -97,7 +97,7 @@ impl Statement for ListBirthdays {
 }
 
 struct ListFriendBirthdays {
-    _share: OwnedSemaphorePermit,
+    _share: Share,
     of: Username,
     span: BirthdaySpan,
     limit: u32,
@@ -119,7 +119,7 @@ impl Statement for ListFriendBirthdays {
 }
 
 struct ListFriends {
-    _share: OwnedSemaphorePermit,
+    _share: Share,
     list: FriendList,
 }
 

@@ -14,13 +14,14 @@ mod query;
 mod queue;
 mod server;
 mod session;
+mod shares;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -34,6 +35,7 @@ pub use self::options::{Pooler, PostgresOptions};
 use self::query::{Query, Statement};
 use self::queue::Queue;
 use self::server::Server;
+use self::shares::{Share, Shares};
 use super::{Birthdays, Health, Precondition, Store, StoreError, StoreFuture};
 use crate::domain::{DateOfBirth, Username};
 
@@ -45,7 +47,7 @@ pub struct PostgresStore {
     lists: Arc<Queue<Query<false>>>,
     changes: Arc<Queue<Query<true>>>,
     /// For lists whose cost grows with the number of friends: while they take long, other lists have a connection.
-    long_lists: Arc<Semaphore>,
+    long_lists: Shares,
     deadline: Deadline,
     was_ready: AtomicBool,
     links: Mutex<Vec<JoinHandle<()>>>,
@@ -86,9 +88,7 @@ impl PostgresStore {
             writes,
             lists,
             changes,
-            long_lists: Arc::new(Semaphore::new(
-                options.query_connections.saturating_sub(1).max(1),
-            )),
+            long_lists: Shares::new(options.query_connections, options.queue_capacity),
             deadline: shared.deadline,
             was_ready: AtomicBool::new(false),
             links: Mutex::new(links),
@@ -128,12 +128,11 @@ impl PostgresStore {
     /// Runs a statement that may take long, for one caller. It is told its share of the connections, to keep until it ends.
     fn long_query<S: Statement>(
         &self,
-        statement: impl FnOnce(OwnedSemaphorePermit) -> S + Send + 'static,
+        statement: impl FnOnce(Share) -> S + Send + 'static,
     ) -> StoreFuture<'_, S::Output> {
         let queued = Instant::now();
         let answer = async move {
-            let share = self.long_lists.clone().acquire_owned().await;
-            let statement = statement(share.map_err(|_| StoreError::Unavailable)?);
+            let statement = statement(self.long_lists.take().await?);
             self.ask(&self.lists, move |reply| {
                 Query::new(statement, queued, reply)
             })
