@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::app::App;
+use crate::support::app::{App, command};
 use crate::support::eventually;
-use crate::support::postgres::{self, OWNER};
+use crate::support::postgres::{self, OWNER, Server};
 use crate::support::session::Session;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -83,6 +83,32 @@ fn a_repeated_date_is_compared_with_that_of_a_writer_who_came_first() {
         put.join().unwrap();
     });
     assert!(service.row("alice").starts_with("1990-01-01"));
+}
+
+/// Another program's commit that is visible but not on the disk yet: what is answered for it must not be lost in a crash.
+#[test]
+fn a_repeated_date_is_acknowledged_once_it_is_durable() {
+    let server = Server::start("late-flushes", &["wal_writer_delay=10s"]);
+    server.sql("postgres", &format!("CREATE DATABASE hello OWNER {OWNER}"));
+    let url = server.url(OWNER, "hello");
+    let migrated = command(&["migrate"]).env("DATABASE_URL", &url).status();
+    assert!(migrated.unwrap().success());
+    let app = App::ready(&[("DATABASE_URL", &url)]);
+    let put = |date: &str| assert_eq!(app.put_date("/hello/alice", date).status, 204);
+    put("1990-01-01");
+    let mut other = Session::open(&server, OWNER, "secret", "hello");
+    other.run("SET synchronous_commit = off").unwrap();
+    let mut session = Session::open(&server, "postgres", "secret", "hello");
+    for date in ["1991-01-01", "1992-01-01", "1993-01-01"] {
+        let change = "UPDATE users SET date_of_birth";
+        other
+            .run(&format!("{change} = '{date}' WHERE username = 'alice'"))
+            .unwrap();
+        let end = session.run("SELECT pg_current_wal_insert_lsn()").unwrap();
+        put(date);
+        let flushed = format!("SELECT pg_current_wal_flush_lsn() >= '{end}'");
+        assert_eq!(session.run(&flushed).as_deref(), Some("t"));
+    }
 }
 
 /// A plan is kept: one that was made for a few rows must do for many.
