@@ -11,7 +11,7 @@ pub enum ConditionType {
     Degraded,
     DatabaseReady,
     Migrated,
-    BackupSucceeded,
+    BackupVerified,
     Paused,
 }
 
@@ -23,7 +23,7 @@ impl ConditionType {
         Self::Degraded,
         Self::DatabaseReady,
         Self::Migrated,
-        Self::BackupSucceeded,
+        Self::BackupVerified,
         Self::Paused,
     ];
 
@@ -50,9 +50,9 @@ impl ConditionType {
                 "Migrated",
                 "the database schema is the one that the wanted image needs",
             ),
-            Self::BackupSucceeded => (
-                "BackupSucceeded",
-                "the last scheduled backup succeeded and none was missed; the condition exists while spec.backup is set",
+            Self::BackupVerified => (
+                "BackupVerified",
+                "the last backup was restored and compared, and none was missed; the condition exists while spec.backup is set",
             ),
             Self::Paused => (
                 "Paused",

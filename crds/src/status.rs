@@ -93,14 +93,61 @@ pub struct MigrationStatus {
     pub phase: String,
 }
 
-/// State of the backups.
+/// State of the backups. Times are RFC 3339. It outlives the Jobs and the CronJob.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupStatus {
-    /// Time (RFC 3339) at which the schedule last started a backup.
+    /// When the schedule last started a backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_schedule_time: Option<String>,
-    /// Time (RFC 3339) at which a backup last succeeded.
+    /// When the schedule starts the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_schedule_time: Option<String>,
+    /// How the last backup that has ended ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_attempt: Option<BackupAttempt>,
+    /// When a backup last succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success_time: Option<String>,
+    /// The newest backup that was restored and compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_verified: Option<VerifiedBackup>,
+    /// Number of proved backups that the destination holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<i64>,
+    /// Job of the last request by the annotation `hello.internal/backup-requested-at`. The name contains a hash of its value,
+    /// and the same value never starts another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_request: Option<String>,
+}
+
+/// How a backup ended.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupAttempt {
+    /// When it ended.
+    pub time: String,
+    /// `Verified`, or what went wrong: a reason of the condition `BackupVerified`.
+    pub reason: String,
+    /// What went wrong, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// A backup that was restored and compared.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedBackup {
+    /// When its proof ended.
+    pub time: String,
+    /// Its name in the destination, without the ends of the files.
+    pub file: String,
+    /// Size of its files, in bytes.
+    pub size_bytes: i64,
+    /// How long the restore took, in seconds: the measured time to recover the data.
+    pub seconds: f64,
+    /// Number of rows, which the restore and the database had in common.
+    pub rows: i64,
+    /// Version of the schema.
+    pub schema_version: i64,
 }

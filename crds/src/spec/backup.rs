@@ -1,4 +1,4 @@
-//! Scheduled backups.
+//! Scheduled backups, each proved by restoring it.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     config::default_time_zone,
-    patterns::TIME_ZONE,
+    patterns::{NO_WHITE_SPACE, SIZE, TIME_ZONE},
     volume::{Volume, default_backup_volume},
 };
 
-/// Scheduled logical backups, made by `pg_dump`.
+/// Scheduled logical backups, made by `pg_dump`. Each is restored into a throw-away server and compared before it counts.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Backup {
@@ -37,6 +37,14 @@ pub struct Backup {
     /// Where backups are stored. Default: a volume of 2 GiB.
     #[serde(default)]
     pub destination: Destination,
+    /// How backups are proved.
+    #[serde(default)]
+    pub verify: Verify,
+    /// Image with PostgreSQL's programs, also for the throw-away server. Its major version must not be below the database's.
+    /// Default: the image of the managed database, else the operator's setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = NO_WHITE_SPACE))]
+    pub image: Option<String>,
     /// `true` suspends the schedule. Existing backups are kept. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
@@ -67,26 +75,61 @@ impl BackupFormat {
     }
 }
 
-/// Which backups are kept.
+/// Which backups are kept: each that one of the rules keeps. Only proved ones count. The newest proved one is always kept.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
-    /// Number of backups that are kept. Older ones are deleted after each successful backup. Default: 7.
+    /// Keeps so many of the newest backups. Default: 7.
     #[serde(default = "default_keep_last")]
     #[schemars(range(min = 1, max = 1000))]
     pub keep_last: i32,
+    /// Keeps the newest backup of each of so many days. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1000))]
+    pub keep_daily: i32,
+    /// Keeps the newest backup of each of so many weeks. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1000))]
+    pub keep_weekly: i32,
+    /// Keeps the newest backup of each of so many months. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1000))]
+    pub keep_monthly: i32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         Self {
             keep_last: default_keep_last(),
+            keep_daily: 0,
+            keep_weekly: 0,
+            keep_monthly: 0,
         }
     }
 }
 
 const fn default_keep_last() -> i32 {
     7
+}
+
+/// How backups are proved.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verify {
+    /// Where the throw-away server keeps its data while a backup is proved.
+    #[serde(default)]
+    pub scratch: Scratch,
+}
+
+/// Where a throw-away server keeps its data: on the disk of the pod's node.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scratch {
+    /// Most that the server may use, as a Kubernetes quantity. A pod that uses more is evicted. Default: twice
+    /// the `storage.size` of the database; no limit with an external database, whose size is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32), regex(pattern = SIZE))]
+    pub size: Option<String>,
 }
 
 /// Where backups are stored.

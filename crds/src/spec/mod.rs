@@ -66,6 +66,8 @@ use patterns::NO_WHITE_SPACE;
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
     printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.readyReplicas"),
     printcolumn(name = "Database", type_ = "string", json_path = r#".status.conditions[?(@.type=="DatabaseReady")].status"#),
+    printcolumn(name = "Verified", type_ = "date", json_path = ".status.backup.lastVerified.time"),
+    printcolumn(name = "Restore", type_ = "number", json_path = ".status.backup.lastVerified.seconds", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name: use at most 40 lower-case letters, digits and hyphens; start with a letter and end with a letter or a digit")
@@ -128,7 +130,7 @@ pub struct HelloServiceSpec {
     /// The database. Exactly one field is set. The kind cannot change. Default: `managed`.
     #[serde(default)]
     pub database: Database,
-    /// Scheduled logical backups, made by `pg_dump`. Default: no backups.
+    /// Scheduled logical backups, each proved by restoring it. Default: no backups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
     /// Network isolation of the pods. Default: enabled.

@@ -3,6 +3,10 @@
 /// A value without white space, such as an image reference, a claim or a scope.
 pub(super) const NO_WHITE_SPACE: &str = r"^\S+$";
 
+/// Size as a Kubernetes quantity, with `length(min = 1, max = 32)`.
+pub(super) const SIZE: &str =
+    r"^[1-9]([0-9]{0,14}|[0-9]{0,11}([KM]i|[kM])|[0-9]{0,5}([GT]i|[GT]))$";
+
 /// IANA time zone, by its form only: the operator looks the name up.
 pub(super) const TIME_ZONE: &str = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$";
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::patterns::OBJECT_NAME;
+use super::patterns::{OBJECT_NAME, SIZE};
 
 /// A persistent volume.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -11,10 +11,7 @@ use super::patterns::OBJECT_NAME;
 pub struct Volume {
     /// Size as a Kubernetes quantity, such as `10Gi`. A volume grows where its storage class allows it. It never shrinks:
     /// one that is larger already stays as it is.
-    #[schemars(
-        length(min = 1, max = 32),
-        regex(pattern = r"^[1-9]([0-9]{0,14}|[0-9]{0,11}([KM]i|[kM])|[0-9]{0,5}([GT]i|[GT]))$")
-    )]
+    #[schemars(length(min = 1, max = 32), regex(pattern = SIZE))]
     pub size: String,
     /// StorageClass of a new volume. One that exists keeps its class. Default: the default class of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -30,6 +30,8 @@ pub enum Gate {
     Migration,
     /// Only once the migration has succeeded.
     Migrated,
+    /// A backup that a person requests: once, and while neither a migration nor another backup is at work.
+    Request,
     /// Not in this pass: what it is made from is not valid, or not known. What is there stays as it is.
     Never,
 }

@@ -1,5 +1,6 @@
 //! What everything else builds on: kinds, children, names, and the comparison of objects. Imports no other folder.
 
+pub mod backup_result;
 pub mod child;
 pub mod key;
 pub mod kind;

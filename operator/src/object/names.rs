@@ -23,6 +23,10 @@ pub const ROTATE_ANNOTATION: &str = "hello.internal/rotate-credentials";
 pub const ROTATED_ANNOTATION: &str = "hello.internal/credentials-rotated-at";
 /// On a resource: UID of the claim or Cluster that is accepted in place of the one with the service's data.
 pub const ACCEPT_DATA_ANNOTATION: &str = "hello.internal/accept-new-data";
+/// On a resource: a new value requests a backup.
+pub const BACKUP_REQUEST_ANNOTATION: &str = "hello.internal/backup-requested-at";
+/// On a Job that was made of a CronJob at a person's request, as `kubectl create job --from` sets it.
+pub const BY_HAND_ANNOTATION: &str = "cronjob.kubernetes.io/instantiate";
 /// Container that `kubectl logs` and `kubectl exec` use when none is named.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
@@ -281,6 +285,12 @@ pub fn external_address(instance: &str) -> String {
 #[must_use]
 pub fn backup(instance: &str) -> String {
     format!("{instance}-backup")
+}
+
+/// Job of a backup that was requested by the annotation [`BACKUP_REQUEST_ANNOTATION`], for a hash of its value.
+#[must_use]
+pub fn requested_backup(instance: &str, hash: &str) -> String {
+    format!("{}-now-{hash}", backup(instance))
 }
 
 /// NetworkPolicy of one part.

@@ -36,6 +36,26 @@ pub fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     })
 }
 
+/// Its containers without the sidecars, which run beside the others and are stopped after them.
+pub fn workers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    containers(pod).filter(|container| !is_sidecar(pod, &container.name))
+}
+
+/// Its sidecars.
+pub fn sidecars(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    containers(pod).filter(|container| is_sidecar(pod, &container.name))
+}
+
+fn is_sidecar(pod: &Pod, name: &str) -> bool {
+    let spec = pod.spec.as_ref();
+    let mut init = spec
+        .into_iter()
+        .flat_map(|spec| spec.init_containers.iter().flatten());
+    init.any(|container| {
+        container.name == name && container.restart_policy.as_deref() == Some("Always")
+    })
+}
+
 /// Whether the container runs.
 #[must_use]
 pub fn runs(container: &ContainerStatus) -> bool {

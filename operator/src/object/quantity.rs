@@ -40,6 +40,17 @@ impl Quantity {
         })
     }
 
+    /// Twice as much, in the same unit where the number is a whole one.
+    #[must_use]
+    pub fn doubled(&self) -> String {
+        let end = self.text.find(|c: char| !c.is_ascii_digit());
+        let (number, unit) = self.text.split_at(end.unwrap_or(self.text.len()));
+        match number.parse::<u64>().ok().and_then(|n| n.checked_mul(2)) {
+            Some(number) if !unit.starts_with('.') => format!("{number}{unit}"),
+            _ => format!("{}m", self.thousandths.saturating_mul(2)),
+        }
+    }
+
     /// The text in which it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -240,7 +240,7 @@ async fn worlds() -> Vec<Objects> {
             ("app", "app"),
             ("database", "watch"),
             ("migration", "migrate"),
-            ("backup", "dump"),
+            ("backup", "backup"),
         ] {
             objects.insert(id("pods", component), pod(component, container));
         }

@@ -1,4 +1,4 @@
-//! The conditions of every resource as gauges, collected when they are read, and when its last backup succeeded.
+//! The conditions of every resource as gauges, collected when they are read, and what is known of its backups.
 //!
 //! One series for each resource and documented type: 1 while the condition is true, 0 while it is false. They are
 //! removed with the resource. Since they name the resources of every tenant, they can be left out; the numbers of
@@ -20,13 +20,39 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metri
 use crate::object::key::Key;
 
 /// What is exposed of a status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conditions {
     /// Which conditions are true; those that the resource does not have yet are unknown.
     holds: [Option<bool>; ConditionType::ALL.len()],
-    /// When a backup last succeeded, in seconds of Unix time.
-    last_backup: Option<i64>,
+    /// What is known of the backups, in the order of [`BACKUPS`].
+    backups: [Option<f64>; BACKUPS.len()],
+    /// Reason of the condition `BackupVerified`.
+    backup_reason: Option<String>,
 }
+
+/// Gauges of the backups: name and meaning.
+const BACKUPS: [(&str, &str); 5] = [
+    (
+        "helloservice_last_backup_timestamp_seconds",
+        "When a backup of the resource last succeeded, in Unix time",
+    ),
+    (
+        "helloservice_last_verified_backup_timestamp_seconds",
+        "When a backup of the resource was last restored and compared, in Unix time",
+    ),
+    (
+        "helloservice_backup_size_bytes",
+        "Size of the newest proved backup of the resource",
+    ),
+    (
+        "helloservice_backup_restore_seconds",
+        "How long the restore of the newest proved backup of the resource took",
+    ),
+    (
+        "helloservice_backups",
+        "Proved backups of the resource that its destination holds",
+    ),
+];
 
 impl Conditions {
     /// Those of a status.
@@ -38,22 +64,42 @@ impl Conditions {
                 .map(|condition| condition.status == "True")
         });
         let backup = status.backup.as_ref();
-        let last_backup = backup.and_then(|backup| backup.last_success_time.as_ref());
-        let seconds = |time: &String| Some(time.parse::<Timestamp>().ok()?.as_second());
+        let verified = backup.and_then(|backup| backup.last_verified.as_ref());
+        let succeeded = backup.and_then(|backup| backup.last_success_time.as_ref());
+        let mut conditions = status.conditions.iter();
+        let condition =
+            conditions.find(|condition| condition.type_ == ConditionType::BackupVerified.as_str());
         Self {
             holds,
-            last_backup: last_backup.and_then(seconds),
+            backups: [
+                succeeded.and_then(|time| seconds(time)),
+                verified.and_then(|verified| seconds(&verified.time)),
+                verified.map(|verified| number(verified.size_bytes)),
+                verified.map(|verified| verified.seconds),
+                backup.and_then(|backup| backup.count).map(number),
+            ],
+            backup_reason: condition.map(|condition| condition.reason.clone()),
         }
     }
 
-    fn each(self) -> impl Iterator<Item = (ConditionType, bool)> {
+    fn each(&self) -> impl Iterator<Item = (ConditionType, bool)> {
         let known = ConditionType::ALL.into_iter().zip(self.holds);
         known.filter_map(|(type_, holds)| Some((type_, holds?)))
     }
 
-    fn holds(self, type_: ConditionType) -> bool {
+    fn holds(&self, type_: ConditionType) -> bool {
         self.each().any(|(known, holds)| known == type_ && holds)
     }
+}
+
+fn seconds(time: &str) -> Option<f64> {
+    Some(number(time.parse::<Timestamp>().ok()?.as_second()))
+}
+
+/// As Prometheus has numbers.
+#[allow(clippy::cast_precision_loss)] // Exact up to 8 PiB, and beyond that exact enough.
+const fn number(value: i64) -> f64 {
+    value as f64
 }
 
 /// The conditions of all resources.
@@ -137,21 +183,41 @@ impl Collector for Gauges {
                     .encode_gauge(&u32::from(holds))?;
             }
         }
-        let mut family = encoder.encode_descriptor(
-            "helloservice_last_backup_timestamp_seconds",
-            "When a backup of the resource last succeeded, in Unix time",
-            None,
-            MetricType::Gauge,
-        )?;
-        for (key, conditions) in &*resources {
-            let Some(seconds) = conditions.last_backup else {
-                continue;
-            };
-            let labels = [("namespace", &*key.namespace), ("name", &*key.name)];
-            family.encode_family(&labels)?.encode_gauge(&seconds)?;
-        }
-        Ok(())
+        encode_backups(&resources, &mut encoder)
     }
+}
+
+/// What is known of the backups. There is no series of what is not known.
+fn encode_backups(
+    resources: &HashMap<Key, Conditions>,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    for (index, (name, help)) in BACKUPS.iter().enumerate() {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (key, conditions) in resources {
+            if let Some(value) = conditions.backups[index] {
+                let labels = [("namespace", &*key.namespace), ("name", &*key.name)];
+                family.encode_family(&labels)?.encode_gauge(&value)?;
+            }
+        }
+    }
+    let mut family = encoder.encode_descriptor(
+        "helloservice_backup_reason",
+        "1 for the reason of the condition BackupVerified of the resource",
+        None,
+        MetricType::Gauge,
+    )?;
+    for (key, conditions) in resources {
+        if let Some(reason) = &conditions.backup_reason {
+            let labels = [
+                ("namespace", &*key.namespace),
+                ("name", &*key.name),
+                ("reason", reason),
+            ];
+            family.encode_family(&labels)?.encode_gauge(&1_u32)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

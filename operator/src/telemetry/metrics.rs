@@ -146,8 +146,10 @@ mod tests {
             json!({"type": type_.as_str(), "status": "True", "reason": "",
             "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"})
         });
-        let status =
-            json!({"conditions": types, "backup": {"lastSuccessTime": "1970-01-02T00:00:00Z"}});
+        let verified = json!({"time": "1970-01-02T00:00:01Z", "file": "hello", "sizeBytes": 5, "seconds": 1.5,
+            "rows": 1, "schemaVersion": 1});
+        let backup = json!({"lastSuccessTime": "1970-01-02T00:00:00Z", "lastVerified": verified, "count": 7});
+        let status = json!({"conditions": types, "backup": backup});
         let every = Conditions::from_status(&serde_json::from_value(status).unwrap());
         metrics.conditions.set(&Key::new("default", "hello"), every);
         metrics
@@ -192,17 +194,28 @@ mod tests {
     }
 
     #[test]
-    fn the_last_backup_is_a_gauge_where_there_was_one() {
+    fn what_is_known_of_backups_is_a_gauge_where_it_is_known() {
         let metrics = full();
         let key = Key::new("default", "other");
         metrics
             .conditions
-            .set(&key, conditions("False", &["BackupSucceeded"]));
+            .set(&key, conditions("False", &["BackupVerified"]));
         let text = metrics.render();
-        let name = "hello_operator_helloservice_last_backup_timestamp_seconds{";
-        let series: Vec<&str> = text.lines().filter(|line| line.starts_with(name)).collect();
-        let expected = format!(r#"{name}namespace="default",name="hello"}} 86400"#);
-        assert_eq!(series, [expected]);
+        for (name, value) in [
+            ("last_backup_timestamp_seconds", "86400.0"),
+            ("last_verified_backup_timestamp_seconds", "86401.0"),
+            ("backup_size_bytes", "5.0"),
+            ("backup_restore_seconds", "1.5"),
+            ("backups", "7.0"),
+        ] {
+            let name = format!("hello_operator_helloservice_{name}{{");
+            let lines = text.lines();
+            let series: Vec<&str> = lines.filter(|line| line.starts_with(&name)).collect();
+            let expected = format!(r#"{name}namespace="default",name="hello"}} {value}"#);
+            assert_eq!(series, [expected]);
+        }
+        let reasons = text.lines().filter(|line| line.contains("_backup_reason{"));
+        assert_eq!(reasons.count(), 2, "{text}");
     }
 
     #[test]

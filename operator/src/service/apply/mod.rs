@@ -11,7 +11,6 @@ use crate::{
     kubernetes::api::Cluster,
     object::{
         child::ChildId,
-        kind::Kind,
         live::{Live, LiveObjects},
         owner::Identity,
     },
@@ -110,7 +109,7 @@ impl Applied {
     /// How far the migration is: as planned, unless its Job could not be written.
     #[must_use]
     pub fn migration(&self) -> Migration {
-        if self.not_made.iter().any(|id| id.kind == Kind::Job) {
+        if self.not_made.iter().any(|id| self.facts().is_migration(id)) {
             return Migration::Pending;
         }
         self.decision.plan.migration

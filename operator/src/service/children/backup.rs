@@ -1,14 +1,18 @@
-//! Scheduled backups: a CronJob that dumps into a volume of its own.
+//! Scheduled backups: a CronJob that dumps into a volume of its own, and proves each dump by restoring it into a throw-away
+//! server beside it.
 
 use k8s_openapi::{
     api::{
-        batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec},
+        batch::v1::{CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec},
         core::v1::{
-            Container, PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodTemplateSpec,
-            Volume,
+            Container, EmptyDirVolumeSource, PersistentVolumeClaim,
+            PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume,
         },
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ObjectMeta, OwnerReference},
+    },
 };
 
 use super::{
@@ -21,12 +25,18 @@ use crate::{
     object::names::{self, Component},
     service::{
         dereference::inputs::volumes::{self, Existing},
-        validate::{Backup, Schedule, Validated},
+        validate::{Backup, Database, Image, Schedule, Validated},
     },
 };
 
-/// Longest time a backup may take, in seconds.
-const DEADLINE: i64 = 4 * 3600;
+/// Name of the container that makes the backup. Its end says whether the backup is proved.
+pub const CONTAINER: &str = "backup";
+/// Where the kubelet reads what a container says about its end.
+const RESULT_FILE: &str = "/dev/termination-log";
+/// Name of the volume of the throw-away server.
+const PROOF: &str = "proof";
+/// Where the throw-away server has its data and its socket.
+const SCRATCH: &str = "/scratch";
 
 /// The volume for the files. One that exists keeps its class.
 pub fn volume_claim(
@@ -68,15 +78,47 @@ pub fn cron_job(service: &Validated, database: &dyn DatabaseKind, backup: &Backu
                     labels: Some(names::labels(instance, Component::Backup)),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(JobSpec {
-                    backoff_limit: Some(2),
-                    active_deadline_seconds: Some(DEADLINE),
-                    template: template(service, database, backup),
-                    ..JobSpec::default()
-                }),
+                spec: Some(job_spec(service, database, backup)),
             },
         },
         status: None,
+    }
+}
+
+/// The backup that a person requests. The schedule owns it, as if it had been made by `kubectl create job --from`: it is
+/// cleaned up with the others.
+pub fn requested(
+    service: &Validated,
+    database: &dyn DatabaseKind,
+    backup: &Backup,
+    schedule_uid: &str,
+) -> Option<Job> {
+    let metadata = owned(service, backup.request.clone()?, Component::Backup);
+    let by_hand = [(names::BY_HAND_ANNOTATION.to_owned(), "manual".to_owned())];
+    Some(Job {
+        metadata: ObjectMeta {
+            annotations: Some(by_hand.into()),
+            owner_references: Some(vec![OwnerReference {
+                api_version: "batch/v1".into(),
+                kind: "CronJob".into(),
+                name: names::backup(&service.identity.name),
+                uid: schedule_uid.to_owned(),
+                controller: Some(true),
+                block_owner_deletion: None,
+            }]),
+            ..metadata
+        },
+        spec: Some(job_spec(service, database, backup)),
+        status: None,
+    })
+}
+
+fn job_spec(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -> JobSpec {
+    JobSpec {
+        backoff_limit: Some(2),
+        active_deadline_seconds: Some(Backup::DEADLINE.as_secs()),
+        template: template(service, database, backup),
+        ..JobSpec::default()
     }
 }
 
@@ -94,13 +136,39 @@ fn template(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -
         },
         pod::empty_dir("tools"),
         pod::empty_dir("tmp"),
+        scratch_volume(service, backup),
         address.volume.clone(),
     ];
-    let dump = dump(service, backup, address);
-    let mut spec = pod::spec(service, Component::Backup, vec![dump], volumes);
-    spec.init_containers = Some(vec![install(service)]);
+    let run = run(service, backup, address);
+    let mut spec = pod::spec(service, Component::Backup, vec![run], volumes);
+    spec.init_containers = Some(vec![install(service), scratch_server(service, backup)]);
     spec.restart_policy = Some("Never".into());
     pod::template(service, Component::Backup, None, spec)
+}
+
+/// The image with PostgreSQL's programs.
+fn image<'a>(service: &'a Validated, backup: &'a Backup) -> &'a Image {
+    backup.image.as_ref().unwrap_or(&service.postgres_image)
+}
+
+/// Where the throw-away server puts its data. What is restored there is about as large as the database, and as much again is
+/// written ahead at most.
+fn scratch_volume(service: &Validated, backup: &Backup) -> Volume {
+    let storage = match &service.database {
+        Database::Managed(managed) => Some(&managed.storage),
+        Database::CloudNativePg(cluster) => Some(&cluster.storage),
+        Database::External(_) => None,
+    };
+    let given = backup.scratch.as_ref().map(|size| size.as_str().to_owned());
+    let size = given.or_else(|| Some(storage?.size.doubled()));
+    Volume {
+        name: PROOF.into(),
+        empty_dir: Some(EmptyDirVolumeSource {
+            medium: None,
+            size_limit: size.map(Quantity),
+        }),
+        ..Volume::default()
+    }
 }
 
 /// Copies the application into the pod: its image has no dump programs, and PostgreSQL's has no application.
@@ -113,13 +181,47 @@ fn install(service: &Validated) -> Container {
     }
 }
 
-/// Makes the backup.
-fn dump(service: &Validated, backup: &Backup, address: Address) -> Container {
-    let mut arguments = vec!["backup".to_owned(), "--directory".into(), "/backups".into()];
-    for format in &backup.formats {
-        arguments.extend(["--format".into(), format.as_str().into()]);
+/// The throw-away server, in a container of its own without any Secret: a dump can contain functions, which run there. A
+/// sidecar, so the kubelet stops it when the backup has ended.
+fn scratch_server(service: &Validated, backup: &Backup) -> Container {
+    let arguments = ["backup", "scratch-server", "--directory", SCRATCH];
+    Container {
+        command: Some(vec!["/tools/hello-app".into()]),
+        args: Some(arguments.map(str::to_owned).into()),
+        restart_policy: Some("Always".into()),
+        // It works as hard as the container that restores into it.
+        resources: Some(pod::resources(
+            &service.pods.of(Component::Backup).resources,
+        )),
+        volume_mounts: Some(vec![
+            pod::mount("tools", "/tools", true),
+            pod::mount(PROOF, SCRATCH, false),
+        ]),
+        ..pod::container(service, "scratch", image(service, backup).as_str())
     }
-    arguments.extend(["--keep-last".into(), backup.keep_last.to_string()]);
+}
+
+/// Makes the backup and proves it.
+fn run(service: &Validated, backup: &Backup, address: Address) -> Container {
+    let retention = &backup.retention;
+    let mut arguments = vec!["backup".to_owned(), "run".into()];
+    let mut option = |name: &str, value: &str| arguments.extend([name.into(), value.into()]);
+    option("--directory", "/backups");
+    for format in &backup.formats {
+        option("--format", format.as_str());
+    }
+    option("--keep-last", &retention.keep_last.to_string());
+    for (name, number) in [
+        ("--keep-daily", retention.keep_daily),
+        ("--keep-weekly", retention.keep_weekly),
+        ("--keep-monthly", retention.keep_monthly),
+    ] {
+        if number > 0 {
+            option(name, &number.to_string());
+        }
+    }
+    option("--scratch", SCRATCH);
+    option("--result-file", RESULT_FILE);
     Container {
         command: Some(vec!["/tools/hello-app".into()]),
         args: Some(arguments),
@@ -130,9 +232,10 @@ fn dump(service: &Validated, backup: &Backup, address: Address) -> Container {
         volume_mounts: Some(vec![
             pod::mount("tools", "/tools", true),
             pod::mount("backups", "/backups", false),
+            pod::mount(PROOF, SCRATCH, false),
             pod::mount("tmp", "/tmp", false),
             address.mount,
         ]),
-        ..pod::container(service, "backup", service.postgres_image.as_str())
+        ..pod::container(service, CONTAINER, image(service, backup).as_str())
     }
 }

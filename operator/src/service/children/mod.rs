@@ -30,6 +30,7 @@ use k8s_openapi::api::{
 };
 use serde_json::Value;
 
+pub use backup::CONTAINER as BACKUP;
 pub use database::{server::CONTAINER as SERVER, volume_watch};
 pub use migration::{CONTAINER as MIGRATION, EXIT_UNAVAILABLE};
 pub use prepared::Prepared;
@@ -57,6 +58,7 @@ pub struct Resources {
     network_policies: Vec<NetworkPolicy>,
     backup_volume: Option<PersistentVolumeClaim>,
     backup: Option<(Gate, CronJob)>,
+    requested_backup: Option<Job>,
     ingress: Option<Ingress>,
     http_route: Option<Value>,
     service_monitor: Option<Value>,
@@ -96,6 +98,10 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
             };
             (gate, backup::cron_job(service, database, backup))
         }),
+        requested_backup: backup.and_then(|backup| {
+            let schedule = inputs.backup_schedule.as_deref()?;
+            backup::requested(service, database, backup, schedule)
+        }),
         ingress: exposure::ingress(service),
         http_route: exposure::http_route(service),
         service_monitor: monitoring::service_monitor(service),
@@ -123,6 +129,7 @@ impl Resources {
             network_policies,
             backup_volume,
             backup,
+            requested_backup,
             ingress,
             http_route,
             service_monitor,
@@ -157,6 +164,9 @@ impl Resources {
                 _ => *gate,
             };
             list.add_gated(Kind::CronJob, gate, cron_job)?;
+        }
+        if let Some(job) = requested_backup.filter(|_| address_is_known) {
+            list.add_gated(Kind::Job, Gate::Request, &job)?;
         }
         list.add_all(Kind::Ingress, &ingress)?;
         list.add_bodies(Kind::HTTPRoute, http_route);

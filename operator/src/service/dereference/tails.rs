@@ -6,9 +6,12 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod};
 
-use crate::service::{
-    children::volume_watch,
-    validate::{DefaultImages, OWN_VOLUMES},
+use crate::{
+    object::backup_result::BackupResult,
+    service::{
+        children::{BACKUP, volume_watch},
+        validate::{DefaultImages, OWN_VOLUMES},
+    },
 };
 
 /// Removes what containers of other images wrote when they ended.
@@ -48,14 +51,20 @@ fn is_own(container: &Container, own: &DefaultImages) -> bool {
 }
 
 fn remove(container: &mut ContainerStatus) {
-    let watches = container.name == volume_watch::CONTAINER;
-    let states = [&mut container.state, &mut container.last_state];
-    for ContainerState { terminated, .. } in states.into_iter().flatten() {
+    let ContainerStatus {
+        name,
+        state,
+        last_state,
+        ..
+    } = container;
+    for ContainerState { terminated, .. } in [state, last_state].into_iter().flatten() {
         let Some(end) = terminated else { continue };
-        let reports = |text: &String| volume_watch::is_report(text);
-        if !(watches && end.message.as_ref().is_some_and(reports)) {
-            end.message = None;
-        }
+        let message = end.message.take();
+        end.message = message.and_then(|text| match &**name {
+            volume_watch::CONTAINER => Some(text).filter(|text| volume_watch::is_report(text)),
+            BACKUP => BackupResult::parse(&text)?.without_words(),
+            _ => None,
+        });
     }
 }
 
@@ -138,6 +147,25 @@ mod tests {
             assert_eq!(left(volume_watch::CONTAINER, message), 0, "{message}");
         }
         assert_eq!(left("app", "volume-nearly-full 91"), 0);
+    }
+
+    /// Its numbers and its reason are facts that anybody may know.
+    #[test]
+    fn the_result_of_a_backup_is_reported_without_its_words_whatever_the_image() {
+        let result = |reason: &str| json!({"reason": reason, "time": "2026-01-01T00:00:00Z", "message": "secret"});
+        let known = result("DumpFailed").to_string();
+        let left = messages(&"evil:1".into(), BACKUP, &known);
+        assert_eq!(left.len(), 4);
+        assert!(
+            left[0].contains("DumpFailed") && !left[0].contains("secret"),
+            "{left:?}"
+        );
+        assert!(messages(&"evil:1".into(), BACKUP, &result("secret").to_string()).is_empty());
+        assert!(messages(&"evil:1".into(), "app", &known).is_empty());
+        assert_eq!(
+            messages(&"postgres:18".into(), BACKUP, &known),
+            vec![known; 4]
+        );
     }
 
     #[test]

@@ -56,6 +56,17 @@ impl Presence {
         server: Option<&Live>,
     ) -> Option<Self> {
         let object = live.object();
+        if let Some(request) = desired.filter(|child| child.gate == Gate::Request) {
+            // The schedule owns it.
+            let wanted = request.body.pointer("/metadata/ownerReferences/0/uid");
+            let wanted = wanted.and_then(|uid| uid.as_str());
+            let ours = controller(object).is_some_and(|owner| wanted == Some(&owner.uid));
+            return Some(match (ours, live.is_deleting()) {
+                (false, _) => Self::Foreign,
+                (true, true) => Self::Deleting,
+                (true, false) => Self::Settled,
+            });
+        }
         let ours = match controller(object) {
             Some(owner) if owner.uid == identity.uid => true,
             Some(owner) if owner.kind == "HelloService" && owner.name == identity.name => {

@@ -11,16 +11,13 @@ use crate::{
         child::{ChildId, Desired},
         kind::Kind,
         live::{LiveObjects, TypedChild},
-        names::Component,
+        names::{self, Component},
         owner::controller,
         pod::{self, is_owned_by},
         subset,
     },
     service::{children::Prepared, plan::facts::JobPhase},
 };
-
-/// On a Job that a person made of the schedule: it keeps nothing away.
-const BY_HAND: &str = "cronjob.kubernetes.io/instantiate";
 
 /// The runs of the schedule to delete.
 pub fn stuck_runs<'a>(
@@ -38,7 +35,8 @@ pub fn stuck_runs<'a>(
         let by_schedule = controller(object.object()).is_some_and(|owner| owner.uid == *uid);
         let stuck = by_schedule
             && Component::from_labels(job.labels()) == Some(Component::Backup)
-            && !job.annotations().contains_key(BY_HAND)
+            // One that a person made of the schedule keeps nothing away.
+            && !job.annotations().contains_key(names::BY_HAND_ANNOTATION)
             && JobPhase::from_job(job) == JobPhase::Active
             && is_of_another_template(object.object(), wanted)
             && !pods.iter().any(|pod| is_at_work(pod, &object.uid()));
@@ -51,9 +49,9 @@ fn is_of_another_template(job: &kube::api::DynamicObject, schedule: &Desired) ->
     wanted.is_some_and(|wanted| !subset::contains(&job.data["spec"]["template"], wanted))
 }
 
-/// Whether a container of this run runs. What has ended is not at work: another one may have to start still.
+/// Whether a container of this run works: a sidecar waits for the others. What has ended is not at work: another one may have to start still.
 fn is_at_work(pod: &Pod, run: &str) -> bool {
-    is_owned_by(pod, run) && pod::containers(pod).any(pod::runs)
+    is_owned_by(pod, run) && pod::workers(pod).any(pod::runs)
 }
 
 #[cfg(test)]
@@ -115,7 +113,10 @@ mod tests {
         let complete = json!({"conditions": [{"type": "Complete", "status": "True"}]});
         for change in [
             ("/status", complete),
-            ("/metadata/annotations", json!({BY_HAND: "manual"})),
+            (
+                "/metadata/annotations",
+                json!({names::BY_HAND_ANNOTATION: "manual"}),
+            ),
             ("/metadata/ownerReferences/0/uid", json!("another")),
             (
                 "/metadata/labels",

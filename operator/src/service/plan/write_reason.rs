@@ -27,6 +27,8 @@ pub enum WriteReason {
     MigrationSuperseded,
     /// The last migration was interrupted, and another attempt is due.
     MigrationRetried,
+    /// A person requests a backup.
+    BackupRequested,
     /// A run of the backups of a former template cannot start, and the schedule waits for it.
     BackupStuck,
     /// A pod of a former template cannot start, and its controller waits for it.
@@ -39,7 +41,7 @@ pub enum WriteReason {
 
 impl WriteReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Missing,
         Self::WantedChanged,
         Self::Drift,
@@ -47,6 +49,7 @@ impl WriteReason {
         Self::MigrationDue,
         Self::MigrationSuperseded,
         Self::MigrationRetried,
+        Self::BackupRequested,
         Self::BackupStuck,
         Self::PodStuck,
         Self::Replicas,
@@ -58,7 +61,8 @@ impl WriteReason {
     pub fn from_action(action: &Action, facts: &Facts) -> Self {
         let is_job = |id: &ChildId| id.kind == Kind::Job;
         match action {
-            Action::Create(id) if is_job(id) => Self::MigrationDue,
+            Action::Create(id) if facts.is_migration(id) => Self::MigrationDue,
+            Action::Create(id) if is_job(id) => Self::BackupRequested,
             Action::Create(_) => Self::Missing,
             Action::Update(id) if facts.outdated.contains(id) => Self::WantedChanged,
             Action::Update(_) => Self::Drift,
@@ -110,6 +114,10 @@ mod tests {
         ] {
             assert_eq!(reason(&action, &facts), expected, "{action}");
         }
+        facts.requested_backup = Some(id(Kind::Job));
+        let create = Action::Create(id(Kind::Job));
+        assert_eq!(reason(&create, &facts), WriteReason::BackupRequested);
+        facts.requested_backup = None;
         facts.stuck_runs.insert(id(Kind::Job));
         let delete = Action::Delete(id(Kind::Job));
         assert_eq!(reason(&delete, &facts), WriteReason::BackupStuck);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use crate::{
-    object::{child::ChildId, kind::Kind, names::Component, pod::condition},
+    object::{child::ChildId, names::Component, pod::condition},
     service::{
         apply::Applied,
         children::{EXIT_UNAVAILABLE, MIGRATION},
@@ -24,7 +24,7 @@ use crate::{
 pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Finding {
     let image = service.image.as_str();
     let mut refused = applied.refused().iter();
-    if let Some((id, error)) = refused.find(|(id, _)| id.kind == Kind::Job) {
+    if let Some((id, error)) = refused.find(|(id, _)| applied.facts().is_migration(id)) {
         return no(Reason::Refused).with(format!("{id}: {error}"));
     }
     let failure = || pod_failure::first(applied.pods(), Component::Migration, now);
@@ -88,7 +88,8 @@ fn pending(service: &Validated, applied: &Applied, failure: Option<PodFailure>) 
 
 /// The wanted Job.
 fn job(applied: &Applied) -> Option<&ChildId> {
-    applied.wanted().iter().find(|id| id.kind == Kind::Job)
+    let mut wanted = applied.wanted().iter();
+    wanted.find(|id| applied.facts().is_migration(id))
 }
 
 /// The pods of migrations, the newest first, and how the program ended in each that has ended.

@@ -97,14 +97,12 @@ pub fn of_run(pods: &[Pod], uid: &str, now: Timestamp) -> Option<PodFailure> {
 #[must_use]
 pub fn end_of_run(pods: &[Pod], uid: &str) -> Option<String> {
     let pods = newest_first(pods.iter().filter(|pod| is_owned_by(pod, uid)));
-    let mut failures = pods
-        .into_iter()
-        .filter_map(|pod| in_containers(pod.status.as_ref()?));
+    let mut failures = pods.into_iter().filter_map(in_containers);
     failures.next().map(|failure| failure.message)
 }
 
 /// The newest pod runs the newest template, so its failure is the one to report.
-fn newest_first<'a>(pods: impl Iterator<Item = &'a Pod>) -> Vec<&'a Pod> {
+pub fn newest_first<'a>(pods: impl Iterator<Item = &'a Pod>) -> Vec<&'a Pod> {
     let mut pods: Vec<&Pod> = pods.collect();
     pods.sort_by(|a, b| {
         let key = |pod: &Pod| (pod.metadata.creation_timestamp.clone(), pod.name_any());
@@ -124,17 +122,15 @@ fn in_pod(pod: &Pod, now: Timestamp) -> Option<PodFailure> {
         let words = condition.message.as_deref().unwrap_or_default();
         return Some(PodFailure::new(reason, words));
     }
-    in_containers(status)
+    in_containers(pod)
         .or_else(|| beside_an_ended_one(pod, status, now))
         .or_else(|| unreachable(pod))
 }
 
-fn in_containers(status: &PodStatus) -> Option<PodFailure> {
-    status
-        .init_container_statuses
-        .iter()
-        .chain(status.container_statuses.iter())
-        .flatten()
+/// Sidecars are looked at last: the kubelet stops them when the others have ended, which many of them report as a failure.
+fn in_containers(pod: &Pod) -> Option<PodFailure> {
+    pod::workers(pod)
+        .chain(pod::sidecars(pod))
         .find_map(in_container)
 }
 
@@ -303,6 +299,24 @@ mod tests {
         );
         let failure = first(&[looping], Component::App, now()).unwrap();
         assert_eq!(failure.message, "app: exit code 1: no such table");
+    }
+
+    #[test]
+    fn a_sidecar_that_was_stopped_does_not_hide_the_failure() {
+        let end = |name: &str, code: i32| {
+            json!({"name": name, "image": "x:1", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"terminated": {"exitCode": code}}})
+        };
+        let failed = |restart: serde_json::Value| {
+            let mut pod = pod(json!({"initContainerStatuses": [end("proxy", 143)],
+                "containerStatuses": [end("app", 1)]}));
+            let init = json!([{"name": "proxy", "restartPolicy": restart}]);
+            let spec = json!({"containers": [{"name": "app"}], "initContainers": init});
+            pod.spec = serde_json::from_value(spec).unwrap();
+            first(&[pod], Component::App, now()).unwrap().message
+        };
+        assert_eq!(failed(json!("Always")), "app: exit code 1");
+        assert_eq!(failed(json!(null)), "proxy: exit code 143");
     }
 
     #[test]

@@ -78,13 +78,27 @@ reasons! {
     RolloutStuck, ActionNeeded, "the rollout makes no progress";
     AddressPending, Routine, "the load balancer has no address yet";
     AutoscalerFailing, ActionNeeded, "the autoscaler cannot choose the number of pods";
-    BackupSucceeded, Routine, "the last backup succeeded, and none was missed";
-    BackupPending, Routine, "no backup has run yet";
-    BackupSuspended, ActionNeeded, "spec.backup.suspend is set: no backups are made";
+    Verified, Routine, "the last backup was restored and compared, and none was missed";
+    NeverRun, Routine, "no backup has been proved yet";
+    Pending, Routine, "a backup was started, and its pod does not run yet";
+    Running, Routine, "a backup is being made and proved";
+    Suspended, ActionNeeded, "spec.backup.suspend is set: no backups are made";
+    Stale, ActionNeeded, "no backup has been proved, although the schedule was due";
     BackupScheduleInvalid, ActionNeeded, "the schedule is not valid";
-    BackupOverdue, ActionNeeded, "no backup has started, although the schedule was due";
     BackupsLost, ActionNeeded, "the volume with the earlier backups was replaced: make a backup now";
-    BackupFailed, ActionNeeded, "the last backup failed";
+    BackupFailed, ActionNeeded, "the last backup failed, and its program left no reason";
+    DumpFailed, ActionNeeded, "the database could not be dumped";
+    RestoreFailed, ActionNeeded, "the dump could not be restored, so it does not count";
+    Mismatch, ActionNeeded, "the restored data is not that of the database, so the dump does not count";
+    NotProved, ActionNeeded, "a dump was made, and it could not be tried whether it can be restored";
+    DestinationFull, ActionNeeded, "the destination of the backups is full";
+    DestinationDenied, ActionNeeded, "the destination refuses the backup";
+    DestinationUnreachable, ActionNeeded, "the destination does not answer";
+    Locked, ActionNeeded, "another backup, a migration or a lock on a table was in the way for too long";
+    Privileges, ActionNeeded, "the role of the backups may not read everything";
+    ToolTooOld, ActionNeeded, "PostgreSQL's programs are older than the database";
+    ClockSkew, ActionNeeded, "the clock of the backup and that of the database or of earlier backups differ";
+    Interrupted, ActionNeeded, "the last backup was interrupted";
     NoFault, Routine, "no action is needed";
     Active, Routine, "spec.paused is not set";
     DriftReverted, Routine, "a child that another client changed was restored";
@@ -137,6 +151,35 @@ mod tests {
         let known: BTreeSet<String> = Reason::ALL.iter().map(ToString::to_string).collect();
         assert_eq!(documented, known);
         assert_eq!(known.len(), Reason::ALL.len());
+    }
+
+    /// An alert on a reason that does not exist never fires, and one without its section helps nobody.
+    #[test]
+    fn the_alerts_on_backups_name_reasons_and_sections_that_exist() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
+        let rules = read("manifests/components/alerts/alerts.yaml");
+        let mut reasons = rules.split("reason=~\"").skip(1);
+        let named = reasons.try_fold(0, |count, rest| {
+            let mut names = rest.split('"').next()?.split('|');
+            names
+                .all(|name| Reason::from_name(name).is_some())
+                .then_some(count + 1)
+        });
+        assert_eq!(named, Some(2));
+        let sections: Vec<&str> = rules.split("documentation: ").skip(1).collect();
+        assert_eq!(sections.len(), 2);
+        for section in sections {
+            let (page, anchor) = section.lines().next().unwrap().split_once('#').unwrap();
+            let slug = |line: &str| {
+                line.trim_start_matches(['#', ' '])
+                    .to_lowercase()
+                    .replace(' ', "-")
+            };
+            let page = read(page);
+            let mut headings = page.lines().filter(|line| line.starts_with('#'));
+            assert!(headings.any(|line| slug(line) == anchor), "{anchor}");
+        }
     }
 
     #[test]

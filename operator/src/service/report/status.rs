@@ -94,7 +94,7 @@ fn findings(
             ConditionType::Degraded => Some(&degraded),
             ConditionType::DatabaseReady => Some(&database),
             ConditionType::Migrated => Some(&migrated),
-            ConditionType::BackupSucceeded => backup.as_ref(),
+            ConditionType::BackupVerified => backup.as_ref(),
             ConditionType::Paused => Some(&paused),
         };
         Some((type_, finding?.clone()))

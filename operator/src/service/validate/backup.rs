@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use hello_crds::BackupFormat;
+use hello_crds::{BackupFormat, HelloService, Retention};
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 
-use super::{schedule::Schedule, time_zone::TimeZone, volume::Volume};
-use crate::error::Result;
+use super::{
+    image::Image, resources::quantity, schedule::Schedule, time_zone::TimeZone, volume::Volume,
+};
+use crate::{
+    error::Result,
+    object::{child, names, quantity::Quantity},
+};
 
 /// Scheduled backups.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,17 +23,25 @@ pub struct Backup {
     pub time_zone: TimeZone,
     /// Formats of the files.
     pub formats: Vec<BackupFormat>,
-    /// How many are kept.
-    pub keep_last: i32,
+    /// Which are kept.
+    pub retention: Retention,
     /// Volume for the files.
     pub volume: Volume,
+    /// Most that the throw-away server may use, when given.
+    pub scratch: Option<Quantity>,
+    /// Image with PostgreSQL's programs, when given.
+    pub image: Option<Image>,
     /// Whether no new ones are made.
     pub suspend: bool,
+    /// Job of the backup that a person requests, unless an earlier pass knows that it was started.
+    pub request: Option<String>,
 }
 
 impl Backup {
     /// A backup that has not started so long after its time does not start any more; it is missed.
     pub const START_WITHIN: SignedDuration = SignedDuration::from_mins(10);
+    /// Longest time a backup may take.
+    pub const DEADLINE: SignedDuration = SignedDuration::from_hours(4);
 
     /// When the schedule was due last; `None` for one that is not valid.
     #[must_use]
@@ -36,28 +50,56 @@ impl Backup {
         schedule.last(now, self.time_zone.rules())
     }
 
-    /// When the schedule is due first within this time from now on.
+    /// When the schedule was due last, of the backups that would have started by now.
     #[must_use]
-    pub fn next_due(&self, now: Timestamp, within: Duration) -> Option<Timestamp> {
-        let mut due = None;
-        let mut end = now.checked_add(within).ok()?;
-        while let Some(earlier) = self.last_due(end).filter(|earlier| *earlier > now) {
-            due = Some(earlier);
-            end = earlier.checked_sub(SignedDuration::from_secs(1)).ok()?;
-        }
-        due.filter(|_| !self.suspend)
+    pub fn last_started(&self, now: Timestamp) -> Option<Timestamp> {
+        self.last_due(now.checked_sub(Self::START_WITHIN).ok()?)
     }
 
-    pub(super) fn parse(spec: &hello_crds::Backup) -> Result<Self> {
+    /// When the schedule starts the next one.
+    #[must_use]
+    pub fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
+        let schedule = self.schedule.as_ref().ok().filter(|_| !self.suspend)?;
+        schedule.next(now, self.time_zone.rules())
+    }
+
+    /// The same when that is within this time from now on.
+    #[must_use]
+    pub fn next_due(&self, now: Timestamp, within: Duration) -> Option<Timestamp> {
+        let end = now.checked_add(within).ok()?;
+        self.next_start(now).filter(|due| *due <= end)
+    }
+
+    pub(super) fn parse(service: &HelloService, spec: &hello_crds::Backup) -> Result<Self> {
+        let scratch = spec.verify.scratch.size.as_ref();
+        let image = spec.image.as_ref();
         Ok(Self {
             schedule: Schedule::parse(&spec.schedule),
             time_zone: TimeZone::parse("spec.backup.timeZone", &spec.time_zone)?,
             formats: spec.formats.clone(),
-            keep_last: spec.retention.keep_last,
+            retention: spec.retention.clone(),
             volume: Volume::parse("spec.backup.destination.volume", &spec.destination.volume)?,
+            scratch: scratch
+                .map(|size| quantity("spec.backup.verify.scratch.size", size))
+                .transpose()?,
+            image: image
+                .map(|image| Image::parse("spec.backup.image", image))
+                .transpose()?,
             suspend: spec.suspend,
+            request: request(service),
         })
     }
+}
+
+/// Job of the backup that the annotation requests. The status remembers the last one, also when its Job is gone.
+fn request(service: &HelloService) -> Option<String> {
+    let value = service
+        .annotations()
+        .get(names::BACKUP_REQUEST_ANNOTATION)?;
+    let name = names::requested_backup(&service.name_any(), &child::hash(value)[..10]);
+    let status = service.status.as_ref();
+    let last = status.and_then(|status| status.backup.as_ref()?.last_request.as_ref());
+    (last != Some(&name)).then_some(name)
 }
 
 #[cfg(test)]
@@ -66,11 +108,16 @@ mod tests {
 
     use super::*;
 
+    fn parse(service: &serde_json::Value) -> Backup {
+        let service: HelloService = serde_json::from_value(service.clone()).unwrap();
+        Backup::parse(&service, service.spec.backup.as_ref().unwrap()).unwrap()
+    }
+
     #[test]
     fn the_next_start_is_the_first_one_within_the_time() {
         let next = |schedule: &str, suspend: bool, seconds: u64| {
             let spec = json!({"schedule": schedule, "suspend": suspend});
-            let backup = Backup::parse(&serde_json::from_value(spec).unwrap()).unwrap();
+            let backup = parse(&json!({"metadata": {"name": "demo"}, "spec": {"backup": spec}}));
             let now: Timestamp = "2026-01-01T01:00:30Z".parse().unwrap();
             let due = backup.next_due(now, Duration::from_secs(seconds));
             due.map_or_else(String::new, |due| due.to_string())
@@ -83,5 +130,43 @@ mod tests {
         assert_eq!(next("5 1 * * *", false, 60), "");
         assert_eq!(next("* * * * *", true, 600), "");
         assert_eq!(next("never", false, 600), "");
+    }
+
+    #[test]
+    fn a_schedule_of_every_few_minutes_was_due_also_before_the_last_ones() {
+        let due = |schedule: &str| {
+            let spec = json!({"schedule": schedule});
+            let backup = parse(&json!({"metadata": {"name": "demo"}, "spec": {"backup": spec}}));
+            let now: Timestamp = "2026-01-01T01:12:30Z".parse().unwrap();
+            backup.last_started(now).unwrap().to_string()
+        };
+        assert_eq!(due("*/5 * * * *"), "2026-01-01T01:00:00Z");
+        assert_eq!(due("5 1 * * *"), "2025-12-31T01:05:00Z");
+        assert_eq!(due("1 1 * * *"), "2026-01-01T01:01:00Z");
+    }
+
+    #[test]
+    fn a_request_is_known_by_its_value_and_remembered() {
+        let request = |value: Option<&str>, last: Option<&str>| {
+            let mut service = json!({"metadata": {"name": "demo"}, "spec": {"backup": {"schedule": "@daily"}},
+                "status": {"backup": {}}});
+            if let Some(value) = value {
+                let annotations = json!({names::BACKUP_REQUEST_ANNOTATION: value});
+                service["metadata"]["annotations"] = annotations;
+            }
+            if let Some(last) = last {
+                service["status"]["backup"]["lastRequest"] = last.into();
+            }
+            parse(&service).request
+        };
+        assert_eq!(request(None, None), None);
+        let first = request(Some("1"), None).unwrap();
+        assert!(first.starts_with("demo-backup-now-"), "{first}");
+        assert_eq!(request(Some("1"), Some(&first)), None);
+        let second = request(Some("2"), Some(&first)).unwrap();
+        assert_ne!(first, second);
+        // Whatever it is, the name is that of an object.
+        let long = request(Some(&"Ä\n".repeat(1000)), None).unwrap();
+        assert_eq!(long.len(), first.len());
     }
 }

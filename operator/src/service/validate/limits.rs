@@ -115,6 +115,13 @@ impl Limits {
         {
             self.check_image(service, "spec.database.cloudNativePG.image", image)?;
         }
+        if let Some(image) = service
+            .backup
+            .as_ref()
+            .and_then(|backup| backup.image.as_ref())
+        {
+            self.check_image(service, "spec.backup.image", image)?;
+        }
         const SERVICE: &str = "spec.expose.service.annotations";
         let annotations = &service.expose.service.annotations;
         check_annotations(SERVICE, annotations, &self.service_annotations)?;

@@ -115,7 +115,7 @@ pub struct Validated {
     pub database: Database,
     /// Backups, when wanted.
     pub backup: Option<Backup>,
-    /// PostgreSQL image, also of the backups.
+    /// PostgreSQL image, also of backups that name none.
     pub postgres_image: Image,
     /// Whether network policies are created.
     pub isolate: bool,
@@ -192,7 +192,11 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
         identity: identity(service)?,
         database,
         config: Config::parse(&spec.config)?,
-        backup: spec.backup.as_ref().map(Backup::parse).transpose()?,
+        backup: spec
+            .backup
+            .as_ref()
+            .map(|backup| Backup::parse(service, backup))
+            .transpose()?,
         image: Image::parse("spec.image", spec.image.as_ref().unwrap_or(&defaults.app))?,
         default_images: defaults.clone(),
         pull_policy: spec.image_pull_policy,

@@ -9,7 +9,7 @@ use jiff::{
     tz::{AmbiguousOffset, TimeZone},
 };
 
-/// Days to look back for the last start: no schedule that fires at all pauses for longer.
+/// Days to look for a start, back or ahead: no schedule that fires at all pauses for longer.
 const LONGEST_PAUSE: i64 = 8 * 366;
 
 /// A cron schedule.
@@ -114,16 +114,36 @@ impl Schedule {
     /// not fire, and one that it repeats fires twice.
     #[must_use]
     pub fn last(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let today = now.to_zoned(zone.clone()).date();
-        let mut day = Some(today);
+        self.first_day(now, zone, Date::yesterday, |starts| {
+            starts.filter(|start| *start <= now).max()
+        })
+    }
+
+    /// When the schedule fires next, after this time.
+    #[must_use]
+    pub fn next(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        self.first_day(now, zone, Date::tomorrow, |starts| {
+            starts.filter(|start| *start > now).min()
+        })
+    }
+
+    /// What `pick` finds among the starts of the first day, from today on, on which it finds any.
+    fn first_day(
+        &self,
+        now: Timestamp,
+        zone: &TimeZone,
+        step: fn(Date) -> Result<Date, jiff::Error>,
+        pick: impl Fn(&mut dyn Iterator<Item = Timestamp>) -> Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        let mut day = Some(now.to_zoned(zone.clone()).date());
         let mut days = 0;
         while let Some(date) = day.filter(|_| days < LONGEST_PAUSE) {
             if self.times.on(date)
-                && let Some(last) = self.times.last_of(date, now, zone)
+                && let Some(found) = pick(&mut self.times.of(date, zone))
             {
-                return Some(last);
+                return Some(found);
             }
-            day = date.yesterday().ok();
+            day = step(date).ok();
             days += 1;
         }
         None
@@ -150,13 +170,13 @@ impl Times {
         self.minutes.bits != 0 && self.hours.bits != 0 && cycle.into_iter().any(|day| self.on(day))
     }
 
-    /// The last start of this day, at this time or before.
-    fn last_of(&self, date: Date, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let starts = self.hours.values().rev().flat_map(|hour| {
-            let minutes = self.minutes.values().rev();
+    /// The starts of a day.
+    fn of(&self, date: Date, zone: &TimeZone) -> impl Iterator<Item = Timestamp> {
+        let starts = self.hours.values().flat_map(|hour| {
+            let minutes = self.minutes.values();
             minutes.filter_map(move |minute| Time::new(hour, minute, 0, 0).ok())
         });
-        let instants = starts.flat_map(|time| {
+        starts.flat_map(move |time| {
             let local = date.to_datetime(time);
             let offsets = match zone.to_ambiguous_timestamp(local).offset() {
                 AmbiguousOffset::Unambiguous { offset } => [Some(offset), None],
@@ -165,8 +185,7 @@ impl Times {
             };
             let of = move |offset: jiff::tz::Offset| offset.to_timestamp(local).ok();
             offsets.into_iter().flatten().filter_map(of)
-        });
-        instants.filter(|instant| *instant <= now).max()
+        })
     }
 }
 
@@ -344,6 +363,37 @@ mod tests {
             ("0 0 */3 * 5", "2026-03-04T00:00:00Z"),
         ] {
             assert_eq!(last(schedule, "UTC", now), expected, "{schedule}");
+        }
+    }
+
+    #[test]
+    fn between_the_last_start_and_the_next_there_is_none() {
+        let zone = jiff::tz::TimeZoneDatabase::bundled()
+            .get("Europe/Berlin")
+            .unwrap();
+        for schedule in [
+            "0 2 * * *",
+            "30 2 * * *",
+            "*/7 * * * *",
+            "0 0 29 2 *",
+            "@weekly",
+        ] {
+            let schedule = Schedule::parse(schedule).unwrap();
+            for now in [
+                "2026-03-28T23:59:59Z",
+                "2026-03-29T01:30:00Z",
+                "2026-10-25T00:30:00Z",
+            ] {
+                let now = now.parse().unwrap();
+                let (last, next) = (schedule.last(now, &zone), schedule.next(now, &zone));
+                let next = next.unwrap();
+                assert!(next > now, "{schedule:?} {now}");
+                assert_eq!(schedule.last(next, &zone), Some(next), "{schedule:?} {now}");
+                let before = next
+                    .checked_sub(jiff::SignedDuration::from_secs(1))
+                    .unwrap();
+                assert_eq!(schedule.last(before, &zone), last, "{schedule:?} {now}");
+            }
         }
     }
 

@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     kubernetes::test_server::{Sent, Server, failing, failure, stored},
-    object::{child::Desired, kind::Gate, names},
+    object::{
+        child::Desired,
+        kind::{Gate, Kind},
+        names,
+    },
     service::{
         dereference::observed::DuePods,
         plan::{

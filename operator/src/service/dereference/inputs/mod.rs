@@ -18,6 +18,7 @@ use crate::{
         live::Live,
         names,
         object_name::ObjectName,
+        owner::controller,
     },
     service::{
         dereference::{inputs::volumes::Volumes, observed::Observed},
@@ -51,6 +52,8 @@ pub struct Inputs {
     pub problem: Option<String>,
     /// The volumes that exist.
     pub volumes: Volumes,
+    /// UID of the CronJob of the backups, when it is the service's own.
+    pub backup_schedule: Option<String>,
     /// Why the address of the database or its passwords are not known, in words. What depends on it stays as it is.
     pub unusable_address: Option<String>,
 }
@@ -68,6 +71,7 @@ impl Inputs {
             made_address: None,
             problem: None,
             volumes: Volumes::default(),
+            backup_schedule: None,
             unusable_address: None,
         }
     }
@@ -87,6 +91,7 @@ impl Inputs {
     pub fn from_observed(service: &Validated, observed: &Observed, now: Timestamp) -> Result<Self> {
         let known = Self {
             volumes: Volumes::read(service, &observed.children),
+            backup_schedule: backup_schedule(observed, service),
             ..Self::unknown()
         };
         let instance = &service.identity.name;
@@ -229,7 +234,15 @@ fn kept_certificates(
     Certificates::keep_or_issue(authority, server, &hosts, now)
 }
 
-/// UID of what holds the data, unless it is being deleted.
+fn backup_schedule(observed: &Observed, service: &Validated) -> Option<String> {
+    let id = ChildId::new(Kind::CronJob, names::backup(&service.identity.name));
+    let live = observed.children.get(&id);
+    living_uid(live.filter(|live| {
+        controller(live.object()).is_some_and(|owner| owner.uid == service.identity.uid)
+    }))
+}
+
+/// UID of an object, unless it is being deleted.
 #[must_use]
 pub fn living_uid(live: Option<&Live>) -> Option<String> {
     let living = live.filter(|live| !live.is_deleting())?;

@@ -13,7 +13,7 @@ use kube::{ResourceExt, api::DynamicObject};
 use crate::{
     object::{
         child::{ChildId, Desired},
-        kind::Kind,
+        kind::{Gate, Kind},
         live::TypedChild,
         names::{self, Component},
         pod::{self, SeenPod, is_owned_by},
@@ -54,6 +54,10 @@ pub struct Facts {
     pub stuck_pod: Option<SeenPod>,
     /// Runs of the backups that cannot start and keep corrected ones away.
     pub stuck_runs: BTreeSet<ChildId>,
+    /// Whether some backup is at work.
+    pub backing_up: bool,
+    /// The backup that a person requests.
+    pub requested_backup: Option<ChildId>,
     /// The Deployment, and the migration that came before its template, as it was recorded there. No other one has begun
     /// since then, so the schema is the one that this migration left.
     pub recorded: Option<(ChildId, String)>,
@@ -134,6 +138,8 @@ impl Facts {
             paused: service.paused,
             data_replaced: data::is_replaced(service, &observed.children),
             migrating: observed.pods.iter().any(migrates),
+            backing_up: is_backing_up(observed),
+            requested_backup: requested_backup(prepared),
             stuck_runs: stuck_runs(prepared, &observed.children, &observed.pods).collect(),
             ..Self::default()
         };
@@ -147,6 +153,7 @@ impl Facts {
             };
             if let Some(job) = Job::from_live(live)
                 && presence != Presence::Foreign
+                && facts.is_migration(id)
             {
                 let phase = match JobPhase::from_job(job) {
                     JobPhase::Active if is_done(live.object(), &observed.pods) => {
@@ -186,6 +193,29 @@ impl Facts {
         }
         facts
     }
+}
+
+impl Facts {
+    /// Whether this is the Job of a migration, of the Jobs that the planner knows.
+    #[must_use]
+    pub fn is_migration(&self, id: &ChildId) -> bool {
+        id.kind == Kind::Job && self.requested_backup.as_ref() != Some(id)
+    }
+}
+
+fn requested_backup(prepared: &Prepared) -> Option<ChildId> {
+    let mut children = prepared.children.iter();
+    let request = children.find(|child| child.gate == Gate::Request);
+    request.map(|child| child.id.clone())
+}
+
+/// Whether a run of the backups has not ended, or a pod of one is left.
+fn is_backing_up(observed: &Observed) -> bool {
+    let is_backup = |labels| Component::from_labels(labels) == Some(Component::Backup);
+    let mut jobs = observed.children.all::<Job>();
+    let mut pods = observed.pods.iter();
+    jobs.any(|job| is_backup(job.labels()) && JobPhase::from_job(job) == JobPhase::Active)
+        || pods.any(|pod| is_backup(pod.labels()) && pod::is_unfinished(pod))
 }
 
 /// Whether a manager of the operator holds the number of replicas that should not.

@@ -154,6 +154,12 @@ fn volume_is_taken(id: &ChildId, facts: &Facts) -> bool {
     )
 }
 
+/// Whether the claim of some schedule is foreign, or being deleted.
+fn backups_are_taken(facts: &Facts) -> bool {
+    let mut schedules = facts.present.keys().filter(|id| id.kind == Kind::CronJob);
+    schedules.any(|id| volume_is_taken(id, facts))
+}
+
 impl Plan {
     fn child(&mut self, child: &Wanted, presence: Option<&Presence>, facts: &Facts) {
         let id = &child.id;
@@ -173,6 +179,17 @@ impl Plan {
             Gate::Always | Gate::IfPresent | Gate::Never => {}
             Gate::Migration => self.migrate(id, presence, facts),
             Gate::Migrated => self.roll_out(id, presence, facts),
+            Gate::Request => self.back_up(id, presence, facts),
+        }
+    }
+
+    /// A dump beside a migration would show half of it, and of two backups at once one gives up. Both are waited for, and so
+    /// is the database.
+    fn back_up(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
+        let schema_rests = matches!(self.migration, Migration::Succeeded | Migration::Failed);
+        let alone = schema_rests && !facts.migrating && !facts.backing_up;
+        if presence.is_none() && alone && facts.database_ready && !backups_are_taken(facts) {
+            self.actions.push(Action::Create(id.clone()));
         }
     }
 
@@ -252,5 +269,7 @@ impl Plan {
     }
 }
 
+#[cfg(test)]
+mod backup_tests;
 #[cfg(test)]
 mod tests;

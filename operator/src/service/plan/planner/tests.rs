@@ -7,7 +7,7 @@ fn deployment() -> ChildId {
     ChildId::new(Kind::Deployment, "demo")
 }
 
-fn job(name: &str) -> ChildId {
+pub(super) fn job(name: &str) -> ChildId {
     ChildId::new(Kind::Job, name)
 }
 
@@ -15,7 +15,7 @@ fn service() -> ChildId {
     ChildId::new(Kind::Service, "demo")
 }
 
-fn wanted(job_name: &str) -> Vec<Wanted> {
+pub(super) fn wanted(job_name: &str) -> Vec<Wanted> {
     [
         (service(), Gate::Always),
         (job(job_name), Gate::Migration),
@@ -26,7 +26,7 @@ fn wanted(job_name: &str) -> Vec<Wanted> {
 }
 
 /// A cluster in which `new` has been migrated and rolled out.
-fn converged() -> Facts {
+pub(super) fn converged() -> Facts {
     Facts {
         present: [service(), job("new"), deployment()]
             .map(|id| (id, Presence::Settled))
@@ -39,6 +39,8 @@ fn converged() -> Facts {
         migrating: false,
         stuck_pod: None,
         stuck_runs: BTreeSet::new(),
+        backing_up: false,
+        requested_backup: None,
         recorded: None,
         live_replicas: Some(2),
         wanted_replicas: Some(2),
@@ -366,15 +368,4 @@ fn what_the_cluster_does_not_serve_is_left_out_and_named() {
     let with = plan(&wanted, &facts);
     assert_eq!(with.actions[0], Action::Create(cluster));
     assert_eq!(with.unavailable, []);
-}
-
-#[test]
-fn a_run_of_the_backups_that_is_stuck_is_deleted_and_no_migration_is_disturbed() {
-    let mut facts = converged();
-    facts.stuck_runs.insert(job("demo-backup-1"));
-    let plan = plan(&wanted("new"), &facts);
-    assert_eq!(plan.actions, [Action::Delete(job("demo-backup-1"))]);
-    assert_eq!(plan.migration, Migration::Succeeded);
-    facts.paused = true;
-    assert_eq!(super::plan(&wanted("new"), &facts).actions, []);
 }

@@ -182,7 +182,7 @@ fn transitions<'a>(
     let is_component = move |condition: &Condition| {
         is(condition, ConditionType::DatabaseReady)
             || is(condition, ConditionType::Migrated)
-            || is(condition, ConditionType::BackupSucceeded)
+            || is(condition, ConditionType::BackupVerified)
     };
     new.conditions.iter().filter(move |c| {
         let own = |other: &Condition| {

@@ -47,12 +47,13 @@ const OPTIONS: [&str; 13] = [
     "HELLO_WRITE_CONNECTIONS",
 ];
 /// Names of the operator's own volumes.
-pub const VOLUMES: [&str; 10] = [
+pub const VOLUMES: [&str; 11] = [
     "backups",
     "credentials",
     "data",
     "database",
     "issuer",
+    "proof",
     "run",
     "shm",
     "tls",
@@ -62,8 +63,9 @@ pub const VOLUMES: [&str; 10] = [
 /// Paths that every part's container needs.
 const PATHS: [&str; 4] = ["/etc/hello", "/dev", "/proc", "/sys"];
 /// Paths that the containers with PostgreSQL's programs need, too.
-const POSTGRES_PATHS: [&str; 5] = [
+const POSTGRES_PATHS: [&str; 6] = [
     "/backups",
+    "/scratch",
     "/tmp",
     "/tools",
     "/var/lib/postgresql",

@@ -1,0 +1,273 @@
+//! What is reported about the backups.
+
+mod history;
+
+use hello_crds::{BackupStatus, HelloServiceStatus};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    batch::v1::{CronJob, Job},
+    core::v1::PersistentVolumeClaim,
+};
+use kube::ResourceExt;
+
+use self::history::{Attempt, History, created};
+use crate::{
+    object::{
+        child::ChildId,
+        kind::Kind,
+        names::{self, Component},
+        pod::{self, is_owned_by},
+    },
+    service::{
+        apply::Applied,
+        plan::{action::Action, facts::JobPhase},
+        report::{
+            finding::{Finding, no, yes},
+            pod_failure,
+            reason::Reason,
+            volume,
+        },
+        validate::{Backup, Validated},
+    },
+};
+
+/// What is known of the backups of a service.
+struct Backups<'a> {
+    wanted: &'a Backup,
+    applied: &'a Applied,
+    /// Name of the CronJob and of its claim.
+    name: String,
+    volume: volume::Wanted<'a>,
+    /// Since when there is the claim.
+    volume_since: Option<Timestamp>,
+    /// The newest run that exists.
+    newest: Option<&'a Job>,
+    history: History,
+    now: Timestamp,
+}
+
+/// Whether the last backup was proved and none was missed; `None` when no backups are wanted.
+pub fn finding(
+    service: &Validated,
+    applied: &Applied,
+    old: Option<&HelloServiceStatus>,
+    now: Timestamp,
+) -> Option<Finding> {
+    let backups = Backups::read(service, applied, old, now)?;
+    let problem = backups
+        .not_written()
+        .or_else(|| volume::leaving(applied, &backups.name))
+        .or_else(|| backups.not_scheduled())
+        .or_else(|| backups.not_running())
+        .or_else(|| backups.refused())
+        .or_else(|| backups.failed())
+        .or_else(|| backups.missed());
+    Some(problem.unwrap_or_else(|| backups.result()))
+}
+
+/// What is known of the backups; `None` when none are wanted. It stays when the CronJob and the Jobs are gone.
+pub fn status(
+    service: &Validated,
+    applied: &Applied,
+    old: Option<&HelloServiceStatus>,
+    now: Timestamp,
+) -> Option<BackupStatus> {
+    let backups = Backups::read(service, applied, old, now)?;
+    let history = backups.history;
+    let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    let known = old.and_then(|old| old.backup.as_ref()?.last_request.clone());
+    Some(BackupStatus {
+        last_schedule_time: text(history.started),
+        next_schedule_time: text(backups.wanted.next_start(now)),
+        last_attempt: history.attempt.as_ref().map(Attempt::status),
+        last_success_time: text(history.succeeded),
+        last_verified: history.verified.map(|verified| verified.backup),
+        count: history.count,
+        last_request: started_request(applied).or(known),
+    })
+}
+
+/// The requested backup, once its Job is or was there. Were it not remembered, it would be made again when that is gone.
+fn started_request(applied: &Applied) -> Option<String> {
+    let id = applied.facts().requested_backup.as_ref()?;
+    let mut writes = applied.writes().iter();
+    let made = writes.any(|(action, _)| *action == Action::Create(id.clone()));
+    let present = applied.facts().present.get(id);
+    let is_there = present.is_some_and(|there| there.is_ours() || there.is_leaving());
+    (made || is_there).then(|| id.name.clone())
+}
+
+impl<'a> Backups<'a> {
+    fn read(
+        service: &'a Validated,
+        applied: &'a Applied,
+        old: Option<&HelloServiceStatus>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let wanted = service.backup.as_ref()?;
+        let volume = volume::wanted_backups(service)?;
+        let name = names::backup(&service.identity.name);
+        let mut runs: Vec<&Job> = applied
+            .live()
+            .all::<Job>()
+            .filter(|job| is_run(job))
+            .collect();
+        runs.sort_by_key(|job| (created(*job), job.name_any()));
+        let volume_since = applied
+            .live()
+            .typed::<PersistentVolumeClaim>(&name)
+            .and_then(created);
+        let cron_job = applied.live().typed::<CronJob>(&name);
+        Some(Self {
+            history: History::read(cron_job, &runs, applied.pods(), old, volume_since),
+            newest: runs.last().copied(),
+            wanted,
+            applied,
+            name,
+            volume,
+            volume_since,
+            now,
+        })
+    }
+
+    fn child(&self, kind: Kind) -> ChildId {
+        ChildId::new(kind, self.name.clone())
+    }
+
+    /// The schedule or its volume is not as wanted, because it cannot be written.
+    fn not_written(&self) -> Option<Finding> {
+        if let Err(problem) = &self.wanted.schedule {
+            let message = format!("spec.backup.schedule: {problem}");
+            return Some(no(Reason::BackupScheduleInvalid).with(message));
+        }
+        let ours = [Kind::CronJob, Kind::PersistentVolumeClaim].map(|kind| self.child(kind));
+        let mut refused = self.applied.refused().iter();
+        if let Some((id, error)) = refused.find(|(id, _)| ours.contains(id)) {
+            return Some(no(Reason::Refused).with(format!("{id}: {error}")));
+        }
+        let mut conflicts = self.applied.plan().conflicts.iter();
+        let foreign = conflicts.find(|id| ours.contains(id))?;
+        let message = format!("{foreign} exists and does not belong to this resource");
+        Some(no(Reason::Conflict).with(message))
+    }
+
+    fn not_scheduled(&self) -> Option<Finding> {
+        self.wanted.suspend.then(|| no(Reason::Suspended))
+    }
+
+    /// The newest run, while it has not ended.
+    fn active(&self) -> Option<&'a Job> {
+        self.newest
+            .filter(|job| JobPhase::from_job(job) == JobPhase::Active)
+    }
+
+    /// The newest run does not get to work, or does not end.
+    fn not_running(&self) -> Option<Finding> {
+        let job = self.active()?;
+        let id = ChildId::new(Kind::Job, job.name_any());
+        if let Some(words) = self.applied.refused_pods(&id) {
+            return Some(pod_failure::refused(words));
+        }
+        let uid = job.uid().unwrap_or_default();
+        let failure = pod_failure::of_run(self.applied.pods(), &uid, self.now)?;
+        Some(volume::explain(self.applied, &self.volume, failure))
+    }
+
+    /// The last run that has ended has failed, or its dump was not proved.
+    fn failed(&self) -> Option<Finding> {
+        let History {
+            started,
+            succeeded,
+            attempt,
+            lost,
+            ..
+        } = &self.history;
+        let ended = attempt.as_ref().map(|attempt| attempt.time);
+        // A later one succeeded, and nothing else is known of it.
+        let attempt = attempt.as_ref().filter(|_| *succeeded <= ended);
+        let failed = attempt.filter(|attempt| attempt.reason != Reason::Verified);
+        if let Some(attempt) = failed {
+            return Some(no(attempt.reason).with(&attempt.message));
+        }
+        // What is left is that a run began and none has ended since.
+        let gone = self.newest.is_none()
+            && !lost
+            && *started > ended.max(*succeeded)
+            && self.now.duration_since((*started)?) > Backup::START_WITHIN;
+        gone.then(|| {
+            no(Reason::BackupFailed).with(
+                "the last backup did not succeed, and its Job is gone: start one by hand to see why",
+            )
+        })
+    }
+
+    /// The API server refuses the Job that is due.
+    fn refused(&self) -> Option<Finding> {
+        let words = self.applied.refused_pods(&self.child(Kind::CronJob))?;
+        let missed = self
+            .missed()
+            .filter(|missed| missed.reason == Reason::Stale);
+        let (finding, what) = match missed {
+            Some(missed) => (missed.clone(), missed.message),
+            None => (
+                no(Reason::PodRefused),
+                "a backup is due, and its Job is refused".into(),
+            ),
+        };
+        Some(finding.with(format!("{what}: {words}")))
+    }
+
+    /// The schedule fired, and no backup was proved since. One that is at work is not late before its own end.
+    fn missed(&self) -> Option<Finding> {
+        let cron_job = self.applied.live().typed::<CronJob>(&self.name)?;
+        let due = self.wanted.last_started(self.now)?;
+        let verified = self.history.verified.as_ref().map(|verified| verified.time);
+        if Some(due)
+            <= verified
+                .max(created(cron_job)?.into())
+                .max(self.volume_since)
+        {
+            return None;
+        }
+        if let Some(at_work) = self.at_work() {
+            return Some(at_work);
+        }
+        let last = match (self.history.started, verified) {
+            (None, None) => "no backup has ever started".to_owned(),
+            (Some(started), _) if started < due => format!("no backup has started since {started}"),
+            (_, None) => "no backup has ever been proved".to_owned(),
+            (_, Some(verified)) => format!("no backup has been proved since {verified}"),
+        };
+        Some(no(Reason::Stale).with(format!("{last}, although the schedule was due")))
+    }
+
+    /// A run that may still end in time.
+    fn at_work(&self) -> Option<Finding> {
+        let job = self.active()?;
+        let began = created(job)?;
+        let uid = job.uid().unwrap_or_default();
+        let mut pods = self.applied.pods().iter();
+        let works = |pod| is_owned_by(pod, &uid) && pod::workers(pod).any(pod::runs);
+        let reason = match pods.any(works) {
+            true => Reason::Running,
+            false => Reason::Pending,
+        };
+        (self.now.duration_since(began) <= Backup::DEADLINE).then(|| no(reason))
+    }
+
+    fn result(&self) -> Finding {
+        match self.history.verified {
+            Some(_) => yes(Reason::Verified),
+            None if self.history.lost => no(Reason::BackupsLost),
+            None => self
+                .at_work()
+                .or_else(|| volume::unbound(self.applied, &self.volume))
+                .unwrap_or_else(|| no(Reason::NeverRun)),
+        }
+    }
+}
+
+/// Whether this Job is a run of the backups, by the schedule or by hand.
+fn is_run(job: &Job) -> bool {
+    Component::from_labels(job.labels()) == Some(Component::Backup)
+}
