@@ -144,3 +144,59 @@ fn other_settings_of_migrations_are_another_job_and_none_are_the_former_one() {
     assert_ne!(job(json!({"migration": tolerations})), none);
     assert_ne!(job(json!({"all": tolerations})), none);
 }
+
+/// What is restored there runs with the rights of that server, such as functions of a dump.
+#[test]
+fn the_throw_away_server_of_a_backup_has_nothing_of_the_service() {
+    let settings = json!({"env": [{"name": "A", "value": "b"}], "envFrom": [{"secretRef": {"name": "a"}}],
+        "volumes": [{"name": "a", "secret": {"secretName": "a"}}], "volumeMounts": [{"name": "a", "mountPath": "/a"}],
+        "resources": {"limits": {"memory": "1Gi"}}});
+    for (database, room) in [
+        (
+            json!({"managed": {"storage": {"size": "3Gi"}}}),
+            json!("6Gi"),
+        ),
+        (
+            json!({"cloudNativePG": {"storage": {"size": "4Gi"}}}),
+            json!("8Gi"),
+        ),
+        (
+            json!({"external": {"secretRef": {"name": "a"}}}),
+            Value::Null,
+        ),
+    ] {
+        let mut spec = json!({"database": database, "pods": {"backup": settings},
+            "backup": {"schedule": "@daily", "image": "b:18"}});
+        let pod = |spec: &Value| {
+            let mut pods = Vec::new();
+            pod_specs(&only(spec, "CronJob", "demo-backup"), &mut pods);
+            pods.remove(0)
+        };
+        let made = pod(&spec);
+        let server = &made["initContainers"][1];
+        assert_eq!(
+            (&server["name"], &server["restartPolicy"]),
+            (&json!("scratch"), &json!("Always"))
+        );
+        for field in ["env", "envFrom", "ports"] {
+            assert_eq!(server[field], Value::Null, "{field}");
+        }
+        let mounts = json!([{"name": "tools", "mountPath": "/tools", "readOnly": true},
+            {"name": "proof", "mountPath": "/scratch"}]);
+        assert_eq!(server["volumeMounts"], mounts);
+        let main = &made["containers"][0];
+        assert_eq!(
+            (&server["image"], &server["resources"]),
+            (&json!("b:18"), &main["resources"])
+        );
+        assert_eq!(server["image"], main["image"]);
+        let limit = |pod: &Value| {
+            let volumes = pod["volumes"].as_array().unwrap();
+            let volume = volumes.iter().find(|volume| volume["name"] == "proof");
+            volume.unwrap()["emptyDir"]["sizeLimit"].clone()
+        };
+        assert_eq!(limit(&made), room);
+        spec["backup"]["verify"] = json!({"scratch": {"size": "9Gi"}});
+        assert_eq!(limit(&pod(&spec)), "9Gi");
+    }
+}

@@ -71,7 +71,7 @@ pub fn specs() -> impl Strategy<Value = Value> {
     let backup = prop_oneof![
         Just(json!({})),
         (1..30_i32, any::<bool>()).prop_map(|(keep, suspend)| json!({"backup": {
-            "schedule": "0 2 * * *", "retention": {"keepLast": keep}, "suspend": suspend}})),
+            "schedule": "0 2 * * *", "retention": {"keepLast": keep, "keepDaily": keep - 1}, "suspend": suspend}})),
     ];
     let entry = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
         |(route, monitor, tls, oidc)| {

@@ -19,7 +19,10 @@ pub enum Change {
 /// How the field at a path is changed.
 pub fn change(path: &str) -> Change {
     Change::To(match path {
-        "/image" | "/database/managed/image" | "/database/cloudNativePG/image" => {
+        "/image"
+        | "/backup/image"
+        | "/database/managed/image"
+        | "/database/cloudNativePG/image" => {
             json!("registry.example.com/other:2")
         }
         "/imagePullPolicy" => json!("Always"),
@@ -114,6 +117,10 @@ pub fn change(path: &str) -> Change {
         "/backup/schedule" => json!("1 2 3 4 5"),
         "/backup/formats" => json!(["plain", "custom"]),
         "/backup/retention/keepLast" => json!(9),
+        "/backup/retention/keepDaily"
+        | "/backup/retention/keepWeekly"
+        | "/backup/retention/keepMonthly" => json!(0),
+        "/backup/verify/scratch/size" => json!("3Gi"),
         "/backup/suspend" => json!(true),
         "/networkPolicy/enabled" => json!(false),
         "/deletionPolicy" => json!("Delete"),

@@ -292,6 +292,19 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
             "spec.backup.retention.keepLast",
         ),
         (
+            backup("retention", json!({"keepDaily": -1})),
+            "spec.backup.retention.keepDaily",
+        ),
+        (
+            backup("verify", json!({"scratch": {"size": "0"}})),
+            "spec.backup.verify.scratch.size",
+        ),
+        (backup("image", json!("a b")), "spec.backup.image"),
+        (
+            backup("retention", json!({"keepMonthly": 1001})),
+            "spec.backup.retention.keepMonthly",
+        ),
+        (
             backup("destination", json!({"volume": {"size": ""}})),
             "spec.backup.destination.volume.size",
         ),
@@ -330,7 +343,7 @@ async fn a_wrong_schedule_is_explained_and_holds_up_nothing_else() {
         world
             .apply("demo", json!({"backup": {"schedule": schedule}}))
             .await;
-        let condition = world.condition("demo", "BackupSucceeded", "False").await;
+        let condition = world.condition("demo", "BackupVerified", "False").await;
         assert_eq!(condition["reason"], "BackupScheduleInvalid");
         let message = condition["message"].as_str().unwrap();
         assert!(message.contains(words), "{message}");

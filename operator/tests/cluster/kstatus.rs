@@ -118,7 +118,7 @@ async fn kstatus_reports_current_only_when_it_is() {
     let live = becomes(&world, KStatus::Current).await;
     // It has no backups.
     let all = ConditionType::ALL.into_iter();
-    let all = all.filter(|type_| *type_ != ConditionType::BackupSucceeded);
+    let all = all.filter(|type_| *type_ != ConditionType::BackupVerified);
     let all: Vec<&str> = all.map(ConditionType::as_str).collect();
     assert_eq!(condition_types(&live), all);
 

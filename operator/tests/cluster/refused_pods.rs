@@ -290,14 +290,14 @@ async fn a_backup_whose_job_is_refused_is_reported_until_it_is_made() {
         .patch("demo", &PatchParams::default(), &look)
         .await
         .unwrap();
-    refused(&world, "BackupSucceeded", "exceeded quota: none").await;
+    refused(&world, "BackupVerified", "exceeded quota: none").await;
     world.ready("demo").await;
     drop(controllers);
     started(&world).await;
     eventually("the run is made", || async {
         let live = world.services().get("demo").await.unwrap();
         let conditions = live.data["status"]["conditions"].as_array()?;
-        let backup = conditions.iter().find(|c| c["type"] == "BackupSucceeded")?;
+        let backup = conditions.iter().find(|c| c["type"] == "BackupVerified")?;
         (backup["reason"] != "PodRefused").then_some(())
     })
     .await;

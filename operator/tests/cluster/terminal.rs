@@ -176,9 +176,10 @@ async fn log_with_every_cause(name: &str, format: &str) -> String {
     operator.stop()
 }
 
-/// Every cause but those that need a pod that fails, which `stuck.rs` has.
+/// Every cause but those that need pods, which `backup.rs` and `stuck.rs` have.
 fn every_cause() -> BTreeSet<String> {
     let elsewhere = [
+        WriteReason::BackupRequested,
         WriteReason::BackupStuck,
         WriteReason::MigrationRetried,
         WriteReason::PodStuck,

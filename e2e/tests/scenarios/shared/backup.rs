@@ -1,13 +1,16 @@
-//! Backups, run by hand from the CronJob, and restored as the documentation describes.
+//! Backups: run by hand from the CronJob, requested by annotation, failing, and restored as the documentation describes.
 
 use std::time::{Duration, Instant};
 
+use hello_crds::HelloService;
 use hello_e2e::cluster::command;
 use hello_e2e::markdown::blocks;
 use hello_e2e::scenario::jobs::{job_end, job_from, job_log};
 use hello_e2e::scenario::script::Script;
 use hello_e2e::service::greeting;
+use hello_e2e::service::psql::psql;
 use hello_e2e::{Context, Hello, Result, Scenario, ensure, scenario};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::{expect_greeting, repository};
@@ -34,7 +37,7 @@ async fn a_backup_run_by_hand_leaves_readable_dumps() -> Result<()> {
             .await?;
 
         job_from(s, "hello-backup", "by-hand").await?;
-        let (job, succeeded) = job_end(s, "by-hand", Duration::from_secs(90)).await?;
+        let (job, succeeded) = job_end(s, "by-hand", Duration::from_secs(120)).await?;
         let log = job_log(s, "by-hand").await?;
         ensure!(succeeded, "the backup failed: {:?}\n{log}", job.status);
 
@@ -57,10 +60,11 @@ async fn a_backup_run_by_hand_leaves_readable_dumps() -> Result<()> {
         let names: Vec<&str> = files.split_whitespace().collect();
         let stem = |name: &str, end: &str| name.strip_suffix(end).map(str::to_owned);
         ensure!(
-            names.len() == 2
+            names.len() == 3
                 && stem(names[0], ".dump").is_some_and(|stem| is_backup_name(&stem))
-                && stem(names[0], ".dump") == stem(names[1], ".sql"),
-            "the volume holds {names:?}, not one archive and one text of the same time"
+                && stem(names[0], ".dump") == stem(names[1], ".json")
+                && stem(names[0], ".dump") == stem(names[2], ".sql"),
+            "the volume holds {names:?}, not archive, manifest and text of the same time"
         );
         ensure!(
             section("list").contains("TABLE DATA public users"),
@@ -72,6 +76,81 @@ async fn a_backup_run_by_hand_leaves_readable_dumps() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn a_backup_is_requested_proved_and_reported_and_so_is_a_failure() -> Result<()> {
+    scenario::run("backup-proof", async |s| {
+        let spec = json!({"replicas": 1, "backup": {"schedule": "0 2 * * *"}});
+        let hello = Hello::apply(s, "hello", spec).await?;
+        hello.serving().await?;
+        let http = hello.http().await?;
+        http.must_put("alice", greeting::born_in(5)).await?;
+
+        request(&hello, "first").await?;
+        let proved = reported(&hello, "Verified").await?;
+        let backup = proved.status.and_then(|status| status.backup);
+        let backup = backup.context("there is no status.backup")?;
+        let verified = backup
+            .last_verified
+            .clone()
+            .context("nothing is verified")?;
+        ensure!(
+            is_backup_name(&verified.file) && verified.rows >= 1 && verified.seconds > 0.0,
+            "{verified:?}"
+        );
+        s.figure(format!("restored in {:.2} s", verified.seconds));
+        let wide = [
+            "--namespace",
+            &s.namespace,
+            "get",
+            "helloservices",
+            "--output=wide",
+        ];
+        let table = command::output("kubectl", &wide, "", Duration::from_secs(30)).await?;
+        ensure!(
+            table.contains("VERIFIED") && table.contains("RESTORE"),
+            "{table}"
+        );
+
+        // The role cannot log in: nothing is dumped, and what was proved is still known.
+        psql(s, &hello, "ALTER ROLE hello_backup NOLOGIN").await?;
+        request(&hello, "second").await?;
+        let failed = reported(&hello, "Privileges").await?;
+        let after = failed.status.and_then(|status| status.backup);
+        let after = after.context("there is no status.backup")?;
+        ensure!(
+            after.last_verified.as_ref() == Some(&verified)
+                && after.last_request != backup.last_request,
+            "{after:?}"
+        );
+        hello.ready(Duration::from_secs(10)).await?;
+
+        psql(s, &hello, "ALTER ROLE hello_backup LOGIN").await?;
+        request(&hello, "third").await?;
+        reported(&hello, "Verified").await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Requests a backup, as `kubectl annotate` does.
+async fn request(hello: &Hello, value: &str) -> Result<()> {
+    let annotations = json!({"hello.internal/backup-requested-at": value});
+    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+    let parameters = PatchParams::default();
+    hello.api().patch("hello", &parameters, &patch).await?;
+    Ok(())
+}
+
+/// Waits until the backups have this reason. A Job that fails tries three times.
+async fn reported(hello: &Hello, reason: &str) -> Result<HelloService> {
+    let limit = Duration::from_secs(180);
+    hello
+        .condition("BackupVerified", limit, |condition| {
+            condition.reason == reason
+        })
+        .await
 }
 
 #[tokio::test]

@@ -296,6 +296,7 @@ mod tests {
         let limits = limits(&["r.example.com/team", "hub/", "r:5000/x/app"], &[], &[]);
         let managed = |image: &str| json!({"database": {"managed": {"image": image}}});
         let cluster = |image: &str| json!({"database": {"cloudNativePG": {"image": image}}});
+        let backup = |image: &str| json!({"backup": {"schedule": "@daily", "image": image}});
         for image in [
             "hello-app:1",
             "postgres:18",
@@ -307,6 +308,7 @@ mod tests {
             assert_eq!(refused(&limits, &json!({"image": image})), "", "{image}");
             assert_eq!(refused(&limits, &managed(image)), "", "{image}");
             assert_eq!(refused(&limits, &cluster(image)), "", "{image}");
+            assert_eq!(refused(&limits, &backup(image)), "", "{image}");
         }
         for image in [
             "hello-app:2",
@@ -315,6 +317,7 @@ mod tests {
             "hubs/a",
         ] {
             assert_eq!(refused(&limits, &json!({"image": image})), "spec.image");
+            assert_eq!(refused(&limits, &backup(image)), "spec.backup.image");
             assert_eq!(
                 refused(&limits, &managed(image)),
                 "spec.database.managed.image"

@@ -47,7 +47,8 @@ fn a_requested_backup_is_made_once() {
 fn a_requested_backup_waits_for_what_it_would_disturb() {
     let claim = ChildId::new(Kind::PersistentVolumeClaim, "demo-backup");
     let schedule = ChildId::new(Kind::CronJob, "demo-backup");
-    let waits: [(&str, fn(&mut Facts)); 6] = [
+    type Change = fn(&mut Facts);
+    let waits: [(&str, Change); 6] = [
         ("database", |facts| facts.database_ready = false),
         ("backup", |facts| facts.backing_up = true),
         ("pod of a migration", |facts| facts.migrating = true),
