@@ -1,12 +1,15 @@
 //! The command line: which commands there are, and what each runs with.
 
+mod backup;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, value_parser};
 
 use crate::config::{
-    AdminOptions, BackupConfig, CommandConfig, ConfigErrors, MigrateConfig, SeedConfig, ServeConfig,
+    AdminOptions, BackupConfig, CommandConfig, ConfigErrors, FolderOptions, MigrateConfig,
+    ScratchServerConfig, SeedConfig, ServeConfig, VerifyConfig,
 };
 
 /// A command, with checked values.
@@ -16,8 +19,8 @@ pub enum Command {
     Serve(Box<ServeConfig>),
     /// Migrate the database, and create or update its roles.
     Migrate(MigrateConfig),
-    /// Dump the database into a folder.
-    Backup(BackupConfig),
+    /// Back up the database into a folder, or look at what is in it.
+    Backup(BackupCommand),
     /// Fill the database with made-up people.
     Seed(SeedConfig),
     /// Print the OpenAPI document.
@@ -29,6 +32,38 @@ pub enum Command {
     },
     /// Ask a running service whether it is ready.
     Healthcheck(AdminOptions),
+}
+
+/// A command of `backup`.
+#[derive(Debug)]
+pub enum BackupCommand {
+    /// Make a backup and prove it.
+    Run(Box<BackupConfig>),
+    /// Show the backups.
+    List {
+        /// Where they are.
+        folder: FolderOptions,
+        /// As JSON instead of a table.
+        json: bool,
+    },
+    /// Prove a backup again.
+    Verify {
+        /// Where it is, and what it is proved with.
+        config: VerifyConfig,
+        /// Its name.
+        name: String,
+    },
+    /// Copy a backup.
+    Fetch {
+        /// Where it is.
+        folder: FolderOptions,
+        /// Its name.
+        name: String,
+        /// The folder of the copy.
+        to: PathBuf,
+    },
+    /// Be the server that dumps are restored into.
+    ScratchServer(ScratchServerConfig),
 }
 
 /// Why the command line cannot be followed.
@@ -51,90 +86,112 @@ where
     T: Into<OsString> + Clone,
 {
     let matches = command().try_get_matches_from(arguments)?;
-    // clap refuses command lines without a command.
-    let Some((name, matches)) = matches.subcommand() else {
+    read(&COMMANDS, &matches)
+}
+
+/// Reads what is given for one of `commands`.
+fn read(commands: &[Subcommand], matches: &ArgMatches) -> Result<Command, CliError> {
+    // clap refuses command lines without a command, and with unknown ones.
+    let given = matches.subcommand().and_then(|(name, matches)| {
+        let known = commands.iter().find(|command| command.name == name)?;
+        Some((known, matches))
+    });
+    let Some((known, matches)) = given else {
         return Err(command()
             .error(clap::error::ErrorKind::MissingSubcommand, "no command")
             .into());
     };
-    COMMANDS
-        .iter()
-        .find(|command| command.name == name)
-        .map_or_else(
-            || {
-                Err(command()
-                    .error(clap::error::ErrorKind::InvalidSubcommand, name)
-                    .into())
-            },
-            |command| Ok((command.read)(matches)?),
-        )
+    match known.kind {
+        Kind::Command { read, .. } => Ok(read(matches)?),
+        Kind::Group(commands) => read(commands, matches),
+    }
 }
 
 /// One command of the program.
 struct Subcommand {
     name: &'static str,
     about: &'static str,
-    arguments: fn(clap::Command) -> clap::Command,
-    read: fn(&ArgMatches) -> Result<Command, ConfigErrors>,
+    kind: Kind,
+}
+
+/// What a word of the command line is.
+enum Kind {
+    /// A command with its options.
+    Command {
+        arguments: fn(clap::Command) -> clap::Command,
+        read: fn(&ArgMatches) -> Result<Command, ConfigErrors>,
+    },
+    /// Several commands.
+    Group(&'static [Subcommand]),
 }
 
 const COMMANDS: [Subcommand; 7] = [
     Subcommand {
         name: "serve",
         about: "Serve the API",
-        arguments: ServeConfig::arguments,
-        read: |matches| {
-            Ok(Command::Serve(Box::new(ServeConfig::from_matches(
-                matches,
-            )?)))
+        kind: Kind::Command {
+            arguments: ServeConfig::arguments,
+            read: |matches| {
+                let config = ServeConfig::from_matches(matches)?;
+                Ok(Command::Serve(Box::new(config)))
+            },
         },
     },
     Subcommand {
         name: "migrate",
         about: "Migrate the database to the schema of this program, and create or update its roles",
-        arguments: MigrateConfig::arguments,
-        read: |matches| MigrateConfig::from_matches(matches).map(Command::Migrate),
+        kind: Kind::Command {
+            arguments: MigrateConfig::arguments,
+            read: |matches| MigrateConfig::from_matches(matches).map(Command::Migrate),
+        },
     },
     Subcommand {
         name: "backup",
-        about: "Dump the database into a folder, check the dump, and delete old dumps",
-        arguments: BackupConfig::arguments,
-        read: |matches| BackupConfig::from_matches(matches).map(Command::Backup),
+        about: "Back up the database into a folder, and look at the backups there",
+        kind: Kind::Group(&backup::COMMANDS),
     },
     Subcommand {
         name: "seed",
         about: "Fill a migrated database with made-up people",
-        arguments: SeedConfig::arguments,
-        read: |matches| SeedConfig::from_matches(matches).map(Command::Seed),
+        kind: Kind::Command {
+            arguments: SeedConfig::arguments,
+            read: |matches| SeedConfig::from_matches(matches).map(Command::Seed),
+        },
     },
     Subcommand {
         name: "openapi",
         about: "Print the OpenAPI document of the API",
-        arguments: |command| command,
-        read: |_| Ok(Command::Openapi),
+        kind: Kind::Command {
+            arguments: |command| command,
+            read: |_| Ok(Command::Openapi),
+        },
     },
     Subcommand {
         name: "install-to",
         about: "Copy this program to a folder, for init containers of images without `cp`",
-        arguments: |command| {
-            let directory = Arg::new("directory")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("Folder of the copy, which is named `hello-app`");
-            command.arg(directory)
-        },
-        read: |matches| {
-            let directory = matches.get_one::<PathBuf>("directory").cloned();
-            Ok(Command::InstallTo {
-                directory: directory.unwrap_or_default(), // clap requires it
-            })
+        kind: Kind::Command {
+            arguments: |command| {
+                let directory = Arg::new("directory")
+                    .required(true)
+                    .value_parser(value_parser!(PathBuf))
+                    .help("Folder of the copy, which is named `hello-app`");
+                command.arg(directory)
+            },
+            read: |matches| {
+                let directory = matches.get_one::<PathBuf>("directory").cloned();
+                Ok(Command::InstallTo {
+                    directory: directory.unwrap_or_default(), // clap requires it
+                })
+            },
         },
     },
     Subcommand {
         name: "healthcheck",
         about: "Ask a running service whether it is ready",
-        arguments: AdminOptions::arguments,
-        read: |matches| AdminOptions::from_matches(matches).map(Command::Healthcheck),
+        kind: Kind::Command {
+            arguments: AdminOptions::arguments,
+            read: |matches| AdminOptions::from_matches(matches).map(Command::Healthcheck),
+        },
     },
 ];
 
@@ -145,9 +202,22 @@ fn command() -> clap::Command {
         .about("Stores dates of birth and greets users on their birthday")
         .subcommand_required(true)
         .arg_required_else_help(true);
-    COMMANDS.iter().fold(program, |program, command| {
+    with(program, &COMMANDS)
+}
+
+/// Adds commands, and theirs.
+fn with(program: clap::Command, commands: &[Subcommand]) -> clap::Command {
+    commands.iter().fold(program, |program, command| {
         let subcommand = clap::Command::new(command.name).about(command.about);
-        program.subcommand((command.arguments)(subcommand))
+        program.subcommand(match command.kind {
+            Kind::Command { arguments, .. } => arguments(subcommand),
+            Kind::Group(commands) => with(
+                subcommand
+                    .subcommand_required(true)
+                    .arg_required_else_help(true),
+                commands,
+            ),
+        })
     })
 }
 

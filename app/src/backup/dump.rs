@@ -1,98 +1,101 @@
-//! One dump: written and checked under a temporary name, then given its final one.
+//! The files of a set: one dump, its other formats made from it, all of them read back.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use serde::Serialize;
-
-use super::destination::{Folder, create_private, sync};
-use super::error::{BackupError, at};
-use super::programs::Programs;
-use super::retention::dump_name;
+use super::destination::{Folder, create_private, digest_of, sync};
+use super::error::{BackupError, Reason};
+use super::manifest::{SetFile, dump_name};
+use super::programs::{Programs, Source};
 use crate::config::DumpFormat;
 
-/// The end of a plain dump that is complete.
-const PLAIN_END: &[u8] = b"PostgreSQL database dump complete";
-/// How many of the last bytes hold that end.
-const END_BYTES: u64 = 256;
-
-/// One dump.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DumpFile {
-    /// The name in the folder.
-    pub name: String,
-    /// Its size.
-    pub size_bytes: u64,
+/// The dump that everything else is made from, not published yet.
+pub struct Archive<'a> {
+    folder: &'a Folder,
+    set: &'a str,
+    path: PathBuf,
 }
 
-/// Takes a dump in one format.
-///
-/// # Errors
-/// See [`BackupError`]. Nothing then has the dump's final name.
-pub async fn take(
-    programs: &Programs<'_>,
-    folder: &Folder,
-    format: DumpFormat,
-    time: DateTime<Utc>,
-) -> Result<DumpFile, BackupError> {
-    let name = dump_name(format, time);
-    let partial = folder.partial(&name);
-    create_private(&partial)?;
-    programs.pg_dump(flag(format), &partial).await?;
-    sync(&partial)?;
-    match format {
-        DumpFormat::Custom => programs.pg_restore_list(&partial).await?,
-        DumpFormat::Plain => check_plain(&partial)?,
+impl<'a> Archive<'a> {
+    /// Dumps what the snapshot sees, for the set of this name.
+    ///
+    /// # Errors
+    /// When the dump cannot be made or written.
+    pub async fn dump(
+        programs: &Programs,
+        source: &Source<'_>,
+        snapshot: &str,
+        lock_timeout: Duration,
+        folder: &'a Folder,
+        set: &'a str,
+    ) -> Result<Self, BackupError> {
+        let path = folder.partial(&dump_name(set, DumpFormat::Custom));
+        create_private(&path)?;
+        programs
+            .dump(source, snapshot, lock_timeout, &path)
+            .await
+            .map_err(|error| destination_full(error, folder))?;
+        Ok(Self { folder, set, path })
     }
-    let size_bytes = std::fs::metadata(&partial).map_err(at(&partial))?.len();
-    std::fs::rename(&partial, folder.join(&name)).map_err(at(&partial))?;
-    tracing::info!(name, size_bytes, "dump written and checked");
-    Ok(DumpFile { name, size_bytes })
-}
 
-fn flag(format: DumpFormat) -> &'static str {
-    match format {
-        DumpFormat::Custom => "--format=custom",
-        DumpFormat::Plain => "--format=plain",
-    }
-}
-
-/// Checks that a plain dump ends as complete dumps do.
-fn check_plain(path: &Path) -> Result<(), BackupError> {
-    let mut file = File::open(path).map_err(at(path))?;
-    let length = file.metadata().map_err(at(path))?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(END_BYTES)))
-        .map_err(at(path))?;
-    let mut end = Vec::new();
-    file.read_to_end(&mut end).map_err(at(path))?;
-    if end
-        .windows(PLAIN_END.len())
-        .any(|window| window == PLAIN_END)
-    {
-        Ok(())
-    } else {
-        Err(BackupError::Truncated)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_truncated_plain_dump_is_found() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let end = "--\n-- PostgreSQL database dump complete\n--\n\n";
-        std::fs::write(file.path(), end).unwrap();
-        check_plain(file.path()).unwrap();
-        std::fs::write(file.path(), format!("{}{end}", "x".repeat(9999))).unwrap();
-        check_plain(file.path()).unwrap();
-        for truncated in ["INSERT INTO users", "", &end[..30]] {
-            std::fs::write(file.path(), truncated).unwrap();
-            assert!(check_plain(file.path()).is_err(), "{truncated}");
+    /// Writes each format, and reads each file back from the disk.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or is not read as it was written.
+    pub async fn write(
+        self,
+        programs: &Programs,
+        formats: &[DumpFormat],
+    ) -> Result<Vec<SetFile>, BackupError> {
+        let mut files = Vec::new();
+        for format in formats {
+            let name = dump_name(self.set, *format);
+            let path = self.folder.partial(&name);
+            if *format == DumpFormat::Plain {
+                create_private(&path)?;
+                programs
+                    .write_plain(&self.path, &path)
+                    .await
+                    .map_err(|error| destination_full(error, self.folder))?;
+            }
+            let (sha256, size_bytes) = read_back(&path)?;
+            tracing::info!(name, size_bytes, "dump written and read back");
+            files.push(SetFile {
+                name,
+                size_bytes,
+                sha256,
+            });
         }
+        Ok(files)
+    }
+}
+
+/// The digest and the length of a file as the disk has it, which have to be those of what was written.
+fn read_back(path: &Path) -> Result<(String, u64), BackupError> {
+    // Most of it is still in memory.
+    let written = digest_of(path, false)?;
+    sync(path)?;
+    let read = digest_of(path, true)?;
+    if read == written {
+        return Ok(read);
+    }
+    let message = format!(
+        "{} is not read as it was written: the volume is defective",
+        path.display()
+    );
+    Err(BackupError::found(Reason::Mismatch, message))
+}
+
+/// A program that failed on a full folder need not say so: one that may write no further is ended by a signal.
+fn destination_full(error: BackupError, folder: &Folder) -> BackupError {
+    const FULL: u64 = 64 << 10;
+    match error {
+        BackupError::Program { program, message }
+            if folder.available().is_ok_and(|bytes| bytes < FULL) =>
+        {
+            let message = format!("{program} failed, and the folder is full: {message}");
+            BackupError::found(Reason::DestinationFull, message)
+        }
+        error => error,
     }
 }

@@ -1,79 +1,55 @@
-//! PostgreSQL's own programs, and how they reach the database.
+//! PostgreSQL's own programs, and how they reach a database.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use super::authorities::root_certificates;
 use super::destination::Folder;
-use super::error::BackupError;
+use super::error::{BackupError, Reason};
+use crate::config::DumpFormat;
 use crate::postgres_url::ProgramUrl;
 
 const PG_DUMP: &str = "pg_dump";
 const PG_RESTORE: &str = "pg_restore";
+const PSQL: &str = "psql";
 
-/// PostgreSQL's programs, with what they need to reach the database.
-pub struct Programs<'a> {
-    /// The folder of the programs; `None` is the PATH.
-    folder: Option<&'a Path>,
+/// How much is kept of what a program writes about its failure: so much of the beginning, where the cause is, and so
+/// much of the end.
+const KEPT_BYTES: usize = 4 << 10;
+
+/// PostgreSQL's programs.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// Their folder; `None` is the PATH.
+    folder: Option<PathBuf>,
+}
+
+/// A database to dump.
+pub struct Source<'a> {
     url: &'a ProgramUrl,
     /// The value of `PGSSLROOTCERT`, where it is to be set.
     root_certificates: Option<String>,
 }
 
-impl<'a> Programs<'a> {
-    /// The programs in `folder`, or on the PATH. A file that they need may be written into
-    /// `destination`.
+impl<'a> Source<'a> {
+    /// The database at `url`. A file that the programs need may be written into `destination`.
     ///
     /// # Errors
     /// When that file cannot be written.
-    pub fn new(
-        folder: Option<&'a Path>,
-        url: &'a ProgramUrl,
-        destination: &Folder,
-    ) -> Result<Self, BackupError> {
+    pub fn new(url: &'a ProgramUrl, destination: &Folder) -> Result<Self, BackupError> {
         let root_certificates = if url.verified {
             root_certificates(destination)?
         } else {
             None
         };
         Ok(Self {
-            folder,
             url,
             root_certificates,
         })
-    }
-
-    /// Dumps the database into `file`; `format` is the flag of the format.
-    ///
-    /// # Errors
-    /// When pg_dump cannot be run or fails.
-    pub async fn pg_dump(&self, format: &str, file: &Path) -> Result<(), BackupError> {
-        let mut command = self.command(PG_DUMP);
-        command
-            .args(["--no-password", format, "--file"])
-            .arg(file)
-            .args(["--dbname", &self.url.url])
-            .envs(self.environment());
-        run(PG_DUMP, command).await
-    }
-
-    /// Lists what is in the archive `file`, which fails when it is incomplete.
-    ///
-    /// # Errors
-    /// When pg_restore cannot be run or fails.
-    pub async fn pg_restore_list(&self, file: &Path) -> Result<(), BackupError> {
-        let mut command = self.command(PG_RESTORE);
-        command.arg("--list").arg(file);
-        run(PG_RESTORE, command).await
-    }
-
-    fn command(&self, name: &str) -> Command {
-        let path = self
-            .folder
-            .map_or_else(|| name.into(), |folder| folder.join(name));
-        Command::new(path)
     }
 
     /// What is not in the URL: the password, and that a remote server must be verified, which the
@@ -93,25 +69,209 @@ impl<'a> Programs<'a> {
     }
 }
 
-async fn run(program: &'static str, mut command: Command) -> Result<(), BackupError> {
-    let output = command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| BackupError::Start { program, error })?;
-    if output.status.success() {
-        return Ok(());
+impl Programs {
+    /// The programs in `folder`, or on the PATH.
+    pub fn new(folder: Option<&Path>) -> Self {
+        Self {
+            folder: folder.map(Into::into),
+        }
     }
-    Err(BackupError::Program {
-        program,
-        message: last_line(&String::from_utf8_lossy(&output.stderr)),
-    })
+
+    /// The major version of pg_dump, and its version in its own words.
+    ///
+    /// # Errors
+    /// When pg_dump cannot be run.
+    pub async fn version(&self) -> Result<(u32, String), BackupError> {
+        let mut command = self.command(PG_DUMP);
+        command.arg("--version");
+        let printed = run(PG_DUMP, command).await?;
+        let words = printed.trim().rsplit(") ").next().unwrap_or_default();
+        let digits = words.split(|letter: char| !letter.is_ascii_digit()).next();
+        let major = digits.and_then(|digits| digits.parse().ok());
+        let major = major.ok_or_else(|| BackupError::Program {
+            program: PG_DUMP,
+            message: format!("its version is not understood: {printed}"),
+        })?;
+        Ok((major, words.to_owned()))
+    }
+
+    /// Dumps what the exported `snapshot` sees into the archive `file`.
+    ///
+    /// # Errors
+    /// When pg_dump cannot be run or fails.
+    pub async fn dump(
+        &self,
+        source: &Source<'_>,
+        snapshot: &str,
+        lock_timeout: Duration,
+        file: &Path,
+    ) -> Result<(), BackupError> {
+        let mut command = self.command(PG_DUMP);
+        command
+            .args(["--no-password", "--format=custom", "--snapshot", snapshot])
+            .arg(format!(
+                "--lock-wait-timeout={}",
+                lock_timeout.as_millis().max(1)
+            ))
+            .arg("--file")
+            .arg(file)
+            .args(["--dbname", &source.url.url])
+            .envs(source.environment());
+        run(PG_DUMP, command).await.map(drop)
+    }
+
+    /// Writes the archive `archive` as SQL text into `file`.
+    ///
+    /// # Errors
+    /// When pg_restore cannot be run or fails.
+    pub async fn write_plain(&self, archive: &Path, file: &Path) -> Result<(), BackupError> {
+        let mut command = self.command(PG_RESTORE);
+        command.arg("--file").arg(file).arg(archive);
+        run(PG_RESTORE, command).await.map(drop)
+    }
+
+    /// Restores the dump `file` as a superuser into the database `name` of the server whose socket is in `folder`: all
+    /// of it, or nothing.
+    ///
+    /// # Errors
+    /// When the program cannot be run or fails.
+    pub async fn restore(
+        &self,
+        format: DumpFormat,
+        file: &Path,
+        folder: &Path,
+        name: &str,
+    ) -> Result<(), BackupError> {
+        let (program, mut command) = match format {
+            DumpFormat::Custom => {
+                let mut command = self.command(PG_RESTORE);
+                command.args(["--exit-on-error", "--no-tablespaces"]);
+                (PG_RESTORE, command)
+            }
+            DumpFormat::Plain => {
+                let mut command = self.command(PSQL);
+                command.args(["--no-psqlrc", "--quiet", "--output=/dev/null"]);
+                command.args(["--set=ON_ERROR_STOP=1", "--file"]).arg(file);
+                (PSQL, command)
+            }
+        };
+        for (name, _) in std::env::vars_os() {
+            // They are about the database that is backed up.
+            if name.as_encoded_bytes().starts_with(b"PG") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args([
+                "--single-transaction",
+                "--no-password",
+                "--username=postgres",
+            ])
+            .arg("--host")
+            .arg(folder)
+            .args(["--dbname", name]);
+        if format == DumpFormat::Custom {
+            command.arg(file);
+        }
+        run(program, command).await.map(drop)
+    }
+
+    /// A command whose messages are in English. A signal from the keyboard is for this process alone, which then says
+    /// that it was interrupted, and not that a program failed.
+    pub fn command(&self, name: &str) -> Command {
+        let path = self
+            .folder
+            .as_ref()
+            .map_or_else(|| name.into(), |folder| folder.join(name));
+        let mut command = Command::new(path);
+        command.env("LC_ALL", "C").stdin(Stdio::null());
+        command.kill_on_drop(true).process_group(0);
+        command
+    }
 }
 
-fn last_line(errors: &str) -> String {
-    let line = errors.trim().lines().last();
-    line.unwrap_or("no message").to_owned()
+/// Runs a program to its end; what it prints.
+///
+/// # Errors
+/// When it cannot be run or fails: with all that it wrote about it, within reason.
+pub async fn run(program: &'static str, mut command: Command) -> Result<String, BackupError> {
+    let start = |error| BackupError::Start { program, error };
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(start)?;
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let (status, output, errors) = tokio::join!(child.wait(), ends_of(output), ends_of(errors));
+    let status = status.map_err(start)?;
+    if status.success() {
+        return Ok(output);
+    }
+    let errors = without_rows(&errors);
+    let message = if errors.is_empty() {
+        status.to_string()
+    } else {
+        errors
+    };
+    Err(BackupError::Program { program, message })
+}
+
+/// Reads to the end; keeps the first and the last [`KEPT_BYTES`].
+async fn ends_of(stream: Option<impl AsyncRead + Unpin>) -> String {
+    const MARK: &[u8] = "\n…\n".as_bytes();
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    let mut is_cut = false;
+    let mut bytes = [0; KEPT_BYTES];
+    if let Some(mut stream) = stream {
+        // What cannot be read is as good as its end.
+        while let Ok(length @ 1..) = stream.read(&mut bytes).await {
+            let (first, rest) = bytes[..length].split_at(length.min(KEPT_BYTES - head.len()));
+            head.extend_from_slice(first);
+            tail.extend_from_slice(rest);
+            if let Some(over @ 1..) = tail.len().checked_sub(KEPT_BYTES) {
+                tail.drain(..over);
+                is_cut = true;
+            }
+        }
+    }
+    if is_cut {
+        head.extend_from_slice(MARK);
+    }
+    head.extend_from_slice(&tail);
+    String::from_utf8_lossy(&head).trim().to_owned()
+}
+
+/// The lines without those that quote what is in a table: messages are read by more people than the data is.
+pub fn without_rows(errors: &str) -> String {
+    const QUOTES: [&str; 4] = [
+        "CONTEXT:  COPY ",
+        "DETAIL:  Key (",
+        "DETAIL:  Failing row",
+        "DETAIL:  Array value",
+    ];
+    let is_kept = |line: &&str| {
+        let is_empty = line.trim().is_empty();
+        !is_empty && !QUOTES.iter().any(|quote| line.contains(quote))
+    };
+    let lines: Vec<_> = errors.lines().filter(is_kept).collect();
+    lines.join("\n")
+}
+
+/// Refuses programs that are older than the server that they dump.
+///
+/// # Errors
+/// [`Reason::ToolTooOld`].
+pub fn check_version(tool: u32, server: u32) -> Result<(), BackupError> {
+    if tool >= server {
+        return Ok(());
+    }
+    Err(BackupError::found(
+        Reason::ToolTooOld,
+        format!(
+            "pg_dump of PostgreSQL {tool} cannot dump a server of PostgreSQL {server}: use programs of PostgreSQL \
+             {server} or newer"
+        ),
+    ))
 }
 
 #[cfg(test)]
@@ -125,8 +285,9 @@ mod tests {
         let destination = Folder::lock(folder.path()).unwrap();
         let environment = |text: &str| {
             let url = PostgresUrl::parse(text).unwrap();
-            let programs = Programs::new(None, url.program(), &destination).unwrap();
-            let names = programs.environment().into_iter().map(|(name, _)| name);
+            let program = url.program_of(&url.servers()[0]);
+            let source = Source::new(&program, &destination).unwrap();
+            let names = source.environment().into_iter().map(|(name, _)| name);
             names.collect::<Vec<_>>()
         };
         assert_eq!(
@@ -141,20 +302,39 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_is_the_message() {
-        assert_eq!(last_line("first\nlast\n\n"), "last");
-        assert_eq!(last_line("\n"), "no message");
+    fn messages_quote_no_rows() {
+        let errors = "pg_restore: error: could not execute query: ERROR:  duplicate key\n\
+                      DETAIL:  Key (username)=(alice) already exists.\n\n\
+                      CONTEXT:  COPY users, line 1: \"alice\"\nCommand was: COPY";
+        assert_eq!(
+            without_rows(errors),
+            "pg_restore: error: could not execute query: ERROR:  duplicate key\nCommand was: COPY"
+        );
+    }
+
+    #[tokio::test]
+    async fn both_ends_of_a_long_output_are_kept() {
+        let text = format!("first\n{}\nlast", "x".repeat(99_999));
+        let kept = ends_of(Some(text.as_bytes())).await;
+        assert!(kept.starts_with("first\n") && kept.ends_with("\nlast"));
+        assert!(kept.len() < 3 * KEPT_BYTES, "{}", kept.len());
+        let text = "y".repeat(KEPT_BYTES + 5);
+        assert_eq!(ends_of(Some(text.as_bytes())).await, text);
+        assert_eq!(ends_of(None::<&[u8]>).await, "");
     }
 
     #[tokio::test]
     async fn a_program_that_is_missing_is_named() {
-        let url = PostgresUrl::parse("postgres://u@db/hello").unwrap();
-        let programs = Programs {
-            folder: Some(Path::new("/nonexistent")),
-            url: url.program(),
-            root_certificates: None,
-        };
-        let error = programs.pg_restore_list(Path::new("x")).await.unwrap_err();
-        assert!(error.to_string().contains("cannot run pg_restore"));
+        let programs = Programs::new(Some(Path::new("/nonexistent")));
+        let error = programs.version().await.unwrap_err();
+        assert!(error.to_string().contains("cannot run pg_dump"));
+    }
+
+    #[test]
+    fn older_programs_are_refused() {
+        check_version(18, 16).unwrap();
+        check_version(18, 18).unwrap();
+        let error = check_version(16, 18).unwrap_err();
+        assert_eq!(error.reason(), Reason::ToolTooOld);
     }
 }

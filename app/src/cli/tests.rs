@@ -1,6 +1,7 @@
 //! The command line, and the page that documents its options.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::*;
 use crate::config::Section;
@@ -17,9 +18,32 @@ fn each_command_is_read() {
     assert!(matches!(read(&["serve", database]), Command::Serve(_)));
     assert!(matches!(read(&["migrate", database]), Command::Migrate(_)));
     assert!(matches!(read(&["seed", database]), Command::Seed(_)));
+    let folder = "--directory=/x";
+    let backup = |arguments: &[&str]| match read(&[&["backup"], arguments].concat()) {
+        Command::Backup(command) => command,
+        other => panic!("{other:?}"),
+    };
     assert!(matches!(
-        read(&["backup", database, "--directory=/x"]),
-        Command::Backup(_)
+        backup(&["run", database, folder]),
+        BackupCommand::Run(_)
+    ));
+    for (output, expected) in [("json", true), ("table", false)] {
+        let BackupCommand::List { json, .. } = backup(&["list", folder, "-o", output]) else {
+            panic!("another command");
+        };
+        assert_eq!(json, expected);
+    }
+    assert!(matches!(
+        backup(&["verify", "latest", folder]),
+        BackupCommand::Verify { name, .. } if name == "latest"
+    ));
+    assert!(matches!(
+        backup(&["fetch", "latest", folder, "--to=/y"]),
+        BackupCommand::Fetch { to, .. } if to == Path::new("/y")
+    ));
+    assert!(matches!(
+        backup(&["scratch-server", folder]),
+        BackupCommand::ScratchServer(_)
     ));
     assert!(matches!(read(&["openapi"]), Command::Openapi));
     assert!(matches!(read(&["healthcheck"]), Command::Healthcheck(_)));
@@ -36,7 +60,17 @@ fn other_command_lines_are_refused() {
         &["hello-app", "dance"],
         &["hello-app", "serve", "--dance"],
         &["hello-app", "install-to"],
-        &["hello-app", "backup", "--database-url=sqlite::memory:"],
+        &["hello-app", "backup"],
+        &["hello-app", "backup", "dance"],
+        &[
+            "hello-app",
+            "backup",
+            "run",
+            "--database-url=sqlite::memory:",
+        ],
+        &["hello-app", "backup", "verify", "--directory=/x"],
+        &["hello-app", "backup", "fetch", "latest", "--directory=/x"],
+        &["hello-app", "backup", "list", "--directory=/x", "-o", "xml"],
         &["hello-app", "--help"],
     ] {
         assert!(
@@ -107,11 +141,15 @@ fn the_operator_sets_only_variables_that_exist() {
 }
 
 /// The options of each command.
-fn all_sections() -> [(&'static str, Vec<Section>); 5] {
+fn all_sections() -> [(&'static str, Vec<Section>); 9] {
     [
         ("serve", ServeConfig::sections()),
         ("migrate", MigrateConfig::sections()),
-        ("backup", BackupConfig::sections()),
+        ("backup run", BackupConfig::sections()),
+        ("backup list", FolderOptions::sections()),
+        ("backup verify", VerifyConfig::sections()),
+        ("backup fetch", FolderOptions::sections()),
+        ("backup scratch-server", ScratchServerConfig::sections()),
         ("seed", SeedConfig::sections()),
         ("healthcheck", AdminOptions::sections()),
     ]

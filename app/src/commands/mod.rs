@@ -1,5 +1,6 @@
 //! The commands, a file for each.
 
+mod backup;
 mod healthcheck;
 mod install_to;
 mod migrate;
@@ -11,7 +12,6 @@ use std::error::Error;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use crate::backup;
 use crate::cli::Command;
 use crate::config::LogOptions;
 use crate::runtime::{block_on, default_threads};
@@ -37,10 +37,7 @@ pub fn run(command: Command) -> Result<(), Box<dyn Error>> {
             let _sink = start_logging(&config.log)?;
             block_on(ONE, seed::run(config))??;
         }
-        Command::Backup(config) => {
-            let _sink = start_logging(&config.log)?;
-            backup::print(&block_on(ONE, backup::run(&config))??)?;
-        }
+        Command::Backup(command) => backup::run(command)?,
         Command::Openapi => openapi::run()?,
         Command::InstallTo { directory } => install_to::run(&directory)?,
         Command::Healthcheck(admin) => block_on(ONE, healthcheck::run(admin.admin_listen))??,

@@ -20,7 +20,9 @@ mod server;
 
 use clap::ArgMatches;
 
-pub use backup::{BackupConfig, BackupOptions, DumpFormat};
+pub use backup::{
+    BackupConfig, BackupOptions, DumpFormat, FolderOptions, ScratchServerConfig, VerifyConfig,
+};
 pub use errors::ConfigErrors;
 pub use greeting::GreetingOptions;
 pub use group::OptionGroup;

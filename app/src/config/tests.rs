@@ -74,6 +74,7 @@ fn for_each_option(mut check: impl FnMut(&Entry, &dyn Fn(&str) -> String)) {
     visit::<MigrateConfig>(SERVE, &mut check);
     visit::<SeedConfig>(SERVE, &mut check);
     visit::<BackupConfig>(BACKUP, &mut check);
+    visit::<ScratchServerConfig>(&["--directory=/tmp"], &mut check);
     visit::<AdminOptions>(&[], &mut check);
 }
 
@@ -102,12 +103,15 @@ fn an_empty_text_counts_as_none() {
 #[test]
 fn a_wrong_value_is_reported_with_its_option_and_what_it_accepts() {
     /// Options whose values are used as they are.
-    const UNCHECKED: [&str; 7] = [
+    const UNCHECKED: [&str; 10] = [
         "oidc_audience",
         "oidc_client_id",
         "oidc_username_claim",
         "pg_bin",
+        "pg_bin",
         "report_file",
+        "result_file",
+        "scratch",
         "tls_certificate_file",
         "tls_key_file",
     ];

@@ -48,7 +48,8 @@ const KNOWN: [&str; 19] = [
 pub struct PostgresUrl {
     servers: Vec<PgConnectOptions>,
     wants_writes: bool,
-    program: ProgramUrl,
+    /// For each server.
+    programs: Vec<ProgramUrl>,
 }
 
 /// The same URL for PostgreSQL's own programs, with the password apart: every user of the machine can
@@ -74,24 +75,12 @@ impl PostgresUrl {
     /// # Errors
     /// When the URL is malformed, or has a parameter that is unknown or has an unknown value.
     pub fn parse(text: &str) -> Result<Self, InvalidPostgresUrl> {
-        let invalid = |error: &dyn std::fmt::Display| InvalidPostgresUrl(error.to_string());
         let listed = Servers::parse(text)?;
         let servers = listed.urls.iter().map(options);
         let servers = servers.collect::<Result<Vec<_>, _>>()?;
-        let password = listed
-            .first()
-            .password()
-            .map(|password| percent_decode_str(password).decode_utf8())
-            .transpose()
-            .map_err(|error| invalid(&error))?
-            .map(Secret::new);
-        let mut modes = servers.iter().map(PgConnectOptions::get_ssl_mode);
+        let programs = listed.urls.iter().zip(&servers).map(program);
         Ok(Self {
-            program: ProgramUrl {
-                password,
-                url: listed.together(&without_password(listed.first().clone())),
-                verified: modes.any(|mode| matches!(mode, PgSslMode::VerifyFull)),
-            },
+            programs: programs.collect::<Result<_, _>>()?,
             servers,
             wants_writes: listed.wants_writes,
         })
@@ -107,9 +96,12 @@ impl PostgresUrl {
         self.wants_writes
     }
 
-    /// The URL for PostgreSQL's own programs.
-    pub const fn program(&self) -> &ProgramUrl {
-        &self.program
+    /// The URL of one of the servers, for PostgreSQL's own programs.
+    pub fn program_of(&self, server: &PgConnectOptions) -> &ProgramUrl {
+        let name = server_name(server);
+        let mut names = self.servers.iter().map(server_name);
+        let place = names.position(|known| known == name);
+        &self.programs[place.unwrap_or_default()] // there is at least one
     }
 }
 
@@ -119,6 +111,21 @@ pub fn server_name(server: &PgConnectOptions) -> String {
         Some(folder) => folder.display().to_string(),
         None => format!("{}:{}", server.get_host(), server.get_port()),
     }
+}
+
+/// The URL of one server for programs.
+fn program((url, options): (&Url, &PgConnectOptions)) -> Result<ProgramUrl, InvalidPostgresUrl> {
+    let password = url
+        .password()
+        .map(|password| percent_decode_str(password).decode_utf8())
+        .transpose()
+        .map_err(|error| InvalidPostgresUrl(error.to_string()))?
+        .map(Secret::new);
+    Ok(ProgramUrl {
+        password,
+        url: without_password(url.clone()).into(),
+        verified: matches!(options.get_ssl_mode(), PgSslMode::VerifyFull),
+    })
 }
 
 /// The options of one server.

@@ -1,7 +1,7 @@
 //! The servers of a URL, which may list several, as PostgreSQL's own programs read it: `h1:5432,h2:5433` in the place of
 //! the host, or `host=h1,h2&port=5432,5433` as parameters.
 
-use url::{Position, Url};
+use url::Url;
 
 use super::{InvalidPostgresUrl, check_parameters};
 
@@ -18,8 +18,6 @@ pub(super) struct Servers {
     pub urls: Vec<Url>,
     /// Whether one that takes no writes is passed over.
     pub wants_writes: bool,
-    /// A URL for each place in the text, with the parameters as they are.
-    given: Vec<Url>,
 }
 
 impl Servers {
@@ -50,30 +48,8 @@ impl Servers {
         Ok(Self {
             urls: (0..count).map(one).collect::<Result<_, _>>()?,
             wants_writes: wants_writes(first)?,
-            given,
         })
     }
-
-    /// The URL of the first place, with the parameters as they are.
-    pub fn first(&self) -> &Url {
-        &self.given[0]
-    }
-
-    /// The URL `first`, with the other places again.
-    pub fn together(&self, first: &Url) -> String {
-        let places = self.given.iter().map(place);
-        let places: Vec<_> = places.collect();
-        format!(
-            "{}{}{}",
-            &first[..Position::BeforeHost],
-            places.join(","),
-            &first[Position::AfterPort..]
-        )
-    }
-}
-
-fn place(url: &Url) -> &str {
-    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 fn invalid(problem: &str) -> InvalidPostgresUrl {

@@ -4,6 +4,11 @@ fn parse(url: &str) -> PostgresUrl {
     PostgresUrl::parse(url).unwrap()
 }
 
+fn first_program(url: &str) -> ProgramUrl {
+    let url = parse(url);
+    url.program_of(&url.servers()[0]).clone()
+}
+
 fn ssl_mode(url: &str) -> PgSslMode {
     parse(url).servers()[0].get_ssl_mode()
 }
@@ -20,7 +25,7 @@ fn remote_servers_are_verified_unless_the_url_gives_another_mode() {
         "postgres://user@localhost/db?host=/run/postgresql",
     ] {
         assert!(matches!(ssl_mode(url), PgSslMode::Prefer), "{url}");
-        assert!(!parse(url).program().verified, "{url}");
+        assert!(!first_program(url).verified, "{url}");
     }
     for url in [
         "postgres://user@db.example.com/db",
@@ -28,7 +33,7 @@ fn remote_servers_are_verified_unless_the_url_gives_another_mode() {
         "postgres://user@[2001:db8::7]/db",
     ] {
         assert!(matches!(ssl_mode(url), PgSslMode::VerifyFull), "{url}");
-        assert!(parse(url).program().verified, "{url}");
+        assert!(first_program(url).verified, "{url}");
     }
     let given = "postgres://user@db.example.com/db?sslmode=require";
     assert!(matches!(ssl_mode(given), PgSslMode::Require));
@@ -55,25 +60,24 @@ fn modes_mean_what_they_mean_to_the_programs_of_postgresql() {
 
 #[test]
 fn programs_get_the_password_apart() {
-    let url = parse(
+    let program = first_program(
         "postgres://hello_backup:p%40ss@db:5432/hello?statement-cache-capacity=0&sslmode=disable",
     );
-    let program = url.program();
     assert_eq!(
         program.url,
         "postgres://hello_backup@db:5432/hello?sslmode=disable"
     );
     assert_eq!(program.password.as_ref().unwrap().expose(), "p@ss");
-    let bare = parse("postgres://u@db/hello");
-    assert_eq!(bare.program().url, "postgres://u@db/hello");
-    assert!(bare.program().password.is_none());
+    let bare = first_program("postgres://u@db/hello");
+    assert_eq!(bare.url, "postgres://u@db/hello");
+    assert!(bare.password.is_none());
 }
 
 #[test]
 fn programs_get_their_own_spelling() {
     let url = "postgres://u@db.example.com/hello?ssl-mode=require&ssl-ca=/ca&ssl-key=/key";
     assert_eq!(
-        parse(url).program().url,
+        first_program(url).url,
         "postgres://u@db.example.com/hello?sslmode=require&sslrootcert=%2Fca&sslkey=%2Fkey"
     );
 }
@@ -87,7 +91,14 @@ fn a_socket_needs_no_host() {
             .map(|path| path.to_str().unwrap()),
         Some("/cloudsql/one:two:three")
     );
-    assert_eq!(url.program().password.as_ref().unwrap().expose(), "p@ss");
+    assert_eq!(
+        url.program_of(&url.servers()[0])
+            .password
+            .as_ref()
+            .unwrap()
+            .expose(),
+        "p@ss"
+    );
 }
 
 #[test]
@@ -195,7 +206,11 @@ fn each_server_of_a_list_is_encrypted_as_it_would_be_alone() {
         modes[..],
         [PgSslMode::Prefer, PgSslMode::VerifyFull]
     ));
-    assert!(url.program().verified);
+    let verified = url
+        .servers()
+        .iter()
+        .map(|server| url.program_of(server).verified);
+    assert_eq!(verified.collect::<Vec<_>>(), [false, true]);
 }
 
 #[test]
@@ -243,17 +258,28 @@ fn only_a_server_that_can_do_the_work_may_be_asked_for() {
 }
 
 #[test]
-fn programs_get_the_list_as_it_is() {
-    for (url, program) in [
+fn programs_get_the_server_that_was_chosen() {
+    for (url, programs) in [
         (
             "postgres://u:p@h1:1,[::1]/d?target_session_attrs=read-write&ssl-mode=disable",
-            "postgres://u@h1:1,[::1]/d?target_session_attrs=read-write&sslmode=disable",
+            [
+                "postgres://u@h1:1/d?sslmode=disable",
+                "postgres://u@[::1]/d?sslmode=disable",
+            ],
         ),
         (
             "postgres://u:p@/d?host=a,b&port=1,2",
-            "postgres://u@localhost/d?host=a%2Cb&port=1%2C2",
+            [
+                "postgres://u@localhost/d?host=a&port=1",
+                "postgres://u@localhost/d?host=b&port=2",
+            ],
         ),
     ] {
-        assert_eq!(parse(url).program().url, program);
+        let url = parse(url);
+        let found = url
+            .servers()
+            .iter()
+            .map(|server| &*url.program_of(server).url);
+        assert_eq!(found.collect::<Vec<_>>(), programs);
     }
 }

@@ -14,8 +14,30 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NoServer(String);
+#[error("{message}")]
+pub struct NoServer {
+    message: String,
+    login_refused: bool,
+}
+
+impl NoServer {
+    /// Whether the role of the URL is refused: its password, or its right to log in or to connect.
+    pub const fn login_refused(&self) -> bool {
+        self.login_refused
+    }
+}
+
+impl From<sqlx::Error> for NoServer {
+    fn from(error: sqlx::Error) -> Self {
+        // The class of refused authorizations, and insufficient privileges.
+        let code = error.as_database_error().and_then(|error| error.code());
+        let code = code.as_deref().unwrap_or_default();
+        Self {
+            login_refused: code.starts_with("28") || code == "42501",
+            message: error.to_string(),
+        }
+    }
+}
 
 /// Connects to the first server of a list that serves its purpose, by the rules of the service. A single server is not
 /// looked at: what it cannot do, it says itself.
@@ -26,33 +48,38 @@ pub async fn connect_first(
     url: &PostgresUrl,
 ) -> Result<(PgConnection, PgConnectOptions), NoServer> {
     if let [server] = url.servers() {
-        let connection = server.connect().await;
-        let connection = connection.map_err(|error| NoServer(error.to_string()))?;
-        return Ok((connection, server.clone()));
+        return Ok((server.connect().await?, server.clone()));
     }
-    let mut failures = Vec::new();
+    let (mut failures, mut login_refused) = (Vec::new(), false);
     for server in url.servers() {
         let failure = match timeout(PATIENCE, connect(server, url.wants_writes())).await {
             Ok(Ok(connection)) => return Ok((connection, server.clone())),
-            Ok(Err(failure)) => failure,
+            Ok(Err(failure)) => {
+                login_refused |= failure.login_refused;
+                failure.message
+            }
             Err(_) => format!("no connection within {PATIENCE:?}"),
         };
         failures.push(format!("{}: {failure}", server_name(server)));
     }
-    Err(NoServer(failures.join("; ")))
+    Err(NoServer {
+        message: failures.join("; "),
+        login_refused,
+    })
 }
 
-async fn connect(server: &PgConnectOptions, wants_writes: bool) -> Result<PgConnection, String> {
-    let text = |error: sqlx::Error| error.to_string();
-    let mut connection = server.connect().await.map_err(text)?;
-    let state = schema::postgres_state(&mut connection)
-        .await
-        .map_err(text)?;
+async fn connect(server: &PgConnectOptions, wants_writes: bool) -> Result<PgConnection, NoServer> {
+    let unfit = |message: &str| NoServer {
+        message: message.to_owned(),
+        login_refused: false,
+    };
+    let mut connection = server.connect().await?;
+    let state = schema::postgres_state(&mut connection).await?;
     if state.standby {
-        return Err("the database is a standby".into());
+        return Err(unfit("the database is a standby"));
     }
     if wants_writes && state.read_only {
-        return Err("the database is read-only".into());
+        return Err(unfit("the database is read-only"));
     }
     Ok(connection)
 }

@@ -14,6 +14,7 @@ mod docs;
 mod faults;
 mod framing;
 mod friends;
+mod install_to;
 mod lifecycle;
 mod migrate;
 mod oidc;

@@ -261,7 +261,8 @@ fn password_file(folder: &Path) -> std::fs::File {
     std::fs::File::open(path).unwrap()
 }
 
-fn is_root() -> bool {
+/// Whether this process is root's.
+pub fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }

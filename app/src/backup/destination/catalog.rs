@@ -1,0 +1,234 @@
+//! The backups that are in a folder.
+
+use std::path::Path;
+
+use super::folder::names;
+use crate::backup::error::BackupError;
+use crate::backup::manifest::{FORMAT_VERSION, Manifest, SetFile, is_name};
+use crate::backup::retention::Kept;
+
+/// Extensions of the files of a set, beside its manifest.
+pub const EXTENSIONS: [&str; 2] = ["dump", "sql"];
+/// The extension of a manifest.
+const MANIFEST: &str = "json";
+/// Manifests list tables; one that is longer is not ours.
+const LONGEST_MANIFEST: u64 = 64 << 20;
+
+/// What a set is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// It was restored and compared when it was made, and has all its files in their sizes.
+    Verified,
+    /// It was not restored: it has no manifest, as those of former versions, or its manifest says so.
+    NotProved,
+    /// It has lost a file or a part of one, or its manifest cannot be read.
+    Damaged,
+}
+
+/// One set.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The common part of the names of its files.
+    pub name: String,
+    /// What it is worth.
+    pub state: State,
+    /// What it says of itself.
+    pub manifest: Option<Manifest>,
+}
+
+/// All sets, by their sequence numbers; those without one first, by name.
+#[derive(Debug)]
+pub struct Catalog {
+    /// The sets.
+    pub entries: Vec<Entry>,
+}
+
+impl Catalog {
+    /// Looks at the folder at `path`. Sizes are checked, contents are not.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn read(path: &Path) -> Result<Self, BackupError> {
+        let files = names(path)?;
+        let mut sets: Vec<&str> = files.iter().filter_map(|name| set_of(name)).collect();
+        sets.sort_unstable();
+        sets.dedup();
+        let mut entries = Vec::new();
+        for name in sets {
+            let manifest = format!("{name}.{MANIFEST}");
+            let entry = if files.contains(&manifest) {
+                read_entry(path, name)
+            } else {
+                Entry {
+                    name: name.into(),
+                    state: State::NotProved,
+                    manifest: None,
+                }
+            };
+            entries.push(entry);
+        }
+        let sequence = |entry: &Entry| entry.manifest.as_ref().map(|manifest| manifest.sequence);
+        entries.sort_by_key(sequence);
+        Ok(Self { entries })
+    }
+
+    /// The sets that count, oldest first.
+    pub fn verified(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
+        let verified = |entry: &&Entry| entry.state == State::Verified;
+        self.entries
+            .iter()
+            .filter(verified)
+            .filter_map(|entry| entry.manifest.as_ref())
+    }
+
+    /// Sets with a manifest that says that they were not restored, oldest first.
+    pub fn unproved(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
+        let unproved = |entry: &&Entry| entry.state == State::NotProved;
+        self.entries
+            .iter()
+            .filter(unproved)
+            .filter_map(|entry| entry.manifest.as_ref())
+    }
+
+    /// What the policy of retention needs to know of the sets that count.
+    pub fn kept(&self) -> Vec<Kept> {
+        let kept = |manifest: &Manifest| Kept {
+            sequence: manifest.sequence,
+            time: manifest.time,
+        };
+        self.verified().map(kept).collect()
+    }
+
+    /// How large the newest set is that counts.
+    pub fn newest_size(&self) -> Option<u64> {
+        self.verified().next_back().map(Manifest::size_bytes)
+    }
+
+    /// The number of the next set.
+    pub fn next_sequence(&self) -> u64 {
+        let manifests = self
+            .entries
+            .iter()
+            .filter_map(|entry| entry.manifest.as_ref());
+        let last = manifests.map(|manifest| manifest.sequence).max();
+        last.unwrap_or_default() + 1
+    }
+
+    /// The set `name`; `latest` is the newest that counts.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find(&self, name: &str) -> Result<&Entry, BackupError> {
+        let found = match name {
+            "latest" => self
+                .entries
+                .iter()
+                .rfind(|entry| entry.state == State::Verified),
+            name => self.entries.iter().find(|entry| entry.name == name),
+        };
+        found.ok_or_else(|| BackupError::Unknown(name.into()))
+    }
+}
+
+/// The set that the file `name` belongs to.
+fn set_of(name: &str) -> Option<&str> {
+    let (set, extension) = name.rsplit_once('.')?;
+    let is_ours = extension == MANIFEST || EXTENSIONS.contains(&extension);
+    (is_ours && is_name(set)).then_some(set)
+}
+
+fn read_entry(folder: &Path, name: &str) -> Entry {
+    let manifest = read_manifest(&folder.join(format!("{name}.{MANIFEST}")), name);
+    let is_whole = manifest.as_ref().is_some_and(|manifest| {
+        !manifest.files.is_empty()
+            && manifest.files.iter().all(|file| {
+                std::fs::metadata(folder.join(&file.name))
+                    .is_ok_and(|metadata| metadata.len() == file.size_bytes)
+            })
+    });
+    let is_proved = manifest
+        .as_ref()
+        .is_some_and(|manifest| manifest.proof.is_some());
+    Entry {
+        name: name.into(),
+        state: match (is_whole, is_proved) {
+            (false, _) => State::Damaged,
+            (true, false) => State::NotProved,
+            (true, true) => State::Verified,
+        },
+        manifest,
+    }
+}
+
+/// The manifest at `path`, if it is one of the set `name`.
+fn read_manifest(path: &Path, name: &str) -> Option<Manifest> {
+    if std::fs::metadata(path).ok()?.len() > LONGEST_MANIFEST {
+        return None;
+    }
+    let manifest: Manifest = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    // The names are used: they have to be those of its own files.
+    let is_own = |file: &SetFile| {
+        let rest = file.name.strip_prefix(name);
+        let extension = rest.and_then(|rest| rest.strip_prefix('.'));
+        extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
+    };
+    let is_valid = manifest.format_version == FORMAT_VERSION
+        && manifest.name == name
+        && manifest.files.iter().all(is_own);
+    is_valid.then_some(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_of_sets_belong_to_sets() {
+        let set = Some("hello-20260101T000000Z");
+        for (name, expected) in [
+            ("hello-20260101T000000Z.dump", set),
+            ("hello-20260101T000000Z.sql", set),
+            ("hello-20260101T000000Z.json", set),
+            ("hello-20260101T000000Z.dump.gz", None),
+            (".hello-20260101T000000Z.dump.partial", None),
+            ("notes.json", None),
+        ] {
+            assert_eq!(set_of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_names_other_files_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = "hello-20260101T000000Z";
+        let manifest = |file: &str| {
+            format!(
+                r#"{{"formatVersion":1,"name":"{name}","sequence":3,"time":"2026-01-01T00:00:00Z",
+                "proof":{{"restoreSeconds":1.5}},"files":[{{"name":"{file}","sizeBytes":2,"sha256":""}}],
+                "contents":{{"tables":{{}},"sequences":{{}},"largeObjects":{{"rows":0,"checksum":"0"}},"extensions":[]}},
+                "roles":[],"locale":{{"encoding":"UTF8","lcCollate":"C","lcCtype":"C"}},"schemaVersion":3,
+                "serverVersion":"18","toolVersion":"18"}}"#
+            )
+        };
+        std::fs::write(folder.path().join(format!("{name}.dump")), "xx").unwrap();
+        std::fs::write(folder.path().join("other"), "xx").unwrap();
+        for (file, state) in [
+            (&*format!("{name}.dump"), State::Verified),
+            ("other", State::Damaged),
+            ("../other", State::Damaged),
+            (&*format!("{name}.sql"), State::Damaged), // is not there
+        ] {
+            std::fs::write(folder.path().join(format!("{name}.json")), manifest(file)).unwrap();
+            let catalog = Catalog::read(folder.path()).unwrap();
+            assert_eq!(catalog.entries.len(), 1);
+            assert_eq!(catalog.entries[0].state, state, "{file}");
+        }
+        std::fs::write(folder.path().join(format!("{name}.dump")), "x").unwrap();
+        let manifest = manifest(&format!("{name}.dump"));
+        std::fs::write(folder.path().join(format!("{name}.json")), manifest).unwrap();
+        let catalog = Catalog::read(folder.path()).unwrap();
+        assert_eq!(catalog.entries[0].state, State::Damaged, "another length");
+        assert_eq!(catalog.next_sequence(), 4);
+    }
+}

@@ -1,0 +1,210 @@
+//! `backup list`, `verify` and `fetch`: what is in the folder, whether it is what it should be, and how it is got.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::destination::{Catalog, Entry, State, digest_of, sync};
+use super::error::{BackupError, Reason, at};
+use super::manifest::Manifest;
+use super::programs::Programs;
+use super::prove::{self, Expected};
+use super::scratch::Scratch;
+use crate::config::VerifyConfig;
+use crate::lifecycle;
+
+/// One line of the list, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    name: &'a str,
+    state: State,
+    #[serde(flatten)]
+    manifest: Option<Summary<'a>>,
+}
+
+/// What a manifest says that lists show.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary<'a> {
+    sequence: u64,
+    time: chrono::DateTime<chrono::Utc>,
+    size_bytes: u64,
+    rows: u64,
+    schema_version: i64,
+    server_version: &'a str,
+    restore_seconds: Option<f64>,
+    files: Vec<String>,
+}
+
+impl<'a> From<&'a Manifest> for Summary<'a> {
+    fn from(manifest: &'a Manifest) -> Self {
+        Self {
+            sequence: manifest.sequence,
+            time: manifest.time,
+            size_bytes: manifest.size_bytes(),
+            rows: manifest.contents.rows(),
+            schema_version: manifest.schema_version,
+            server_version: &manifest.server_version,
+            restore_seconds: manifest.proof.map(|proof| proof.restore_seconds),
+            files: manifest.file_names(),
+        }
+    }
+}
+
+/// The backups in a folder: a table, or JSON.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn list(folder: &Path, json: bool) -> Result<String, BackupError> {
+    let catalog = Catalog::read(folder)?;
+    let lines = catalog.entries.iter().map(|entry| Line {
+        name: &entry.name,
+        state: entry.state,
+        manifest: entry.manifest.as_ref().map(Into::into),
+    });
+    if json {
+        let lines: Vec<_> = lines.collect();
+        return Ok(serde_json::to_string_pretty(&lines).unwrap_or_default()); // its keys are texts
+    }
+    let mut rows = vec![["NAME", "STATE", "BYTES", "ROWS", "RESTORED IN"].map(String::from)];
+    rows.extend(lines.map(|line| table_row(&line)));
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: [usize; 5] = std::array::from_fn(width);
+    let mut table = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:width$}  "); // a text takes everything
+        }
+        table.push_str(line.trim_end());
+        table.push('\n');
+    }
+    table.pop();
+    Ok(table)
+}
+
+fn table_row(line: &Line<'_>) -> [String; 5] {
+    let state = match line.state {
+        State::Verified => "verified",
+        State::NotProved => "not proved",
+        State::Damaged => "damaged",
+    };
+    let of = |text: fn(&Summary<'_>) -> String| line.manifest.as_ref().map_or("-".into(), text);
+    [
+        line.name.to_owned(),
+        state.to_owned(),
+        of(|summary| summary.size_bytes.to_string()),
+        of(|summary| summary.rows.to_string()),
+        of(|summary| {
+            let seconds = summary.restore_seconds;
+            seconds.map_or("-".into(), |seconds| format!("{seconds:.1} s"))
+        }),
+    ]
+}
+
+/// The manifest of a set, without which nothing can be checked.
+fn manifest_of(entry: &Entry) -> Result<&Manifest, BackupError> {
+    entry.manifest.as_ref().ok_or_else(|| {
+        let message = format!(
+            "{} has no manifest that can be read, so nothing says what is in it",
+            entry.name
+        );
+        BackupError::found(Reason::Mismatch, message)
+    })
+}
+
+/// Checks the digests of a set, restores it again, and compares it with its manifest; says how it went.
+///
+/// # Errors
+/// What is wrong with the set, or why it cannot be proved.
+pub async fn verify(config: &VerifyConfig, name: &str) -> Result<String, BackupError> {
+    let folder = &config.folder.directory;
+    let catalog = Catalog::read(folder)?;
+    let manifest = manifest_of(catalog.find(name)?)?;
+    let pg_bin = config.proof.pg_bin.as_deref();
+    let mut scratch = Scratch::request(config.proof.scratch.as_deref(), pg_bin, &manifest.locale)?;
+    let programs = Programs::new(pg_bin);
+    let proof = tokio::select! {
+        proof = prove_again(folder, manifest, &programs, &mut scratch) => proof,
+        _ = lifecycle::termination() => Err(BackupError::Interrupted),
+    };
+    scratch.stop().await;
+    let seconds = proof?;
+    Ok(format!(
+        "{} is good: {} rows, restored in {seconds:.1} s",
+        manifest.name,
+        manifest.contents.rows()
+    ))
+}
+
+async fn prove_again(
+    folder: &Path,
+    manifest: &Manifest,
+    programs: &Programs,
+    scratch: &mut Scratch,
+) -> Result<f64, BackupError> {
+    for file in &manifest.files {
+        check_digest(&folder.join(&file.name), &file.sha256)?;
+    }
+    let Some((file, format)) = manifest.restorable() else {
+        let message = format!("{} has no dump", manifest.name);
+        return Err(BackupError::found(Reason::Mismatch, message));
+    };
+    let expected = Expected {
+        contents: &manifest.contents,
+        later: &manifest.contents.sequences,
+        roles: &manifest.roles,
+    };
+    let path = folder.join(&file.name);
+    let (proof, _) = prove::restore_and_compare(programs, scratch, &path, format, expected).await?;
+    Ok(proof.restore_seconds)
+}
+
+fn check_digest(path: &Path, expected: &str) -> Result<(), BackupError> {
+    let (digest, _) = digest_of(path, true)?;
+    if digest == expected {
+        return Ok(());
+    }
+    let message = format!(
+        "{} was changed after it was made: its SHA-256 is not that of its manifest",
+        path.display()
+    );
+    Err(BackupError::found(Reason::Mismatch, message))
+}
+
+/// Copies a set to the folder `to`, and checks the digests of the copies; says what was copied.
+///
+/// # Errors
+/// When a copy cannot be written, is there already, or is not what it should be.
+pub fn fetch(folder: &Path, name: &str, to: &Path) -> Result<String, BackupError> {
+    let catalog = Catalog::read(folder)?;
+    let manifest = manifest_of(catalog.find(name)?)?;
+    for file in &manifest.files {
+        copy(folder, &file.name, to, Some(&file.sha256))?;
+    }
+    copy(folder, &manifest.file_name(), to, None)?;
+    Ok(format!("{} is in {}", manifest.name, to.display()))
+}
+
+/// Copies a file under another name, and gives it its own once the copy is checked and on disk.
+fn copy(folder: &Path, name: &str, to: &Path, sha256: Option<&str>) -> Result<(), BackupError> {
+    let (path, partial) = (to.join(name), to.join(format!(".{name}.partial")));
+    if path.exists() {
+        return Err(at(&path)(io::ErrorKind::AlreadyExists.into()));
+    }
+    let from = folder.join(name);
+    let copied = std::fs::copy(&from, &partial).map_err(at(&partial));
+    let checked = copied
+        .and_then(|_| sync(&partial))
+        .and_then(|()| sha256.map_or(Ok(()), |sha256| check_digest(&partial, sha256)));
+    if let Err(error) = checked {
+        // The first error is the one to report.
+        let _ = std::fs::remove_file(&partial);
+        return Err(error);
+    }
+    std::fs::rename(&partial, &path).map_err(at(&path))?;
+    sync(to)
+}

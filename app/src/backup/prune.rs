@@ -1,0 +1,96 @@
+//! Deletes backups that the policy does not keep; never the newest one that was proved.
+
+use chrono::Utc;
+
+use super::destination::{Catalog, Folder, State};
+use super::error::BackupError;
+use super::manifest::Manifest;
+use super::retention::{Kept, Policy, expired};
+
+/// A backup may be so many hundredths of the one before.
+const GROWTH: u64 = 125;
+
+/// Deletes what the policy will not keep once there is one more backup, oldest first: until there is room for one
+/// of `size`, or all of it. What cannot be deleted is left.
+pub fn make_room(folder: &Folder, policy: Policy, size: Option<u64>) {
+    let needed = size.map_or(u64::MAX, |size| size.saturating_mul(GROWTH) / 100);
+    let has_room = || folder.available().is_ok_and(|bytes| bytes >= needed);
+    let Ok(catalog) = Catalog::read(folder.path()) else {
+        return; // who writes next says what is wrong
+    };
+    for manifest in superfluous(&catalog, policy) {
+        if has_room() {
+            return;
+        }
+        let set = &manifest.name;
+        match remove(folder, manifest) {
+            Ok(()) => tracing::info!(set, "deleted a backup to make room for the next"),
+            Err(error) => tracing::warn!(set, %error, "a backup cannot be deleted"),
+        }
+    }
+}
+
+/// What the policy will not keep once there is one more backup.
+fn superfluous(catalog: &Catalog, policy: Policy) -> Vec<&Manifest> {
+    let Some(newest) = catalog.verified().next_back() else {
+        return Vec::new();
+    };
+    let mut sets = catalog.kept();
+    sets.push(Kept {
+        sequence: catalog.next_sequence(),
+        time: Utc::now(),
+    });
+    let expired = expired(&sets, policy);
+    let verified = catalog.verified().filter(|manifest| {
+        manifest.sequence != newest.sequence && expired.contains(&manifest.sequence)
+    });
+    catalog.unproved().chain(verified).collect()
+}
+
+/// After the backup `new`: deletes those that the policy does not keep, and those before it that were not proved. How
+/// many there are then that count, and what somebody should look at.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn prune(
+    folder: &Folder,
+    policy: Policy,
+    new: &Manifest,
+) -> Result<(usize, Vec<String>), BackupError> {
+    let catalog = Catalog::read(folder.path())?;
+    let mut warnings = Vec::new();
+    let expired = match new.proof {
+        Some(_) => expired(&catalog.kept(), policy),
+        // It does not count, so it takes nobody's place.
+        None => Vec::new(),
+    };
+    let verified = catalog
+        .verified()
+        .filter(|manifest| expired.contains(&manifest.sequence));
+    let unproved = catalog
+        .unproved()
+        .filter(|manifest| manifest.sequence < new.sequence);
+    let mut count = catalog.verified().count();
+    for manifest in verified.chain(unproved) {
+        let set = &manifest.name;
+        match remove(folder, manifest) {
+            Ok(()) => {
+                count -= usize::from(manifest.proof.is_some());
+                tracing::info!(set, "deleted an old backup");
+            }
+            Err(error) => warnings.push(format!("the old backup {set} cannot be deleted: {error}")),
+        }
+    }
+    let damaged = catalog.entries.iter();
+    for entry in damaged.filter(|entry| entry.state == State::Damaged) {
+        warnings.push(format!("the backup {} is damaged", entry.name));
+    }
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok((count, warnings))
+}
+
+fn remove(folder: &Folder, manifest: &Manifest) -> Result<(), BackupError> {
+    folder.remove(&manifest.file_names(), &manifest.file_name())
+}

@@ -1,0 +1,139 @@
+//! The commands of `backup`.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, value_parser};
+
+use super::{BackupCommand, Command, Kind, Subcommand};
+use crate::config::{
+    BackupConfig, CommandConfig, ConfigErrors, FolderOptions, ScratchServerConfig, VerifyConfig,
+};
+
+const RUN_HELP: &str = "\
+Dumps one instant of the database, restores the dump into a throw-away server, compares what is in there with the
+database, and only then deletes old backups. A backup is a set of files of one name; its manifest (.json) is the last
+of them, and without it there is no backup. The result is printed as one JSON object.
+
+The throw-away server is a superuser's: to back up a database whose owner you do not trust, run it elsewhere, with
+`backup scratch-server` and --scratch.
+
+  hello-app backup run --database-url postgres://hello_backup@db/hello --directory /backups
+
+A dump needs no hello-app to be restored: pg_restore --no-owner --dbname URL /backups/NAME.dump";
+
+const VERIFY_HELP: &str = "\
+Checks the SHA-256 of each file, restores the dump into a throw-away server, and compares what is in there with the
+manifest. Nothing is changed; the database is not needed.
+
+  hello-app backup verify latest --directory /backups";
+
+const FETCH_HELP: &str = "\
+Copies all files of a backup, and checks the SHA-256 of the copies. Nothing is overwritten.
+
+  hello-app backup fetch latest --directory /backups --to .";
+
+const SCRATCH_HELP: &str = "\
+Waits for another command with --scratch and the same folder, then starts a PostgreSQL server as that asks for. The
+server is reached through a socket in the folder only, needs no password, and keeps nothing. It ends with SIGTERM, or
+with the process that started it.";
+
+/// The commands.
+pub(super) const COMMANDS: [Subcommand; 5] = [
+    Subcommand {
+        name: "run",
+        about: "Make a backup, prove it by restoring it, and delete old ones",
+        kind: Kind::Command {
+            arguments: |command| BackupConfig::arguments(command.after_help(RUN_HELP)),
+            read: |matches| {
+                let config = BackupConfig::from_matches(matches)?;
+                Ok(Command::Backup(BackupCommand::Run(Box::new(config))))
+            },
+        },
+    },
+    Subcommand {
+        name: "list",
+        about: "Show the backups, and which of them count",
+        kind: Kind::Command {
+            arguments: |command| {
+                let output = Arg::new("output")
+                    .short('o')
+                    .long("output")
+                    .default_value("table")
+                    .value_parser(PossibleValuesParser::new(["table", "json"]))
+                    .help("How they are shown");
+                FolderOptions::arguments(command.arg(output))
+            },
+            read: |matches| {
+                let folder = FolderOptions::from_matches(matches)?;
+                let json = matches
+                    .get_one::<String>("output")
+                    .is_some_and(|output| output == "json");
+                Ok(Command::Backup(BackupCommand::List { folder, json }))
+            },
+        },
+    },
+    Subcommand {
+        name: "verify",
+        about: "Prove a backup again",
+        kind: Kind::Command {
+            arguments: |command| {
+                VerifyConfig::arguments(command.after_help(VERIFY_HELP).arg(name_argument()))
+            },
+            read: |matches| {
+                let config = VerifyConfig::from_matches(matches)?;
+                let name = name(matches);
+                Ok(Command::Backup(BackupCommand::Verify { config, name }))
+            },
+        },
+    },
+    Subcommand {
+        name: "fetch",
+        about: "Copy a backup, and check the copy",
+        kind: Kind::Command {
+            arguments: |command| {
+                let to = Arg::new("to")
+                    .long("to")
+                    .required(true)
+                    .value_name("FOLDER")
+                    .value_parser(value_parser!(PathBuf))
+                    .help("Folder of the copy");
+                let command = command.after_help(FETCH_HELP).arg(name_argument()).arg(to);
+                FolderOptions::arguments(command)
+            },
+            read: read_fetch,
+        },
+    },
+    Subcommand {
+        name: "scratch-server",
+        about: "Be the throw-away server that dumps are restored into",
+        kind: Kind::Command {
+            arguments: |command| ScratchServerConfig::arguments(command.after_help(SCRATCH_HELP)),
+            read: |matches| {
+                let config = ScratchServerConfig::from_matches(matches)?;
+                Ok(Command::Backup(BackupCommand::ScratchServer(config)))
+            },
+        },
+    },
+];
+
+fn name_argument() -> Arg {
+    Arg::new("name")
+        .required(true)
+        .value_name("NAME")
+        .help("Name of the backup as `list` shows it, or `latest` for the newest that counts")
+}
+
+fn name(matches: &ArgMatches) -> String {
+    let name = matches.get_one::<String>("name").cloned();
+    name.unwrap_or_default() // clap requires it
+}
+
+fn read_fetch(matches: &ArgMatches) -> Result<Command, ConfigErrors> {
+    let to = matches.get_one::<PathBuf>("to").cloned();
+    Ok(Command::Backup(BackupCommand::Fetch {
+        folder: FolderOptions::from_matches(matches)?,
+        name: name(matches),
+        to: to.unwrap_or_default(), // clap requires it
+    }))
+}

@@ -1,0 +1,41 @@
+//! `backup`: its commands, and what they print.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::num::NonZeroUsize;
+
+use super::start_logging;
+use crate::backup;
+use crate::cli::BackupCommand;
+use crate::runtime::block_on;
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// When it fails, or its result cannot be printed.
+pub fn run(command: BackupCommand) -> Result<(), Box<dyn Error>> {
+    const ONE: NonZeroUsize = NonZeroUsize::MIN;
+    match command {
+        BackupCommand::Run(config) => {
+            let _sink = start_logging(&config.log)?;
+            print(&block_on(ONE, backup::run(&config))??)?;
+        }
+        BackupCommand::List { folder, json } => print(&backup::list(&folder.directory, json)?)?,
+        BackupCommand::Verify { config, name } => {
+            let _sink = start_logging(&config.log)?;
+            print(&block_on(ONE, backup::verify(&config, &name))??)?;
+        }
+        BackupCommand::Fetch { folder, name, to } => {
+            print(&backup::fetch(&folder.directory, &name, &to)?)?;
+        }
+        BackupCommand::ScratchServer(config) => {
+            let _sink = start_logging(&config.log)?;
+            block_on(ONE, backup::scratch_server(&config))??;
+        }
+    }
+    Ok(())
+}
+
+fn print(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
+}

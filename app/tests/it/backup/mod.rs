@@ -1,0 +1,8 @@
+//! `backup`, on real servers.
+
+pub mod bench;
+mod database;
+mod destination;
+mod interrupted;
+mod proof;
+mod sets;

@@ -1,0 +1,183 @@
+//! What a backup is: proved, and restored with PostgreSQL's programs alone.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use super::bench::{Bench, filled_database, folder, stderr};
+use crate::support::eventually;
+use crate::support::postgres::{self, OWNER};
+
+#[test]
+fn a_backup_is_proved_and_needs_only_postgresqls_programs_to_be_restored() {
+    let (server, source) = (postgres::shared(), filled_database());
+    let bench = Bench::new(&source);
+    let result_file = bench.path("result");
+    let path = result_file.to_str().unwrap();
+    let result = bench.succeed(&["--format=custom", "--format=plain", "--result-file", path]);
+    let written = std::fs::read_to_string(&result_file).unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&written).unwrap(),
+        result
+    );
+    std::fs::remove_file(&result_file).unwrap();
+    let set = result["set"].as_str().unwrap();
+    let files = ["dump", "json", "sql"].map(|extension| format!("{set}.{extension}"));
+    assert_eq!(bench.names(), files);
+    for file in &files {
+        let mode = bench.path(file).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "only the owner may read {file}");
+    }
+    let manifest = std::fs::read_to_string(bench.path(&files[1])).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let contents = &manifest["contents"];
+    assert_eq!(contents["tables"]["public.users"]["rows"], 501);
+    assert_eq!(
+        contents["tables"]["\"odd one\".\"a \"\"table\"\"\""]["rows"],
+        2
+    );
+    assert_eq!(contents["tables"]["public.part"]["rows"], 3);
+    assert_eq!(contents["largeObjects"]["rows"], 1);
+    let sequence = "\"odd one\".\"a \"\"table\"\"_hello_row_seq\"";
+    assert_eq!(contents["sequences"][sequence]["lastValue"], 2);
+    assert_eq!(result["rows"], 501 + 1 + 2 + 3 + 3, "and the migrations");
+    assert_eq!(
+        (&result["sequence"], &result["count"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(result["schemaVersion"], 3);
+    assert!(result["restoreSeconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(result["warnings"], serde_json::json!([]));
+
+    let digest = |database: &str| {
+        let sql = "SELECT md5(string_agg(u::text, ',' ORDER BY username)) FROM users u";
+        server.sql(database, sql)
+    };
+    for (program, file, target) in [
+        ("pg_restore", &files[0], "restored_custom"),
+        ("psql", &files[2], "restored_plain"),
+    ] {
+        server.sql(
+            "postgres",
+            &format!("CREATE DATABASE {target} OWNER {OWNER}"),
+        );
+        let mut command = Command::new(postgres::bin().join(program));
+        command.args(["--dbname", &server.url(OWNER, target)]);
+        if program == "psql" {
+            command.args(["--quiet", "--set=ON_ERROR_STOP=1", "--file"]);
+        } else {
+            command.arg("--exit-on-error");
+        }
+        let restored = command.arg(bench.path(file)).output().unwrap();
+        assert!(restored.status.success(), "{}", stderr(&restored));
+        assert_eq!(digest(target), digest(&source));
+    }
+}
+
+#[test]
+fn each_format_alone_is_proved_in_its_own_way() {
+    let bench = Bench::new(&filled_database());
+    for (format, extension) in [("custom", "dump"), ("plain", "sql")] {
+        let result = bench.succeed(&["--format", format, "--keep-last=1"]);
+        let set = result["set"].as_str().unwrap();
+        let mut files = [extension, "json"].map(|extension| format!("{set}.{extension}"));
+        files.sort();
+        assert_eq!(bench.names(), files);
+        let verified = bench.command(&["verify", set]).output().unwrap();
+        assert!(verified.status.success(), "{}", stderr(&verified));
+    }
+}
+
+#[test]
+fn the_backups_role_can_read_all_that_is_needed() {
+    let server = postgres::Server::start("backup-role", &[]);
+    server.sql("postgres", &format!("CREATE DATABASE hello OWNER {OWNER}"));
+    let password = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(password.path(), "secret").unwrap();
+    let migrated = crate::support::app::command(&["migrate"])
+        .env("DATABASE_URL", server.url(OWNER, "hello"))
+        .env("HELLO_BACKUP_ROLE_PASSWORD_FILE", password.path())
+        .output()
+        .unwrap();
+    assert!(migrated.status.success(), "{}", stderr(&migrated));
+    let bench = Bench::at(&server.url("hello_backup", "hello"));
+    let result = bench.succeed(&[]);
+    assert_eq!(result["rows"], 3, "the migrations");
+}
+
+#[test]
+fn a_server_in_another_container_is_used_through_the_shared_folder() {
+    let bench = Bench::new(&filled_database());
+    let scratch = folder();
+    let mut server = bench
+        .command(&["scratch-server", "--directory"])
+        .arg(scratch.path())
+        .spawn()
+        .unwrap();
+    let mut command = bench.run_command(&[]);
+    let output = command
+        .arg("--scratch")
+        .arg(scratch.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(bench.states(), [1, 0, 0]);
+    assert!(scratch.path().join("data").exists(), "it was used");
+    let ended = Command::new("kill")
+        .arg(server.id().to_string())
+        .status()
+        .unwrap();
+    assert!(ended.success());
+    assert!(server.wait().unwrap().success());
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn without_a_throw_away_server_a_dump_is_kept_that_does_not_count() {
+    let mut bench = Bench::new(&filled_database());
+    bench.succeed(&["--keep-last=1"]);
+    bench.replace("initdb", "echo 'no such locale' >&2; exit 1");
+    for _ in 0..3 {
+        let message = bench.fail("NotProved", &["--keep-last=1"]);
+        assert!(message.contains("no such locale"), "{message}");
+        assert_eq!(bench.states(), [1, 1, 0]);
+    }
+    bench.replace("postgres", "exec false");
+    let message = bench.fail("NotProved", &["--keep-last=1"]);
+    assert!(message.contains("exit status: 1"), "{message}");
+    // It ends in the middle of the proof.
+    bench.replace(
+        "pg_restore",
+        "kill -KILL $(head -n1 /tmp/hello-scratch-$PPID/data/postmaster.pid); exec $REAL \"$@\"",
+    );
+    bench.fail("NotProved", &["--keep-last=1"]);
+    assert_eq!(bench.states(), [1, 1, 0]);
+    bench.replace("pg_restore", "exec $REAL \"$@\"");
+    let result = bench.succeed(&["--keep-last=1"]);
+    assert_eq!(bench.states(), [1, 0, 0]);
+    assert_eq!(result["sequence"], 7);
+}
+
+#[test]
+fn nothing_of_a_throw_away_server_is_left() {
+    let bench = Bench::new(&filled_database());
+    let temporary = folder();
+    let bench = bench.variable("TMPDIR", temporary.path().to_str().unwrap());
+    bench.succeed(&[]);
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+    // Also when the program is killed while the server runs.
+    let mut bench = bench;
+    bench.replace("pg_restore", "kill -KILL $PPID; sleep 1");
+    let output = bench.run(&[]);
+    assert!(!output.status.success());
+    let data = || {
+        let folders = std::fs::read_dir(temporary.path()).unwrap();
+        folders
+            .filter(|folder| folder.as_ref().unwrap().path().join("data").exists())
+            .count()
+    };
+    eventually(
+        "the server is gone",
+        std::time::Duration::from_secs(60),
+        || data() == 0,
+    );
+}
