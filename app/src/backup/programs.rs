@@ -286,7 +286,7 @@ mod tests {
         let environment = |text: &str| {
             let url = PostgresUrl::parse(text).unwrap();
             let program = url.program_of(&url.servers()[0]);
-            let source = Source::new(&program, &destination).unwrap();
+            let source = Source::new(program, &destination).unwrap();
             let names = source.environment().into_iter().map(|(name, _)| name);
             names.collect::<Vec<_>>()
         };
