@@ -7,6 +7,7 @@ use super::destination::{Folder, create_private, digest_of, sync};
 use super::error::{BackupError, Reason};
 use super::manifest::{SetFile, dump_name};
 use super::programs::{Programs, Source};
+use super::progress;
 use crate::config::DumpFormat;
 
 /// The dump that everything else is made from, not published yet.
@@ -31,8 +32,8 @@ impl<'a> Archive<'a> {
     ) -> Result<Self, BackupError> {
         let path = folder.partial(&dump_name(set, DumpFormat::Custom));
         create_private(&path)?;
-        programs
-            .dump(source, snapshot, lock_timeout, &path)
+        let dump = programs.dump(source, snapshot, lock_timeout, &path);
+        progress::show("dumping the database", Some(&path), dump)
             .await
             .map_err(|error| destination_full(error, folder))?;
         Ok(Self { folder, set, path })
@@ -53,8 +54,8 @@ impl<'a> Archive<'a> {
             let path = self.folder.partial(&name);
             if *format == DumpFormat::Plain {
                 create_private(&path)?;
-                programs
-                    .write_plain(&self.path, &path)
+                let plain = programs.write_plain(&self.path, &path);
+                progress::show("writing it as text", Some(&path), plain)
                     .await
                     .map_err(|error| destination_full(error, self.folder))?;
             }

@@ -9,6 +9,7 @@ mod inspect;
 mod manifest;
 mod preflight;
 mod programs;
+mod progress;
 mod prove;
 mod prune;
 mod report;

@@ -10,6 +10,7 @@ use super::contents::{Contents, Sequence};
 use super::error::{BackupError, Reason, not_proved};
 use super::manifest::Proof;
 use super::programs::Programs;
+use super::progress;
 use super::scratch::{DATABASE, Scratch};
 use crate::config::DumpFormat;
 
@@ -42,9 +43,8 @@ pub async fn restore_and_compare(
     let created = scratch.create_database(expected.roles).await;
     created.map_err(not_proved)?;
     let start = Instant::now();
-    let restored = programs
-        .restore(format, file, scratch.folder(), DATABASE)
-        .await;
+    let restore = programs.restore(format, file, scratch.folder(), DATABASE);
+    let restored = progress::show("restoring the dump", None, restore).await;
     let restore_seconds = start.elapsed().as_secs_f64();
     if let Err(error) = restored {
         return Err(cause(scratch, error).await);

@@ -119,12 +119,27 @@ impl Scratch {
             folder,
             child: None,
         };
-        let request = serde_json::to_vec(locale).map_err(not_proved)?;
-        write_whole(&scratch.folder.join(REQUEST), &request).map_err(not_proved)?;
-        if shared.is_none() {
-            scratch.child = Some(scratch.start(pg_bin).map_err(not_proved)?);
+        if let Err(error) = scratch.ask(pg_bin, locale, shared.is_none()) {
+            if shared.is_none() {
+                let _ = std::fs::remove_dir_all(&scratch.folder);
+            }
+            return Err(error);
         }
         Ok(scratch)
+    }
+
+    fn ask(
+        &mut self,
+        pg_bin: Option<&Path>,
+        locale: &Locale,
+        starts_it: bool,
+    ) -> Result<(), BackupError> {
+        let request = serde_json::to_vec(locale).map_err(not_proved)?;
+        write_whole(&self.folder.join(REQUEST), &request).map_err(not_proved)?;
+        if starts_it {
+            self.child = Some(self.start(pg_bin).map_err(not_proved)?);
+        }
+        Ok(())
     }
 
     fn start(&self, pg_bin: Option<&Path>) -> io::Result<Child> {

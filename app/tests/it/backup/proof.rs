@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use super::bench::{Bench, filled_database, folder, stderr};
+use super::bench::{Bench, before, filled_database, folder, stderr};
 use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
 
@@ -179,5 +179,102 @@ fn nothing_of_a_throw_away_server_is_left() {
         "the server is gone",
         std::time::Duration::from_secs(60),
         || data() == 0,
+    );
+}
+
+#[test]
+fn a_backup_under_load_is_one_instant() {
+    let (server, database) = (postgres::shared(), filled_database());
+    server.sql(
+        &database,
+        &format!(
+            "SET ROLE {OWNER}; CREATE TABLE one (n int); CREATE TABLE other (n int); \
+             INSERT INTO one VALUES (0); INSERT INTO other VALUES (0); CREATE SEQUENCE counter"
+        ),
+    );
+    let script = tempfile::NamedTempFile::new().unwrap();
+    let statements = "BEGIN; UPDATE one SET n = n + 1; UPDATE other SET n = n + 1; SELECT nextval('counter'); END;\n";
+    std::fs::write(script.path(), statements).unwrap();
+    let mut load = Command::new(postgres::bin().join("pgbench"))
+        .args(["--no-vacuum", "--time=600", "--file"])
+        .arg(script.path())
+        .arg(server.url(OWNER, &database))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let written = || {
+        server
+            .sql(&database, "SELECT n FROM one")
+            .parse::<u64>()
+            .unwrap()
+    };
+    let wait = |number| {
+        eventually("writes go on", std::time::Duration::from_secs(60), || {
+            written() > number
+        })
+    };
+    wait(0);
+    // Much is written between what is counted and what is dumped.
+    let bench = Bench::new(&database).script("pg_dump", &before("sleep 0.5"));
+    let results = [(); 2].map(|()| bench.succeed(&[]));
+    let before_the_end = written();
+    wait(before_the_end);
+    load.kill().unwrap();
+    load.wait().unwrap();
+    let instants = results.map(|result| {
+        let target = format!("under_load_{}", result["sequence"]);
+        server.sql(
+            "postgres",
+            &format!("CREATE DATABASE {target} OWNER {OWNER}"),
+        );
+        let dump = bench.path(&format!("{}.dump", result["set"].as_str().unwrap()));
+        let restored = Command::new(postgres::bin().join("pg_restore"))
+            .args(["--exit-on-error", "--dbname", &server.url(OWNER, &target)])
+            .arg(dump)
+            .output()
+            .unwrap();
+        assert!(restored.status.success(), "{}", stderr(&restored));
+        let numbers = server.sql(&target, "SELECT one.n, other.n FROM one, other");
+        let (one, other) = numbers.split_once('|').unwrap();
+        assert_eq!(one, other);
+        one.parse::<u64>().unwrap()
+    });
+    assert!(0 < instants[0] && instants[0] < instants[1] && instants[1] <= before_the_end);
+}
+
+#[test]
+fn a_person_at_a_terminal_sees_that_it_goes_on() {
+    let bench = Bench::new(&filled_database()).script("pg_dump", &before("sleep 1"));
+    let run = bench.run_command(&[]);
+    let words = std::iter::once(run.get_program()).chain(run.get_args());
+    let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    let output = Command::new("script")
+        .args([
+            "--quiet",
+            "--return",
+            "--command",
+            &words.join(" "),
+            "/dev/null",
+        ])
+        .env_clear()
+        .envs(
+            run.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let seen = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{seen}");
+    assert!(
+        seen.contains("\r\u{1b}[Kdumping the database: 0."),
+        "{seen}"
+    );
+    let elsewhere = bench.run(&[]);
+    assert!(
+        !stderr(&elsewhere).contains('\u{1b}'),
+        "{}",
+        stderr(&elsewhere)
     );
 }
