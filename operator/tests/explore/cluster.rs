@@ -66,6 +66,8 @@ pub enum Breach {
     EmptyInPlace,
     ServerStopped,
     MigratedAgain,
+    BackedUpAgain,
+    BackedUpBeside,
 }
 
 /// How often each kind of disturbance may still happen.
@@ -93,6 +95,8 @@ pub struct State {
     pub last_claim: u8,
     /// UID of the claim that the resource's status remembers; 0: none.
     pub remembered: u8,
+    /// Whether the status remembers that the requested backup was started.
+    pub run_known: bool,
     /// Whether the policy was `Delete` at some time since all objects last matched `Retain`.
     pub deletable: bool,
     pub breach: Option<Breach>,
@@ -236,6 +240,7 @@ impl State {
         match write.verb {
             Verb::Create(body, pods) => {
                 self.check_repetition(resource, write.name);
+                self.check_backup(write.name);
                 self.created(resource, write.name, body, pods);
             }
             Verb::Update(body) => self.updated(write.name, body),
@@ -303,6 +308,22 @@ impl State {
         }
     }
 
+    /// A requested backup is made once, and not while the schema changes.
+    fn check_backup(&mut self, name: Name) {
+        let active = Status::Job {
+            phase: JobPhase::Active,
+            running: false,
+        };
+        let mut objects = self.objects.values();
+        let begins = objects.any(|object| object.status == active && !object.deleting);
+        if name == Name::Run && self.run_known {
+            self.breach(Breach::BackedUpAgain);
+        }
+        if name == Name::Run && (begins || self.migrations() > 0) {
+            self.breach(Breach::BackedUpBeside);
+        }
+    }
+
     fn created(&mut self, resource: Resource, name: Name, body: Body, pods: u8) {
         if let Name::Job(_, claim, _) = name
             && self.has_other_data(claim)
@@ -315,6 +336,7 @@ impl State {
                 phase: JobPhase::Active,
                 running: false,
             },
+            Name::Run => Status::Run { ended: false },
             Name::App => Status::App {
                 replicas: pods,
                 holder: Holder::Main,

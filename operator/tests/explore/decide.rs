@@ -12,6 +12,7 @@ use hello_operator::{
         kind::{Gate, Kind},
         live::Live,
         names::{self, Component},
+        owner::controller,
         pod::SeenPod,
     },
     service::{
@@ -69,6 +70,9 @@ pub enum Flaw {
     LeavesStuckPods,
     ReplacesAnyPod,
     LeansOnForeign,
+    ForgetsRequests,
+    BacksUpAtOnce,
+    NeverBacksUp,
 }
 
 /// What the operator would do now.
@@ -79,12 +83,15 @@ pub struct Decision {
     pub wanted: BTreeMap<Name, Body>,
     /// A foreign object has a wanted name.
     pub conflicts: bool,
-    /// UID of the claim that the status remembers from now on; 0: none.
-    pub remembers: u8,
+    /// UID of the claim that the status remembers from now on; 0: none. And whether it remembers the requested backup.
+    pub remembers: (u8, bool),
 }
 
 /// Everything that a decision depends on.
-type View = (Resource, u8, BTreeMap<Name, Object>, bool, bool);
+type View = (Resource, (u8, bool), BTreeMap<Name, Object>, bool, bool);
+
+/// What the objects are built from: the resource with what its status remembers, and UIDs of the claim and of the schedule.
+type Known = (Resource, (u8, bool), [Option<String>; 2]);
 
 /// The operator. It caches its decisions, which depend only on what it sees.
 pub struct Operator {
@@ -97,7 +104,7 @@ pub struct Operator {
 #[derive(Default)]
 struct Memory {
     decisions: HashMap<View, Arc<Decision>>,
-    builds: HashMap<(Resource, u8, Option<String>), Arc<Built>>,
+    builds: HashMap<Known, Arc<Built>>,
     bodies: Bodies,
     lives: HashMap<(Name, Object), Live>,
 }
@@ -131,7 +138,7 @@ impl Operator {
     ) -> Arc<Decision> {
         let view = (
             resource,
-            state.remembered,
+            (state.remembered, state.run_known),
             state.visible(),
             migrating,
             state.routes_served,
@@ -155,24 +162,24 @@ impl Operator {
         let observed = observe(state, migrating, &memory.bodies, &mut memory.lives);
         let claim = ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(INSTANCE));
         let identity = living_uid(observed.children.get(&claim));
-        let key = (resource, state.remembered, identity.clone());
+        let schedule = observed.children.get(&fixed_id(Name::BackupJob));
+        let own = |live: &&Live| {
+            let owner = controller(live.object());
+            owner.is_some_and(|owner| owner.uid == resource.uid.to_string())
+        };
+        let schedule = living_uid(schedule.filter(own));
+        let known = (state.remembered, state.run_known);
+        let key = (resource, known, [identity, schedule]);
         let built = match memory.builds.get(&key) {
             Some(built) => Arc::clone(built),
             None => {
-                let remembered = state.remembered;
-                let built = self.build(
-                    resource,
-                    remembered,
-                    identity.as_deref(),
-                    &mut memory.bodies,
-                );
-                let built = Arc::new(built);
+                let built = Arc::new(self.build(&key, &mut memory.bodies));
                 memory.builds.insert(key, Arc::clone(&built));
                 built
             }
         };
         let live = observed.children.clone();
-        let (plan, planned) = self.plan(&built, observed);
+        let (plan, planned, run_there) = self.plan(&built, observed);
         let migrated = plan.migration == Migration::Succeeded;
         let remembers = data::remember(&built.service, &live, migrated);
         let name = |id: &ChildId| memory.bodies.name(id);
@@ -191,23 +198,23 @@ impl Operator {
         Decision {
             writes: writes.collect(),
             conflicts: !plan.conflicts.is_empty(),
-            remembers: remembers.map_or(0, |data| data.uid.parse().unwrap()),
+            remembers: (
+                remembers.map_or(0, |data| data.uid.parse().unwrap()),
+                state.run_known || run_there,
+            ),
             wanted: wanted.collect(),
         }
     }
 
-    fn build(
-        &self,
-        resource: Resource,
-        remembered: u8,
-        identity: Option<&str>,
-        bodies: &mut Bodies,
-    ) -> Built {
+    fn build(&self, known: &Known, bodies: &mut Bodies) -> Built {
+        let (resource, (remembered, run_known), [identity, schedule]) = known;
+        let resource = *resource;
+        let run_known = *run_known && self.flaw != Some(Flaw::ForgetsRequests);
         let images = DefaultImages {
             app: "unused".into(),
             postgres: "postgres:18".into(),
         };
-        let mut service = validate(&service(resource, remembered), &images).unwrap();
+        let mut service = validate(&service(resource, *remembered, run_known), &images).unwrap();
         if self.flaw == Some(Flaw::ForgetsRetain) {
             service.retain = false;
         }
@@ -215,7 +222,8 @@ impl Operator {
             service.known_data = KnownData::default();
         }
         let inputs = Inputs {
-            database_identity: identity.map(str::to_owned),
+            database_identity: identity.clone(),
+            backup_schedule: schedule.clone(),
             ..Inputs::offline()
         };
         let mut prepared = build(&service, &inputs).prepare().unwrap();
@@ -225,7 +233,7 @@ impl Operator {
         };
         prepared.children.retain(tracked);
         for child in &prepared.children {
-            bodies.learn(child, resource, identity);
+            bodies.learn(child, resource, identity.as_deref());
         }
         Built {
             service,
@@ -235,7 +243,7 @@ impl Operator {
     }
 
     /// The operator's decision; that of a defective operator is composed of the same parts.
-    fn plan(&self, built: &Built, observed: Observed) -> (Plan, Vec<Planned>) {
+    fn plan(&self, built: &Built, observed: Observed) -> (Plan, Vec<Planned>, bool) {
         let Built {
             service,
             prepared,
@@ -247,7 +255,8 @@ impl Operator {
                 inputs: inputs.clone(),
             };
             let decision = plan::decide(service, prepared, read);
-            return (decision.plan, decision.writes);
+            let run_there = decision.facts.started_backup().is_some();
+            return (decision.plan, decision.writes, run_there);
         };
         let (mut facts, _) = plan::look(service, prepared, &observed, inputs);
         let mut wanted = plan::wanted(prepared);
@@ -262,6 +271,14 @@ impl Operator {
             (Flaw::LeansOnForeign, _) => {
                 for child in &mut wanted {
                     (child.uses, child.acts_on) = (Vec::new(), Vec::new());
+                }
+            }
+            (Flaw::BacksUpAtOnce, _) => {
+                for child in wanted
+                    .iter_mut()
+                    .filter(|child| child.gate == Gate::Request)
+                {
+                    child.gate = Gate::Always;
                 }
             }
             (Flaw::ReplacesAnyPod, _) => facts.stuck_pod = unready(&observed.pods),
@@ -280,11 +297,15 @@ impl Operator {
                 .actions
                 .retain(|action| *action != Action::Forget(app.clone())),
             Flaw::LeavesStuckPods => plan.actions.retain(|a| !matches!(a, Action::Replace(..))),
+            Flaw::NeverBacksUp => {
+                let run = Action::Create(fixed_id(Name::Run));
+                plan.actions.retain(|action| *action != run);
+            }
             Flaw::NeverRollsOut => plan.actions.retain(|a| *a != Action::Update(app.clone())),
             _ => {}
         }
         let writes = writes(&plan, &facts, &prepared.children);
-        (plan, writes)
+        (plan, writes, facts.started_backup().is_some())
     }
 }
 
@@ -330,7 +351,7 @@ fn mislead(flaw: Flaw, prepared: &Prepared, facts: &mut Facts) {
     let jobs = prepared
         .children
         .iter()
-        .filter(|child| child.id.kind == Kind::Job);
+        .filter(|child| child.gate == Gate::Migration);
     let job = jobs.map(|child| child.id.clone()).next();
     let instead = |facts: &mut Facts, was: &[Presence], seen: Presence| {
         for presence in facts

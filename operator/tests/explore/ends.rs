@@ -120,7 +120,8 @@ impl World {
                         replicas == REPLICAS || (spec.autoscaled && replicas != 0)
                     }
                     Status::Claim { .. } | Status::Plain => true,
-                    Status::Foreign | Status::Pod(_) => false,
+                    // Once it is known, it is not wanted any more.
+                    Status::Run { .. } | Status::Foreign | Status::Pod(_) => false,
                 };
                 same && good && !live.drifted && !live.deleting
             }
@@ -128,7 +129,9 @@ impl World {
             None => name.is_job() || (*name == Name::Route && !state.routes_served),
         };
         let expected = |name: &Name| {
-            decision.wanted.contains_key(name) || name.is_data() || *name == Name::Pod
+            decision.wanted.contains_key(name)
+                || name.is_data()
+                || matches!(name, Name::Pod | Name::Run)
         };
         state.exists
             && !spec.paused

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use hello_crds::HelloService;
 use hello_operator::{
     object::{
-        child::{ChildId, Desired},
-        kind::Kind,
+        child::{self, ChildId, Desired},
+        kind::{Gate, Kind},
         live::Live,
         names,
     },
@@ -30,9 +30,13 @@ pub const INSTANCE: &str = "demo";
 const NAMESPACE: &str = "ns";
 /// A value with which the server does not start.
 const BROKEN: &str = "broken";
+/// The value by which a backup is requested.
+const REQUEST: &str = "now";
+/// UID of the CronJob of the backups.
+pub const SCHEDULE: &str = "schedule";
 
-/// The resource as a user would write it, with the claim that its status remembers.
-pub fn service(resource: Resource, remembered: u8) -> HelloService {
+/// The resource as a user would write it, with the claim and the requested backup that its status remembers.
+pub fn service(resource: Resource, remembered: u8, run_known: bool) -> HelloService {
     let Resource { uid, spec } = resource;
     let broken = json!({"managed": {"parameters": {"shared_buffers": BROKEN}}});
     let mut text = json!({
@@ -54,12 +58,16 @@ pub fn service(resource: Resource, remembered: u8) -> HelloService {
     if spec.route {
         text["expose"] = json!({"httpRoute": {"parentRefs": [{"name": "public"}]}});
     }
+    let requested = json!({names::BACKUP_REQUEST_ANNOTATION: REQUEST});
+    let annotations = spec.requested.then_some(requested);
+    let run = run_known.then(|| fixed_id(Name::Run).name);
     let data = (remembered != 0).then(|| json!({"uid": remembered.to_string()}));
     serde_json::from_value(json!({
         "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
-        "metadata": {"name": INSTANCE, "namespace": NAMESPACE, "uid": uid.to_string(), "generation": 1},
+        "metadata": {"name": INSTANCE, "namespace": NAMESPACE, "uid": uid.to_string(), "generation": 1,
+            "annotations": annotations},
         "spec": text,
-        "status": {"database": {"kind": "managed", "data": data}},
+        "status": {"database": {"kind": "managed", "data": data}, "backup": {"lastRequest": run}},
     }))
     .unwrap()
 }
@@ -74,6 +82,10 @@ pub fn fixed_id(name: Name) -> ChildId {
         Name::Autoscaler => ChildId::new(Kind::HorizontalPodAutoscaler, names::app(INSTANCE)),
         Name::BackupClaim => ChildId::new(Kind::PersistentVolumeClaim, names::backup(INSTANCE)),
         Name::BackupJob => ChildId::new(Kind::CronJob, names::backup(INSTANCE)),
+        Name::Run => {
+            let hash = child::hash(REQUEST);
+            ChildId::new(Kind::Job, names::requested_backup(INSTANCE, &hash[..10]))
+        }
         Name::Route => ChildId::new(Kind::HTTPRoute, names::app(INSTANCE)),
         Name::Job(..) | Name::Pod => {
             unreachable!("a Job is named by its inputs, and a pod is no child")
@@ -91,7 +103,7 @@ pub struct Bodies {
 impl Bodies {
     pub fn learn(&mut self, child: &Desired, resource: Resource, claim: Option<&str>) {
         self.values.insert(number(child), child.body.clone());
-        if child.id.kind == Kind::Job {
+        if child.gate == Gate::Migration {
             let claim = claim.unwrap().parse().unwrap();
             let name = Name::Job(resource.spec.version, claim, resource.uid);
             self.jobs.insert(name, child.id.clone());
@@ -114,6 +126,7 @@ impl Bodies {
             Name::Autoscaler,
             Name::BackupClaim,
             Name::BackupJob,
+            Name::Run,
             Name::Route,
         ];
         let mut jobs = self.jobs.iter().filter(|(_, job)| *job == id);
@@ -134,7 +147,7 @@ impl Bodies {
         let when_deleted = &spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"];
         Body {
             hash: number(child),
-            owner: owner.as_str().map_or(0, |uid| uid.parse().unwrap()),
+            owner: owner.as_str().map_or(0, |uid| uid.parse().unwrap_or(0)),
             version: version.map_or(0, |version| version.parse().unwrap()),
             takes_claims: when_deleted == "Delete",
             broken,
@@ -178,6 +191,10 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
                 JobPhase::Interrupted => condition("Failed", "BackoffLimitExceeded"),
             };
         }
+        Status::Run { ended } => {
+            let complete = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+            value["status"] = if ended { complete } else { json!({}) };
+        }
         Status::App {
             replicas,
             holder,
@@ -195,6 +212,9 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
             };
             value["metadata"]["managedFields"] = json!([{"manager": manager,
                 "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        }
+        Status::Plain if name == Name::BackupJob => {
+            value["metadata"]["uid"] = SCHEDULE.into();
         }
         Status::Plain | Status::Claim { .. } | Status::Foreign | Status::Pod(_) => {}
     }

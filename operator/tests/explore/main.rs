@@ -24,7 +24,10 @@ use stateright::{Checker, Model};
 
 use cluster::{Budget, Pass};
 use decide::Flaw;
-use model::{DATA, EMPTY, Edit, FOREIGN, ONCE, PAUSED, PODS, REST, ROLLOUT, SERVER, TWO, World};
+use model::{
+    AGAIN, BESIDE, DATA, EMPTY, Edit, FOREIGN, ONCE, PAUSED, PODS, REST, ROLLOUT, SERVER, TWO,
+    World,
+};
 use objects::{ClaimOwner, Name, Object, PodState, Spec, Status};
 use scope::Scope;
 use steps::SCALED;
@@ -35,6 +38,7 @@ const START: Spec = Spec {
     paused: false,
     autoscaled: false,
     backup: false,
+    requested: false,
     route: false,
     broken: false,
 };
@@ -242,6 +246,40 @@ const SCALING: Scope = Scope {
     ],
 };
 
+/// A backup is requested beside migrations and pauses; its Job and the schedule are deleted.
+const REQUESTS: Scope = Scope {
+    objects: &[
+        Name::Claim,
+        Name::Server,
+        Name::App,
+        Name::BackupClaim,
+        Name::BackupJob,
+    ],
+    start: Spec {
+        backup: true,
+        ..START
+    },
+    budget: Budget {
+        edits: 2,
+        faults: 2,
+        ..QUIET
+    },
+    edits: &[Edit::Request, Edit::Version, Edit::Pause],
+    disturbed: &[Name::BackupJob],
+    foreign: &[],
+    reached: &[
+        (
+            "a requested backup is known when it is gone",
+            |world, state| {
+                state.run_known && state.get(Name::Run).is_none() && world.is_converged(state)
+            },
+        ),
+        ("it is made with another version, too", |world, state| {
+            state.run_known && state.resource.spec.version == 2 && world.is_converged(state)
+        }),
+    ],
+};
+
 /// Explores all of a world; fewer than `least` states mean that it is smaller than intended.
 fn explore(scope: Scope, least: usize) {
     let start = Instant::now();
@@ -286,6 +324,11 @@ fn nothing_acts_on_a_foreign_object() {
     explore(LEANING, 1_000);
 }
 
+#[test]
+fn a_requested_backup_is_made_once_and_beside_no_migration() {
+    explore(REQUESTS, 5_000);
+}
+
 /// Each promise is broken by an operator with one flaw, so none is kept by accident.
 #[test]
 fn every_flaw_is_noticed() {
@@ -314,6 +357,9 @@ fn every_flaw_is_noticed() {
         (Flaw::LeavesStuckPods, SETTINGS, REST),
         (Flaw::ReplacesAnyPod, SETTINGS, SERVER),
         (Flaw::LeansOnForeign, LEANING, REST),
+        (Flaw::ForgetsRequests, REQUESTS, AGAIN),
+        (Flaw::BacksUpAtOnce, REQUESTS, BESIDE),
+        (Flaw::NeverBacksUp, REQUESTS, REST),
     ] {
         let mut world = World::new(scope, Some(flaw));
         world.only = Some(promise);

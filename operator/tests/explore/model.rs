@@ -32,6 +32,8 @@ pub enum Step {
     /// The pod of a Job starts.
     StartJob(Name),
     EndJob(Name, JobPhase),
+    /// The requested backup ends.
+    EndRun,
     /// The pod of a Job that is being deleted stops where it is.
     StopJob(Name),
     /// A pod whose Job is gone stops, with its work finished or not.
@@ -66,6 +68,7 @@ pub enum Edit {
     Pause,
     Autoscaling,
     Backup,
+    Request,
     Route,
     Setting,
 }
@@ -78,6 +81,7 @@ impl Edit {
             Self::Pause => spec.paused = !spec.paused,
             Self::Autoscaling => spec.autoscaled = !spec.autoscaled,
             Self::Backup => spec.backup = !spec.backup,
+            Self::Request => spec.requested = !spec.requested,
             Self::Route => spec.route = !spec.route,
             Self::Setting => spec.broken = !spec.broken,
         }
@@ -93,6 +97,8 @@ pub const PAUSED: &str = "nothing is written while paused";
 pub const PODS: &str = "only its owner changes the number of pods";
 pub const SERVER: &str = "a server that may run is never stopped";
 pub const ONCE: &str = "a migration that is recorded is not run again";
+pub const AGAIN: &str = "a backup that is known is not made again";
+pub const BESIDE: &str = "a requested backup never starts beside a migration";
 pub const REST: &str = "once faults stop, every path ends in the wanted state";
 
 pub struct World {
@@ -154,6 +160,9 @@ impl World {
                 phase: JobPhase::Active,
                 running: false,
             };
+            if object.status == (Status::Run { ended: false }) {
+                steps.push(Step::EndRun);
+            }
             if object.status == waits && !object.deleting {
                 steps.push(Step::StartJob(*name));
             }
@@ -218,6 +227,9 @@ impl World {
             let ours = !object.is_foreign() && !object.deleting;
             if ours && name.is_job() {
                 steps.extend([Step::Delete(*name), Step::DeleteJobInForeground(*name)]);
+            } else if ours && *name == Name::Run {
+                // By hand, or by the limits of its history.
+                steps.push(Step::Delete(*name));
             } else if ours && self.scope.disturbed.contains(name) {
                 // Deleting the data itself is intended.
                 if *name == Name::Server || !name.is_data() {
@@ -258,7 +270,7 @@ impl World {
         match (step, std::mem::replace(&mut next.pass, Pass::Idle)) {
             (Step::Read, Pass::Idle) => {
                 let mut jobs = next.visible();
-                jobs.retain(|name, _| name.is_job());
+                jobs.retain(|name, _| name.is_listed_first());
                 let migrating = self.reads_pods_first() && next.migrations() > 0;
                 next.pass = Pass::Read(next.resource, jobs, migrating);
             }
@@ -267,7 +279,7 @@ impl World {
                 let decision = if self.reads_pods_first() {
                     self.operator.decide_seeing(resource, &seen, migrating)
                 } else {
-                    seen.objects.retain(|name, _| !name.is_job());
+                    seen.objects.retain(|name, _| !name.is_listed_first());
                     seen.objects.extend(jobs);
                     let migrating = next.migrations() > 0;
                     self.operator.decide_seeing(resource, &seen, migrating)
@@ -309,6 +321,7 @@ impl Model for World {
             pass: Pass::Idle,
             last_claim: 0,
             remembered: 0,
+            run_known: false,
             deletable: !self.scope.start.retain,
             breach: None,
         }]
@@ -319,7 +332,7 @@ impl Model for World {
             Pass::Idle if !state.exists => {}
             Pass::Idle => {
                 let decision = self.operator.decide(state.resource, state);
-                if decision.remembers != state.remembered {
+                if decision.remembers != (state.remembered, state.run_known) {
                     steps.push(Step::Report);
                 }
                 if !decision.writes.is_empty() {
@@ -337,11 +350,15 @@ impl Model for World {
         let mut next = last.clone();
         match step {
             Step::Read | Step::Plan | Step::Write => self.operate(&mut next, step)?,
-            Step::Report => next.remembered = self.operator.decide(last.resource, last).remembers,
+            Step::Report => {
+                let decision = self.operator.decide(last.resource, last);
+                (next.remembered, next.run_known) = decision.remembers;
+            }
             Step::MakeClaim
             | Step::OwnClaim
             | Step::StartServer
             | Step::EndJob(..)
+            | Step::EndRun
             | Step::StopJob(_)
             | Step::EndStray(..)
             | Step::Vanish(_)
@@ -367,7 +384,7 @@ impl Model for World {
     }
 }
 
-fn promises() -> [Property<World>; 10] {
+fn promises() -> [Property<World>; 12] {
     fn kept(state: &State, breach: Breach) -> bool {
         state.breach != Some(breach)
     }
@@ -381,6 +398,8 @@ fn promises() -> [Property<World>; 10] {
         Property::always(PODS, |_, state| kept(state, Breach::PodsMiscounted)),
         Property::always(SERVER, |_, state| kept(state, Breach::ServerStopped)),
         Property::always(ONCE, |_, state| kept(state, Breach::MigratedAgain)),
+        Property::always(AGAIN, |_, state| kept(state, Breach::BackedUpAgain)),
+        Property::always(BESIDE, |_, state| kept(state, Breach::BackedUpBeside)),
         Property::always(REST, |world: &World, state: &State| {
             let mut calm = state.clone();
             calm.left = Budget::default();

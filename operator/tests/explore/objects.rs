@@ -18,6 +18,8 @@ pub enum Name {
     Autoscaler,
     BackupClaim,
     BackupJob,
+    /// The Job of the backup that the spec requests.
+    Run,
     Route,
     /// The server's pod, in worlds that have pods.
     Pod,
@@ -26,6 +28,11 @@ pub enum Name {
 impl Name {
     pub fn is_job(self) -> bool {
         matches!(self, Self::Job(..))
+    }
+
+    /// Whether it is a Job: they are listed before all else.
+    pub fn is_listed_first(self) -> bool {
+        self.is_job() || self == Self::Run
     }
 
     /// Whether the object holds data, or data is deleted with it.
@@ -45,6 +52,8 @@ pub struct Spec {
     pub paused: bool,
     pub autoscaled: bool,
     pub backup: bool,
+    /// Whether a backup is requested, always by the same value.
+    pub requested: bool,
     pub route: bool,
     /// A setting of the server with which it does not start.
     pub broken: bool,
@@ -111,6 +120,10 @@ pub enum Status {
         holder: Holder,
         /// Whether its annotation still has the name of the migration.
         recorded: bool,
+    },
+    /// Whether a backup has ended.
+    Run {
+        ended: bool,
     },
     Pod(PodState),
     /// A foreign object.

@@ -42,6 +42,7 @@ impl State {
                     *running = true;
                 }
             }
+            Step::EndRun => self.objects.get_mut(&Name::Run)?.status = Status::Run { ended: true },
             Step::EndJob(name, phase) => self.end_job(name, phase)?,
             Step::MakePod => {
                 let body = self.get(Name::Server)?.body;
@@ -138,6 +139,7 @@ impl State {
                 self.exists = true;
                 self.resource.uid += 1;
                 self.remembered = 0;
+                self.run_known = false;
             }
             Step::CreateForeign(name) => {
                 self.left.foreign -= 1;

@@ -201,6 +201,14 @@ impl Facts {
     pub fn is_migration(&self, id: &ChildId) -> bool {
         id.kind == Kind::Job && self.requested_backup.as_ref() != Some(id)
     }
+
+    /// The backup that a person requests, once it is there, or still there.
+    #[must_use]
+    pub fn started_backup(&self) -> Option<&ChildId> {
+        let request = self.requested_backup.as_ref()?;
+        let presence = self.present.get(request)?;
+        (presence.is_ours() || presence.is_leaving()).then_some(request)
+    }
 }
 
 fn requested_backup(prepared: &Prepared) -> Option<ChildId> {

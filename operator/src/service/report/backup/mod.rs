@@ -89,12 +89,14 @@ pub fn status(
 
 /// The requested backup, once its Job is or was there. Were it not remembered, it would be made again when that is gone.
 fn started_request(applied: &Applied) -> Option<String> {
-    let id = applied.facts().requested_backup.as_ref()?;
-    let mut writes = applied.writes().iter();
-    let made = writes.any(|(action, _)| *action == Action::Create(id.clone()));
-    let present = applied.facts().present.get(id);
-    let is_there = present.is_some_and(|there| there.is_ours() || there.is_leaving());
-    (made || is_there).then(|| id.name.clone())
+    let facts = applied.facts();
+    let mut made = applied.writes().iter().map(|(action, _)| action);
+    let made = made.find_map(|action| match action {
+        Action::Create(id) => Some(id).filter(|id| facts.requested_backup.as_ref() == Some(id)),
+        _ => None,
+    });
+    let id = made.or(facts.started_backup())?;
+    Some(id.name.clone())
 }
 
 impl<'a> Backups<'a> {
