@@ -27,7 +27,7 @@ pub struct Proof {
     time: Timestamp,
     /// Its name.
     pub set: String,
-    sequence: u32,
+    sequence: u64,
     /// Size of its files.
     pub size_bytes: i64,
     /// Number of rows.
