@@ -53,6 +53,63 @@ fn each_command_is_read() {
     assert_eq!(directory, PathBuf::from("/x"));
 }
 
+/// The lists of arguments in YAML, as the operator's tests record what its pods run.
+fn arguments_in(text: &str) -> Vec<Vec<String>> {
+    let mut lists = Vec::new();
+    let mut lines = text.lines().map(str::trim).peekable();
+    while let Some(line) = lines.next() {
+        if line.trim_start_matches("- ") != "args:" {
+            continue;
+        }
+        let mut list = Vec::new();
+        while let Some(item) = lines.peek().and_then(|line| line.strip_prefix("- ")) {
+            list.push(item.trim_matches('\'').to_owned());
+            lines.next();
+        }
+        lists.push(list);
+    }
+    lists
+}
+
+#[test]
+fn what_the_operators_pods_run_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../operator/tests/golden");
+    let mut read = Vec::new();
+    for name in ["minimal", "full", "cloudnativepg", "external"] {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.objects.yaml"))).unwrap();
+        for mut list in arguments_in(&text) {
+            // Other containers run PostgreSQL's programs.
+            let commands = ["serve", "migrate", "backup", "install-to"];
+            if !list
+                .first()
+                .is_some_and(|first| commands.contains(&&**first))
+            {
+                continue;
+            }
+            // In the pods, a variable names the file with the address.
+            if list[0] == "migrate" || list.starts_with(&["backup".to_owned(), "run".to_owned()]) {
+                list.push("--database-url=postgres://a@b/c".to_owned());
+            }
+            let all = [vec!["hello-app".to_owned()], list.clone()].concat();
+            let command = parse(all).unwrap_or_else(|error| panic!("{name}: {list:?}: {error:?}"));
+            read.push(match command {
+                Command::Backup(BackupCommand::Run(_)) => "backup run",
+                Command::Backup(BackupCommand::ScratchServer(_)) => "backup scratch-server",
+                Command::Migrate(_) => "migrate",
+                _ => "other",
+            });
+        }
+    }
+    for (command, times) in [
+        ("backup run", 3),
+        ("backup scratch-server", 3),
+        ("migrate", 4),
+    ] {
+        let found = read.iter().filter(|read| **read == command).count();
+        assert_eq!(found, times, "{command}");
+    }
+}
+
 #[test]
 fn other_command_lines_are_refused() {
     for arguments in [

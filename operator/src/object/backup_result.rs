@@ -186,6 +186,21 @@ mod tests {
         assert!(parse(&more).is_some());
     }
 
+    /// As `hello-app backup run` wrote them.
+    #[test]
+    fn what_the_program_writes_is_read() {
+        let text = r#"{"reason":"Verified","time":"2026-11-30T02:46:43.742072436Z","set":"hello-20261130T024643Z","sequence":2,"sizeBytes":12184,"rows":4,"schemaVersion":3,"restoreSeconds":0.072,"count":1,"warnings":[]}"#;
+        let Some(BackupResult::Verified(read)) = BackupResult::parse(text) else {
+            panic!("it is a proof")
+        };
+        assert_eq!((read.size_bytes, read.seconds()), (12184, 0.072));
+        let text = r#"{"reason":"Privileges","time":"2026-11-30T02:46:31.256404407Z","message":"the database cannot be reached: error returned from database: role \"hello_backup\" is not permitted to log in at line 856"}"#;
+        let Some(BackupResult::Failed(read)) = BackupResult::parse(text) else {
+            panic!("it is a failure")
+        };
+        assert_eq!(read.reason, Cause::Privileges);
+    }
+
     #[test]
     fn every_cause_is_read_and_its_words_can_be_taken_off() {
         for cause in Cause::ALL {
