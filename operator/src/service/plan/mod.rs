@@ -113,6 +113,7 @@ pub fn look(
         &observed.children,
         &observed.pods,
     );
+    facts.database_ready = readiness.database.is_ready();
     facts.accepts_migration = readiness.database.accepts_migration();
     (facts, readiness)
 }

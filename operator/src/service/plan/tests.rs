@@ -35,6 +35,7 @@ fn written(database: &Value, foreign: &ChildId) -> (BTreeSet<String>, BTreeSet<S
     let wanted = wanted(&prepared("demo", &everything(database), &Inputs::offline()));
     assert!(wanted.iter().any(|child| child.id == *foreign), "{foreign}");
     let mut facts = Facts {
+        database_ready: true,
         accepts_migration: true,
         ..Facts::default()
     };

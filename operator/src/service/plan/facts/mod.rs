@@ -44,7 +44,9 @@ pub struct Facts {
     pub outdated: BTreeSet<ChildId>,
     /// Whether other data is there in place of the service's own.
     pub data_replaced: bool,
-    /// Whether the database runs what is wanted, and answers or is about to.
+    /// Whether the database answers and runs what is wanted.
+    pub database_ready: bool,
+    /// Whether a migration may start: the database runs what is wanted, and answers or is about to.
     pub accepts_migration: bool,
     /// Why the address of the database or its passwords are not known, in words.
     pub unusable_address: Option<String>,

@@ -34,6 +34,7 @@ pub(super) fn converged() -> Facts {
         jobs: [(job("new"), JobPhase::Succeeded)].into(),
         outdated: BTreeSet::new(),
         data_replaced: false,
+        database_ready: true,
         accepts_migration: true,
         unusable_address: None,
         migrating: false,
