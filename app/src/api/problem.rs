@@ -15,7 +15,6 @@ use crate::store::StoreError;
 const RETRY_AFTER: u64 = 1;
 
 /// Where in the request something is wrong.
-#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Location {
@@ -26,7 +25,6 @@ pub enum Location {
 }
 
 /// One broken rule.
-#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
     /// The rule.
@@ -34,6 +32,20 @@ pub struct FieldError {
     /// Where it is broken.
     #[serde(flatten)]
     pub location: Location,
+}
+
+/// [`FieldError`] as it is documented: generators of clients drop fields that are flattened, or break.
+#[cfg(test)]
+#[derive(utoipa::ToSchema)]
+#[schema(as = FieldError, description = "One broken rule, and where: in the body or in a parameter.")]
+#[expect(dead_code, reason = "its fields are documentation")]
+pub struct FieldErrorDocument {
+    /// The rule.
+    detail: String,
+    /// A JSON pointer into the body, as a URI fragment.
+    pointer: Option<String>,
+    /// The name of a parameter of the path or the query.
+    parameter: Option<String>,
 }
 
 /// An error response.
@@ -87,7 +99,7 @@ pub struct Document<'a> {
     detail: Option<&'a str>,
     /// The rules that are broken, and where; missing when the problem is not in one place.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[cfg_attr(test, schema(required = false))]
+    #[cfg_attr(test, schema(required = false, value_type = Vec<FieldErrorDocument>))]
     errors: &'a [FieldError],
     /// The id of the request, as in the header `X-Request-Id` and in the log of the service.
     #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use crate::domain::Username;
 /// A user name in a path: 1 to 64 letters, percent-encoded once.
 #[cfg(test)]
 #[derive(Debug, Clone, PartialEq, Eq, utoipa::ToSchema)]
-#[schema(value_type = String, min_length = 1, max_length = 64, pattern = r"^\p{L}+$", example = "alice")]
+#[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[^\\x00-@\\[-`{-\\x7f]+$", example = "alice")]
 pub struct NameParameter(pub String);
 
 /// The user name in a segment of the path.

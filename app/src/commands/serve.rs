@@ -276,6 +276,7 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 async fn open_store(config: &ServeConfig, metrics: &Metrics) -> Result<Arc<dyn Store>, ServeError> {
+    config.database.prepare()?;
     match config.database.read()? {
         DatabaseUrl::Sqlite(options) => {
             tracing::info!(file = %options.get_filename().display(), "using embedded SQLite");

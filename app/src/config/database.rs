@@ -96,15 +96,5 @@ fn embedded(errors: &mut ConfigErrors) -> Option<DatabaseUrlSource> {
         errors.record(&both_labels(), mistake);
         return None;
     };
-    let folder = data.join("hello");
-    if let Err(error) = std::fs::create_dir_all(&folder) {
-        let mistake = format!(
-            "give one of them: cannot make {} for an embedded database: {error}",
-            folder.display()
-        );
-        errors.record(&both_labels(), mistake);
-        return None;
-    }
-    let url = format!("sqlite://{}", folder.join("hello.db").display());
-    Some(DatabaseUrlSource::Value(Secret::new(url)))
+    Some(DatabaseUrlSource::Embedded(data.join("hello")))
 }

@@ -42,6 +42,14 @@ pub enum InvalidDatabaseUrl {
     /// A malformed SQLite URL.
     #[error("the database URL is malformed: {0}")]
     Sqlite(sqlx::Error),
+    /// The folder of the embedded database cannot be made.
+    #[error("no database is given, and {} cannot be made for one: {error}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The error of the system.
+        error: std::io::Error,
+    },
     /// The file with the URL cannot be read.
     #[error("cannot read {}: {error}", path.display())]
     File {
@@ -78,9 +86,23 @@ pub enum DatabaseUrlSource {
     Value(Secret),
     /// In a file, as mounted from a Secret.
     File(PathBuf),
+    /// Nothing is given: a SQLite file in this folder, which is made when the database is opened.
+    Embedded(PathBuf),
 }
 
 impl DatabaseUrlSource {
+    /// Makes the folder of an embedded database, when nobody has said where the database is.
+    ///
+    /// # Errors
+    /// [`InvalidDatabaseUrl::Folder`].
+    pub fn prepare(&self) -> Result<(), InvalidDatabaseUrl> {
+        let Self::Embedded(folder) = self else {
+            return Ok(());
+        };
+        let path = folder.clone();
+        std::fs::create_dir_all(folder).map_err(|error| InvalidDatabaseUrl::Folder { path, error })
+    }
+
     /// Reads the present URL.
     ///
     /// # Errors
@@ -106,6 +128,10 @@ impl DatabaseUrlSource {
     fn text(&self) -> Result<Secret, InvalidDatabaseUrl> {
         match self {
             Self::Value(text) => Ok(text.clone()),
+            Self::Embedded(folder) => {
+                let file = folder.join("hello.db");
+                Ok(Secret::new(format!("sqlite://{}", file.display())))
+            }
             Self::File(path) => Secret::read(path).map_err(|error| InvalidDatabaseUrl::File {
                 path: path.clone(),
                 error,

@@ -27,6 +27,16 @@ def today():
     return datetime.datetime.now(datetime.timezone.utc).date()
 
 
+@schemathesis.hook
+def before_load_schema(context, raw_schema):
+    """Mostly names that are accepted, likewise: the document's pattern is one that all programs understand, and weaker."""
+    for item in raw_schema["paths"].values():
+        for operation in item.values():
+            for parameter in operation.get("parameters", []):
+                if "pattern" in parameter["schema"]:
+                    parameter["schema"]["pattern"] = r"^\p{L}+$"
+
+
 # Mostly dates that are accepted, so that users exist; the others test the limits.
 schemathesis.openapi.format(
     "date",
@@ -136,3 +146,11 @@ def negative_data_rejection(ctx, response, case):
     if any("%" in name and name_is_valid(name) is not False for name in names):
         return None
     return checks.negative_data_rejection(ctx, response, case)
+
+
+@replaces(checks.use_after_free)
+def use_after_free(ctx, response, case):
+    """What is deleted is gone, except for the state of two people, which is then that they are no friends."""
+    if len(names_in(urlsplit(response.request.url).path)) == 2:
+        return None
+    return checks.use_after_free(ctx, response, case)

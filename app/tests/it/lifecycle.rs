@@ -291,3 +291,29 @@ fn without_a_database_url_a_file_in_the_data_folder_is_used() {
     let app = App::ready(&[("XDG_DATA_HOME", home)]);
     assert_eq!(app.get("/hello/alice").status, 200);
 }
+
+#[test]
+fn options_that_are_refused_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = command(&["serve"])
+        .env("XDG_DATA_HOME", folder.path())
+        .env("HELLO_LISTEN", "nonsense")
+        .status()
+        .unwrap();
+    assert!(!status.success());
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    // A place where no folder can be made.
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let output = command(&["serve"])
+        .env("XDG_DATA_HOME", &file)
+        .env("HELLO_LISTEN", "127.0.0.1:0")
+        .env("HELLO_ADMIN_LISTEN", "127.0.0.1:0")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && text.contains("file/hello cannot be made"),
+        "{text}"
+    );
+}
