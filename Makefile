@@ -21,7 +21,7 @@ endif
 NEEDS := e2e/tools/prerequisites
 
 .PHONY: help up down check lint test test-setup test-build test-unit test-app test-contract test-browser test-operator test-cluster \
-        test-images test-e2e fuzz mutants images cluster-build addons-build cluster-up cluster-down generate bench-app bench-operator
+        test-images test-e2e fuzz mutants images cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator
 
 ##@ Use
 help: ## Show this list
@@ -122,6 +122,9 @@ mutants: ## Change the pure parts in small ways and list what no test notices, M
 ##@ Measure
 bench-app: ## The app beside pgbench, in one run
 	app/benches/run
+
+bench-backup: ## A backup with its proof beside plain pg_dump, in one run
+	app/benches/backup
 
 bench-operator: ## The operator with up to 10,000 resources on a real API server
 	operator/benches/run

@@ -156,8 +156,8 @@ async fn prove_again(
     let expected = Expected {
         contents: &manifest.contents,
         later: &manifest.contents.sequences,
-        roles: &manifest.roles,
     };
+    scratch.prepare(&manifest.roles).await?;
     let path = folder.join(&file.name);
     let (proof, _) = prove::restore_and_compare(programs, scratch, &path, format, expected).await?;
     Ok(proof.restore_seconds)

@@ -17,10 +17,13 @@ mod retention;
 mod scratch;
 mod snapshot;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::postgres::PgConnection;
 
+use self::contents::Sequence;
 use self::destination::{Catalog, Folder, write_private};
 use self::dump::Archive;
 pub use self::error::BackupError;
@@ -36,6 +39,7 @@ pub use self::scratch::serve as scratch_server;
 use self::snapshot::Snapshot;
 use crate::config::BackupConfig;
 use crate::lifecycle;
+use crate::postgres_url::ProgramUrl;
 use crate::store::{DatabaseUrl, connect_first};
 
 /// How long the database is tried to be reached.
@@ -84,30 +88,28 @@ async fn steps(
     scratch: &mut Option<Scratch>,
 ) -> Result<Report, BackupError> {
     let (options, policy) = (&config.options, Policy::from(&config.options));
-    let pg_bin = config.proof.pg_bin.as_deref();
-    let programs = Programs::new(pg_bin);
+    let (proof, lock_timeout) = (&config.proof, options.lock_timeout);
+    let programs = Programs::new(proof.pg_bin.as_deref());
     let (tool, tool_version) = programs.version().await?;
-    let DatabaseUrl::Postgres(url) = config.database.read()? else {
-        return Err(BackupError::NotPostgres);
-    };
-    let (mut connection, server) = tokio::time::timeout(CONNECT_TIMEOUT, connect_first(&url))
-        .await
-        .map_err(|_| unreached())??;
-    contents::pin_session(&mut connection).await?;
-    let found = preflight::check(&mut connection, tool, options.lock_timeout).await?;
+    let (mut connection, program_url) = connect(config).await?;
+    let found = preflight::check(&mut connection, tool, lock_timeout).await?;
     let catalog = Catalog::read(folder.path())?;
     prune::make_room(folder, policy, catalog.newest_size());
 
-    // It starts while the database is dumped. That there is none does not keep the dump from being made.
-    let requested = Scratch::request(config.proof.scratch.as_deref(), pg_bin, &found.locale);
+    let requested = Scratch::request(
+        proof.scratch.as_deref(),
+        proof.pg_bin.as_deref(),
+        &found.locale,
+    );
     let requested = requested.map(|started| scratch.insert(started));
-    let mut snapshot = Snapshot::take(connection, &found.relations, options.lock_timeout).await?;
+    let mut snapshot = Snapshot::take(connection, &found.relations, lock_timeout).await?;
     let (time, name) = free_name(folder, Utc::now());
-    let source = Source::new(url.program_of(&server), folder)?;
-    let id = snapshot.id.clone();
-    let (seen, archive) = tokio::try_join!(
+    let (source, id) = (Source::new(&program_url, folder)?, snapshot.id.clone());
+    // The server gets ready while the database is dumped. That there is none does not keep the dump from being made.
+    let (seen, archive, prepared) = tokio::try_join!(
         snapshot.read(),
-        Archive::dump(&programs, &source, &id, options.lock_timeout, folder, &name),
+        Archive::dump(&programs, &source, &id, lock_timeout, folder, &name),
+        async { Ok(prepared(requested, &found.roles).await) },
     )?;
     let later = snapshot.end(&found.relations).await?;
     let mut manifest = Manifest {
@@ -124,32 +126,60 @@ async fn steps(
         server_version: found.server_version,
         tool_version,
     };
-    let expected = Expected {
-        contents: &manifest.contents,
-        later: &later,
-        roles: &manifest.roles,
-    };
-    let proof = match (requested, manifest.restorable()) {
-        (Ok(scratch), Some((file, format))) => {
-            let path = folder.partial(&file.name);
-            prove::restore_and_compare(&programs, scratch, &path, format, expected).await
-        }
-        (Err(error), _) => Err(error),
-        (_, None) => Err(error::not_proved("no format was asked for")),
-    };
-    let failure = match proof {
-        Ok((proof, restored)) => {
-            manifest.proof = Some(proof);
-            manifest.contents.sequences = restored.sequences;
-            None
-        }
+    let failure = match prove(&programs, prepared, folder, &mut manifest, &later).await {
         // The dump may be good all the same, and is better than none.
         Err(error) if error.reason() == Reason::NotProved => Some(error),
-        Err(error) => return Err(error),
+        proved => proved.map(|()| None)?,
     };
     publish(folder, &manifest)?;
     let (count, warnings) = prune::prune(folder, policy, &manifest)?;
     failure.map_or_else(|| Ok(Report::new(&manifest, count, warnings)), Err)
+}
+
+/// A session of the database whose settings are pinned, and the address of its server for programs.
+async fn connect(config: &BackupConfig) -> Result<(PgConnection, ProgramUrl), BackupError> {
+    let DatabaseUrl::Postgres(url) = config.database.read()? else {
+        return Err(BackupError::NotPostgres);
+    };
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect_first(&url)).await;
+    let (mut connection, server) = connected.map_err(|_| {
+        let message = format!("the database cannot be reached within {CONNECT_TIMEOUT:?}");
+        BackupError::found(Reason::DumpFailed, message)
+    })??;
+    contents::pin_session(&mut connection).await?;
+    Ok((connection, url.program_of(&server).clone()))
+}
+
+/// Restores what is not published yet, compares it, and notes the proof. `later` is what the sequences were after the
+/// dump.
+async fn prove(
+    programs: &Programs,
+    prepared: Result<&mut Scratch, BackupError>,
+    folder: &Folder,
+    manifest: &mut Manifest,
+    later: &BTreeMap<String, Sequence>,
+) -> Result<(), BackupError> {
+    let scratch = prepared?;
+    let Some((file, format)) = manifest.restorable() else {
+        return Err(error::not_proved("no format was asked for"));
+    };
+    let (path, contents) = (folder.partial(&file.name), &manifest.contents);
+    let expected = Expected { contents, later };
+    let proved = prove::restore_and_compare(programs, scratch, &path, format, expected).await;
+    let (proof, restored) = proved?;
+    manifest.proof = Some(proof);
+    manifest.contents.sequences = restored.sequences;
+    Ok(())
+}
+
+/// The throw-away server, once it is ready to restore into.
+async fn prepared<'a>(
+    requested: Result<&'a mut Scratch, BackupError>,
+    roles: &[String],
+) -> Result<&'a mut Scratch, BackupError> {
+    let scratch = requested?;
+    scratch.prepare(roles).await?;
+    Ok(scratch)
 }
 
 /// Makes a set of the files: from here on it exists.
@@ -172,9 +202,4 @@ fn free_name(folder: &Folder, mut time: DateTime<Utc>) -> (DateTime<Utc>, String
         }
         time += TimeDelta::seconds(1);
     }
-}
-
-fn unreached() -> BackupError {
-    let message = format!("the database cannot be reached within {CONNECT_TIMEOUT:?}");
-    BackupError::found(Reason::DumpFailed, message)
 }

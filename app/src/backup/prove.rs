@@ -23,25 +23,20 @@ pub struct Expected<'a> {
     pub contents: &'a Contents,
     /// What its sequences were after the dump.
     pub later: &'a BTreeMap<String, Sequence>,
-    /// The roles that its owners and rights name.
-    pub roles: &'a [String],
 }
 
-/// Restores `file` into the server and compares; also what was restored.
+/// Restores `file` into the server, which is prepared, and compares; also what was restored.
 ///
 /// # Errors
 /// [`Reason::NotProved`] when the server is the cause; otherwise what is wrong with the dump.
 pub async fn restore_and_compare(
     programs: &Programs,
-    scratch: &mut Scratch,
+    scratch: &Scratch,
     file: &Path,
     format: DumpFormat,
     expected: Expected<'_>,
 ) -> Result<(Proof, Contents), BackupError> {
-    scratch.ready().await?;
     check_extensions(scratch, &expected.contents.extensions).await?;
-    let created = scratch.create_database(expected.roles).await;
-    created.map_err(not_proved)?;
     let start = Instant::now();
     let restore = programs.restore(format, file, scratch.folder(), DATABASE);
     let restored = progress::show("restoring the dump", None, restore).await;

@@ -159,11 +159,17 @@ impl Scratch {
         &self.folder
     }
 
-    /// Waits until it accepts connections.
+    /// Waits until it accepts connections, and makes an empty database in it, with roles of these names.
     ///
     /// # Errors
     /// When it failed, or takes too long.
-    pub async fn ready(&mut self) -> Result<(), BackupError> {
+    pub async fn prepare(&mut self, roles: &[String]) -> Result<(), BackupError> {
+        self.ready().await?;
+        self.create_database(roles).await.map_err(not_proved)
+    }
+
+    /// Waits until it accepts connections.
+    async fn ready(&mut self) -> Result<(), BackupError> {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Ok(cause) = std::fs::read_to_string(self.folder.join(FAILED)) {
@@ -212,10 +218,7 @@ impl Scratch {
     }
 
     /// Makes an empty database with roles of these names, which cannot log in.
-    ///
-    /// # Errors
-    /// When the server fails.
-    pub async fn create_database(&self, roles: &[String]) -> Result<(), sqlx::Error> {
+    async fn create_database(&self, roles: &[String]) -> Result<(), sqlx::Error> {
         let mut connection = self.connect("postgres").await?;
         let known: Vec<String> = sqlx::query_scalar("SELECT rolname::text FROM pg_roles")
             .fetch_all(&mut connection)

@@ -35,8 +35,8 @@ const SETTINGS: [&str; 13] = [
     "max_wal_size=256MB",
     "autovacuum=off",
     "max_connections=10",
-    "max_parallel_workers=0",
-    "max_parallel_maintenance_workers=0",
+    "dynamic_shared_memory_type=mmap", // a container's /dev/shm is small
+    "max_parallel_maintenance_workers=2",
     "maintenance_work_mem=64MB",
     "jit=off",
 ];

@@ -12,6 +12,7 @@ use crate::support::clock::SetClock;
 use crate::support::eventually;
 use crate::support::postgres::{self, OWNER, Server};
 use crate::support::session::Session;
+use crate::support::tls_server;
 
 const SOON: &str = "--lock-timeout=300ms";
 
@@ -241,16 +242,36 @@ fn an_extension_that_the_programs_lack_is_named() {
 
 #[test]
 fn older_programs_are_named() {
-    let old = "[ \"$1\" = --version ] && { echo 'pg_dump (PostgreSQL) 17.6 (Debian 17.6-1)'; exit; }; exec $REAL \"$@\"";
-    let bench = Bench::new(&filled_database()).script("pg_dump", old);
-    let message = bench.fail("ToolTooOld", &[]);
-    assert!(
-        message.contains("17") && message.contains("18"),
-        "{message}"
-    );
-    let missing = Bench::new("x");
-    let message = missing.fail("DumpFailed", &["--pg-bin=/nonexistent"]);
+    let bench = Bench::new(&filled_database());
+    let old = tls_server::bin();
+    let message = bench.fail("ToolTooOld", &["--pg-bin", old.to_str().unwrap()]);
+    assert!(message.contains("a server of PostgreSQL 18"), "{message}");
+    let message = bench.fail("DumpFailed", &["--pg-bin=/nonexistent"]);
     assert!(message.contains("cannot run pg_dump"), "{message}");
+}
+
+#[test]
+fn an_older_server_is_backed_up_with_newer_programs() {
+    let server = Server::start_from(&tls_server::bin(), "older-server", &["jit=off"]);
+    server.sql("postgres", &format!("CREATE DATABASE hello OWNER {OWNER}"));
+    let url = server.url(OWNER, "hello");
+    let migrated = command(&["migrate"])
+        .env("DATABASE_URL", &url)
+        .output()
+        .unwrap();
+    assert!(migrated.status.success(), "{}", stderr(&migrated));
+    server.sql(
+        "hello",
+        "INSERT INTO users VALUES ('José', '2000-02-29'); SELECT lo_from_bytea(0, 'of somebody else')",
+    );
+    let bench = Bench::at(&url);
+    let message = bench.fail("Privileges", &[]);
+    assert!(message.contains("large objects"), "{message}");
+    server.sql(
+        "hello",
+        "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
+    );
+    bench.succeed(&[]);
 }
 
 #[test]
