@@ -15,6 +15,8 @@ pub struct Bench {
     /// Other programs than PostgreSQL's own.
     bin: PathBuf,
     _bin: Option<tempfile::TempDir>,
+    /// For throw-away servers: who is killed leaves an empty folder.
+    temporary: tempfile::TempDir,
     variables: Vec<(String, String)>,
 }
 
@@ -31,6 +33,7 @@ impl Bench {
             folder: folder(),
             bin: postgres::bin(),
             _bin: None,
+            temporary: folder(),
             variables: Vec::new(),
         }
     }
@@ -79,6 +82,7 @@ impl Bench {
             .env_clear()
             .env("HELLO_BACKUP_DIRECTORY", self.folder.path())
             .env("PG_BIN", &self.bin)
+            .env("TMPDIR", self.temporary.path())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command

@@ -147,7 +147,7 @@ fn without_a_throw_away_server_a_dump_is_kept_that_does_not_count() {
     // It ends in the middle of the proof.
     bench.replace(
         "pg_restore",
-        "kill -KILL $(head -n1 /tmp/hello-scratch-$PPID/data/postmaster.pid); exec $REAL \"$@\"",
+        "kill -KILL $(head -n1 $TMPDIR/hello-scratch-$PPID/data/postmaster.pid); exec $REAL \"$@\"",
     );
     bench.fail("NotProved", &["--keep-last=1"]);
     assert_eq!(bench.states(), [1, 1, 0]);
