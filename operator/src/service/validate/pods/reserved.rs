@@ -31,7 +31,8 @@ const VARIABLES: [&str; 4] = ["DATABASE_URL", "HELLO_", "PG", "POSTGRES_"];
 /// The variable with the port of the application.
 const PORT: &str = "PORT";
 /// Options of the application that have no field in the spec.
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 14] = [
+    "HELLO_ANSWER_TIMEOUT",
     "HELLO_BODY_TIMEOUT",
     "HELLO_CHANGE_CONNECTIONS",
     "HELLO_CORS_ORIGIN",
