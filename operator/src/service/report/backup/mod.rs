@@ -171,7 +171,9 @@ impl<'a> Backups<'a> {
             return Some(pod_failure::refused(words));
         }
         let uid = job.uid().unwrap_or_default();
-        let failure = pod_failure::of_run(self.applied.pods(), &uid, self.now)?;
+        // A container that failed is an attempt, and its Job tries again.
+        let failure = pod_failure::of_run(self.applied.pods(), &uid, self.now)
+            .filter(|failure| failure.reason != Reason::ContainerFailed)?;
         Some(volume::explain(self.applied, &self.volume, failure))
     }
 
