@@ -66,7 +66,7 @@ use patterns::NO_WHITE_SPACE;
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
     printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.readyReplicas"),
     printcolumn(name = "Database", type_ = "string", json_path = r#".status.conditions[?(@.type=="DatabaseReady")].status"#),
-    printcolumn(name = "Verified", type_ = "date", json_path = ".status.backup.lastVerified.time"),
+    printcolumn(name = "Backup", type_ = "date", json_path = ".status.backup.lastVerified.time"),
     printcolumn(name = "Restore", type_ = "number", json_path = ".status.backup.lastVerified.seconds", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
@@ -103,7 +103,8 @@ pub struct HelloServiceSpec {
     /// Scales the application by its use of CPU and memory. Default: no autoscaling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
-    /// CPU and memory of the application's container. Default: requests of 50m CPU and 64Mi memory, no limits.
+    /// CPU and memory of the application's container. Default: requests of 50m CPU and 64Mi memory, a limit of 256Mi
+    /// memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
     /// Settings of the pods: labels, placement, accounts, variables and volumes. Default: none.

@@ -327,7 +327,7 @@ async fn kubectl_get_shows_the_state() {
     world.condition("demo", "Degraded", "True").await;
     let failed = table(&desk, &world);
     let header = [
-        "NAME", "READY", "REASON", "VERSION", "REPLICAS", "DATABASE", "AGE",
+        "NAME", "READY", "REASON", "VERSION", "REPLICAS", "DATABASE", "BACKUP", "AGE",
     ];
     assert_eq!(failed[0], header);
     // Nothing runs yet, so there is no version.

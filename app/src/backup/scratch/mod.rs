@@ -143,7 +143,9 @@ impl Scratch {
     }
 
     fn start(&self, pg_bin: Option<&Path>) -> io::Result<Child> {
-        let mut command = Command::new(std::env::current_exe()?);
+        // The program itself, also where its user may not look into the folder that it is in, or it was replaced meanwhile.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("hello-app");
         command.args(["backup", "scratch-server", "--directory"]);
         command.arg(&self.folder);
         if let Some(pg_bin) = pg_bin {

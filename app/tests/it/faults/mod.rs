@@ -26,10 +26,19 @@ const RECOVERY: Duration = Duration::from_secs(20);
 
 /// A service that reaches its fresh database through a proxy.
 fn behind_proxy() -> (App, Proxy, String) {
+    behind_proxy_with(&[])
+}
+
+/// Where a deadline would only measure how busy the machine is: a connection then takes seconds.
+const ANY_TIME: (&str, &str) = ("HELLO_DATABASE_DEADLINE", "60s");
+
+fn behind_proxy_with(options: &[(&str, &str)]) -> (App, Proxy, String) {
     let (server, database) = (postgres::shared(), postgres::database());
     let proxy = Proxy::start(server.port);
     let url = server.url_at(OWNER, &database, proxy.address.port());
-    (App::ready(&[("DATABASE_URL", &url)]), proxy, database)
+    let mut variables = vec![("DATABASE_URL", url.as_str())];
+    variables.extend_from_slice(options);
+    (App::ready(&variables), proxy, database)
 }
 
 /// Asserts that an answer reports the database as unavailable.

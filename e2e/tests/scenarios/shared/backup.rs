@@ -109,7 +109,7 @@ async fn a_backup_is_requested_proved_and_reported_and_so_is_a_failure() -> Resu
         ];
         let table = command::output("kubectl", &wide, "", Duration::from_secs(30)).await?;
         ensure!(
-            table.contains("VERIFIED") && table.contains("RESTORE"),
+            table.contains("BACKUP") && table.contains("RESTORE"),
             "{table}"
         );
 

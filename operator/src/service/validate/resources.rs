@@ -25,15 +25,27 @@ pub struct Amount {
     pub limit: Option<Quantity>,
 }
 
+/// What a container gets whose resources no field sets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DefaultResources {
+    /// Request of CPU.
+    pub cpu: &'static str,
+    /// Request of memory.
+    pub memory: &'static str,
+    /// Limit of memory.
+    pub memory_limit: Option<&'static str>,
+}
+
 impl Resources {
     /// Checks resources that several fields may set, the nearest first: for CPU and for memory, the first field that
     /// sets one counts. Where it sets no request, the limit is the request, as everywhere in Kubernetes; where no field
     /// sets anything, the default is.
     pub(super) fn parse(
         given: &[(String, hello_crds::Resources)],
-        default: [&str; 2],
+        default: DefaultResources,
     ) -> Result<Self> {
-        let [cpu, memory] = default;
+        let cpu = (default.cpu, None);
+        let memory = (default.memory, default.memory_limit);
         Ok(Self {
             cpu: amount(given, "cpu", |list| list.cpu.as_ref(), cpu)?,
             memory: amount(given, "memory", |list| list.memory.as_ref(), memory)?,
@@ -45,7 +57,7 @@ fn amount(
     given: &[(String, hello_crds::Resources)],
     name: &str,
     of: fn(&ResourceList) -> Option<&String>,
-    default: &str,
+    (request, limit): (&str, Option<&str>),
 ) -> Result<Amount> {
     for (field, resources) in given {
         let read = |kind: &str, list: &Option<ResourceList>| {
@@ -60,8 +72,8 @@ fn amount(
         }
     }
     Ok(Amount {
-        request: quantity(name, default)?,
-        limit: None,
+        request: quantity(name, request)?,
+        limit: limit.map(|limit| quantity(name, limit)).transpose()?,
     })
 }
 
@@ -77,10 +89,16 @@ mod tests {
 
     use super::*;
 
+    const DEFAULT: DefaultResources = DefaultResources {
+        cpu: "50m",
+        memory: "64Mi",
+        memory_limit: Some("256Mi"),
+    };
+
     fn parse(given: Value) -> Result<Resources> {
         let given: Option<hello_crds::Resources> = serde_json::from_value(given).unwrap();
         let given = given.map(|given| ("spec.resources".to_owned(), given));
-        Resources::parse(given.as_slice(), ["50m", "64Mi"])
+        Resources::parse(given.as_slice(), DEFAULT)
     }
 
     #[test]
@@ -89,7 +107,11 @@ mod tests {
         assert_eq!(resources.cpu.request.as_str(), "20m");
         assert_eq!(resources.cpu.limit, Some(resources.cpu.request));
         assert_eq!(resources.memory.request.as_str(), "64Mi");
-        assert_eq!(resources.memory.limit, None);
+        assert_eq!(resources.memory.limit, Quantity::parse("256Mi"));
+        // A field that sets an amount sets all of it.
+        let request = parse(json!({"requests": {"memory": "64Mi"}})).unwrap();
+        assert_eq!(request.memory.limit, None);
+        assert_eq!(request.cpu.limit, None);
         let both = json!({"limits": {"memory": "2Gi"}, "requests": {"memory": "1Gi"}});
         let memory = parse(both).unwrap().memory;
         assert_eq!(memory.request.as_str(), "1Gi");
@@ -108,7 +130,7 @@ mod tests {
         ];
         let given =
             given.map(|(field, value)| (field.to_owned(), serde_json::from_value(value).unwrap()));
-        let resources = Resources::parse(&given, ["50m", "64Mi"]).unwrap();
+        let resources = Resources::parse(&given, DEFAULT).unwrap();
         // Never the request of one field with the limit of another.
         assert_eq!(resources.cpu.request.as_str(), "1");
         assert_eq!(resources.cpu.limit, Quantity::parse("1"));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::object::names::Component;
+use crate::object::{names::Component, quantity::Quantity};
 use serde_json::json;
 
 fn check(spec: serde_json::Value) -> Result<Validated> {
@@ -21,6 +21,9 @@ fn an_empty_spec_has_sane_defaults() {
     let resources = &validated.pods.of(Component::App).resources;
     assert_eq!(resources.cpu.request.as_str(), "50m");
     assert_eq!(resources.memory.request.as_str(), "64Mi");
+    assert_eq!(resources.memory.limit, Quantity::parse("256Mi"));
+    let run = &validated.pods.of(Component::Migration).resources;
+    assert_eq!((&run.cpu.limit, &run.memory.limit), (&None, &None));
     assert_eq!(validated.postgres_image.as_str(), "postgres:18");
 }
 

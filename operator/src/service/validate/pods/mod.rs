@@ -14,14 +14,33 @@ use std::collections::BTreeMap;
 use hello_crds::{PodSecurity, PodVolume, SpreadConstraint};
 use k8s_openapi::api::core::v1::{Affinity, EnvFromSource, EnvVar, Toleration, VolumeMount};
 
-use super::{names::object_name, resources::Resources};
+use super::{
+    names::object_name,
+    resources::{DefaultResources, Resources},
+};
 use crate::{
     error::{Error, Result},
     object::{names::Component, object_name::ObjectName},
 };
 
-/// Requests of the application, of a database server and of a short-lived pod that name none: CPU and memory.
-const DEFAULT_REQUESTS: [[&str; 2]; 3] = [["50m", "64Mi"], ["100m", "256Mi"], ["20m", "32Mi"]];
+/// What the application gets, for which the limit is a budget: it serves as many connections as fit.
+const APP: DefaultResources = DefaultResources {
+    cpu: "50m",
+    memory: "64Mi",
+    memory_limit: Some("256Mi"),
+};
+/// What a database server gets. How much it needs depends on its data and its parameters.
+const SERVER: DefaultResources = DefaultResources {
+    cpu: "100m",
+    memory: "256Mi",
+    memory_limit: None,
+};
+/// What a short-lived pod gets.
+const RUN: DefaultResources = DefaultResources {
+    cpu: "20m",
+    memory: "32Mi",
+    memory_limit: None,
+};
 
 /// Settings of the pods of each part.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,9 +208,8 @@ fn resources(
     component: Component,
 ) -> Result<Resources> {
     let database = &spec.database;
-    let [app, server, helper] = DEFAULT_REQUESTS;
     let (field, own, default) = match component {
-        Component::App => ("spec.resources", spec.resources.as_ref(), app),
+        Component::App => ("spec.resources", spec.resources.as_ref(), APP),
         Component::Database => {
             let managed = database.managed.as_ref();
             let cluster = database.cloud_native_pg.as_ref();
@@ -199,16 +217,16 @@ fn resources(
                 Some(cluster) => (
                     "spec.database.cloudNativePG.resources",
                     cluster.resources.as_ref(),
-                    server,
+                    SERVER,
                 ),
                 None => (
                     "spec.database.managed.resources",
                     managed.and_then(|managed| managed.resources.as_ref()),
-                    server,
+                    SERVER,
                 ),
             }
         }
-        Component::Migration | Component::Backup => ("", None, helper),
+        Component::Migration | Component::Backup => ("", None, RUN),
     };
     let of_level = |(field, settings): &(String, Option<&hello_crds::PodSettings>)| {
         let resources = (*settings)?.resources.clone()?;
