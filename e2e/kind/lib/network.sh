@@ -45,6 +45,7 @@ node_network_script() {
     [[ $name != "$node" ]] || printf 'rule="POSTROUTING -s %s ! -d %s -j MASQUERADE"\n' "$range" "$POD_SUBNET"
   done <"$CLUSTER_DIR/pod-ranges"
   # The rule is split into words on purpose, by the node's shell.
+  # shellcheck disable=SC2016
   printf '%s -w -t nat -C $rule 2>/dev/null || %s -w -t nat -A $rule\n' "$RULES_PROGRAM" "$RULES_PROGRAM"
 }
 
