@@ -376,10 +376,8 @@ mod tests {
     fn what_acts_on_another_child_has_no_pods_and_no_data() {
         for kind in Kind::ALL {
             let row = kind.row();
-            let acts = row
-                .needs
-                .iter()
-                .any(|need| matches!(need, Need::ActsOn(..)));
+            let mut needs = row.needs.iter();
+            let acts = needs.any(|need| matches!(need, Need::ActsOn(..)));
             let runs = row
                 .needs
                 .contains(&Need::Uses(Kind::ServiceAccount, Of::Every));

@@ -385,11 +385,8 @@ fn mislead(flaw: Flaw, prepared: &Prepared, facts: &mut Facts) {
         }
         Flaw::TakesOver => instead(facts, &[Presence::Foreign], Presence::Drifted),
         Flaw::RetriesNothing => {
-            for phase in facts
-                .jobs
-                .values_mut()
-                .filter(|phase| **phase == JobPhase::Interrupted)
-            {
+            let phases = facts.jobs.values_mut();
+            for phase in phases.filter(|phase| **phase == JobPhase::Interrupted) {
                 *phase = JobPhase::Failed;
             }
         }

@@ -15,6 +15,7 @@ mod ends;
 mod live;
 mod model;
 mod objects;
+mod promises;
 mod scope;
 mod steps;
 
@@ -24,11 +25,11 @@ use stateright::{Checker, Model};
 
 use cluster::{Budget, Pass};
 use decide::Flaw;
-use model::{
-    AGAIN, BESIDE, DATA, EMPTY, Edit, FOREIGN, ONCE, PAUSED, PODS, REST, ROLLOUT, SERVER, TWO,
-    World,
-};
+use model::{Edit, World};
 use objects::{ClaimOwner, Name, Object, PodState, Spec, Status};
+use promises::{
+    AGAIN, BESIDE, DATA, EMPTY, FOREIGN, ONCE, PAUSED, PODS, REST, ROLLOUT, SERVER, TWO,
+};
 use scope::Scope;
 use steps::SCALED;
 

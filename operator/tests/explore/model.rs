@@ -1,4 +1,4 @@
-//! The surroundings of the operator: everything that can happen next, and what must always hold.
+//! The surroundings of the operator: everything that can happen next.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,9 +9,10 @@ use hello_operator::service::plan::facts::JobPhase;
 use stateright::{Model, Property};
 
 use crate::{
-    cluster::{Breach, Budget, Pass, State},
+    cluster::{Pass, State},
     decide::{Flaw, Operator},
     objects::{Name, Object, PodState, Resource, Spec, Status},
+    promises::promises,
     scope::Scope,
     steps::SCALED,
 };
@@ -88,19 +89,6 @@ impl Edit {
     }
 }
 
-pub const TWO: &str = "never two migrations";
-pub const ROLLOUT: &str = "never rolled out before its migration";
-pub const DATA: &str = "data is never lost";
-pub const FOREIGN: &str = "a foreign object is never touched";
-pub const EMPTY: &str = "an empty database never takes the place of a full one";
-pub const PAUSED: &str = "nothing is written while paused";
-pub const PODS: &str = "only its owner changes the number of pods";
-pub const SERVER: &str = "a server that may run is never stopped";
-pub const ONCE: &str = "a migration that is recorded is not run again";
-pub const AGAIN: &str = "a backup that is known is not made again";
-pub const BESIDE: &str = "a requested backup never starts beside a migration";
-pub const REST: &str = "once faults stop, every path ends in the wanted state";
-
 pub struct World {
     pub scope: Scope,
     pub operator: Operator,
@@ -108,7 +96,7 @@ pub struct World {
     pub only: Option<&'static str>,
     /// States without further disturbance, and whether every path from them ends well; `None` while
     /// that is computed.
-    calm: Mutex<HashMap<State, Option<bool>>>,
+    pub calm: Mutex<HashMap<State, Option<bool>>>,
 }
 
 impl World {
@@ -382,28 +370,4 @@ impl Model for World {
             .filter(|property| self.only.is_none_or(|only| only == property.name))
             .collect()
     }
-}
-
-fn promises() -> [Property<World>; 12] {
-    fn kept(state: &State, breach: Breach) -> bool {
-        state.breach != Some(breach)
-    }
-    [
-        Property::always(TWO, |_, state: &State| state.migrations() <= 1),
-        Property::always(ROLLOUT, |_, state| kept(state, Breach::RolledOutUnmigrated)),
-        Property::always(DATA, |_, state| kept(state, Breach::DataLost)),
-        Property::always(EMPTY, |_, state| kept(state, Breach::EmptyInPlace)),
-        Property::always(FOREIGN, |_, state| kept(state, Breach::ForeignTouched)),
-        Property::always(PAUSED, |_, state| kept(state, Breach::PausedWritten)),
-        Property::always(PODS, |_, state| kept(state, Breach::PodsMiscounted)),
-        Property::always(SERVER, |_, state| kept(state, Breach::ServerStopped)),
-        Property::always(ONCE, |_, state| kept(state, Breach::MigratedAgain)),
-        Property::always(AGAIN, |_, state| kept(state, Breach::BackedUpAgain)),
-        Property::always(BESIDE, |_, state| kept(state, Breach::BackedUpBeside)),
-        Property::always(REST, |world: &World, state: &State| {
-            let mut calm = state.clone();
-            calm.left = Budget::default();
-            world.ends_well(&calm, &mut world.calm.lock().unwrap())
-        }),
-    ]
 }
