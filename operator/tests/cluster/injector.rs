@@ -167,9 +167,12 @@ impl Faults {
         self.keeping.store(true, Ordering::SeqCst);
     }
 
-    /// Number of different lists that have a kept answer.
+    /// Number of different lists that have a kept answer. Those of one name do not count: they are asked for only while
+    /// nothing of that name is known.
     pub fn lists(&self) -> usize {
-        self.lists.lock().unwrap().len()
+        let lists = self.lists.lock().unwrap();
+        let repeated = |key: &&String| !key.contains("fieldSelector=metadata.name");
+        lists.keys().filter(repeated).count()
     }
 
     /// Expires every open watch: its version is gone, so the operator has to list again.
