@@ -211,6 +211,12 @@ async fn a_claim_that_is_refused_or_cannot_be_made_is_reported_in_these_words() 
         .delete("none", &DeleteParams::default())
         .await
         .unwrap();
+    // The controller tries again after pauses that double; a change makes it try now.
+    let again = Patch::Merge(json!({"metadata": {"annotations": {"example.com/again": "now"}}}));
+    let sets = world.api(Kind::StatefulSet);
+    sets.patch("demo-db", &PatchParams::default(), &again)
+        .await
+        .unwrap();
     // No scheduler runs here; its words are about the pod, those of the provisioner about the cause.
     let server_pod = pod(&world, "database").await;
     let status = json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
