@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
+use crate::store::settings;
+
 /// What is in a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,8 +65,7 @@ pub enum Kind {
     Sequence,
 }
 
-/// Pins what the text of a value depends on, and lifts the administrator's limits on long statements and transactions;
-/// settings that this server does not know are left out.
+/// Pins what the text of a value depends on, and lifts the administrator's limits on long statements and transactions.
 ///
 /// # Errors
 /// When the database fails.
@@ -83,17 +84,7 @@ pub async fn pin_session(connection: &mut PgConnection) -> Result<(), sqlx::Erro
         ("transaction_timeout", "0"),
         ("idle_in_transaction_session_timeout", "0"),
     ];
-    let (names, values): (Vec<_>, Vec<_>) = SETTINGS.into_iter().unzip();
-    sqlx::query(
-        "SELECT set_config(wanted.name, wanted.value, false) \
-         FROM unnest($1::text[], $2::text[]) AS wanted (name, value) \
-         WHERE EXISTS (SELECT FROM pg_settings WHERE lower(pg_settings.name) = wanted.name)",
-    )
-    .bind(names)
-    .bind(values)
-    .execute(connection)
-    .await
-    .map(drop)
+    settings::set(connection, &SETTINGS).await
 }
 
 /// The tables and sequences, by name.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::programs::without_rows;
+use crate::store::server_error::{self, INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
 use crate::store::{InvalidDatabaseUrl, NoServer};
 
 /// The cause in one word, for those who decide by it: the operator makes a condition of it.
@@ -127,10 +128,7 @@ impl BackupError {
 
 /// The cause of an error of the database, by its code.
 fn database_reason(error: &sqlx::Error) -> Reason {
-    const LOCK_NOT_AVAILABLE: &str = "55P03";
-    const INSUFFICIENT_PRIVILEGE: &str = "42501";
-    let code = error.as_database_error().and_then(|error| error.code());
-    match code.as_deref() {
+    match server_error::code(error).as_deref() {
         Some(LOCK_NOT_AVAILABLE) => Reason::Locked,
         Some(INSUFFICIENT_PRIVILEGE) => Reason::Privileges,
         _ => Reason::DumpFailed,

@@ -7,6 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::time::timeout;
 
 use super::schema;
+use super::server_error::{self, INSUFFICIENT_PRIVILEGE};
 use crate::postgres_url::{PostgresUrl, server_name};
 
 /// How long each of several servers is tried.
@@ -30,10 +31,10 @@ impl NoServer {
 impl From<sqlx::Error> for NoServer {
     fn from(error: sqlx::Error) -> Self {
         // The class of refused authorizations, and insufficient privileges.
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = server_error::code(&error);
         let code = code.as_deref().unwrap_or_default();
         Self {
-            login_refused: code.starts_with("28") || code == "42501",
+            login_refused: code.starts_with("28") || code == INSUFFICIENT_PRIVILEGE,
             message: error.to_string(),
         }
     }

@@ -7,6 +7,8 @@ pub mod people;
 mod postgres;
 mod precondition;
 pub mod schema;
+pub mod server_error;
+pub mod settings;
 mod sql;
 mod sqlite;
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::session;
 use crate::store::schema;
+use crate::store::server_error::{self, LOCK_NOT_AVAILABLE};
 
 /// How long the lock is tried for while another one holds it.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -55,9 +56,7 @@ impl MigrationLock {
 }
 
 fn is_held(error: &sqlx::Error) -> bool {
-    const LOCK_NOT_AVAILABLE: &str = "55P03";
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.as_deref() == Some(LOCK_NOT_AVAILABLE)
+    server_error::code(error).as_deref() == Some(LOCK_NOT_AVAILABLE)
 }
 
 /// Creates the table, which two sessions may do at the same time: one of them then gets an error, and finds it.
@@ -71,7 +70,7 @@ async fn ensure_table(connection: &mut PgConnection) -> Result<(), sqlx::Error> 
         let sqlx::migrate::MigrateError::Execute(error) = error else {
             return Err(sqlx::Error::Migrate(Box::new(error)));
         };
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = server_error::code(&error);
         if !code.is_some_and(|code| CREATED_MEANWHILE.contains(&&*code)) {
             return Err(error);
         }

@@ -20,6 +20,7 @@ use self::roles::RolesError;
 use crate::config::MigrateConfig;
 use crate::postgres_url::PostgresUrl;
 use crate::store::schema::{Migrated, MigrationError};
+use crate::store::server_error::LOCK_NOT_AVAILABLE;
 use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, connect_first, schema};
 
 /// Pause between two attempts to reach the database.
@@ -100,7 +101,7 @@ fn may_pass(error: &sqlx::Error) -> bool {
     ["08", "40", "53", "57", "58"]
         .iter()
         .any(|class| code.starts_with(class))
-        || ["25006", "55006", "55P03"].contains(&code)
+        || ["25006", "55006", LOCK_NOT_AVAILABLE].contains(&code)
 }
 
 /// Migrates the database, and creates or updates its roles.

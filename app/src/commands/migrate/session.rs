@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 
+use crate::store::settings;
+
 /// Lifts the limits that an administrator has set for the sessions of this role: a migration takes as long as it takes. A
 /// statement waits for locks as long as `lock_timeout`, and ends soon after the program has ended.
 ///
@@ -13,15 +15,13 @@ pub async fn prepare(
     connection: &mut PgConnection,
     lock_timeout: Duration,
 ) -> Result<(), sqlx::Error> {
-    // Those that this server does not know are left out.
-    sqlx::query(
-        "SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN $1 \
-             WHEN 'client_connection_check_interval' THEN '1s' ELSE '0' END, false) \
-         FROM pg_settings WHERE name IN ('lock_timeout', 'statement_timeout', 'transaction_timeout', \
-             'idle_in_transaction_session_timeout', 'client_connection_check_interval')",
-    )
-    .bind(format!("{}ms", lock_timeout.as_millis()))
-    .execute(connection)
-    .await
-    .map(drop)
+    let lock_timeout = format!("{}ms", lock_timeout.as_millis());
+    let settings = [
+        ("lock_timeout", lock_timeout.as_str()),
+        ("statement_timeout", "0"),
+        ("transaction_timeout", "0"),
+        ("idle_in_transaction_session_timeout", "0"),
+        ("client_connection_check_interval", "1s"),
+    ];
+    settings::set(connection, &settings).await
 }

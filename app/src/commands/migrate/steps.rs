@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{blockers, session};
 use crate::store::schema::{self, Migrated, MigrationError};
+use crate::store::server_error::{self, LOCK_NOT_AVAILABLE};
 
 /// The longest time that a migration waits for the lock of a table. Whoever uses the table meanwhile waits behind it,
 /// so this is well below the deadline of callers.
@@ -151,12 +152,11 @@ async fn drop_invalid(connection: &mut PgConnection, index: &str) -> Result<(), 
 
 /// Whether others hold locks for too long, or waited for a lock of this session: another try may succeed.
 fn is_held_up(error: &MigrateError) -> bool {
-    const LOCK_NOT_AVAILABLE: &str = "55P03";
     const DEADLOCK: &str = "40P01";
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
         return false;
     };
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = server_error::code(error);
     matches!(code.as_deref(), Some(LOCK_NOT_AVAILABLE | DEADLOCK))
 }
 

@@ -6,6 +6,7 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::QueryScalar;
 
 use super::job::RunError;
+use crate::store::server_error;
 
 /// The head of a statement: `fence.in_time` is whether it begins by `$start`, and its waits for locks end by `$done`. The
 /// setting ends with the statement's transaction, also behind a pooler.
@@ -51,8 +52,7 @@ pub async fn complete(
 /// An error of a statement with these clauses.
 pub fn late_or(error: sqlx::Error) -> RunError {
     const DIVISION_BY_ZERO: &str = "22012";
-    let code = error.as_database_error().and_then(|error| error.code());
-    if code.as_deref() == Some(DIVISION_BY_ZERO) {
+    if server_error::code(&error).as_deref() == Some(DIVISION_BY_ZERO) {
         RunError::Late
     } else {
         error.into()

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::queue::Overlap;
 use crate::store::StoreError;
+use crate::store::server_error::LOCK_NOT_AVAILABLE;
 
 /// Where a caller waits for its answer.
 pub type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -98,10 +99,9 @@ pub enum Failure {
 impl RunError {
     /// What the error means.
     pub fn failure(&self) -> Failure {
-        // Classes and codes of https://www.postgresql.org/docs/current/errcodes-appendix.html
         const VALUES: [&str; 2] = ["22", "23"];
         const CONFLICT: &str = "40";
-        const SLOW: [&str; 2] = ["57014", "55P03"];
+        const SLOW: [&str; 2] = ["57014", LOCK_NOT_AVAILABLE];
         // The server ends a session (57P01, 57P05) in place of a statement's answer only when it has not committed it:
         // where it has, and waits for a standby, it closes the connection without an error.
         const STALE: [&str; 6] = ["08P01", "0A000", "26000", "42P05", "57P01", "57P05"];

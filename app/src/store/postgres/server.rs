@@ -14,7 +14,7 @@ use super::options::Pooler;
 use super::session::{Connect, ConnectError, Session};
 use crate::postgres_url::{PostgresUrl, server_name};
 use crate::store::schema::PostgresState;
-use crate::store::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl, schema};
+use crate::store::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl, schema, server_error};
 
 /// How long a check or the end of a connection may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -268,13 +268,13 @@ fn is_lost_statement(error: &RunError) -> bool {
     let RunError::Database(error) = error else {
         return false;
     };
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = server_error::code(error);
     code.is_some_and(|code| UNKNOWN_OR_TAKEN.contains(&&*code))
 }
 
 /// Whether the server rejects the password, or does not know the role.
 fn is_rejected_login(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = server_error::code(error);
     matches!(code.as_deref(), Some("28P01" | "28000"))
 }
 
