@@ -9,8 +9,12 @@ use crate::config::DumpFormat;
 
 /// The time in a name.
 const TIME: &str = "%Y%m%dT%H%M%SZ";
-/// What names begin with.
-const PREFIX: &str = "hello-";
+/// What the names of all files begin with.
+pub const PREFIX: &str = "hello-";
+/// The formats that a set may have, the one to restore from first.
+const FORMATS: [DumpFormat; 2] = [DumpFormat::Custom, DumpFormat::Plain];
+/// How the name of a manifest ends.
+const MANIFEST: &str = ".json";
 /// The version of the format below.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -82,13 +86,11 @@ impl Manifest {
 
     /// The file that is restored from, and its format: the archive where there is one.
     pub fn restorable(&self) -> Option<(&SetFile, DumpFormat)> {
-        [DumpFormat::Custom, DumpFormat::Plain]
-            .into_iter()
-            .find_map(|format| {
-                let name = dump_name(&self.name, format);
-                let file = self.files.iter().find(|file| file.name == name)?;
-                Some((file, format))
-            })
+        FORMATS.into_iter().find_map(|format| {
+            let name = dump_name(&self.name, format);
+            let file = self.files.iter().find(|file| file.name == name)?;
+            Some((file, format))
+        })
     }
 }
 
@@ -98,7 +100,7 @@ pub fn set_name(time: DateTime<Utc>) -> String {
 }
 
 /// Whether [`set_name`] gives this name.
-pub fn is_name(name: &str) -> bool {
+fn is_name(name: &str) -> bool {
     name.strip_prefix(PREFIX)
         .is_some_and(|time| NaiveDateTime::parse_from_str(time, TIME).is_ok())
 }
@@ -111,9 +113,26 @@ pub fn dump_name(set: &str, format: DumpFormat) -> String {
     }
 }
 
+/// The names of all dumps that a set may have.
+pub fn dump_names(set: &str) -> [String; FORMATS.len()] {
+    FORMATS.map(|format| dump_name(set, format))
+}
+
 /// The name of the manifest of a set.
 pub fn manifest_name(set: &str) -> String {
-    format!("{set}.json")
+    format!("{set}{MANIFEST}")
+}
+
+/// The set whose manifest has this name.
+pub fn set_of_manifest(file: &str) -> Option<&str> {
+    file.strip_suffix(MANIFEST)
+}
+
+/// The set that a file of this name belongs to.
+pub fn set_of(file: &str) -> Option<&str> {
+    let (set, _) = file.rsplit_once('.')?;
+    let is_ours = file == manifest_name(set) || dump_names(set).iter().any(|name| name == file);
+    (is_ours && is_name(set)).then_some(set)
 }
 
 #[cfg(test)]
@@ -132,6 +151,21 @@ mod tests {
             "",
         ] {
             assert!(!is_name(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_files_of_sets_belong_to_sets() {
+        let set = Some("hello-20260101T000000Z");
+        for (name, expected) in [
+            ("hello-20260101T000000Z.dump", set),
+            ("hello-20260101T000000Z.sql", set),
+            ("hello-20260101T000000Z.json", set),
+            ("hello-20260101T000000Z.dump.gz", None),
+            (".hello-20260101T000000Z.dump.partial", None),
+            ("notes.json", None),
+        ] {
+            assert_eq!(set_of(name), expected, "{name}");
         }
     }
 }

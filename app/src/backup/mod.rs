@@ -29,7 +29,7 @@ use self::dump::Archive;
 pub use self::error::BackupError;
 use self::error::Reason;
 pub use self::inspect::{fetch, list, verify};
-use self::manifest::{FORMAT_VERSION, Manifest, manifest_name, set_name};
+use self::manifest::{FORMAT_VERSION, Manifest, dump_names, manifest_name, set_name};
 use self::programs::{Programs, Source};
 use self::prove::Expected;
 use self::report::{Failure, Outcome, Report};
@@ -184,7 +184,7 @@ async fn prepared<'a>(
 
 /// Makes a set of the files: from here on it exists.
 fn publish(folder: &Folder, manifest: &Manifest) -> Result<(), BackupError> {
-    let name = manifest_name(&manifest.name);
+    let name = manifest.file_name();
     let json = serde_json::to_vec_pretty(manifest).unwrap_or_default(); // its keys are texts
     write_private(&folder.partial(&name), &json)?;
     folder.publish(&manifest.file_names(), &name)
@@ -194,10 +194,8 @@ fn publish(folder: &Folder, manifest: &Manifest) -> Result<(), BackupError> {
 fn free_name(folder: &Folder, mut time: DateTime<Utc>) -> (DateTime<Utc>, String) {
     loop {
         let name = set_name(time);
-        let is_free = ["dump", "sql", "json"]
-            .iter()
-            .all(|extension| !folder.join(&format!("{name}.{extension}")).exists());
-        if is_free {
+        let mut files = dump_names(&name).into_iter().chain([manifest_name(&name)]);
+        if files.all(|file| !folder.join(&file).exists()) {
             return (time, name);
         }
         time += TimeDelta::seconds(1);

@@ -4,13 +4,9 @@ use std::path::Path;
 
 use super::folder::names;
 use crate::backup::error::BackupError;
-use crate::backup::manifest::{FORMAT_VERSION, Manifest, SetFile, is_name};
+use crate::backup::manifest::{FORMAT_VERSION, Manifest, dump_names, manifest_name, set_of};
 use crate::backup::retention::Kept;
 
-/// Extensions of the files of a set, beside its manifest.
-pub const EXTENSIONS: [&str; 2] = ["dump", "sql"];
-/// The extension of a manifest.
-const MANIFEST: &str = "json";
 /// Manifests list tables; one that is longer is not ours.
 const LONGEST_MANIFEST: u64 = 64 << 20;
 
@@ -56,8 +52,7 @@ impl Catalog {
         sets.dedup();
         let mut entries = Vec::new();
         for name in sets {
-            let manifest = format!("{name}.{MANIFEST}");
-            let entry = if files.contains(&manifest) {
+            let entry = if files.contains(&manifest_name(name)) {
                 read_entry(path, name)
             } else {
                 Entry {
@@ -75,20 +70,20 @@ impl Catalog {
 
     /// The sets that count, oldest first.
     pub fn verified(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
-        let verified = |entry: &&Entry| entry.state == State::Verified;
-        self.entries
-            .iter()
-            .filter(verified)
-            .filter_map(|entry| entry.manifest.as_ref())
+        self.in_state(State::Verified)
     }
 
     /// Sets with a manifest that says that they were not restored, oldest first.
     pub fn unproved(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
-        let unproved = |entry: &&Entry| entry.state == State::NotProved;
-        self.entries
+        self.in_state(State::NotProved)
+    }
+
+    fn in_state(&self, state: State) -> impl DoubleEndedIterator<Item = &Manifest> {
+        let entries = self
+            .entries
             .iter()
-            .filter(unproved)
-            .filter_map(|entry| entry.manifest.as_ref())
+            .filter(move |entry| entry.state == state);
+        entries.filter_map(|entry| entry.manifest.as_ref())
     }
 
     /// What the policy of retention needs to know of the sets that count.
@@ -131,15 +126,8 @@ impl Catalog {
     }
 }
 
-/// The set that the file `name` belongs to.
-fn set_of(name: &str) -> Option<&str> {
-    let (set, extension) = name.rsplit_once('.')?;
-    let is_ours = extension == MANIFEST || EXTENSIONS.contains(&extension);
-    (is_ours && is_name(set)).then_some(set)
-}
-
 fn read_entry(folder: &Path, name: &str) -> Entry {
-    let manifest = read_manifest(&folder.join(format!("{name}.{MANIFEST}")), name);
+    let manifest = read_manifest(&folder.join(manifest_name(name)), name);
     let is_whole = manifest.as_ref().is_some_and(|manifest| {
         !manifest.files.is_empty()
             && manifest.files.iter().all(|file| {
@@ -168,35 +156,16 @@ fn read_manifest(path: &Path, name: &str) -> Option<Manifest> {
     }
     let manifest: Manifest = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     // The names are used: they have to be those of its own files.
-    let is_own = |file: &SetFile| {
-        let rest = file.name.strip_prefix(name);
-        let extension = rest.and_then(|rest| rest.strip_prefix('.'));
-        extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
-    };
+    let own = dump_names(name);
     let is_valid = manifest.format_version == FORMAT_VERSION
         && manifest.name == name
-        && manifest.files.iter().all(is_own);
+        && manifest.files.iter().all(|file| own.contains(&file.name));
     is_valid.then_some(manifest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_files_of_sets_belong_to_sets() {
-        let set = Some("hello-20260101T000000Z");
-        for (name, expected) in [
-            ("hello-20260101T000000Z.dump", set),
-            ("hello-20260101T000000Z.sql", set),
-            ("hello-20260101T000000Z.json", set),
-            ("hello-20260101T000000Z.dump.gz", None),
-            (".hello-20260101T000000Z.dump.partial", None),
-            ("notes.json", None),
-        ] {
-            assert_eq!(set_of(name), expected, "{name}");
-        }
-    }
 
     #[test]
     fn a_manifest_that_names_other_files_is_damaged() {

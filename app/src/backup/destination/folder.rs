@@ -9,11 +9,10 @@ use ring::digest::{Context, SHA256};
 use rustix::fs::{Advice, fadvise, statvfs};
 
 use crate::backup::error::{BackupError, at};
+use crate::backup::manifest::{PREFIX, dump_names, set_of_manifest};
 
-/// Names a file that is not finished; a backup that is killed leaves it behind.
-const PARTIAL: (&str, &str) = (".hello-", ".partial");
-/// The extension of manifests.
-const MANIFEST: &str = ".json";
+/// What is around the name of a file that is not finished; a backup that is killed leaves it behind.
+const PARTIAL: (&str, &str) = (".", ".partial");
 /// The file whose lock keeps other backups out.
 const LOCK: &str = ".hello-backup.lock";
 
@@ -61,7 +60,6 @@ impl Folder {
 
     /// The path of the file that becomes `name` once it is finished.
     pub fn partial(&self, name: &str) -> PathBuf {
-        let name = name.strip_prefix("hello-").unwrap_or(name);
         self.join(&format!("{}{name}{}", PARTIAL.0, PARTIAL.1))
     }
 
@@ -106,24 +104,21 @@ impl Folder {
 
     fn try_clean(&self) -> Result<(), BackupError> {
         let names = names(&self.path)?;
-        let partial = |name: &&String| name.starts_with(PARTIAL.0) && name.ends_with(PARTIAL.1);
         // The manifests last: they are what the files are found by.
         let (manifests, others): (Vec<_>, Vec<_>) = names
             .iter()
-            .filter(partial)
-            .map(|name| (name, &name[PARTIAL.0.len()..name.len() - PARTIAL.1.len()]))
-            .partition(|(_, middle)| middle.ends_with(MANIFEST));
-        for (name, _) in others {
-            remove_if_there(&self.join(name))?;
+            .filter_map(|name| finished_name(name))
+            .partition(|name| set_of_manifest(name).is_some());
+        for name in others {
+            remove_if_there(&self.partial(name))?;
         }
-        for (name, middle) in manifests {
-            let set = format!("hello-{}", middle.trim_end_matches(MANIFEST));
-            if !names.contains(&format!("{set}{MANIFEST}")) {
-                for extension in super::catalog::EXTENSIONS {
-                    remove_if_there(&self.join(&format!("{set}.{extension}")))?;
-                }
+        for manifest in manifests {
+            let is_published = names.iter().any(|name| name == manifest);
+            let set = set_of_manifest(manifest).filter(|_| !is_published);
+            for dump in set.map(dump_names).into_iter().flatten() {
+                remove_if_there(&self.join(&dump))?;
             }
-            remove_if_there(&self.join(name))?;
+            remove_if_there(&self.partial(manifest))?;
         }
         Ok(())
     }
@@ -150,6 +145,12 @@ pub fn names(path: &Path) -> Result<Vec<String>, BackupError> {
         }
     }
     Ok(names)
+}
+
+/// The name that the unfinished file `name` gets once it is finished.
+fn finished_name(name: &str) -> Option<&str> {
+    let name = name.strip_prefix(PARTIAL.0)?.strip_suffix(PARTIAL.1)?;
+    name.starts_with(PREFIX).then_some(name)
 }
 
 fn remove_if_there(path: &Path) -> Result<(), BackupError> {
