@@ -73,10 +73,12 @@ async fn locked(config: &BackupConfig) -> Result<Report, BackupError> {
         scratch.stop().await;
     }
     folder.clean();
+    // One that cannot be read is named by who writes next.
     if let Err(error) = &result
         && error.reason() == Reason::DestinationFull
+        && let Ok(catalog) = Catalog::read(folder.path())
     {
-        prune::make_room(&folder, Policy::from(&config.options), None);
+        prune::make_room(&folder, &catalog, Policy::from(&config.options), None);
     }
     result
 }
@@ -94,7 +96,7 @@ async fn steps(
     let (mut connection, program_url) = connect(config).await?;
     let found = preflight::check(&mut connection, tool, lock_timeout).await?;
     let catalog = Catalog::read(folder.path())?;
-    prune::make_room(folder, policy, catalog.newest_size());
+    prune::make_room(folder, &catalog, policy, catalog.newest_size());
 
     let requested = Scratch::request(
         proof.scratch.as_deref(),

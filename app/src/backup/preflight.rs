@@ -11,7 +11,7 @@ use super::contents::{self, Relation};
 use super::error::{BackupError, Reason};
 use super::programs::check_version;
 use super::scratch::Locale;
-use crate::store::schema;
+use crate::store::schema::{self, MigrationError};
 
 /// How far this machine's clock and the database's may be apart: a backup with a wrong date would hide that later ones
 /// are missing.
@@ -52,12 +52,8 @@ pub async fn check(
     check_clocks(Utc::now(), time)?;
     let locale = Locale::read(connection).await?;
     if locale.encoding != schema::ENCODING {
-        let message = format!(
-            "the database has the encoding {}: create it with ENCODING '{}'",
-            locale.encoding,
-            schema::ENCODING
-        );
-        return Err(BackupError::found(Reason::DumpFailed, message));
+        let unfit = MigrationError::Encoding(locale.encoding);
+        return Err(BackupError::found(Reason::DumpFailed, unfit.to_string()));
     }
     wait_for_migration(connection, patience).await?;
     let relations = contents::relations(connection).await?;

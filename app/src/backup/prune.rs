@@ -12,13 +12,10 @@ const GROWTH: u64 = 125;
 
 /// Deletes what the policy will not keep once there is one more backup, oldest first: until there is room for one
 /// of `size`, or all of it. What cannot be deleted is left.
-pub fn make_room(folder: &Folder, policy: Policy, size: Option<u64>) {
+pub fn make_room(folder: &Folder, catalog: &Catalog, policy: Policy, size: Option<u64>) {
     let needed = size.map_or(u64::MAX, |size| size.saturating_mul(GROWTH) / 100);
     let has_room = || folder.available().is_ok_and(|bytes| bytes >= needed);
-    let Ok(catalog) = Catalog::read(folder.path()) else {
-        return; // who writes next says what is wrong
-    };
-    for manifest in superfluous(&catalog, policy) {
+    for manifest in superfluous(catalog, policy) {
         if has_room() {
             return;
         }

@@ -245,7 +245,7 @@ impl Scratch {
     /// Ends it and waits for that, if this process has started it.
     pub async fn stop(mut self) {
         if let Some(child) = &mut self.child {
-            terminate(child);
+            signal(child, Signal::TERM);
             let _ = tokio::time::timeout(STOP_PATIENCE, child.wait()).await;
             let _ = std::fs::remove_dir_all(&self.folder);
         }
@@ -255,18 +255,19 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Some(child) = &self.child {
-            terminate(child);
+            signal(child, Signal::TERM);
         }
     }
 }
 
-/// Asks a child to end, unless it has.
-fn terminate(child: &Child) {
-    if let Some(id) = child.id()
-        && let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw)
-    {
-        let _ = kill_process(id, Signal::TERM);
-    }
+/// Sends a signal to a child; whether it has not ended yet.
+fn signal(child: &Child, signal: Signal) -> bool {
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let Some(id) = id.and_then(Pid::from_raw) else {
+        return false;
+    };
+    let _ = kill_process(id, signal);
+    true
 }
 
 async fn execute(connection: &mut PgConnection, statement: String) -> Result<(), sqlx::Error> {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use tokio::process::Child;
 
-use super::{FAILED, Locale, PORT, REQUEST, SUPERUSER};
+use super::{FAILED, Locale, PORT, REQUEST, SUPERUSER, signal};
 use crate::backup::destination::write_whole;
 use crate::backup::error::{BackupError, Reason, at};
 use crate::backup::programs::{Programs, run};
@@ -147,9 +147,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // At once, clients or not, and together with its processes.
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(id) = id.and_then(Pid::from_raw) {
-            let _ = kill_process(id, Signal::QUIT);
+        if signal(&self.child, Signal::QUIT) {
             for _ in 0..STOP_CHECKS {
                 if !matches!(self.child.try_wait(), Ok(None)) {
                     return;
