@@ -1,6 +1,8 @@
 //! What is read of a pod in more than one place, and a pod to act on.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{
+    ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus,
+};
 use kube::ResourceExt;
 
 /// Whether the object with this UID owns the pod.
@@ -63,6 +65,19 @@ pub fn runs(container: &ContainerStatus) -> bool {
     state.is_some_and(|state| state.running.is_some())
 }
 
+/// How the container has ended; `None` while it has not.
+#[must_use]
+pub fn end(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    container.state.as_ref()?.terminated.as_ref()
+}
+
+/// Why the container waits, in one word; `None` when it does not, or for no known reason.
+#[must_use]
+pub fn waiting_reason(container: &ContainerStatus) -> Option<&str> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    waiting.reason.as_deref()
+}
+
 /// Reasons of a waiting container whose image cannot be pulled.
 pub const PULL_FAILURES: [&str; 6] = [
     "ErrImagePull",
@@ -76,12 +91,8 @@ pub const PULL_FAILURES: [&str; 6] = [
 /// Whether an image of the pod cannot be pulled.
 #[must_use]
 pub fn cannot_pull(pod: &Pod) -> bool {
-    containers(pod).any(|container| {
-        let state = container.state.as_ref();
-        let waiting = state.and_then(|state| state.waiting.as_ref());
-        let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
-        reason.is_some_and(|reason| PULL_FAILURES.contains(&reason))
-    })
+    let mut reasons = containers(pod).filter_map(waiting_reason);
+    reasons.any(|reason| PULL_FAILURES.contains(&reason))
 }
 
 /// A pod exactly as it was seen.

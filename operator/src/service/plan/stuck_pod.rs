@@ -5,13 +5,13 @@
 //! (<https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback>), until somebody deletes it.
 
 use k8s_openapi::api::{
-    apps::v1::StatefulSet,
+    apps::v1::{StatefulSet, StatefulSetStatus},
     core::v1::{ContainerStatus, Pod, PodStatus},
 };
 use kube::ResourceExt;
 
 use crate::{
-    object::pod::{SeenPod, condition},
+    object::pod::{SeenPod, condition, end},
     service::children::SERVER,
 };
 
@@ -38,19 +38,24 @@ pub fn stuck_pod(set: &StatefulSet, pods: &[Pod]) -> Option<SeenPod> {
 /// trails behind, that is not known.
 #[must_use]
 pub fn is_of_former_template(set: &StatefulSet, pod: &Pod) -> bool {
-    let Some(status) = &set.status else {
+    let Some(status) = present_status(set) else {
         return false;
     };
     let current = status.update_revision.as_ref();
     let own = pod.labels().get(REVISION_LABEL);
     let mut owners = pod.owner_references().iter();
-    status.observed_generation == set.metadata.generation
-        && owners.any(|owner| {
-            owner.controller == Some(true) && Some(&owner.uid) == set.metadata.uid.as_ref()
-        })
-        && current.is_some()
+    owners.any(|owner| {
+        owner.controller == Some(true) && Some(&owner.uid) == set.metadata.uid.as_ref()
+    }) && current.is_some()
         && own.is_some()
         && own != current
+}
+
+/// The status, unless it trails behind the generation.
+#[must_use]
+pub fn present_status(set: &StatefulSet) -> Option<&StatefulSetStatus> {
+    let status = set.status.as_ref();
+    status.filter(|status| status.observed_generation == set.metadata.generation)
 }
 
 fn cannot_start(status: &PodStatus) -> bool {
@@ -97,11 +102,7 @@ fn is_down(container: &ContainerStatus, has_sandbox: bool) -> bool {
 }
 
 fn has_succeeded(container: &ContainerStatus) -> bool {
-    let ended = container
-        .state
-        .as_ref()
-        .and_then(|state| state.terminated.as_ref());
-    ended.is_some_and(|ended| ended.exit_code == 0)
+    end(container).is_some_and(|end| end.exit_code == 0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use crate::{
-    object::{child::ChildId, names::Component, pod::condition},
+    object::{
+        child::ChildId,
+        names::Component,
+        pod::{self, condition},
+    },
     service::{
         apply::Applied,
         children::{EXIT_UNAVAILABLE, MIGRATION},
@@ -98,7 +102,7 @@ fn ends(pods: &[Pod]) -> impl Iterator<Item = (&Pod, &ContainerStateTerminated)>
     pods.filter_map(|pod| {
         let containers = pod.status.as_ref()?.container_statuses.iter().flatten();
         let mut containers = containers.filter(|container| container.name == MIGRATION);
-        let end = containers.find_map(|container| container.state.as_ref()?.terminated.as_ref());
+        let end = containers.find_map(pod::end);
         Some((pod, end?))
     })
 }

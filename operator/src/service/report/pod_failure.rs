@@ -166,9 +166,7 @@ fn beside_an_ended_one(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<
     }
     let containers = || status.container_statuses.iter().flatten();
     let done = containers().any(|container| {
-        let state = container.state.as_ref();
-        let end = state.and_then(|state| state.terminated.as_ref());
-        end.is_some_and(|end| {
+        pod::end(container).is_some_and(|end| {
             let finished = end.finished_at.as_ref();
             end.exit_code == 0 && finished.is_none_or(|time| has_lasted(time.0, now))
         })

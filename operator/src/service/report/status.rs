@@ -13,7 +13,8 @@ use crate::{
     service::{
         apply::Applied,
         report::{
-            app, autoscaler, backup,
+            app, autoscaler,
+            backup::Backups,
             conditions::conditions,
             data, database,
             finding::{Finding, no, yes},
@@ -37,7 +38,8 @@ pub fn from_applied(
     now: Timestamp,
 ) -> HelloServiceStatus {
     let identity = &service.identity;
-    let findings = findings(service, applied, old, now);
+    let backups = Backups::read(service, applied, old, now);
+    let findings = findings(service, applied, backups.as_ref(), old, now);
     let running = app::running(service, applied);
     HelloServiceStatus {
         observed_generation: Some(identity.generation),
@@ -51,7 +53,7 @@ pub fn from_applied(
         image: running.image,
         database: Some(database::status(service, applied)),
         migration: migration::status(applied),
-        backup: backup::status(service, applied, old, now),
+        backup: backups.map(|backups| backups.status(old)),
     }
 }
 
@@ -59,13 +61,14 @@ pub fn from_applied(
 fn findings(
     service: &Validated,
     applied: &Applied,
+    backups: Option<&Backups<'_>>,
     old: Option<&HelloServiceStatus>,
     now: Timestamp,
 ) -> Vec<(ConditionType, Finding)> {
     let complete = |finding| with_pull_secrets(finding, applied);
     let database = complete(database::finding(service, applied, now));
     let migrated = complete(migration::finding(service, applied, now));
-    let backup = backup::finding(service, applied, old, now).map(complete);
+    let backup = backups.map(|backups| complete(backups.finding()));
     let ready = ready(service, applied, &database, &migrated, now);
     let needs_action = ready.reason.needs_action();
     let progressing = ready.repeated(!ready.holds && !needs_action && !service.paused);

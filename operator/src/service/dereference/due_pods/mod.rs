@@ -8,13 +8,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::{
-        apps::v1::StatefulSet,
-        batch::v1::{CronJob, Job},
-        core::v1::{Event, PersistentVolumeClaim},
-    },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    batch::v1::{CronJob, Job},
+    core::v1::{Event, PersistentVolumeClaim},
 };
 use kube::ResourceExt;
 
@@ -25,6 +22,7 @@ use crate::{
         live::{Live, TypedChild},
         names,
         pod::{is_owned_by, is_unfinished},
+        time::created,
         words,
     },
     service::dereference::observed::Observed,
@@ -149,10 +147,6 @@ fn wants_pod(live: &Live) -> bool {
         let suspended = job.spec.as_ref().and_then(|spec| spec.suspend);
         !ended && suspended != Some(true)
     })
-}
-
-fn created(metadata: &ObjectMeta) -> Option<Timestamp> {
-    metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
 impl Waiting {

@@ -14,12 +14,17 @@ use crate::{
         live::LiveObjects,
         names::{self, Component},
         owner::Identity,
-        pod::{condition, containers, runs},
+        pod::{condition, containers, runs, waiting_reason},
         words,
     },
     service::{
         children::SERVER,
-        plan::{cnpg_health::Health, facts::Facts, presence::Presence, stuck_pod::REVISION_LABEL},
+        plan::{
+            cnpg_health::Health,
+            facts::Facts,
+            presence::Presence,
+            stuck_pod::{REVISION_LABEL, present_status},
+        },
         validate::Database,
     },
 };
@@ -208,12 +213,11 @@ fn cloud_native_pg(name: String, facts: &Facts, live: &LiveObjects) -> DatabaseS
 /// Whether the only pod of a StatefulSet runs the current template and its server is ready. A status
 /// that trails behind the generation does not count.
 fn server_ready(set: &StatefulSet, pods: &[Pod]) -> bool {
-    let Some(status) = &set.status else {
+    let Some(status) = present_status(set) else {
         return false;
     };
     let revision = status.update_revision.as_deref();
-    status.observed_generation == set.metadata.generation
-        && status.updated_replicas == Some(1)
+    status.updated_replicas == Some(1)
         && status.current_revision.as_deref() == revision
         && (status.ready_replicas == Some(1) || pods.iter().any(|pod| serves(pod, revision)))
 }
@@ -239,16 +243,15 @@ fn serves(pod: &Pod, revision: Option<&str>) -> bool {
 /// Whether the pod of the current template has its volumes and its network, and starts its server for the first time.
 /// A server that keeps ending, or whose image cannot be pulled, is not one to wait for.
 fn is_initializing(set: &StatefulSet, pods: &[Pod]) -> bool {
-    let Some(status) = &set.status else {
+    let Some(status) = present_status(set) else {
         return false;
     };
     let revision = status.update_revision.as_deref();
-    status.observed_generation == set.metadata.generation
-        && pods.iter().any(|pod| {
-            let is_first = |server: &ContainerStatus| server.restart_count == 0;
-            is_current(pod, revision)
-                && server(pod).is_some_and(|server| is_first(server) && is_starting(pod, server))
-        })
+    let begins = |pod: &Pod| {
+        server(pod).is_some_and(|server| server.restart_count == 0 && is_starting(pod, server))
+    };
+    pods.iter()
+        .any(|pod| is_current(pod, revision) && begins(pod))
 }
 
 /// Whether a container runs, or is about to in a pod that has its volumes and its network.
@@ -258,12 +261,10 @@ fn is_starting(pod: &Pod, container: &ContainerStatus) -> bool {
         .as_ref()
         .and_then(|status| condition(status, "PodReadyToStartContainers"))
         .is_some_and(|condition| condition.status == "True");
-    let waiting = container
-        .state
-        .as_ref()
-        .and_then(|state| state.waiting.as_ref());
-    let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
-    let is_next = matches!(reason, Some("ContainerCreating" | "PodInitializing"));
+    let is_next = matches!(
+        waiting_reason(container),
+        Some("ContainerCreating" | "PodInitializing")
+    );
     runs(container) || (has_sandbox && is_next)
 }
 

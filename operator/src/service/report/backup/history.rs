@@ -1,5 +1,5 @@
-//! How the runs of the backups ended, from the Jobs that exist and from what the status remembers: Jobs are deleted by and by,
-//! and by hand.
+//! How the runs of the backups ended, from the Jobs that exist and from what the status remembers: Jobs are deleted, by the
+//! schedule and by hand.
 
 use hello_crds::{BackupAttempt, BackupStatus, HelloServiceStatus, VerifiedBackup};
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use crate::{
     object::{
         backup_result::{BackupResult, Cause, Failure, Proof},
         pod::{self, is_owned_by},
+        time::created,
     },
     service::{
         children::BACKUP,
@@ -184,7 +185,9 @@ impl<'a> Ended<'a> {
             JobPhase::Succeeded => completed?,
             JobPhase::Failed | JobPhase::Interrupted => {
                 let failed = failure(job).and_then(|failed| failed.last_transition_time.as_ref());
-                failed.map(|time| time.0).or_else(|| created(job))?
+                failed
+                    .map(|time| time.0)
+                    .or_else(|| created(&job.metadata))?
             }
         };
         let uid = job.uid().unwrap_or_default();
@@ -258,7 +261,7 @@ fn result(pods: &[Pod], uid: &str) -> Option<BackupResult> {
     let newest_first = pod_failure::newest_first(own).into_iter();
     let mut results = newest_first.filter_map(|pod| {
         let mut containers = pod::containers(pod).filter(|container| container.name == BACKUP);
-        let end = containers.find_map(|container| container.state.as_ref()?.terminated.as_ref())?;
+        let end = containers.find_map(pod::end)?;
         BackupResult::parse(end.message.as_deref()?)
     });
     results.next()
@@ -290,9 +293,4 @@ fn failure(job: &Job) -> Option<&k8s_openapi::api::batch::v1::JobCondition> {
 fn reason_of_end(job: &Job) -> String {
     let message = failure(job).and_then(|failed| failed.message.clone());
     message.unwrap_or_else(|| "see the Job's events".into())
-}
-
-/// When an object was created.
-pub fn created(object: &impl ResourceExt) -> Option<Timestamp> {
-    object.creation_timestamp().map(|time| time.0)
 }

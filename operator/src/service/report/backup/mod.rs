@@ -10,13 +10,14 @@ use k8s_openapi::api::{
 };
 use kube::ResourceExt;
 
-use self::history::{Attempt, History, created};
+use self::history::{Attempt, History};
 use crate::{
     object::{
         child::ChildId,
         kind::Kind,
         names::{self, Component},
         pod::{self, is_owned_by},
+        time::created,
     },
     service::{
         apply::Applied,
@@ -32,7 +33,7 @@ use crate::{
 };
 
 /// What is known of the backups of a service.
-struct Backups<'a> {
+pub struct Backups<'a> {
     wanted: &'a Backup,
     applied: &'a Applied,
     /// Name of the CronJob and of its claim.
@@ -44,47 +45,6 @@ struct Backups<'a> {
     newest: Option<&'a Job>,
     history: History,
     now: Timestamp,
-}
-
-/// Whether the last backup was proved and none was missed; `None` when no backups are wanted.
-pub fn finding(
-    service: &Validated,
-    applied: &Applied,
-    old: Option<&HelloServiceStatus>,
-    now: Timestamp,
-) -> Option<Finding> {
-    let backups = Backups::read(service, applied, old, now)?;
-    let problem = backups
-        .not_written()
-        .or_else(|| volume::leaving(applied, &backups.name))
-        .or_else(|| backups.not_scheduled())
-        .or_else(|| backups.not_running())
-        .or_else(|| backups.refused())
-        .or_else(|| backups.failed())
-        .or_else(|| backups.missed());
-    Some(problem.unwrap_or_else(|| backups.result()))
-}
-
-/// What is known of the backups; `None` when none are wanted. It stays when the CronJob and the Jobs are gone.
-pub fn status(
-    service: &Validated,
-    applied: &Applied,
-    old: Option<&HelloServiceStatus>,
-    now: Timestamp,
-) -> Option<BackupStatus> {
-    let backups = Backups::read(service, applied, old, now)?;
-    let history = backups.history;
-    let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
-    let known = old.and_then(|old| old.backup.as_ref()?.last_request.clone());
-    Some(BackupStatus {
-        last_schedule_time: text(history.started),
-        next_schedule_time: text(backups.wanted.next_start(now)),
-        last_attempt: history.attempt.as_ref().map(Attempt::status),
-        last_success_time: text(history.succeeded),
-        last_verified: history.verified.map(|verified| verified.backup),
-        count: history.count,
-        last_request: started_request(applied).or(known),
-    })
 }
 
 /// The requested backup, once its Job is or was there. Were it not remembered, it would be made again when that is gone.
@@ -100,7 +60,8 @@ fn started_request(applied: &Applied) -> Option<String> {
 }
 
 impl<'a> Backups<'a> {
-    fn read(
+    /// `None` when no backups are wanted.
+    pub fn read(
         service: &'a Validated,
         applied: &'a Applied,
         old: Option<&HelloServiceStatus>,
@@ -114,11 +75,11 @@ impl<'a> Backups<'a> {
             .all::<Job>()
             .filter(|job| is_run(job))
             .collect();
-        runs.sort_by_key(|job| (created(*job), job.name_any()));
+        runs.sort_by_key(|job| (created(&job.metadata), job.name_any()));
         let volume_since = applied
             .live()
             .typed::<PersistentVolumeClaim>(&name)
-            .and_then(created);
+            .and_then(|claim| created(&claim.metadata));
         let cron_job = applied.live().typed::<CronJob>(&name);
         Some(Self {
             history: History::read(cron_job, &runs, applied.pods(), old, volume_since),
@@ -130,6 +91,35 @@ impl<'a> Backups<'a> {
             volume_since,
             now,
         })
+    }
+
+    /// Whether the last backup was proved and none was missed.
+    pub fn finding(&self) -> Finding {
+        let problem = self
+            .not_written()
+            .or_else(|| volume::leaving(self.applied, &self.name))
+            .or_else(|| self.not_scheduled())
+            .or_else(|| self.not_running())
+            .or_else(|| self.refused())
+            .or_else(|| self.failed())
+            .or_else(|| self.missed());
+        problem.unwrap_or_else(|| self.result())
+    }
+
+    /// What is known of the backups. It stays when the CronJob and the Jobs are gone.
+    pub fn status(self, old: Option<&HelloServiceStatus>) -> BackupStatus {
+        let history = self.history;
+        let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let known = old.and_then(|old| old.backup.as_ref()?.last_request.clone());
+        BackupStatus {
+            last_schedule_time: text(history.started),
+            next_schedule_time: text(self.wanted.next_start(self.now)),
+            last_attempt: history.attempt.as_ref().map(Attempt::status),
+            last_success_time: text(history.succeeded),
+            last_verified: history.verified.map(|verified| verified.backup),
+            count: history.count,
+            last_request: started_request(self.applied).or(known),
+        }
     }
 
     fn child(&self, kind: Kind) -> ChildId {
@@ -228,7 +218,7 @@ impl<'a> Backups<'a> {
         let verified = self.history.verified.as_ref().map(|verified| verified.time);
         if Some(due)
             <= verified
-                .max(created(cron_job)?.into())
+                .max(created(&cron_job.metadata)?.into())
                 .max(self.volume_since)
         {
             return None;
@@ -248,7 +238,7 @@ impl<'a> Backups<'a> {
     /// A run that may still end in time.
     fn at_work(&self) -> Option<Finding> {
         let job = self.active()?;
-        let began = created(job)?;
+        let began = created(&job.metadata)?;
         let uid = job.uid().unwrap_or_default();
         let mut pods = self.applied.pods().iter();
         let works = |pod| is_owned_by(pod, &uid) && pod::workers(pod).any(pod::runs);
