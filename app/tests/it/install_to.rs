@@ -3,20 +3,13 @@
 use std::process::Command;
 
 use crate::support::app::command;
+use crate::support::succeed;
 
 #[test]
 fn installs_itself() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        let output = command(&["install-to"])
-            .arg(folder.path())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        succeed(command(&["install-to"]).arg(folder.path()));
     }
     let copy = Command::new(folder.path().join("hello-app"))
         .arg("--version")

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::app::{App, JSON, command};
 use crate::support::client::{Connection, request_bytes};
-use crate::support::{eventually, postgres};
+use crate::support::{eventually, postgres, succeed};
 
 #[test]
 fn sigterm_drains_without_losing_a_request() {
@@ -121,15 +121,7 @@ fn waits_for_the_schema() {
         (answer.status, answer.header("retry-after")),
         (503, Some("1"))
     );
-    let output = command(&["migrate"])
-        .env("DATABASE_URL", &url)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    succeed(command(&["migrate"]).env("DATABASE_URL", &url));
     eventually(
         "the service sees the schema",
         Duration::from_secs(3),
@@ -158,15 +150,10 @@ fn serves_with_the_rights_of_the_app_role_only() {
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
     std::fs::write(&password, "secret\n").unwrap();
-    let output = command(&["migrate", "--app-role-password-file"])
-        .arg(&password)
-        .env("DATABASE_URL", server.url(postgres::OWNER, &database))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
+    succeed(
+        command(&["migrate", "--app-role-password-file"])
+            .arg(&password)
+            .env("DATABASE_URL", server.url(postgres::OWNER, &database)),
     );
     let app = App::ready(&[("DATABASE_URL", &server.url("hello_app", &database))]);
     assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);

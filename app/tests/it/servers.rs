@@ -4,9 +4,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::support::app::{App, command};
-use crate::support::eventually;
 use crate::support::postgres::{OWNER, Server, database, shared};
 use crate::support::proxy::{Mode, Proxy};
+use crate::support::{eventually, succeed};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -29,9 +29,7 @@ fn listed(ports: [u16; 2], database: &str) -> String {
 }
 
 fn succeeds(command: &mut Command, url: &str) {
-    let output = command.env("DATABASE_URL", url).output().unwrap();
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{log}");
+    succeed(command.env("DATABASE_URL", url));
 }
 
 fn people(server: &Server, name: &str) -> String {

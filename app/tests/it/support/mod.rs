@@ -14,6 +14,7 @@ pub mod session;
 pub mod signing;
 pub mod tls_server;
 
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 /// Polls until `done` is true.
@@ -25,14 +26,20 @@ pub fn eventually(what: &str, deadline: Duration, mut done: impl FnMut() -> bool
     }
 }
 
+/// Runs a command, which succeeds; its output.
+pub fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
 /// Output of a script of the project; `path` is relative to the app's folder.
 pub fn printed_by(path: &str) -> String {
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let output = std::process::Command::new(script).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = succeed(&mut Command::new(script));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

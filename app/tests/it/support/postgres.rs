@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::{eventually, printed_by};
+use super::{eventually, printed_by, succeed};
 
 /// PostgreSQL refuses to run as root; `nobody` will do.
 const UNPRIVILEGED: &str = "65534";
@@ -34,15 +34,7 @@ pub fn shared() -> &'static Server {
             &format!("CREATE DATABASE {TEMPLATE} OWNER {OWNER}"),
         );
         let url = server.url(OWNER, TEMPLATE);
-        let output = super::app::command(&["migrate"])
-            .env("DATABASE_URL", url)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        succeed(super::app::command(&["migrate"]).env("DATABASE_URL", url));
         server
     })
 }
@@ -76,16 +68,18 @@ impl Server {
     pub fn start_from(programs: &Path, name: &str, settings: &[&str]) -> Self {
         let folder = fresh_folder(name);
         let data = folder.join("data");
-        run(unprivileged(&programs.join("initdb"))
-            .args([
-                "--username=postgres",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-            ])
-            .args(["--locale=C", "--no-sync", "--pwfile=/dev/stdin"])
-            .arg("--pgdata")
-            .arg(&data)
-            .stdin(password_file(&folder)));
+        succeed(
+            unprivileged(&programs.join("initdb"))
+                .args([
+                    "--username=postgres",
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                ])
+                .args(["--locale=C", "--no-sync", "--pwfile=/dev/stdin"])
+                .arg("--pgdata")
+                .arg(&data)
+                .stdin(password_file(&folder)),
+        );
         let server = Self::run(programs, folder, settings);
         server.sql(
             "postgres",
@@ -100,11 +94,13 @@ impl Server {
     /// Starts a server that follows this one.
     pub fn standby(&self, name: &str) -> Self {
         let folder = fresh_folder(name);
-        run(unprivileged(&self.bin.join("pg_basebackup"))
-            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
-            .args(["--dbname", &self.url("postgres", "postgres")])
-            .arg("--pgdata")
-            .arg(folder.join("data")));
+        succeed(
+            unprivileged(&self.bin.join("pg_basebackup"))
+                .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+                .args(["--dbname", &self.url("postgres", "postgres")])
+                .arg("--pgdata")
+                .arg(folder.join("data")),
+        );
         Self::run(&self.bin, folder, &[])
     }
 
@@ -251,7 +247,7 @@ pub fn unprivileged(program: &Path) -> Command {
 /// Gives a file or folder of root to the server's user.
 pub fn hand_over(path: &Path) {
     if is_root() {
-        run(Command::new("chown").arg(UNPRIVILEGED).arg(path));
+        succeed(Command::new("chown").arg(UNPRIVILEGED).arg(path));
     }
 }
 
@@ -274,13 +270,4 @@ pub fn free_port() -> u16 {
         .local_addr()
         .unwrap()
         .port()
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
