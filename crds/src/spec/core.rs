@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
 /// Fields that the API server drops unless a feature gate is set, in some supported version. What it drops would be
-/// written again for ever.
+/// written again forever.
 const GATED: [&str; 5] = [
     "fileKeyRef",
     "matchLabelKeys",
