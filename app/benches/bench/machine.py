@@ -41,7 +41,12 @@ def cpu_seconds(pid):
 
 
 def resident_mib(pid, field="VmRSS"):
-    return int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+    """The memory of a process; none when it has ended."""
+    try:
+        found = re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    except (FileNotFoundError, ProcessLookupError):
+        found = None
+    return int(found[1]) / 1024 if found else 0
 
 
 class Span:

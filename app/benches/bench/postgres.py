@@ -31,20 +31,28 @@ SCRIPTS = {
 SAME_DAY = "1990-01-01"  # 25,567 days after the first one
 
 
+# PostgreSQL refuses root, so the user nobody runs it.
+DEMOTE = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if os.getuid() == 0 else []
+
+
+def hand_over(folder):
+    """Gives a folder to the user that PostgreSQL runs as."""
+    if DEMOTE:
+        shutil.chown(folder, 65534, 65534)
+
+
 class Postgres:
-    """A server on a port of its own with the settings it ships with; it refuses root, so the user nobody runs it."""
+    """A server on a port of its own with the settings it ships with."""
 
     def __init__(self, folder):
         folder_of_programs = os.environ.get("PG_BIN")
         self.bin = Path(folder_of_programs or f"{run(ROOT / 'manifests/images/postgres/fetch').strip()}/bin")
         self.port, self.loaded = PORT, None
-        demote = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if os.getuid() == 0 else []
-        if demote:
-            shutil.chown(folder, 65534, 65534)
+        hand_over(folder)
         data = folder / "data"
-        run(*demote, self.bin / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8")
+        run(*DEMOTE, self.bin / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8")
         self.process = subprocess.Popen(
-            [*demote, self.bin / "postgres", "-D", data, "-p", str(PORT), "-k", "", "-c", "max_connections=400"],
+            [*DEMOTE, self.bin / "postgres", "-D", data, "-p", str(PORT), "-k", "", "-c", "max_connections=400"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(100):
             if subprocess.run([self.bin / "pg_isready", "-h", "127.0.0.1", "-p", str(PORT)], capture_output=True).returncode == 0:

@@ -17,13 +17,15 @@ TARGET = "x86_64-unknown-linux-musl"
 API, ADMIN = "127.0.0.1:18480", "127.0.0.1:18490"
 
 
-def build(examples_only):
+def build(program=True, examples=True):
     """Makes release builds, for the target that the image has, and returns the folder of the programs."""
     cache = os.environ.get("HELLO_CACHE") or f"{os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'}/hello"
     target = os.environ.get("CARGO_TARGET_DIR") or f"{cache}/target"
     # As for the images, whose build this shares; the examples bring the features of the tests, and would change the program's.
-    app = [] if examples_only else [["-p", "hello-app", "-p", "hello-operator"]]
-    for what in (*app, ["-p", "hello-app", "--example", "sqlx-pool", "--example", "open-loop", "--example", "far"]):
+    wanted = [["-p", "hello-app", "-p", "hello-operator"]] if program else []
+    if examples:
+        wanted.append(["-p", "hello-app", "--example", "sqlx-pool", "--example", "open-loop", "--example", "far"])
+    for what in wanted:
         subprocess.run(["cargo", "build", "--release", "--locked", "--target", TARGET, *what],
                        check=True, cwd=ROOT, env={**os.environ, "CARGO_TARGET_DIR": target})
     return Path(f"{target}/{TARGET}/release")
