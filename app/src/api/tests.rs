@@ -18,7 +18,7 @@ use crate::domain::{
     UsernameRule,
 };
 use crate::lifecycle::{self, PhaseControl};
-use crate::serving::{ConnectionLimits, Listener};
+use crate::serving::{ConnectionLimits, Listener, Timeouts};
 use crate::store::people::{
     Asked, BirthdaySpan, Friend, FriendList, Friendships, Person, UnknownUser, Users,
 };
@@ -139,9 +139,11 @@ async fn serve(metrics: &Metrics) -> (TcpStream, PhaseControl) {
         limits: ConnectionLimits {
             max_connections: 8,
             max_connections_per_client: None,
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(10),
-            answer_timeout: Duration::from_secs(10),
+            timeouts: Timeouts {
+                header: Duration::from_secs(10),
+                idle: Duration::from_secs(10),
+                answer: Duration::from_secs(10),
+            },
             max_untaken_bytes: 1 << 20,
             max_header_bytes: 16 << 10,
             drain_timeout: Duration::from_secs(10),

@@ -17,7 +17,7 @@ use crate::config::{ServeConfig, ServerOptions};
 use crate::domain::{Calendar, SystemClock};
 use crate::lifecycle::{self, Phase, PhaseControl, Signal, Signals};
 use crate::serving::{
-    ConnectionLimits, Listener, MemoryShares, Tls, TlsError, limit_of_control_group,
+    ConnectionLimits, Listener, MemoryShares, Timeouts, Tls, TlsError, limit_of_control_group,
 };
 use crate::store::schema::MigrationError;
 use crate::store::{
@@ -209,9 +209,11 @@ fn connection_limits(options: &ServerOptions) -> (ConnectionLimits, ConnectionLi
     let limits = ConnectionLimits {
         max_connections: max_connections.unwrap_or(shares.connections),
         max_connections_per_client: options.max_connections_per_client.map(NonZeroU32::get),
-        header_timeout: options.header_timeout,
-        idle_timeout: options.idle_timeout,
-        answer_timeout: options.answer_timeout,
+        timeouts: Timeouts {
+            header: options.header_timeout,
+            idle: options.idle_timeout,
+            answer: options.answer_timeout,
+        },
         max_untaken_bytes: shares.untaken_bytes,
         max_header_bytes: MAX_HEADER_BYTES,
         drain_timeout: options.drain_timeout,
@@ -219,7 +221,10 @@ fn connection_limits(options: &ServerOptions) -> (ConnectionLimits, ConnectionLi
     let admin_limits = ConnectionLimits {
         max_connections: 64,
         max_connections_per_client: None,
-        header_timeout: Duration::from_secs(10),
+        timeouts: Timeouts {
+            header: Duration::from_secs(10),
+            ..limits.timeouts
+        },
         drain_timeout: Duration::from_millis(500),
         ..limits
     };

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use warp::Filter;
 
-use super::connection::Connection;
+use super::connection::{Connection, Timeouts};
 use super::message::Response;
 use super::seats::{Seat, Seats};
 use super::tls::Tls;
@@ -26,12 +26,8 @@ pub struct ConnectionLimits {
     pub max_connections: u32,
     /// The same for one client, if there is a limit. When none of its connections is idle, another one is closed at once.
     pub max_connections_per_client: Option<u32>,
-    /// The longest time that the head of a request may take to arrive.
-    pub header_timeout: Duration,
-    /// The longest time that a connection may be idle between two requests.
-    pub idle_timeout: Duration,
-    /// The longest time in which a client takes none of the answers that wait for it.
-    pub answer_timeout: Duration,
+    /// When a connection has waited for too long.
+    pub timeouts: Timeouts,
     /// The most bytes that may wait for clients to take them. Beyond, who keeps most of them waiting has to leave.
     pub max_untaken_bytes: usize,
     /// The largest head of a request, in bytes.
@@ -96,9 +92,7 @@ impl Listener {
             let connection = Connection {
                 seat,
                 builder: builder.clone(),
-                header_timeout: self.limits.header_timeout,
-                idle_timeout: self.limits.idle_timeout,
-                answer_timeout: self.limits.answer_timeout,
+                timeouts: self.limits.timeouts,
                 explain: self.explain,
                 phase: self.phase.clone(),
             };
@@ -141,8 +135,8 @@ fn connection_builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor>
         // What a client may send before anybody reads it. No body that is accepted is larger than the first.
         .initial_stream_window_size(16 << 10)
         .initial_connection_window_size(64 << 10)
-        .keep_alive_interval(limits.header_timeout)
-        .keep_alive_timeout(limits.header_timeout);
+        .keep_alive_interval(limits.timeouts.header)
+        .keep_alive_timeout(limits.timeouts.header);
     builder
 }
 

@@ -29,12 +29,8 @@ pub struct Connection {
     pub seat: Seat,
     /// hyper's settings.
     pub builder: Arc<auto::Builder<TokioExecutor>>,
-    /// The longest time that a head may take, or up to half as long again; also the first one, and the TLS handshake.
-    pub header_timeout: Duration,
-    /// The longest time between two requests, or up to half the shortest of the three more.
-    pub idle_timeout: Duration,
-    /// The longest time in which no answer is taken although one waits, likewise.
-    pub answer_timeout: Duration,
+    /// When it has waited for too long.
+    pub timeouts: Timeouts,
     /// Makes the response to a request whose head cannot be read.
     pub explain: ExplainUnreadable,
     /// When to stop.
@@ -48,7 +44,7 @@ impl Connection {
         F: Filter<Extract = (Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
         F::Future: Send,
     {
-        let handshake = tokio::time::timeout(self.header_timeout, tls.accept(stream));
+        let handshake = tokio::time::timeout(self.timeouts.header, tls.accept(stream));
         let outcome = tokio::select! {
             outcome = handshake => outcome,
             () = self.seat.activity.has_to_leave() => return,
@@ -89,17 +85,12 @@ impl Connection {
                 answer.await
             }
         });
-        let timeouts = Timeouts {
-            head: self.header_timeout,
-            idle: self.idle_timeout,
-            answer: self.answer_timeout,
-        };
         let (guarded, head_due) = wire::guard(stream, self.explain);
         let io = TokioIo::new(guarded);
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let outcome = tokio::select! {
             outcome = connection.as_mut() => outcome,
-            () = overdue(&activity, &head_due, &timeouts) => {
+            () = overdue(&activity, &head_due, self.timeouts) => {
                 tracing::debug!("closed an idle connection");
                 return;
             }
@@ -118,23 +109,27 @@ impl Connection {
     }
 }
 
-/// The longest time for each thing that a connection waits for.
-struct Timeouts {
-    head: Duration,
-    idle: Duration,
-    answer: Duration,
+/// The longest time for each thing that a connection waits for, or up to half the shortest of the three more.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the head of a request to arrive; also the first one, and the TLS handshake.
+    pub header: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// In which a client takes none of the answers that wait for it.
+    pub answer: Duration,
 }
 
 /// Ends when a head, the time between two requests, or the taking of an answer has taken too long. One timer for a connection
 /// instead of one for each request: it looks twice in the shortest time whether anything has changed.
-async fn overdue(activity: &Activity, head_due: &HeadDue, timeouts: &Timeouts) {
-    let tick = timeouts.head.min(timeouts.idle).min(timeouts.answer) / 2;
+async fn overdue(activity: &Activity, head_due: &HeadDue, timeouts: Timeouts) {
+    let tick = timeouts.header.min(timeouts.idle).min(timeouts.answer) / 2;
     let (mut last, mut quiet) = (None, Duration::ZERO);
     loop {
         tokio::time::sleep(tick).await;
         let now = match (activity.owes_since(), activity.idle_since()) {
             (Some(settled), _) => Some((settled, timeouts.answer)),
-            (None, Some(count)) if head_due.get() => Some((count, timeouts.head)),
+            (None, Some(count)) if head_due.get() => Some((count, timeouts.header)),
             (None, Some(count)) => Some((count, timeouts.idle)),
             (None, None) => None,
         };

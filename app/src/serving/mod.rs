@@ -11,6 +11,7 @@ mod tls;
 mod wire;
 
 pub use accept::{ConnectionLimits, Listener};
+pub use connection::Timeouts;
 pub use memory::{MemoryShares, limit_of_control_group};
 pub use message::{RequestHead, Response, without_body};
 pub use tls::{Tls, TlsError, TlsFiles};
