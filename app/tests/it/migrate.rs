@@ -29,24 +29,45 @@ fn last_line(output: &Output) -> String {
 #[test]
 fn can_be_run_again_and_at_the_same_time() {
     let server = postgres::shared();
-    server.sql("postgres", &format!("CREATE DATABASE twice OWNER {OWNER}"));
-    let url = server.url(OWNER, "twice");
+    // How far one has come when another begins is different each time.
+    for round in 0..4 {
+        let database = format!("twice_{round}");
+        let create = format!("CREATE DATABASE {database} OWNER {OWNER}");
+        server.sql("postgres", &create);
+        let url = server.url(OWNER, &database);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let output = migrate(&url, &[]);
+                    assert!(output.status.success(), "{}", last_line(&output));
+                });
+            }
+        });
+        assert!(migrate(&url, &[]).status.success());
+        let applied = "SELECT count(*) FROM _sqlx_migrations WHERE version = 1";
+        assert_eq!(server.sql(&database, applied), "1");
+    }
+}
+
+#[test]
+fn finds_the_table_that_another_one_is_creating() {
+    let server = postgres::shared();
+    let create = format!("CREATE DATABASE half_created OWNER {OWNER}");
+    server.sql("postgres", &create);
+    // The row of the type is the one that a session finds when the table was created while it looked.
+    server.sql("half_created", "CREATE DOMAIN _sqlx_migrations AS text");
+    let url = server.url(OWNER, "half_created");
+    let tried = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = 'half_created' \
+         AND pid <> pg_backend_pid() AND query LIKE '%CREATE TABLE IF NOT EXISTS%'";
     std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let output = migrate(&url, &[]);
-                assert!(output.status.success(), "{}", last_line(&output));
-            });
-        }
+        let migration = scope.spawn(|| migrate(&url, &[]));
+        eventually("it tries", Duration::from_secs(20), || {
+            migration.is_finished() || server.sql("postgres", tried) == "t"
+        });
+        server.sql("half_created", "DROP DOMAIN _sqlx_migrations");
+        let output = migration.join().unwrap();
+        assert!(output.status.success(), "{}", last_line(&output));
     });
-    assert!(migrate(&url, &[]).status.success());
-    assert_eq!(
-        server.sql(
-            "twice",
-            "SELECT count(*) FROM _sqlx_migrations WHERE version = 1"
-        ),
-        "1"
-    );
 }
 
 #[test]

@@ -9,12 +9,17 @@ use tokio::time::Instant;
 
 use super::session;
 use crate::store::schema;
-use crate::store::server_error::{self, LOCK_NOT_AVAILABLE};
+use crate::store::server_error::{
+    self, DUPLICATE_OBJECT, DUPLICATE_TABLE, LOCK_NOT_AVAILABLE, UNIQUE_VIOLATION,
+};
 
 /// How long the lock is tried for while another one holds it.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Pause between two tries. A session that waits in the server has a snapshot, for which the other one's index waits.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long another session may take to create the table. What has its name and is no table stays there.
+const CREATED_WITHIN: Duration = Duration::from_secs(10);
 
 const LOCK: &str = "BEGIN; LOCK TABLE _sqlx_migrations IN SHARE UPDATE EXCLUSIVE MODE NOWAIT";
 
@@ -61,7 +66,7 @@ fn is_held(error: &sqlx::Error) -> bool {
 
 /// Creates the table, which two sessions may do at the same time: one of them then gets an error, and finds it.
 async fn ensure_table(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    const CREATED_MEANWHILE: [&str; 2] = ["23505", "42P07"];
+    let end = Instant::now() + CREATED_WITHIN;
     loop {
         let table = &schema::POSTGRES.table_name;
         let Err(error) = connection.ensure_migrations_table(table).await else {
@@ -70,9 +75,16 @@ async fn ensure_table(connection: &mut PgConnection) -> Result<(), sqlx::Error> 
         let sqlx::migrate::MigrateError::Execute(error) = error else {
             return Err(sqlx::Error::Migrate(Box::new(error)));
         };
-        let code = server_error::code(&error);
-        if !code.is_some_and(|code| CREATED_MEANWHILE.contains(&&*code)) {
+        let meanwhile = server_error::code(&error).is_some_and(|code| created_meanwhile(&code));
+        if !meanwhile || Instant::now() >= end {
             return Err(error);
         }
+        tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether a table could not be created because another session has just created it. How far both had come decides what
+/// the server says: the row of the type is there twice, the type is there, or the table is.
+fn created_meanwhile(code: &str) -> bool {
+    [UNIQUE_VIOLATION, DUPLICATE_OBJECT, DUPLICATE_TABLE].contains(&code)
 }
