@@ -124,6 +124,11 @@ impl BackupError {
             | Self::Unknown(_) => Reason::DumpFailed,
         }
     }
+
+    /// Whether another attempt fails as well, until somebody changes a right or a program.
+    pub fn lasts(&self) -> bool {
+        matches!(self.reason(), Reason::Privileges | Reason::ToolTooOld)
+    }
 }
 
 /// The cause of an error of the database, by its code.

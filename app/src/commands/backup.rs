@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 
-use super::start_logging;
-use crate::backup;
+use super::{exit, start_logging};
+use crate::backup::{self, BackupError};
 use crate::cli::BackupCommand;
 use crate::runtime::block_on;
 
@@ -34,6 +34,15 @@ pub fn run(command: BackupCommand) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// The exit code for it.
+pub fn exit_code(error: &BackupError) -> u8 {
+    if error.lasts() {
+        exit::REFUSED
+    } else {
+        exit::FAILURE
+    }
 }
 
 fn print(text: &str) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! The commands, a file for each.
 
 mod backup;
+mod exit;
 mod healthcheck;
 mod install_to;
 mod migrate;
@@ -12,6 +13,7 @@ use std::error::Error;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
+use crate::backup::BackupError;
 use crate::cli::Command;
 use crate::config::LogOptions;
 use crate::runtime::{block_on, default_threads};
@@ -45,11 +47,16 @@ pub fn run(command: Command) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The exit code of a command that failed. Scripts and Kubernetes decide by it; `docs/operate.md` explains them.
+/// The exit code of a command that failed; `docs/operate.md` explains them.
 pub fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
-    error
-        .downcast_ref::<migrate::MigrateError>()
-        .map_or(ExitCode::FAILURE, |error| error.exit_code().into())
+    let code = if let Some(error) = error.downcast_ref::<migrate::MigrateError>() {
+        error.exit_code()
+    } else if let Some(error) = error.downcast_ref::<BackupError>() {
+        backup::exit_code(error)
+    } else {
+        exit::FAILURE
+    };
+    code.into()
 }
 
 /// The log is written until the returned value is dropped.

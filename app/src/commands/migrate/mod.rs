@@ -17,6 +17,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use self::lock::MigrationLock;
 use self::roles::RolesError;
+use super::exit;
 use crate::config::MigrateConfig;
 use crate::postgres_url::PostgresUrl;
 use crate::store::schema::{Migrated, MigrationError};
@@ -25,15 +26,6 @@ use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, connect_first, 
 
 /// Pause between two attempts to reach the database.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// Exit code when a statement failed, or the schema is not that of this program: another attempt fails as well, until
-/// somebody looks at the data. `EX_DATAERR` of `sysexits.h`.
-const EXIT_REFUSED: u8 = 65;
-/// Exit code when the database was not reached, or did not stay: another attempt may succeed. `EX_UNAVAILABLE` of
-/// `sysexits.h`.
-const EXIT_UNAVAILABLE: u8 = 69;
-/// Exit code of anything else, such as wrong options.
-const EXIT_FAILURE: u8 = 1;
 
 /// Why a database was not migrated.
 #[derive(Debug, thiserror::Error)]
@@ -72,19 +64,19 @@ impl MigrateError {
     /// The exit code for it.
     pub fn exit_code(&self) -> u8 {
         let database_error = match self {
-            Self::Unreachable { .. } => return EXIT_UNAVAILABLE,
-            Self::Url(_) | Self::Report { .. } => return EXIT_FAILURE,
+            Self::Unreachable { .. } => return exit::UNAVAILABLE,
+            Self::Url(_) | Self::Report { .. } => return exit::FAILURE,
             // Whoever holds the lock may end.
-            Self::Schema(MigrationError::Locked { .. }) => return EXIT_UNAVAILABLE,
+            Self::Schema(MigrationError::Locked { .. }) => return exit::UNAVAILABLE,
             Self::Schema(error) => error.database_error(),
             Self::Lock(error) => Some(error),
             // The system gives no random numbers.
-            Self::Roles(RolesError::NoRandomNumbers) => return EXIT_FAILURE,
+            Self::Roles(RolesError::NoRandomNumbers) => return exit::FAILURE,
             Self::Roles(RolesError::Database(error)) => Some(error),
         };
         match database_error {
-            Some(error) if may_pass(error) => EXIT_UNAVAILABLE,
-            _ => EXIT_REFUSED,
+            Some(error) if may_pass(error) => exit::UNAVAILABLE,
+            _ => exit::REFUSED,
         }
     }
 }
@@ -167,7 +159,7 @@ mod tests {
             waited: Duration::ZERO,
             last: String::new(),
         };
-        assert_eq!(unreachable.exit_code(), EXIT_UNAVAILABLE);
+        assert_eq!(unreachable.exit_code(), exit::UNAVAILABLE);
         let broken = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
         for error in [
             MigrateError::Lock(broken()),
@@ -179,13 +171,13 @@ mod tests {
             MigrateError::Schema(sqlx::migrate::MigrateError::Execute(broken()).into()),
             MigrateError::Schema(sqlx::migrate::MigrateError::ExecuteMigration(broken(), 1).into()),
         ] {
-            assert_eq!(error.exit_code(), EXIT_UNAVAILABLE, "{error}");
+            assert_eq!(error.exit_code(), exit::UNAVAILABLE, "{error}");
         }
         for error in [
             MigrationError::Tampered(1),
             sqlx::migrate::MigrateError::VersionMissing(1).into(),
         ] {
-            assert_eq!(MigrateError::Schema(error).exit_code(), EXIT_REFUSED);
+            assert_eq!(MigrateError::Schema(error).exit_code(), exit::REFUSED);
         }
     }
 }

@@ -18,6 +18,7 @@ use k8s_openapi::{
 use super::{
     claim,
     database::{address::Address, kind::DatabaseKind},
+    job,
     metadata::{data_owned, owned},
     pod,
 };
@@ -116,6 +117,7 @@ pub fn requested(
 fn job_spec(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -> JobSpec {
     JobSpec {
         backoff_limit: Some(2),
+        pod_failure_policy: Some(job::failure_policy(CONTAINER)),
         active_deadline_seconds: Some(Backup::DEADLINE.as_secs()),
         template: template(service, database, backup),
         ..JobSpec::default()

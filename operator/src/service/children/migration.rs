@@ -2,15 +2,13 @@
 //! Job.
 
 use k8s_openapi::api::{
-    batch::v1::{
-        Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
-        PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
-    },
+    batch::v1::{Job, JobSpec},
     core::v1::{Container, PodTemplateSpec},
 };
 
 use super::{
     database::{address, kind::DatabaseKind},
+    job,
     metadata::owned,
     pod,
 };
@@ -29,8 +27,6 @@ const DEADLINE: i64 = 3600;
 const RETRIES: i32 = 3;
 /// Name of the container.
 pub const CONTAINER: &str = "migrate";
-/// Exit code of `hello-app migrate` when another attempt would fail as well.
-const EXIT_REFUSED: i32 = 65;
 /// Exit code of `hello-app migrate` when the database was not reached, or did not stay.
 pub const EXIT_UNAVAILABLE: i32 = 69;
 /// Where the kubelet reads what a container says about its end.
@@ -49,38 +45,12 @@ pub fn job(
         metadata: owned(service, name, Component::Migration),
         spec: Some(JobSpec {
             backoff_limit: Some(RETRIES),
-            pod_failure_policy: Some(failure_policy()),
+            pod_failure_policy: Some(job::failure_policy(CONTAINER)),
             active_deadline_seconds: Some(DEADLINE),
             template: template(service, database),
             ..JobSpec::default()
         }),
         status: None,
-    }
-}
-
-/// What a failed pod means. Whatever no rule is about counts as an attempt.
-fn failure_policy() -> PodFailurePolicy {
-    PodFailurePolicy {
-        rules: vec![
-            PodFailurePolicyRule {
-                action: "FailJob".into(),
-                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
-                    container_name: Some(CONTAINER.into()),
-                    operator: "In".into(),
-                    values: vec![EXIT_REFUSED],
-                }),
-                on_pod_conditions: None,
-            },
-            // Evicted, preempted, or its node was lost: that says nothing about the migration.
-            PodFailurePolicyRule {
-                action: "Ignore".into(),
-                on_exit_codes: None,
-                on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
-                    type_: "DisruptionTarget".into(),
-                    status: Some("True".into()),
-                }]),
-            },
-        ],
     }
 }
 

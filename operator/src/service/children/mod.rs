@@ -10,6 +10,7 @@ mod claim;
 mod database;
 mod environment;
 mod exposure;
+mod job;
 mod metadata;
 mod migration;
 mod monitoring;
