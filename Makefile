@@ -60,10 +60,11 @@ lint: ## Format, clippy, manifests and scripts
 	cargo clippy --workspace --test scenarios --locked -- -D warnings
 	manifests/check
 
-generate: ## Write the generated files again (CRD YAML)
+generate: ## Write the generated files again (CRD YAML, the chart's files, its table of values)
 	@$(NEEDS) generate
 	cargo run --quiet --locked -p hello-operator -- crds > crds/helloservices.yaml.new
 	mv crds/helloservices.yaml.new crds/helloservices.yaml
+	manifests/charts/generate
 
 ##@ Test
 test: ## Every tier; what CI runs

@@ -155,7 +155,7 @@ mod tests {
 
     /// An alert on a reason that does not exist never fires, and one without its section helps nobody.
     #[test]
-    fn the_alerts_on_backups_name_reasons_and_sections_that_exist() {
+    fn the_alerts_name_reasons_and_sections_that_exist() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
         let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
         let rules = read("manifests/components/alerts/alerts.yaml");
@@ -168,7 +168,7 @@ mod tests {
         });
         assert_eq!(named, Some(2));
         let sections: Vec<&str> = rules.split("documentation: ").skip(1).collect();
-        assert_eq!(sections.len(), 2);
+        assert_eq!(sections.len(), rules.matches("- alert:").count());
         for section in sections {
             let (page, anchor) = section.lines().next().unwrap().split_once('#').unwrap();
             let slug = |line: &str| {
