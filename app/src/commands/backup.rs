@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 
-use super::{exit, start_logging};
+use super::exit;
+use super::logging::start_logging;
 use crate::backup::{self, BackupError};
 use crate::cli::BackupCommand;
 use crate::runtime::block_on;

@@ -4,6 +4,7 @@ mod backup;
 mod exit;
 mod healthcheck;
 mod install_to;
+mod logging;
 mod migrate;
 mod openapi;
 mod seed;
@@ -13,11 +14,10 @@ use std::error::Error;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
+use self::logging::start_logging;
 use crate::backup::BackupError;
 use crate::cli::Command;
-use crate::config::LogOptions;
 use crate::runtime::{block_on, default_threads};
-use crate::telemetry::{LogSink, init_logging, log_panics};
 
 /// Runs a command to its end.
 ///
@@ -57,12 +57,4 @@ pub fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
         exit::FAILURE
     };
     code.into()
-}
-
-/// The log is written until the returned value is dropped.
-fn start_logging(options: &LogOptions) -> std::io::Result<LogSink> {
-    let sink = LogSink::new(std::io::stderr(), options.log_format)?;
-    init_logging(&sink, options.log_level, options.log_format);
-    log_panics();
-    Ok(sink)
 }

@@ -1,6 +1,7 @@
 //! The URL of a PostgreSQL database: parsed once, for the driver, for the encryption of the connection
 //! and for PostgreSQL's own programs.
 
+mod parameters;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -12,36 +13,10 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
+pub use self::parameters::InvalidPostgresUrl;
+use self::parameters::{AUTHORITIES, MODE};
 use self::servers::Servers;
 use crate::secret::Secret;
-
-/// Names of the parameter that gives the mode of encryption.
-const MODE: [&str; 2] = ["sslmode", "ssl-mode"];
-/// Names of the parameter that gives the authorities of the server.
-const AUTHORITIES: [&str; 3] = ["sslrootcert", "ssl-root-cert", "ssl-ca"];
-
-/// Names of all parameters that are understood.
-const KNOWN: [&str; 19] = [
-    "sslmode",
-    "ssl-mode",
-    "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "statement-cache-capacity",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "application_name",
-    "options",
-    servers::ATTRIBUTES,
-];
 
 /// A PostgreSQL URL. Has no `Debug`: it holds the password.
 #[derive(Clone)]
@@ -63,11 +38,6 @@ pub struct ProgramUrl {
     /// Whether the server must prove that it is the one of this name.
     pub verified: bool,
 }
-
-/// Why a text is not a PostgreSQL URL. Never repeats the text.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidPostgresUrl(String);
 
 impl PostgresUrl {
     /// Parses a URL whose scheme is `postgres` or `postgresql`.
@@ -137,27 +107,6 @@ fn options(url: &Url) -> Result<PgConnectOptions, InvalidPostgresUrl> {
     let options = options.host(&host);
     let mode = ssl_mode(url, &options);
     Ok(options.ssl_mode(mode))
-}
-
-/// Refuses unknown parameters, which the driver would write into the log, value and all.
-fn check_parameters(url: &Url) -> Result<(), InvalidPostgresUrl> {
-    let known =
-        |key: &str| KNOWN.contains(&key) || (key.starts_with("options[") && key.ends_with(']'));
-    let Some((key, _)) = url.query_pairs().find(|(key, _)| !known(key)) else {
-        return Ok(());
-    };
-    let is_name = key
-        .bytes()
-        .all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
-    // Of a password with `?` in it, the rest looks like a parameter.
-    let next = url
-        .query()
-        .and_then(|query| query.as_bytes().get(key.len()));
-    Err(InvalidPostgresUrl(if is_name && next == Some(&b'=') {
-        format!("the parameter {key} is not known")
-    } else {
-        "a parameter is not known; in a password, `?` has to be written as `%3F`".into()
-    }))
 }
 
 /// How the connection is encrypted: as PostgreSQL's own programs do it, except that a remote server is

@@ -3,14 +3,12 @@
 
 use url::Url;
 
-use super::{InvalidPostgresUrl, check_parameters};
+use super::parameters::{ATTRIBUTES, InvalidPostgresUrl, check_parameters};
 
 /// Names of the parameter that gives the hosts. Of several the last one counts.
 const HOSTS: [&str; 2] = ["host", "hostaddr"];
 /// The parameter that gives the ports.
 const PORTS: &str = "port";
-/// The parameter that says which of the servers will do.
-pub(super) const ATTRIBUTES: &str = "target_session_attrs";
 
 /// The servers of a URL.
 pub(super) struct Servers {

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    controller::{Reconcile, outcome::Outcome},
+    controller::{outcome::Outcome, reconcile::Reconcile},
     object::key::Key,
     telemetry::metrics::Metrics,
 };

@@ -7,11 +7,14 @@ mod lanes;
 mod news;
 pub mod outcome;
 pub mod queue;
+mod reconcile;
 pub mod watches;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch as state, task::JoinSet, time::Instant};
+
+pub use reconcile::Reconcile;
 
 #[cfg(test)]
 use self::guard::PANIC_DELAYS;
@@ -19,29 +22,11 @@ use crate::{
     controller::{
         guard::Done,
         news::News,
-        outcome::Outcome,
         queue::Queue,
         watches::{Signal, Watches},
     },
-    object::key::Key,
     telemetry::{metrics::Metrics, probes::Health},
 };
-
-/// Handles resources of one kind.
-pub trait Reconcile: Send + Sync + 'static {
-    /// Looks at a resource and does what is to be done. Every error ends in an outcome.
-    fn reconcile(&self, key: &Key) -> impl Future<Output = Outcome> + Send;
-
-    /// A look at what no watch reports, before a reconcile that nothing but time has made due. The outcome when there is
-    /// nothing to do; `None`: reconcile.
-    fn look(&self, key: &Key) -> impl Future<Output = Option<Outcome>> + Send {
-        let _ = key;
-        std::future::ready(None)
-    }
-
-    /// Reports that reconciling a resource panicked, with the message of the panic.
-    fn report_panic(&self, key: &Key, message: &str) -> impl Future<Output = ()> + Send;
-}
 
 /// Most resources that are reconciled at once.
 pub const CONCURRENCY: usize = 16;

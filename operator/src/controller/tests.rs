@@ -5,8 +5,8 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
-use super::*;
-use crate::{controller::watches::Change, kubernetes::own_writes::OwnWrites};
+use super::{outcome::Outcome, *};
+use crate::{controller::watches::Change, kubernetes::own_writes::OwnWrites, object::key::Key};
 
 const SECOND: Duration = Duration::from_secs(1);
 

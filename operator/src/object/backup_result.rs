@@ -6,6 +6,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// Name of the container that makes the backup. Its end says whether the backup is proved.
+pub const CONTAINER: &str = "backup";
+
 /// Longest text that a container may leave, in bytes: that of Kubernetes.
 const LONGEST: usize = 4096;
 

@@ -13,4 +13,5 @@ pub mod quantity;
 pub mod replicas;
 pub mod subset;
 pub mod time;
+pub mod volume_report;
 pub mod words;

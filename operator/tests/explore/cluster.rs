@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use hello_operator::service::plan::facts::JobPhase;
+use hello_operator::service::plan::job_phase::JobPhase;
 
 use crate::objects::{Body, ClaimOwner, Holder, Name, Object, PodState, Resource, Status};
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hello_operator::service::plan::facts::JobPhase;
+use hello_operator::service::plan::job_phase::JobPhase;
 use stateright::Model;
 
 use crate::{

@@ -13,7 +13,7 @@ use hello_operator::{
     service::{
         children::SERVER,
         dereference::observed::Observed,
-        plan::{facts::JobPhase, stuck_pod::REVISION_LABEL},
+        plan::{job_phase::JobPhase, stuck_pod::REVISION_LABEL},
     },
 };
 use k8s_openapi::api::core::v1::Pod;

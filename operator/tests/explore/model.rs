@@ -5,7 +5,7 @@ use std::{
     sync::Mutex,
 };
 
-use hello_operator::service::plan::facts::JobPhase;
+use hello_operator::service::plan::job_phase::JobPhase;
 use stateright::{Model, Property};
 
 use crate::{

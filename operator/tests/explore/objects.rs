@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use hello_operator::service::plan::facts::JobPhase;
+use hello_operator::service::plan::job_phase::JobPhase;
 
 /// Replicas that the spec asks for, at least.
 pub const REPLICAS: u8 = 2;

@@ -1,6 +1,6 @@
 //! Steps of the surroundings: those of Kubernetes, of users, and faults.
 
-use hello_operator::service::plan::facts::JobPhase;
+use hello_operator::service::plan::job_phase::JobPhase;
 
 use crate::{
     cluster::{Breach, Pass, State},

@@ -23,15 +23,16 @@ use super::{
     pod,
 };
 use crate::{
-    object::names::{self, Component},
+    object::{
+        backup_result::CONTAINER,
+        names::{self, Component},
+    },
     service::{
         dereference::inputs::volumes::{self, Existing},
         validate::{Backup, Database, Image, Schedule, Validated},
     },
 };
 
-/// Name of the container that makes the backup. Its end says whether the backup is proved.
-pub const CONTAINER: &str = "backup";
 /// Where the kubelet reads what a container says about its end.
 const RESULT_FILE: &str = "/dev/termination-log";
 /// Name of the volume of the throw-away server.

@@ -31,8 +31,7 @@ use k8s_openapi::api::{
 };
 use serde_json::Value;
 
-pub use backup::CONTAINER as BACKUP;
-pub use database::{server::CONTAINER as SERVER, volume_watch};
+pub use database::server::CONTAINER as SERVER;
 pub use migration::{CONTAINER as MIGRATION, EXIT_UNAVAILABLE};
 pub use prepared::Prepared;
 

@@ -7,11 +7,11 @@
 use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod};
 
 use crate::{
-    object::backup_result::BackupResult,
-    service::{
-        children::{BACKUP, volume_watch},
-        validate::{DefaultImages, OWN_VOLUMES},
+    object::{
+        backup_result::{self, BackupResult},
+        volume_report,
     },
+    service::validate::{DefaultImages, OWN_VOLUMES},
 };
 
 /// Removes what containers of other images wrote when they ended.
@@ -61,8 +61,8 @@ fn remove(container: &mut ContainerStatus) {
         let Some(end) = terminated else { continue };
         let message = end.message.take();
         end.message = message.and_then(|text| match &**name {
-            volume_watch::CONTAINER => Some(text).filter(|text| volume_watch::is_report(text)),
-            BACKUP => BackupResult::parse(&text)?.without_words(),
+            volume_report::CONTAINER => Some(text).filter(|text| volume_report::is_report(text)),
+            backup_result::CONTAINER => BackupResult::parse(&text)?.without_words(),
             _ => None,
         });
     }
@@ -137,14 +137,14 @@ mod tests {
     #[test]
     fn the_use_of_the_volume_is_reported_whatever_the_image() {
         let left = |name, message| messages(&"evil:1".into(), name, message).len();
-        assert_eq!(left(volume_watch::CONTAINER, "volume-nearly-full 91\n"), 4);
-        assert_eq!(left(volume_watch::CONTAINER, "volume-has-room 7"), 4);
+        assert_eq!(left(volume_report::CONTAINER, "volume-nearly-full 91\n"), 4);
+        assert_eq!(left(volume_report::CONTAINER, "volume-has-room 7"), 4);
         for message in [
             "secret",
             "volume-has-room secret",
             "volume-nearly-full 1 secret",
         ] {
-            assert_eq!(left(volume_watch::CONTAINER, message), 0, "{message}");
+            assert_eq!(left(volume_report::CONTAINER, message), 0, "{message}");
         }
         assert_eq!(left("app", "volume-nearly-full 91"), 0);
     }
@@ -154,16 +154,23 @@ mod tests {
     fn the_result_of_a_backup_is_reported_without_its_words_whatever_the_image() {
         let result = |reason: &str| json!({"reason": reason, "time": "2026-01-01T00:00:00Z", "message": "secret"});
         let known = result("DumpFailed").to_string();
-        let left = messages(&"evil:1".into(), BACKUP, &known);
+        let left = messages(&"evil:1".into(), backup_result::CONTAINER, &known);
         assert_eq!(left.len(), 4);
         assert!(
             left[0].contains("DumpFailed") && !left[0].contains("secret"),
             "{left:?}"
         );
-        assert!(messages(&"evil:1".into(), BACKUP, &result("secret").to_string()).is_empty());
+        assert!(
+            messages(
+                &"evil:1".into(),
+                backup_result::CONTAINER,
+                &result("secret").to_string()
+            )
+            .is_empty()
+        );
         assert!(messages(&"evil:1".into(), "app", &known).is_empty());
         assert_eq!(
-            messages(&"postgres:18".into(), BACKUP, &known),
+            messages(&"postgres:18".into(), backup_result::CONTAINER, &known),
             vec![known; 4]
         );
     }

@@ -7,6 +7,7 @@ pub mod action;
 pub mod cnpg_health;
 pub mod data;
 pub mod facts;
+pub mod job_phase;
 pub mod planner;
 pub mod presence;
 pub mod readiness;

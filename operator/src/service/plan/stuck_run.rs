@@ -16,7 +16,7 @@ use crate::{
         pod::{self, is_owned_by},
         subset,
     },
-    service::{children::Prepared, plan::facts::JobPhase},
+    service::{children::Prepared, plan::job_phase::JobPhase},
 };
 
 /// The runs of the schedule to delete.

@@ -49,7 +49,7 @@ fn written(database: &Value, foreign: &ChildId) -> (BTreeSet<String>, BTreeSet<S
     facts.present.insert(job.id.clone(), Presence::Settled);
     facts
         .jobs
-        .insert(job.id.clone(), facts::JobPhase::Succeeded);
+        .insert(job.id.clone(), job_phase::JobPhase::Succeeded);
     facts.present.insert(foreign.clone(), Presence::Foreign);
     let (mut updated, mut deleted) = (BTreeSet::new(), BTreeSet::new());
     for action in plan(&wanted, &facts).actions {

@@ -4,10 +4,7 @@ use std::fmt;
 
 use crate::{
     object::{child::ChildId, kind::Kind},
-    service::plan::{
-        action::Action,
-        facts::{Facts, JobPhase},
-    },
+    service::plan::{action::Action, facts::Facts, job_phase::JobPhase},
 };
 
 /// Reason of a write. The names are in the log; `docs/operate.md` explains them.

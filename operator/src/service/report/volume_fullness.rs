@@ -2,17 +2,16 @@
 //!
 //! The pod has no right on the API, and the operator none on nodes. What a container writes when it ends is in the pod's
 //! status, where the operator reads it: the container that watches the volume ends when the answer changes, and is
-//! started again. See [`volume_watch`].
+//! started again. See [`volume_report`].
 
 use hello_crds::{ConditionType, HelloServiceStatus};
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use kube::ResourceExt;
 
 use crate::{
-    object::names::Component,
+    object::{names::Component, volume_report},
     service::{
         apply::Applied,
-        children::volume_watch,
         report::{
             conditions,
             finding::{Finding, yes},
@@ -44,7 +43,7 @@ impl VolumeFullness {
             let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
             let watch = containers
                 .iter()
-                .find(|container| container.name == volume_watch::CONTAINER)?;
+                .find(|container| container.name == volume_report::CONTAINER)?;
             let end = |state: &Option<ContainerState>| state.as_ref()?.terminated.clone();
             end(&watch.state).or_else(|| end(&watch.last_state))
         });
@@ -54,8 +53,8 @@ impl VolumeFullness {
         };
         let message = end.message.unwrap_or_default();
         match message.trim().split_once(' ') {
-            Some((volume_watch::REPORTS_ROOM, _)) => Self::Room,
-            Some((volume_watch::REPORTS_NEARLY_FULL, used)) => {
+            Some((volume_report::REPORTS_ROOM, _)) => Self::Room,
+            Some((volume_report::REPORTS_NEARLY_FULL, used)) => {
                 used.parse().map_or(Self::Unknown, Self::NearlyFull)
             }
             _ => Self::Unknown,

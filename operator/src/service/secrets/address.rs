@@ -5,6 +5,9 @@ use std::{collections::BTreeSet, fmt, net::Ipv6Addr};
 use k8s_openapi::ByteString;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+/// Port of PostgreSQL.
+pub const DATABASE_PORT: u16 = 5432;
+
 /// What a URI may contain as it is in every part: the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')

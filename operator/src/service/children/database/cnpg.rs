@@ -30,7 +30,8 @@ use crate::{
         names::{self, Component, key},
     },
     service::{
-        dereference::inputs::{DATABASE_PORT, Inputs, volumes},
+        dereference::inputs::{Inputs, volumes},
+        secrets::address::DATABASE_PORT,
         validate::{Account, CloudNativePg, Validated},
     },
 };

@@ -8,7 +8,6 @@ mod files;
 pub mod kind;
 pub mod server;
 mod transport;
-pub mod volume_watch;
 
 use self::kind::DatabaseKind;
 use crate::service::{

@@ -34,8 +34,8 @@ use crate::{
         quantity::Quantity,
     },
     service::{
-        dereference::inputs::{DATABASE_PORT, Inputs, volumes},
-        secrets::{certificates, credentials::PROPAGATION},
+        dereference::inputs::{Inputs, volumes},
+        secrets::{address::DATABASE_PORT, certificates, credentials::PROPAGATION},
         validate::{Managed, Validated},
     },
 };

@@ -8,10 +8,13 @@ use k8s_openapi::{
 
 use super::{
     super::{metadata::owned, pod},
-    address, files, volume_watch,
+    address, files,
 };
 use crate::{
-    object::names::{self, Component},
+    object::{
+        names::{self, Component},
+        volume_report,
+    },
     service::{
         secrets::certificates::{self, Certificates, key},
         validate::Validated,
@@ -128,10 +131,10 @@ pub fn watch(service: &Validated) -> Container {
             pod::env("FILES", address::DIRECTORY),
             pod::env("PASSWORDS", files::PASSWORD_DIRECTORY),
             pod::env("DATA", files::DATA_ROOT),
-            pod::env("NEARLY_FULL", volume_watch::NEARLY_FULL.to_string()),
-            pod::env("ROOM", volume_watch::ROOM.to_string()),
-            pod::env("SAYS_NEARLY_FULL", volume_watch::REPORTS_NEARLY_FULL),
-            pod::env("SAYS_ROOM", volume_watch::REPORTS_ROOM),
+            pod::env("NEARLY_FULL", volume_report::NEARLY_FULL.to_string()),
+            pod::env("ROOM", volume_report::ROOM.to_string()),
+            pod::env("SAYS_NEARLY_FULL", volume_report::REPORTS_NEARLY_FULL),
+            pod::env("SAYS_ROOM", volume_report::REPORTS_ROOM),
             pod::env("POSTGRES_DB", names::DATABASE),
         ]),
         resources: Some(pod::helper_resources(service, Component::Database)),
@@ -144,7 +147,7 @@ pub fn watch(service: &Validated) -> Container {
         ]),
         ..pod::container(
             service,
-            volume_watch::CONTAINER,
+            volume_report::CONTAINER,
             service.postgres_image.as_str(),
         )
     }

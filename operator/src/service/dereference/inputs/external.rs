@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Secret;
 
-use super::DATABASE_PORT;
 use crate::service::{
-    secrets::address::Address,
+    secrets::address::{Address, DATABASE_PORT},
     validate::{External, ExternalAddress},
 };
 

@@ -23,14 +23,14 @@ use crate::{
     service::{
         dereference::{inputs::volumes::Volumes, observed::Observed},
         secrets::{
-            address::Address, certificates::Certificates, credentials::Credentials, given::Given,
+            address::{Address, DATABASE_PORT},
+            certificates::Certificates,
+            credentials::Credentials,
+            given::Given,
         },
         validate::{Database, Validated},
     },
 };
-
-/// Port of PostgreSQL.
-pub const DATABASE_PORT: u16 = 5432;
 
 /// What `build` needs from the cluster beside the spec.
 #[derive(Clone, Debug)]

@@ -9,11 +9,7 @@ use crate::{
         child::ChildId,
         kind::{Gate, Kind},
     },
-    service::plan::{
-        action::Action,
-        facts::{Facts, JobPhase},
-        presence::Presence,
-    },
+    service::plan::{action::Action, facts::Facts, job_phase::JobPhase, presence::Presence},
 };
 
 /// What is wanted of one child.

@@ -14,13 +14,12 @@ use kube::ResourceExt;
 
 use crate::{
     object::{
-        backup_result::{BackupResult, Cause, Failure, Proof},
+        backup_result::{self, BackupResult, Cause, Failure, Proof},
         pod::{self, is_owned_by},
         time::created,
     },
     service::{
-        children::BACKUP,
-        plan::facts::JobPhase,
+        plan::job_phase::JobPhase,
         report::{pod_failure, reason::Reason},
     },
 };
@@ -260,7 +259,8 @@ fn result(pods: &[Pod], uid: &str) -> Option<BackupResult> {
     let own = pods.iter().filter(|pod| is_owned_by(pod, uid));
     let newest_first = pod_failure::newest_first(own).into_iter();
     let mut results = newest_first.filter_map(|pod| {
-        let mut containers = pod::containers(pod).filter(|container| container.name == BACKUP);
+        let mut containers =
+            pod::containers(pod).filter(|container| container.name == backup_result::CONTAINER);
         let end = containers.find_map(pod::end)?;
         BackupResult::parse(end.message.as_deref()?)
     });

@@ -21,7 +21,7 @@ use crate::{
     },
     service::{
         apply::Applied,
-        plan::{action::Action, facts::JobPhase},
+        plan::{action::Action, job_phase::JobPhase},
         report::{
             finding::{Finding, no, yes},
             pod_failure,
