@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
+use super::deadline::Class;
 use super::fence::{complete, fence, friendless, in_time};
 use super::job::{Job, Reply, RunError, Terms};
 use super::queue::Overlap;
@@ -64,8 +65,7 @@ impl Job for Change {
     const KIND: &'static str = "write";
     const MAX_BATCH: usize = 256;
     const OVERLAP: Overlap = Overlap::WhenSlow;
-    const WRITES: bool = true;
-    const PATIENT: bool = true;
+    const CLASS: Class = Class::Write;
     const SETTINGS: &'static [(&'static str, &'static str)] = &[];
     type Output = ();
 

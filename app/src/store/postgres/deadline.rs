@@ -14,6 +14,17 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
+/// What work does, and so how much time it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Reads little: there is time to run it once more.
+    Read,
+    /// Reads much: one run may take all the time that a caller waits.
+    List,
+    /// Writes, and may wait for locks.
+    Write,
+}
+
 /// How long callers wait for an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Duration);
@@ -29,52 +40,45 @@ impl Deadline {
         self.0
     }
 
-    /// Whether enough time is left, at `now`, to begin with a write that was queued at `queued`.
-    pub fn admits_write(self, queued: Instant, now: Instant) -> bool {
-        now.saturating_duration_since(queued) <= self.0 / 2
-    }
-
-    /// The window of a statement that writes, the oldest caller of which came at `oldest`.
-    pub fn write_window(self, oldest: Instant) -> Window {
-        Window {
-            start_by: oldest + self.0 * 3 / 4,
-            done_by: oldest + self.0 * 7 / 8,
-            end: oldest + self.0,
+    /// Whether enough time is left, at `now`, to begin with what was queued at `queued`.
+    pub fn admits(self, class: Class, queued: Instant, now: Instant) -> bool {
+        let waited = now.saturating_duration_since(queued);
+        match class {
+            Class::Read => true,
+            Class::List => waited <= self.0 * 3 / 4,
+            Class::Write => waited <= self.0 / 2,
         }
     }
 
-    /// The window of a statement that reads, and is not run again, for a caller who came at `queued`.
-    pub fn patient_window(self, queued: Instant) -> Window {
-        Window {
-            start_by: queued,
-            done_by: queued + self.patient_limit(),
-            end: queued + self.0,
+    /// The times of a statement that is sent at `now`, the oldest caller of which came at `oldest`.
+    pub fn window(self, class: Class, oldest: Instant, now: Instant) -> Window {
+        match class {
+            Class::Read => Window {
+                start_by: now,
+                done_by: now + self.limit(class),
+                end: now + self.0 / 2,
+            },
+            Class::List => Window {
+                start_by: oldest,
+                done_by: oldest + self.limit(class),
+                end: oldest + self.0,
+            },
+            Class::Write => Window {
+                start_by: oldest + self.0 * 3 / 4,
+                done_by: oldest + self.0 * 7 / 8,
+                end: oldest + self.0,
+            },
         }
     }
 
-    /// Whether enough time is left, at `now`, to begin with such a statement.
-    pub fn admits_patient(self, queued: Instant, now: Instant) -> bool {
-        now.saturating_duration_since(queued) <= self.0 * 3 / 4
-    }
-
-    /// The longest time that the server may spend on it.
-    pub fn patient_limit(self) -> Duration {
-        self.0 * 7 / 8
-    }
-
-    /// The window of a statement that reads, sent at `now`.
-    pub fn read_window(self, now: Instant) -> Window {
-        Window {
-            start_by: now,
-            done_by: now + self.read_limit(),
-            end: now + self.0 / 2,
-        }
-    }
-
-    /// The longest time that the server may spend on a statement that reads. It ends before the wait for the answer
+    /// The longest time that the server may spend on a statement. That of one that reads ends before the wait for the answer
     /// does, so that the connection stays usable.
-    pub fn read_limit(self) -> Duration {
-        self.0 / 2 * 7 / 8
+    pub fn limit(self, class: Class) -> Duration {
+        match class {
+            Class::Read => self.0 / 2 * 7 / 8,
+            Class::List => self.0 * 7 / 8,
+            Class::Write => self.0,
+        }
     }
 }
 
@@ -122,19 +126,23 @@ mod tests {
     #[test]
     fn writes_are_accepted_in_the_first_half() {
         let (deadline, now) = (Deadline::new(WAIT), Instant::now());
-        let after = |millis| deadline.admits_write(now, now + Duration::from_millis(millis));
+        let after =
+            |millis| deadline.admits(Class::Write, now, now + Duration::from_millis(millis));
         assert!(after(0));
         assert!(after(1000));
         assert!(!after(1001));
-        assert!(deadline.admits_write(now + WAIT, now), "clocks may step");
+        assert!(
+            deadline.admits(Class::Write, now + WAIT, now),
+            "clocks may step"
+        );
     }
 
     #[test]
     fn a_write_that_is_accepted_can_begin_and_is_answered_before_its_caller_leaves() {
         let (deadline, queued) = (Deadline::new(WAIT), Instant::now());
-        let window = deadline.write_window(queued);
+        let window = deadline.window(Class::Write, queued, queued);
         let last_accepted = queued + WAIT / 2;
-        assert!(deadline.admits_write(queued, last_accepted));
+        assert!(deadline.admits(Class::Write, queued, last_accepted));
         assert!(last_accepted < window.start_by);
         assert!(window.start_by < window.done_by);
         assert!(window.done_by < window.end);
@@ -144,20 +152,20 @@ mod tests {
     #[test]
     fn a_list_that_is_accepted_has_some_time() {
         let (deadline, queued) = (Deadline::new(WAIT), Instant::now());
-        let window = deadline.patient_window(queued);
-        assert!(deadline.admits_patient(queued, queued));
-        assert!(!deadline.admits_patient(queued, window.done_by));
+        let window = deadline.window(Class::List, queued, queued);
+        assert!(deadline.admits(Class::List, queued, queued));
+        assert!(!deadline.admits(Class::List, queued, window.done_by));
         let last_accepted = queued + WAIT * 3 / 4;
-        assert!(deadline.admits_patient(queued, last_accepted));
+        assert!(deadline.admits(Class::List, queued, last_accepted));
         assert!(last_accepted < window.done_by && window.done_by < window.end);
     }
 
     #[test]
     fn a_read_leaves_time_for_another() {
         let (deadline, now) = (Deadline::new(WAIT), Instant::now());
-        let first = deadline.read_window(now);
+        let first = deadline.window(Class::Read, now, now);
         assert!(first.done_by < first.end);
-        let second = deadline.read_window(first.end);
+        let second = deadline.window(Class::Read, now, first.end);
         assert_eq!(second.end, now + WAIT);
     }
 

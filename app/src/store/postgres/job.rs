@@ -5,6 +5,7 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::deadline::Class;
 use super::queue::Overlap;
 use crate::store::StoreError;
 use crate::store::server_error::LOCK_NOT_AVAILABLE;
@@ -32,10 +33,8 @@ pub trait Job: Send + Sync + Sized + 'static {
     const MAX_BATCH: usize;
     /// When a second batch may run at the same time as the first.
     const OVERLAP: Overlap;
-    /// Whether the connection must be allowed to write.
-    const WRITES: bool;
-    /// Whether one run may take all the time that a caller waits, which leaves none to run it again.
-    const PATIENT: bool;
+    /// What it does, and so how much time it has.
+    const CLASS: Class;
     /// Settings of the server for connections that do only this work.
     const SETTINGS: &'static [(&'static str, &'static str)];
     /// The answer of the database to a whole batch.

@@ -6,10 +6,15 @@ use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
+use super::deadline::Class;
 use super::job::{Job, Reply, RunError, Terms};
 use super::queue::Overlap;
 use crate::domain::{DateOfBirth, Username};
 use crate::store::StoreError;
+
+/// What [`Lookup::SETTINGS`] change, as other work needs it that is done on a connection for this one.
+pub const ORDINARY_PLANS: [(&str, &str); 2] =
+    [("plan_cache_mode", "auto"), ("enable_seqscan", "on")];
 
 /// Looks up one date of birth.
 #[derive(Debug)]
@@ -36,8 +41,7 @@ impl Job for Lookup {
     const KIND: &'static str = "read";
     const MAX_BATCH: usize = 128;
     const OVERLAP: Overlap = Overlap::FromHalf;
-    const WRITES: bool = false;
-    const PATIENT: bool = false;
+    const CLASS: Class = Class::Read;
     /// There is one good plan, by the primary key: to plan again for each statement takes the server longer than to run it.
     const SETTINGS: &'static [(&'static str, &'static str)] = &[
         ("plan_cache_mode", "force_generic_plan"),

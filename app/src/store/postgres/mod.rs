@@ -1,10 +1,13 @@
 //! PostgreSQL without a pool: a few connections, each owned by a task, and statements that answer many
 //! requests at once.
 
+mod batch;
 mod change;
 mod conditional;
+mod crew;
 mod deadline;
 mod fence;
+mod help;
 mod job;
 mod link;
 mod lists;
@@ -12,6 +15,7 @@ mod lookup;
 mod options;
 mod query;
 mod queue;
+mod refusals;
 mod server;
 mod session;
 mod shares;
@@ -27,14 +31,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use self::change::Change;
 use self::conditional::ChangeIf;
+use self::crew::Crew;
 use self::deadline::Deadline;
+use self::help::Helped;
 use self::job::{Job, Reply};
 use self::link::Shared;
 use self::lookup::Lookup;
 pub use self::options::{Pooler, PostgresOptions};
 use self::query::{Query, Statement};
 use self::queue::Queue;
-use self::server::Server;
+use self::server::{Server, ServerSession};
 use self::shares::{Share, Shares};
 use super::{Birthdays, Health, Precondition, Store, StoreError, StoreFuture};
 use crate::domain::{DateOfBirth, Username};
@@ -57,22 +63,31 @@ impl PostgresStore {
     /// Starts the links and returns at once: the database may be away, or not migrated yet.
     /// [`Store::health`] reports when that changes.
     pub fn start(options: PostgresOptions) -> Self {
-        let shared = Arc::new(Shared {
-            deadline: Deadline::new(options.deadline),
-            metrics: options.metrics,
-            losses: AtomicUsize::new(0),
-        });
+        let deadline = Deadline::new(options.deadline);
         let server = Arc::new(Server {
             url: options.url,
             connect_timeout: options.connect_timeout,
-            deadline: shared.deadline,
+            deadline,
             pooled: Arc::new(AtomicBool::new(options.pooler == Pooler::Transaction)),
             written: Arc::default(),
         });
-        let reads = queue(options.queue_capacity);
-        let writes = queue(options.queue_capacity);
-        let lists = queue(options.queue_capacity);
-        let changes = queue(options.queue_capacity);
+        let (capacity, crew) = (options.queue_capacity, Arc::default());
+        let reads = queue(capacity, &crew);
+        let writes = queue(capacity, &crew);
+        let lists = queue(capacity, &crew);
+        let changes = queue(capacity, &crew);
+        let queues: Vec<Arc<dyn Helped<ServerSession>>> = vec![
+            reads.clone(),
+            writes.clone(),
+            changes.clone(),
+            lists.clone(),
+        ];
+        let shared = Arc::new(Shared {
+            deadline,
+            metrics: options.metrics,
+            losses: AtomicUsize::new(0),
+            queues,
+        });
         let mut links = Vec::new();
         links.extend(start(&reads, options.read_connections, &server, &shared));
         links.extend(start(&writes, options.write_connections, &server, &shared));
@@ -88,8 +103,8 @@ impl PostgresStore {
             writes,
             lists,
             changes,
-            long_lists: Shares::new(options.query_connections, options.queue_capacity),
-            deadline: shared.deadline,
+            long_lists: Shares::new(options.query_connections, capacity),
+            deadline,
             was_ready: AtomicBool::new(false),
             links: Mutex::new(links),
         }
@@ -147,8 +162,8 @@ impl PostgresStore {
     }
 }
 
-fn queue<J: Job>(capacity: usize) -> Arc<Queue<J>> {
-    Arc::new(Queue::new(capacity, J::MAX_BATCH, J::OVERLAP))
+fn queue<J: Job>(capacity: usize, crew: &Arc<Crew>) -> Arc<Queue<J>> {
+    Arc::new(Queue::new(capacity, J::MAX_BATCH, J::OVERLAP, crew.clone()))
 }
 
 /// Starts `count` links that serve `queue`.
@@ -156,7 +171,7 @@ fn start<J: Job>(
     queue: &Arc<Queue<J>>,
     count: usize,
     server: &Arc<Server>,
-    shared: &Arc<Shared>,
+    shared: &Arc<Shared<ServerSession>>,
 ) -> impl Iterator<Item = JoinHandle<()>> {
     (0..count).map(|_| tokio::spawn(link::run(queue.clone(), server.clone(), shared.clone())))
 }
@@ -219,6 +234,11 @@ impl Store for PostgresStore {
             let links =
                 std::mem::take(&mut *self.links.lock().unwrap_or_else(PoisonError::into_inner));
             futures::future::join_all(links).await;
+            // What nobody did: the connection that would have done it was lost.
+            batch::fail_all(&self.reads, &StoreError::Unavailable);
+            batch::fail_all(&self.writes, &StoreError::Unavailable);
+            batch::fail_all(&self.lists, &StoreError::Unavailable);
+            batch::fail_all(&self.changes, &StoreError::Unavailable);
         }
         .boxed()
     }

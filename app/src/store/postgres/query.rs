@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
+use super::deadline::Class;
 use super::job::{Job, Reply, RunError, Terms};
 use super::queue::Overlap;
 use crate::store::StoreError;
@@ -112,8 +113,7 @@ impl<const CHANGES: bool> Job for Query<CHANGES> {
     const KIND: &'static str = if CHANGES { "change" } else { "list" };
     const MAX_BATCH: usize = 1;
     const OVERLAP: Overlap = Overlap::FromHalf;
-    const WRITES: bool = CHANGES;
-    const PATIENT: bool = true;
+    const CLASS: Class = if CHANGES { Class::Write } else { Class::List };
     const SETTINGS: &'static [(&'static str, &'static str)] = &[];
     type Output = Vec<AnyOutput>;
 

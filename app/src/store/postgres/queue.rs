@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::crew::{Counted, Crew};
 use crate::store::StoreError;
 
 /// How long work is left to a connection that is busy before another one takes it.
@@ -40,6 +41,11 @@ pub struct Queue<J> {
     /// Tasks that serve the queue, connected or not.
     links: AtomicUsize,
     connected: AtomicUsize,
+    /// Of the connected ones, those that do the work of others just now.
+    away: AtomicUsize,
+    /// Connections of other kinds that do this work, too.
+    helpers: AtomicUsize,
+    crew: Arc<Crew>,
     /// Links whose last attempt to connect failed.
     failing: AtomicUsize,
     closing: AtomicBool,
@@ -69,20 +75,10 @@ impl Drop for InProgress<'_> {
     }
 }
 
-/// Counts a connection for as long as it lives, also when its task panics.
-#[derive(Debug)]
-pub struct Connected<'a>(&'a AtomicUsize);
-
-impl Drop for Connected<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl<J> Queue<J> {
     /// An empty queue that takes up to `capacity` waiting jobs, for connections that take up to
     /// `batch` at a time.
-    pub fn new(capacity: usize, batch: usize, overlap: Overlap) -> Self {
+    pub fn new(capacity: usize, batch: usize, overlap: Overlap, crew: Arc<Crew>) -> Self {
         Self {
             jobs: Mutex::new(VecDeque::new()),
             ready: Notify::new(),
@@ -92,6 +88,9 @@ impl<J> Queue<J> {
             in_progress: AtomicUsize::new(0),
             links: AtomicUsize::new(0),
             connected: AtomicUsize::new(0),
+            away: AtomicUsize::new(0),
+            helpers: AtomicUsize::new(0),
+            crew,
             failing: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
         }
@@ -120,6 +119,7 @@ impl<J> Queue<J> {
             // The one that was busy last: its process of the server is still in the caches.
             self.ready.notify_last();
         }
+        self.call_others();
         Ok(())
     }
 
@@ -134,6 +134,13 @@ impl<J> Queue<J> {
         }
         drop(queue);
         self.ready.notify_one();
+        self.call_others();
+    }
+
+    fn call_others(&self) {
+        if self.is_orphaned() {
+            self.crew.call();
+        }
     }
 
     /// Whether a connection that is free should take so many jobs at once.
@@ -177,7 +184,7 @@ impl<J> Queue<J> {
     /// Waits until a job may be there or the queue is closing. It may wake without either.
     pub async fn wait(&self) {
         let notified = self.ready.notified();
-        if !self.is_closing() && self.lock().is_empty() {
+        if !self.is_closing() && self.is_empty() {
             notified.await;
         }
     }
@@ -198,15 +205,44 @@ impl<J> Queue<J> {
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// Counts one more connection that serves this queue, for as long as the returned value lives.
-    pub fn connected(&self) -> Connected<'_> {
-        self.connected.fetch_add(1, Ordering::SeqCst);
-        Connected(&self.connected)
+    /// Counts one more connection of its own, for as long as the returned values live.
+    pub fn connected(&self) -> (Counted<'_>, Counted<'_>) {
+        (Counted::new(&self.connected), self.crew.connected())
+    }
+
+    /// Counts one of these as busy with the work of others.
+    pub fn away(&self) -> Counted<'_> {
+        let away = Counted::new(&self.away);
+        if !self.is_empty() {
+            self.call_others();
+        }
+        away
+    }
+
+    /// Counts a connection of another kind that does this work, too.
+    pub fn helper(&self) -> Counted<'_> {
+        Counted::new(&self.helpers)
     }
 
     /// Whether any connection serves this queue.
     pub fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::SeqCst) > 0
+        self.connected.load(Ordering::SeqCst) > 0 || self.helpers.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether none of its own connections is there, in a crowd.
+    pub fn is_orphaned(&self) -> bool {
+        self.crew.is_crowded()
+            && self.connected.load(Ordering::SeqCst) <= self.away.load(Ordering::SeqCst)
+    }
+
+    /// Whether no work waits.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// The links of all kinds.
+    pub fn crew(&self) -> &Crew {
+        &self.crew
     }
 
     /// Counts one more task that serves the queue.
@@ -242,7 +278,7 @@ mod tests {
 
     #[test]
     fn keeps_order_and_refuses_beyond_capacity() {
-        let queue = Queue::new(3, 9, Overlap::WhenSlow);
+        let queue = Queue::new(3, 9, Overlap::WhenSlow, Arc::default());
         for job in 1..=3 {
             queue.push(job).unwrap();
         }
@@ -260,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_push_before_the_wait_is_not_lost() {
-        let queue = Queue::new(3, 9, Overlap::WhenSlow);
+        let queue = Queue::new(3, 9, Overlap::WhenSlow, Arc::default());
         queue.push(1).unwrap();
         queue.wait().await;
         let mut batch = Vec::new();
@@ -270,7 +306,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_connection_that_was_busy_last_is_woken_first() {
-        let queue = Queue::new(3, 9, Overlap::WhenSlow);
+        let queue = Queue::new(3, 9, Overlap::WhenSlow, Arc::default());
         let (mut long_idle, mut just_idle) = (pin!(queue.wait()), pin!(queue.wait()));
         assert!(poll!(&mut long_idle).is_pending());
         assert!(poll!(&mut just_idle).is_pending());
@@ -281,7 +317,7 @@ mod tests {
 
     #[test]
     fn work_is_left_to_a_busy_connection_but_not_for_long() {
-        let queue = Queue::new(9, 3, Overlap::WhenSlow);
+        let queue = Queue::new(9, 3, Overlap::WhenSlow, Arc::default());
         let since = |ago| move |_: &i32| Instant::now() - ago;
         assert_eq!(queue.turn(since(MAX_LEAVE)), Turn::Wait);
         queue.push(1).unwrap();
@@ -308,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_second_batch_of_reads_is_at_least_half_as_large() {
-        let queue = Queue::new(99, 50, Overlap::FromHalf);
+        let queue = Queue::new(99, 50, Overlap::FromHalf, Arc::default());
         let first = queue.in_progress(5);
         let now = |_: &i32| Instant::now();
         for job in 1..=2 {

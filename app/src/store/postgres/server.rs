@@ -8,13 +8,15 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::time::{Instant, timeout};
 
-use super::deadline::{Deadline, ServerClock, Window};
+use super::deadline::{Class, Deadline, ServerClock, Window};
 use super::job::{Job, RunError, Terms};
+use super::lookup::ORDINARY_PLANS;
 use super::options::Pooler;
-use super::session::{Connect, ConnectError, Session};
+use super::refusals::{is_crowded, is_lost_statement, is_refused_setting, is_rejected_login};
+use super::session::{Connect, ConnectError, Refusal, Session};
 use crate::postgres_url::{PostgresUrl, server_name};
 use crate::store::schema::PostgresState;
-use crate::store::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl, schema, server_error};
+use crate::store::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl, schema};
 
 /// How long a check or the end of a connection may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -69,8 +71,9 @@ pub struct ServerSession {
     needs_writes: bool,
     /// As it was when the connection was opened.
     pooler: Pooler,
-    /// The longest time of a statement.
-    limit: Duration,
+    /// [`Job::KIND`] of the work that the connection was opened for, and that its settings fit.
+    kind: &'static str,
+    deadline: Deadline,
     pooled: Arc<AtomicBool>,
     /// [`PostgresState::started`] of its server.
     started: i64,
@@ -82,17 +85,24 @@ impl<J: Job> Connect<J> for Server {
 
     async fn connect(&self) -> Result<ServerSession, ConnectError> {
         let url = postgres(self.url.read()?)?;
-        let mut failures = Vec::new();
+        let (mut failures, mut no_room) = (Vec::new(), false);
         for (place, server) in url.servers().iter().enumerate() {
             let target = Target {
                 server,
                 place,
-                needs_writes: J::WRITES || url.wants_writes(),
+                needs_writes: J::CLASS == Class::Write || url.wants_writes(),
             };
             let attempt = timeout(self.connect_timeout, self.attempt::<J>(&target));
             let error = match attempt.await {
                 Ok(Ok(session)) => return Ok(session),
+                Ok(Err(ConnectError::Database(error))) if is_crowded(&error) => {
+                    ConnectError::NoRoom(error.to_string())
+                }
                 Ok(Err(error)) => error,
+                Err(_) if self.pooler() == Pooler::Transaction => {
+                    let time = self.connect_timeout;
+                    ConnectError::NoRoom(format!("no connection of the pooler within {time:?}"))
+                }
                 Err(_) => ConnectError::Timeout(self.connect_timeout),
             };
             // Connections that write go no further than those that read: what is read is what was written.
@@ -100,19 +110,19 @@ impl<J: Job> Connect<J> for Server {
             if url.servers().len() == 1 || is_last_word {
                 return Err(error);
             }
+            no_room |= error.has_no_room();
             failures.push(format!("{}: {error}", server_name(server)));
         }
-        Err(ConnectError::NoServer(failures.join("; ")))
+        Err(ConnectError::NoServer {
+            reasons: failures.join("; "),
+            no_room,
+        })
     }
 }
 
 impl Server {
     async fn attempt<J: Job>(&self, target: &Target<'_>) -> Result<ServerSession, ConnectError> {
-        let limit = match (J::WRITES, J::PATIENT) {
-            (true, _) => self.deadline.wait(),
-            (false, true) => self.deadline.patient_limit(),
-            (false, false) => self.deadline.read_limit(),
-        };
+        let limit = self.deadline.limit(J::CLASS);
         let pooler = self.pooler();
         let mut connection = match self.log_in::<J>(target, pooler, limit).await {
             Err(error) if is_refused_setting(&error) => {
@@ -129,7 +139,8 @@ impl Server {
             clock,
             needs_writes: target.needs_writes,
             pooler,
-            limit,
+            kind: J::KIND,
+            deadline: self.deadline,
             pooled: self.pooled.clone(),
             started: state.started,
             written: self.written.clone(),
@@ -146,7 +157,7 @@ impl Server {
     /// all.
     fn admit<J: Job>(&self, state: &PostgresState, needs_writes: bool) -> Result<(), ConnectError> {
         let usable = usable(state, needs_writes);
-        if J::WRITES && matches!(usable, Ok(()) | Err(ConnectError::ReadOnly)) {
+        if J::CLASS == Class::Write && matches!(usable, Ok(()) | Err(ConnectError::ReadOnly)) {
             self.written.note(state.started);
         }
         usable?;
@@ -249,43 +260,14 @@ fn notice_pooler(pooled: &AtomicBool, error: &dyn std::fmt::Display) {
     }
 }
 
-/// Whether a pooler refuses the settings with which connections to a server itself are opened.
-fn is_refused_setting(error: &ConnectError) -> bool {
-    // PgBouncer's, and that of Amazon's RDS Proxy.
-    const REFUSALS: [(&str, &str); 2] = [("08P01", "startup parameter"), ("0A000", "options")];
-    let ConnectError::Database(sqlx::Error::Database(error)) = error else {
-        return false;
-    };
-    let code = error.code();
-    REFUSALS.iter().any(|(refusal, words)| {
-        code.as_deref() == Some(*refusal) && error.message().contains(words)
-    })
-}
-
-/// Whether a statement that was prepared on this connection is on another server now, or one of somebody else is here.
-fn is_lost_statement(error: &RunError) -> bool {
-    const UNKNOWN_OR_TAKEN: [&str; 3] = ["08P01", "26000", "42P05"];
-    let RunError::Database(error) = error else {
-        return false;
-    };
-    let code = server_error::code(error);
-    code.is_some_and(|code| UNKNOWN_OR_TAKEN.contains(&&*code))
-}
-
-/// Whether the server rejects the password, or does not know the role.
-fn is_rejected_login(error: &sqlx::Error) -> bool {
-    let code = server_error::code(error);
-    matches!(code.as_deref(), Some("28P01" | "28000"))
-}
-
 impl ServerSession {
     /// Whether this role may do the work of `J`, and on this schema: a statement that concerns nothing.
     async fn try_out<J: Job>(&mut self) -> Result<(), RunError> {
-        let now = Instant::now();
+        let (now, limit) = (Instant::now(), self.deadline.limit(J::CLASS));
         let window = Window {
             start_by: now,
-            done_by: now + self.limit,
-            end: now + self.limit * 2,
+            done_by: now + limit,
+            end: now + limit * 2,
         };
         Session::<J>::run(self, &[], window).await.map(drop)
     }
@@ -293,13 +275,52 @@ impl ServerSession {
     /// The longest time of a statement: less than usual for a list that has waited for its turn. One that goes on after
     /// its caller's time would cost the connection.
     fn statement_limit<J: Job>(&self, window: Window) -> Duration {
+        let limit = self.deadline.limit(J::CLASS);
         let left = window.done_by.saturating_duration_since(Instant::now());
         // So that one that has hardly waited needs no transaction. It ends in time all the same.
-        let is_late = left + self.limit / 16 < self.limit;
-        if J::PATIENT && !J::WRITES && is_late {
+        let is_late = left + limit / 16 < limit;
+        if J::CLASS == Class::List && is_late {
             left
         } else {
-            self.limit
+            limit
+        }
+    }
+
+    /// What begins a transaction with limits of its own, and with the settings for work that the connection was not opened for.
+    fn begin<J: Job>(&self, limit: Duration, window: Window) -> String {
+        // A transaction whose end does not come in time is undone: what its statements did has to take effect
+        // before the wait for the answer is over, or never.
+        let open = match J::CLASS {
+            Class::Write => window.end.saturating_duration_since(window.done_by),
+            Class::List | Class::Read => self.deadline.limit(J::CLASS),
+        };
+        let (limit, open) = (milliseconds(limit), milliseconds(open));
+        let mut begin = format!(
+            "BEGIN; SET LOCAL statement_timeout = '{limit}'; SET LOCAL idle_in_transaction_session_timeout = '{open}'"
+        );
+        if self.kind != J::KIND {
+            for (name, value) in ORDINARY_PLANS {
+                begin.push_str(&format!("; SET LOCAL {name} = '{value}'"));
+            }
+        }
+        begin
+    }
+
+    /// Reads the state of the server, whose clock may have stepped, and tries the work out on it.
+    async fn try_again<J: Job>(&mut self, needs_writes: bool) -> Result<(), ConnectError> {
+        let state = schema::postgres_state(&mut self.connection).await?;
+        self.clock = ServerClock::new(state.time, Instant::now());
+        // A pooler may have another server behind it now.
+        if J::CLASS == Class::Write && state.started != self.started {
+            self.written.note(state.started);
+        }
+        self.started = state.started;
+        usable(&state, needs_writes)?;
+        match self.try_out::<J>().await {
+            Ok(()) => Ok(()),
+            Err(RunError::Database(error)) => Err(error.into()),
+            Err(RunError::Late) => Err(ConnectError::Timeout(CHECK_TIMEOUT)),
+            Err(RunError::OtherServer) => Err(ConnectError::OtherServer),
         }
     }
 }
@@ -315,55 +336,43 @@ impl<J: Job> Session<J> for ServerSession {
             persistent: self.pooler == Pooler::None,
         };
         let limit = self.statement_limit::<J>(window);
-        match self.pooler {
-            Pooler::None if limit == self.limit => {
-                let output = J::run(&mut self.connection, batch, terms).await;
-                output.inspect_err(|error| {
-                    if is_lost_statement(error) {
-                        notice_pooler(&self.pooled, error);
-                    }
-                })
-            }
-            Pooler::None | Pooler::Transaction => {
-                // A transaction whose end does not come in time is undone: what its statements did has to take effect
-                // before the wait for the answer is over, or never.
-                let open = if J::WRITES {
-                    window.end.saturating_duration_since(window.done_by)
-                } else {
-                    self.limit
-                };
-                let begin = format!(
-                    "BEGIN; SET LOCAL statement_timeout = '{}'; SET LOCAL idle_in_transaction_session_timeout = '{}'",
-                    milliseconds(limit),
-                    milliseconds(open)
-                );
-                let begin = AssertSqlSafe(begin);
-                let mut transaction = self.connection.begin_with(begin).await?;
-                let output = J::run(&mut transaction, batch, terms).await?;
-                transaction.commit().await?;
-                Ok(output)
-            }
+        let is_at_home = self.pooler == Pooler::None && self.kind == J::KIND;
+        if is_at_home && limit == self.deadline.limit(J::CLASS) {
+            let output = J::run(&mut self.connection, batch, terms).await;
+            return output.inspect_err(|error| {
+                if is_lost_statement(error) {
+                    notice_pooler(&self.pooled, error);
+                }
+            });
         }
+        let begin = AssertSqlSafe(self.begin::<J>(limit, window));
+        let mut transaction = self.connection.begin_with(begin).await?;
+        let output = J::run(&mut transaction, batch, terms).await?;
+        transaction.commit().await?;
+        Ok(output)
     }
 
     async fn check(&mut self) -> Result<(), String> {
-        let check = async {
-            let state = schema::postgres_state(&mut self.connection).await?;
-            self.clock = ServerClock::new(state.time, Instant::now());
-            // A pooler may have another server behind it now.
-            if J::WRITES && state.started != self.started {
-                self.written.note(state.started);
-            }
-            self.started = state.started;
-            usable(&state, self.needs_writes)?;
-            Ok(self.try_out::<J>().await)
-        };
+        let check = self.try_again::<J>(self.needs_writes);
         match timeout(CHECK_TIMEOUT, check).await {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(error.to_string()),
-            Ok(Err::<_, ConnectError>(error)) => Err(error.to_string()),
+            Ok(answer) => answer.map_err(|error| error.to_string()),
             Err(_) => Err("idle connection is dead".into()),
         }
+    }
+
+    async fn take_on(&mut self) -> Result<(), Refusal> {
+        let needs_writes = self.needs_writes || J::CLASS == Class::Write;
+        let answer = timeout(CHECK_TIMEOUT, self.try_again::<J>(needs_writes)).await;
+        let Ok(answer) = answer else {
+            return Err(Refusal::Lost("no answer to a check".into()));
+        };
+        answer.map_err(|error| match &error {
+            ConnectError::Database(sqlx::Error::Database(_)) => Refusal::Unable(error.to_string()),
+            ConnectError::Database(_) | ConnectError::OtherServer => {
+                Refusal::Lost(error.to_string())
+            }
+            _ => Refusal::Unable(error.to_string()),
+        })
     }
 
     async fn close(self) {

@@ -28,8 +28,20 @@ pub trait Session<J: Job>: Send + Sized {
     /// again; the error is the reason why not.
     fn check(&mut self) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// Checks that the connection, which was opened for other work, can do this one, too.
+    fn take_on(&mut self) -> impl Future<Output = Result<(), Refusal>> + Send;
+
     /// Closes the connection.
     fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Why a connection does not take on other work.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It, or its role, is not able to.
+    Unable(String),
+    /// It cannot be used any more.
+    Lost(String),
 }
 
 /// Why there is no usable connection.
@@ -44,9 +56,17 @@ pub enum ConnectError {
     /// The attempt took too long.
     #[error("no connection within {0:?}")]
     Timeout(Duration),
+    /// The server, or the pooler in front of it, has as many connections as it may have.
+    #[error("{0}")]
+    NoRoom(String),
     /// None of several servers will do: why each of them does not.
-    #[error("no server of the list will do: {0}")]
-    NoServer(String),
+    #[error("no server of the list will do: {reasons}")]
+    NoServer {
+        /// Each with its reason.
+        reasons: String,
+        /// Whether one of them has no room.
+        no_room: bool,
+    },
     /// The server rejects writes.
     #[error("the database is read-only")]
     ReadOnly,
@@ -67,4 +87,27 @@ pub enum ConnectError {
         /// The version that is needed.
         needed: i64,
     },
+}
+
+impl ConnectError {
+    /// Whether it takes another connection's end to get one.
+    pub const fn has_no_room(&self) -> bool {
+        matches!(self, Self::NoRoom(_) | Self::NoServer { no_room: true, .. })
+    }
+
+    /// The label in metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "url",
+            Self::Database(_) => "database",
+            Self::Timeout(_) => "timeout",
+            _ if self.has_no_room() => "no_room",
+            Self::NoRoom(_) | Self::NoServer { .. } => "no_server",
+            Self::ReadOnly => "read_only",
+            Self::Standby => "standby",
+            Self::OtherServer => "other_server",
+            Self::Encoding(_) => "encoding",
+            Self::Schema { .. } => "schema",
+        }
+    }
 }

@@ -75,7 +75,8 @@ mod tests {
         metrics
             .http
             .record(Some(0), &Method::GET, StatusCode::OK, second);
-        metrics.store.statement(true, 1, second);
+        metrics.store.statement("write", 1, second);
+        metrics.store.not_connected("write", "no_room");
         metrics.oidc.fetched(1);
         metrics
     }
@@ -95,8 +96,12 @@ mod tests {
         record(None, Method::GET, StatusCode::NOT_FOUND);
         metrics
             .store
-            .statement(false, 7, Duration::from_micros(300));
+            .statement("read", 7, Duration::from_micros(300));
+        metrics.store.statement("list", 1, Duration::from_secs(1));
+        let open = metrics.store.connected("change");
+        drop(metrics.store.connected("read"));
         let text = metrics.encode(MetricsFormat::OpenMetrics);
+        drop(open);
         for line in [
             r#"hello_http_requests_total{method="GET",route="/hello/{username}",status="200"} 2"#,
             r#"hello_http_requests_total{method="PUT",route="/hello/{username}",status="503"} 1"#,
@@ -104,6 +109,9 @@ mod tests {
             r#"hello_http_requests_total{method="GET",route="unmatched",status="404"} 1"#,
             r#"hello_http_request_duration_seconds_count{method="GET",route="/hello/{username}"} 2"#,
             r#"hello_store_batch_size_bucket{le="8.0",kind="read"} 1"#,
+            r#"hello_store_batch_size_count{kind="list"} 1"#,
+            r#"hello_store_connections{kind="change"} 1"#,
+            r#"hello_store_connections{kind="read"} 0"#,
             r#"hello_build_info{version="0.1.0"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -16,19 +17,39 @@ struct KindLabels {
     kind: &'static str,
 }
 
-/// Batches and statements of the PostgreSQL store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    kind: &'static str,
+    reason: &'static str,
+}
+
+/// The kinds of work: greetings, lists, and what changes something under a condition, one by one.
+const KINDS: [&str; 4] = ["read", "write", "list", "change"];
+
+/// Connections, batches and statements of the PostgreSQL store.
 #[derive(Debug)]
 pub struct StoreMetrics {
-    read: StatementMetrics,
-    write: StatementMetrics,
+    kinds: [KindMetrics; KINDS.len()],
+    failures: Family<FailureLabels, Counter>,
     /// 1 while the database can be used.
     pub ready: Gauge,
 }
 
 #[derive(Debug)]
-struct StatementMetrics {
+struct KindMetrics {
     batch: Histogram,
     duration: Histogram,
+    connections: Gauge,
+}
+
+/// A connection that is counted for as long as this lives.
+#[derive(Debug)]
+pub struct CountedConnection(Gauge);
+
+impl Drop for CountedConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl StoreMetrics {
@@ -37,27 +58,53 @@ impl StoreMetrics {
         let batch = Family::<KindLabels, Histogram>::new_with_constructor(|| Histogram::new(BATCH));
         let duration =
             Family::<KindLabels, Histogram>::new_with_constructor(|| Histogram::new(SECONDS));
-        let ready = Gauge::default();
+        let connections = Family::<KindLabels, Gauge>::default();
+        let (ready, failures) = (Gauge::default(), Family::default());
         table::STORE_BATCH_SIZE.register(registry, batch.clone());
         table::STORE_STATEMENT_DURATION.register(registry, duration.clone());
+        table::STORE_CONNECTIONS.register(registry, connections.clone());
+        table::STORE_CONNECTION_FAILURES.register(registry, failures.clone());
         table::STORE_READY.register(registry, ready.clone());
-        let for_kind = |kind| StatementMetrics {
-            batch: batch.get_or_create(&KindLabels { kind }).clone(),
-            duration: duration.get_or_create(&KindLabels { kind }).clone(),
-        };
+        let kinds = KINDS.map(|kind| {
+            let labels = KindLabels { kind };
+            KindMetrics {
+                batch: batch.get_or_create(&labels).clone(),
+                duration: duration.get_or_create(&labels).clone(),
+                connections: connections.get_or_create(&labels).clone(),
+            }
+        });
         Self {
-            read: for_kind("read"),
-            write: for_kind("write"),
+            kinds,
+            failures,
             ready,
         }
     }
 
     /// Counts one statement that carried `size` requests.
-    pub fn statement(&self, writes: bool, size: usize, elapsed: Duration) {
-        let metrics = if writes { &self.write } else { &self.read };
-        metrics
-            .batch
-            .observe(u32::try_from(size).map_or(f64::MAX, f64::from));
-        metrics.duration.observe(elapsed.as_secs_f64());
+    pub fn statement(&self, kind: &str, size: usize, elapsed: Duration) {
+        if let Some(metrics) = self.kind(kind) {
+            metrics
+                .batch
+                .observe(u32::try_from(size).map_or(f64::MAX, f64::from));
+            metrics.duration.observe(elapsed.as_secs_f64());
+        }
+    }
+
+    /// Counts a connection that was opened for this kind of work, until the returned value is dropped.
+    pub fn connected(&self, kind: &str) -> Option<CountedConnection> {
+        let connections = self.kind(kind)?.connections.clone();
+        connections.inc();
+        Some(CountedConnection(connections))
+    }
+
+    /// Counts an attempt that failed.
+    pub fn not_connected(&self, kind: &'static str, reason: &'static str) {
+        let labels = FailureLabels { kind, reason };
+        self.failures.get_or_create(&labels).inc();
+    }
+
+    fn kind(&self, kind: &str) -> Option<&KindMetrics> {
+        let place = KINDS.iter().position(|known| *known == kind)?;
+        self.kinds.get(place)
     }
 }

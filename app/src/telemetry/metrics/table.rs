@@ -80,6 +80,10 @@ metrics! {
         "Requests whose handler panicked: each is a defect of the program";
     STORE_BATCH_SIZE: Histogram "store_batch_size" ["kind"] "Requests in one statement";
     STORE_STATEMENT_DURATION: Seconds "store_statement_duration" ["kind"] "Time of one statement";
+    STORE_CONNECTIONS: Gauge "store_connections" ["kind"]
+        "Open connections to PostgreSQL, by the kind of work that they were opened for";
+    STORE_CONNECTION_FAILURES: Counter "store_connection_failures" ["kind", "reason"]
+        "Failed attempts to connect to PostgreSQL";
     STORE_READY: Gauge "store_ready" [] "1 while the database can be used";
     OIDC_KEY_REFRESHES: Counter "oidc_key_refreshes" ["result"]
         "Fetches of the keys of the issuer of tokens";

@@ -2,6 +2,7 @@
 //! is lost; and the service recovers by itself.
 
 mod connections;
+mod few;
 mod lists;
 mod locks;
 mod network;

@@ -7,9 +7,12 @@ use chrono::NaiveDate;
 use tokio::sync::oneshot;
 
 use super::super::change::Change;
+use super::super::crew::Crew;
+use super::super::deadline::{Class, Window};
 use super::super::job::RunError;
 use super::super::lookup::Lookup;
 use super::super::queue::Overlap;
+use super::super::session::Refusal;
 use super::*;
 use crate::domain::{DateOfBirth, Username};
 use crate::telemetry::Metrics;
@@ -38,11 +41,22 @@ async fn answered<T>(answer: Answer<T>) -> Result<T, StoreError> {
     timeout(LONG, answer).await.unwrap().unwrap()
 }
 
-fn shared(wait: Duration) -> Arc<Shared> {
+/// Waits until something is so.
+async fn until(mut so: impl FnMut() -> bool) {
+    let wait = async {
+        while !so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, wait).await.unwrap();
+}
+
+fn shared(wait: Duration) -> Arc<Shared<FakeSession>> {
     Arc::new(Shared {
         deadline: Deadline::new(wait),
         metrics: Metrics::new(&[]).store,
         losses: AtomicUsize::new(0),
+        queues: Vec::new(),
     })
 }
 
@@ -52,6 +66,10 @@ struct Fake {
     connections: AtomicUsize,
     panics_at_first_connect: bool,
     panics_at_check: bool,
+    /// It has no room for connections of this kind.
+    no_room_for: Option<&'static str>,
+    /// From this connection on, there is none.
+    away_from: Option<usize>,
 }
 
 struct FakeSession {
@@ -65,7 +83,13 @@ where
     type Session = FakeSession;
 
     async fn connect(&self) -> Result<FakeSession, ConnectError> {
+        if self.no_room_for == Some(J::KIND) {
+            return Err(ConnectError::NoRoom("too many connections".into()));
+        }
         let earlier = self.connections.fetch_add(1, Ordering::SeqCst);
+        if self.away_from.is_some_and(|from| earlier >= from) {
+            return Err(ConnectError::Timeout(LONG));
+        }
         assert!(
             !self.panics_at_first_connect || earlier > 0,
             "planted panic"
@@ -98,6 +122,10 @@ impl Session<Lookup> for FakeSession {
         self.check_for_panic()
     }
 
+    async fn take_on(&mut self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     async fn close(self) {}
 }
 
@@ -112,6 +140,10 @@ impl Session<Change> for FakeSession {
         self.check_for_panic()
     }
 
+    async fn take_on(&mut self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     async fn close(self) {}
 }
 
@@ -119,7 +151,7 @@ impl Session<Change> for FakeSession {
 const LONG: Duration = Duration::from_secs(60);
 
 fn lookups() -> Arc<Queue<Lookup>> {
-    Arc::new(Queue::new(9, 9, Overlap::FromHalf))
+    Arc::new(Queue::new(9, 9, Overlap::FromHalf, Arc::default()))
 }
 
 #[tokio::test]
@@ -144,10 +176,13 @@ async fn a_statement_that_panics_fails_its_callers_and_no_others() {
 #[tokio::test]
 async fn a_write_that_panics_is_answered_only_when_it_cannot_take_effect_any_more() {
     let wait = Duration::from_millis(400);
-    let queue: Arc<Queue<Change>> = Arc::new(Queue::new(9, 9, Overlap::WhenSlow));
+    let queue: Arc<Queue<Change>> = Arc::new(Queue::new(9, 9, Overlap::WhenSlow, Arc::default()));
     tokio::spawn(run(queue.clone(), Arc::new(Fake::default()), shared(wait)));
     let (bad, answer) = change(PANICS);
-    let start_by = Deadline::new(wait).write_window(bad.queued()).start_by;
+    let queued = bad.queued();
+    let start_by = Deadline::new(wait)
+        .window(Class::Write, queued, queued)
+        .start_by;
     queue.push(bad).unwrap();
     assert_eq!(answered(answer).await, Err(StoreError::Unavailable));
     assert!(Instant::now() >= start_by);
@@ -208,4 +243,103 @@ async fn a_link_that_pauses_refuses_work_only_while_no_other_is_connected() {
     let mut batch = Vec::new();
     queue.take(&mut batch, 9);
     assert_eq!(batch.len(), 1);
+}
+
+/// At the end, what waits is done by those that can.
+#[tokio::test]
+async fn a_link_without_connection_fails_nothing_at_the_end_that_another_does() {
+    let (queue, shared) = (lookups(), shared(LONG));
+    let server = Arc::new(Fake {
+        away_from: Some(1),
+        ..Fake::default()
+    });
+    let links = [(); 2].map(|()| tokio::spawn(run(queue.clone(), server.clone(), shared.clone())));
+    // The second one has tried in vain.
+    until(|| queue.is_connected() && server.connections.load(Ordering::SeqCst) > 1).await;
+    let answers: Vec<_> = (0..50)
+        .map(|number| {
+            let (job, answer) = lookup(&format!("u{number}"));
+            queue.return_to_front(vec![job]);
+            answer
+        })
+        .collect();
+    queue.close();
+    for answer in answers {
+        assert_eq!(answered(answer).await, Ok(None));
+    }
+    for link in links {
+        link.await.unwrap();
+    }
+}
+
+/// A link for greetings, which has a connection, and one for writes that the server has no room for.
+struct Crowd {
+    reads: Arc<Queue<Lookup>>,
+    writes: Arc<Queue<Change>>,
+    server: Arc<Fake>,
+    shared: Arc<Shared<FakeSession>>,
+}
+
+fn in_a_crowd() -> Crowd {
+    let crew: Arc<Crew> = Arc::default();
+    let reads = Arc::new(Queue::new(9, 9, Overlap::FromHalf, crew.clone()));
+    let writes = Arc::new(Queue::new(9, 9, Overlap::WhenSlow, crew));
+    let server = Arc::new(Fake {
+        no_room_for: Some(Change::KIND),
+        ..Fake::default()
+    });
+    let shared = Arc::new(Shared {
+        queues: vec![reads.clone(), writes.clone()],
+        ..Arc::into_inner(shared(LONG)).unwrap()
+    });
+    tokio::spawn(run(reads.clone(), server.clone(), shared.clone()));
+    tokio::spawn(run(writes.clone(), server.clone(), shared.clone()));
+    Crowd {
+        reads,
+        writes,
+        server,
+        shared,
+    }
+}
+
+#[tokio::test]
+async fn a_connection_does_the_work_of_those_that_the_server_has_no_room_for() {
+    let Crowd {
+        reads,
+        writes,
+        server,
+        ..
+    } = in_a_crowd();
+    until(|| writes.is_connected()).await;
+    let (write, answer) = change("alice");
+    writes.push(write).unwrap();
+    assert_eq!(answered(answer).await, Ok(()));
+    let (read, answer) = lookup("alice");
+    reads.push(read).unwrap();
+    assert_eq!(answered(answer).await, Ok(None));
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    // What was accepted is done at the end, too.
+    let (write, answer) = change("bob");
+    writes.push(write).unwrap();
+    reads.close();
+    writes.close();
+    assert_eq!(answered(answer).await, Ok(()));
+}
+
+/// It may be one to a former primary.
+#[tokio::test]
+async fn a_connection_does_not_write_for_others_when_one_was_lost_since_it_was_opened() {
+    let Crowd {
+        writes,
+        server,
+        shared,
+        ..
+    } = in_a_crowd();
+    until(|| writes.is_connected()).await;
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    shared.losses.fetch_add(1, Ordering::Relaxed);
+    let (write, answer) = change("alice");
+    writes.push(write).unwrap();
+    assert_eq!(answered(answer).await, Ok(()));
+    assert_eq!(server.connections.load(Ordering::SeqCst), 2, "a new one");
 }

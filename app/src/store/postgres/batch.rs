@@ -1,0 +1,172 @@
+//! Batches: what is taken of a queue, how it is run under its deadline, and what becomes of it when that fails.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
+
+use futures::FutureExt;
+use tokio::time::{Instant, timeout_at};
+
+use super::deadline::{Class, Deadline, Window};
+use super::job::{Failure, Job};
+use super::link::Shared;
+use super::queue::Queue;
+use super::session::Session;
+use crate::store::StoreError;
+
+/// Takes a batch and runs it; not while too many connections are held up. Returns whether there was a turn. An error is the
+/// reason why the connection cannot be used any more.
+pub async fn run_next<J: Job, S: Session<J>>(
+    queue: &Queue<J>,
+    session: &mut S,
+    batch: &mut Vec<J>,
+    shared: &Shared<S>,
+) -> Result<bool, String> {
+    let Some(_run) = queue.crew().admit(J::CLASS) else {
+        return Ok(false);
+    };
+    take(queue, batch, shared.deadline);
+    if batch.is_empty() {
+        return Ok(true);
+    }
+    run_batch(queue, session, batch, shared).await?;
+    // They did nothing together.
+    let mut apart = std::mem::take(batch).into_iter();
+    while let Some(job) = apart.next() {
+        batch.push(job);
+        if let Err(reason) = run_batch(queue, session, batch, shared).await {
+            give_up(queue, apart.collect());
+            return Err(reason);
+        }
+    }
+    Ok(true)
+}
+
+/// Answers for jobs that did not run: those that may run again do.
+fn give_up<J: Job>(queue: &Queue<J>, mut jobs: Vec<J>) {
+    let again = jobs.extract_if(.., J::may_retry).collect();
+    queue.return_to_front(again);
+    jobs.into_iter()
+        .for_each(|job| job.fail(StoreError::Unavailable));
+}
+
+/// Takes the jobs to run next. Jobs whose caller has left are dropped, and writes and lists that have too little time
+/// left are refused.
+fn take<J: Job>(queue: &Queue<J>, batch: &mut Vec<J>, deadline: Deadline) {
+    queue.take(batch, J::MAX_BATCH);
+    let now = Instant::now();
+    let too_late =
+        |job: &mut J| job.is_abandoned() || !deadline.admits(J::CLASS, job.queued(), now);
+    batch
+        .extract_if(.., too_late)
+        .for_each(|job| job.fail(StoreError::Timeout));
+}
+
+/// When a batch may run.
+fn window<J: Job>(batch: &[J], deadline: Deadline) -> Window {
+    let now = Instant::now();
+    let oldest = batch.iter().map(J::queued).min().unwrap_or(now);
+    deadline.window(J::CLASS, oldest, now)
+}
+
+/// Runs a batch and answers its callers, which leaves it empty: unless the values of one of several jobs are at fault,
+/// and each has to run alone. An error is the reason why the connection cannot be used any more.
+async fn run_batch<J: Job, S: Session<J>>(
+    queue: &Queue<J>,
+    session: &mut S,
+    batch: &mut Vec<J>,
+    shared: &Shared<S>,
+) -> Result<(), String> {
+    let (size, started) = (batch.len(), Instant::now());
+    let _in_progress = queue.in_progress(size);
+    let window = window(batch, shared.deadline);
+    let run = AssertUnwindSafe(session.run(batch, window)).catch_unwind();
+    let outcome = timeout_at(window.end, run).await;
+    shared.metrics.statement(J::KIND, size, started.elapsed());
+    let error = match outcome {
+        Ok(Ok(Ok(output))) => {
+            J::answer(batch, output);
+            return Ok(());
+        }
+        Ok(Ok(Err(error))) => error,
+        Ok(Err(_)) => {
+            // Running it again could panic again.
+            fail_once_ineffective(std::mem::take(batch), window, StoreError::Unavailable);
+            return Err("a statement panicked".into());
+        }
+        Err(_) => {
+            shared.losses.fetch_add(1, Ordering::Relaxed);
+            retry_or_fail(queue, batch, window, StoreError::Timeout);
+            return Err(format!("no answer within {:?}", started.elapsed()));
+        }
+    };
+    match error.failure() {
+        Failure::Values if size > 1 => Ok(()),
+        Failure::Values => {
+            tracing::error!(kind = J::KIND, %error, "the database refused a statement");
+            let refused = StoreError::Refused(error.to_string());
+            batch.drain(..).for_each(|job| job.fail(refused.clone()));
+            Ok(())
+        }
+        Failure::Slow => {
+            tracing::warn!(kind = J::KIND, %error, "the database did not do a statement in time");
+            // A write did nothing, and comes to an end when its caller has left, or too little time. A read may run
+            // only once more, if it has the time.
+            let again = batch
+                .extract_if(.., |job| match J::CLASS {
+                    Class::Write => true,
+                    Class::List => false,
+                    Class::Read => job.may_retry(),
+                })
+                .collect();
+            queue.return_to_front(again);
+            batch
+                .drain(..)
+                .for_each(|job| job.fail(StoreError::Timeout));
+            Ok(())
+        }
+        Failure::Stale => {
+            shared.losses.fetch_add(1, Ordering::Relaxed);
+            // Writes too. Each comes to an end when its caller has left, or too little time.
+            queue.return_to_front(std::mem::take(batch));
+            Err(error.to_string())
+        }
+        Failure::Late => {
+            queue.return_to_front(std::mem::take(batch));
+            Err(error.to_string())
+        }
+        Failure::Connection => {
+            // Before another connection takes what may run again: it has to be checked first.
+            shared.losses.fetch_add(1, Ordering::Relaxed);
+            retry_or_fail(queue, batch, window, StoreError::Unavailable);
+            Err(error.to_string())
+        }
+    }
+}
+
+/// Returns to the queue what may run again, and fails the rest.
+fn retry_or_fail<J: Job>(queue: &Queue<J>, batch: &mut Vec<J>, window: Window, error: StoreError) {
+    let mut lost = std::mem::take(batch);
+    let again = lost.extract_if(.., J::may_retry).collect();
+    queue.return_to_front(again);
+    fail_once_ineffective(lost, window, error);
+}
+
+/// Fails jobs. Those that write get their answer only when the statement cannot take effect any more.
+fn fail_once_ineffective<J: Job>(jobs: Vec<J>, window: Window, error: StoreError) {
+    if jobs.is_empty() {
+        return;
+    }
+    tokio::spawn(async move {
+        if J::CLASS == Class::Write {
+            tokio::time::sleep_until(window.end).await;
+        }
+        jobs.into_iter().for_each(|job| job.fail(error.clone()));
+    });
+}
+
+/// Answers all that waits with an error.
+pub fn fail_all<J: Job>(queue: &Queue<J>, error: &StoreError) {
+    let mut batch = Vec::new();
+    queue.take(&mut batch, usize::MAX);
+    batch.into_iter().for_each(|job| job.fail(error.clone()));
+}
