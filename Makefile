@@ -93,8 +93,9 @@ test-contract: ## The real app binary asked whatever its OpenAPI document allows
 test-browser: ## The documentation page in Chromium, with nothing else to reach
 	app/tests/contract/browser
 
-test-operator: ## The operator on a real API server (etcd and kube-apiserver, no node)
+test-operator: ## The operator and its Helm chart on a real API server (etcd and kube-apiserver, no node)
 	@$(NEEDS) test-operator
+	manifests/tests/run install
 	KUBEBUILDER_ASSETS="$$(e2e/kind/cluster kube-assets)" e2e/tools/cargo-tests operator
 
 test-cluster: ## That the local cluster comes up, goes down and leaves nothing behind, also after a crash
