@@ -1,6 +1,7 @@
 //! The command line: which commands there are, and what each runs with.
 
 mod backup;
+mod restore;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use clap::{Arg, ArgMatches, value_parser};
 
 use crate::config::{
     AdminOptions, BackupConfig, CommandConfig, ConfigErrors, FolderOptions, MigrateConfig,
-    ScratchServerConfig, SeedConfig, ServeConfig, VerifyConfig,
+    RestoreConfig, ScratchServerConfig, SeedConfig, ServeConfig, StageConfig, VerifyConfig,
 };
 
 /// A command, with checked values.
@@ -21,6 +22,8 @@ pub enum Command {
     Migrate(MigrateConfig),
     /// Back up the database into a folder, or look at what is in it.
     Backup(BackupCommand),
+    /// Restore a backup beside the live data, and exchange the two.
+    Restore(RestoreCommand),
     /// Fill the database with made-up people.
     Seed(SeedConfig),
     /// Print the OpenAPI document.
@@ -64,6 +67,31 @@ pub enum BackupCommand {
     },
     /// Be the server that dumps are restored into.
     ScratchServer(ScratchServerConfig),
+}
+
+/// A command of `restore`.
+#[derive(Debug)]
+pub enum RestoreCommand {
+    /// Put a backup beside the live data.
+    Stage(Box<StageConfig>),
+    /// Exchange it with the live data.
+    Swap {
+        /// What it runs with.
+        config: RestoreConfig,
+        /// Whether what the backup lacks may be lost.
+        accept_data_loss: bool,
+    },
+    /// Exchange them back.
+    Undo {
+        /// What it runs with.
+        config: RestoreConfig,
+        /// Whether what was written since may be lost.
+        accept_data_loss: bool,
+    },
+    /// Remove the data that was live before.
+    DropPrevious(RestoreConfig),
+    /// Remove what was restored and is not live.
+    Discard(RestoreConfig),
 }
 
 /// Why the command line cannot be followed.
@@ -125,7 +153,7 @@ enum Kind {
     Group(&'static [Subcommand]),
 }
 
-const COMMANDS: [Subcommand; 7] = [
+const COMMANDS: [Subcommand; 8] = [
     Subcommand {
         name: "serve",
         about: "Serve the API",
@@ -149,6 +177,11 @@ const COMMANDS: [Subcommand; 7] = [
         name: "backup",
         about: "Back up the database into a folder, and look at the backups there",
         kind: Kind::Group(&backup::COMMANDS),
+    },
+    Subcommand {
+        name: "restore",
+        about: "Restore a backup beside the live data, compare the two, and exchange them",
+        kind: Kind::Group(&restore::COMMANDS),
     },
     Subcommand {
         name: "seed",

@@ -12,6 +12,7 @@ mod http_client;
 mod lifecycle;
 mod pages;
 mod postgres_url;
+mod restore;
 mod runtime;
 mod secret;
 pub mod serving;

@@ -87,7 +87,7 @@ pub async fn pin_session(connection: &mut PgConnection) -> Result<(), sqlx::Erro
     settings::set(connection, &SETTINGS).await
 }
 
-/// The tables and sequences, by name.
+/// The tables and sequences, by name; not what restores keep beside the live data.
 ///
 /// # Errors
 /// When the database fails.
@@ -100,7 +100,7 @@ pub async fn relations(connection: &mut PgConnection) -> Result<Vec<Relation>, s
              row_security_active(c.oid) \
          FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace \
          WHERE relkind IN ('r', 'p', 'S') AND relpersistence <> 't' \
-             AND nspname !~ '^pg_' AND nspname <> 'information_schema' \
+             AND nspname !~ '^(pg_|hello_restore_|hello_previous_)' AND nspname <> 'information_schema' \
              AND NOT EXISTS (SELECT FROM pg_depend \
                  WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e') \
          ORDER BY 1",
@@ -137,10 +137,7 @@ impl Contents {
         let relations = relations(connection).await?;
         let mut tables = BTreeMap::new();
         for name in names(&relations, Kind::Table) {
-            // A whole row, which no column can be taken for.
-            let hash = "hashtextextended((hello_row.*)::text COLLATE \"C\", 0)";
-            let from = format!("ONLY {name} AS hello_row");
-            tables.insert(name.clone(), rows(connection, hash, &from).await?);
+            tables.insert(name.clone(), rows_of(connection, name).await?);
         }
         let hash = "hashtextextended(oid || encode(sha256(lo_get(oid)), 'hex'), 0)";
         Ok(Self {
@@ -215,6 +212,16 @@ fn difference(what: &str, expected: &Rows, restored: &Rows) -> Option<String> {
     } else {
         Some(format!("{what}: {is} rows instead of {was}"))
     }
+}
+
+/// The rows of the table `name`, whose settings are pinned; those of its partitions are theirs.
+///
+/// # Errors
+/// When the database fails or refuses.
+pub async fn rows_of(connection: &mut PgConnection, name: &str) -> Result<Rows, sqlx::Error> {
+    // A whole row, which no column can be taken for.
+    let hash = "hashtextextended((hello_row.*)::text COLLATE \"C\", 0)";
+    rows(connection, hash, &format!("ONLY {name} AS hello_row")).await
 }
 
 async fn rows(connection: &mut PgConnection, hash: &str, from: &str) -> Result<Rows, sqlx::Error> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use super::manifest::Manifest;
 use super::programs::Programs;
 use super::prove::{self, Expected};
 use super::scratch::Scratch;
-use crate::config::VerifyConfig;
+use crate::config::{ProofOptions, VerifyConfig};
 use crate::lifecycle;
 
 /// One line of the list, for programs.
@@ -116,51 +116,82 @@ fn manifest_of(entry: &Entry) -> Result<&Manifest, BackupError> {
     })
 }
 
-/// Checks the digests of a set, restores it again, and compares it with its manifest; says how it went.
+/// A set that may be restored, once it is proved again.
+pub struct Candidate {
+    folder: PathBuf,
+    /// What it says of itself.
+    pub manifest: Manifest,
+}
+
+impl Candidate {
+    /// The set `name` in `folder`; `latest` is the newest that counts.
+    ///
+    /// # Errors
+    /// When there is none, or it has no manifest.
+    pub fn find(folder: &Path, name: &str) -> Result<Self, BackupError> {
+        let manifest = manifest_of(Catalog::read(folder)?.find(name)?)?.clone();
+        let folder = folder.to_owned();
+        Ok(Self { folder, manifest })
+    }
+
+    /// Asks for a server that it can be restored into.
+    ///
+    /// # Errors
+    /// When it cannot be asked for.
+    pub fn request_server(&self, options: &ProofOptions) -> Result<Scratch, BackupError> {
+        let (shared, pg_bin) = (options.scratch.as_deref(), options.pg_bin.as_deref());
+        Scratch::request(shared, pg_bin, &self.manifest.locale)
+    }
+
+    /// Checks the digests, restores it, and compares it with its manifest; the seconds that the restore took.
+    ///
+    /// # Errors
+    /// What is wrong with the set, or why it cannot be proved.
+    pub async fn prove(
+        &self,
+        options: &ProofOptions,
+        scratch: &mut Scratch,
+    ) -> Result<f64, BackupError> {
+        let manifest = &self.manifest;
+        for file in &manifest.files {
+            check_digest(&self.folder.join(&file.name), &file.sha256)?;
+        }
+        let Some((file, format)) = manifest.restorable() else {
+            let message = format!("{} has no dump", manifest.name);
+            return Err(BackupError::found(Reason::Mismatch, message));
+        };
+        let expected = Expected {
+            contents: &manifest.contents,
+            later: &manifest.contents.sequences,
+        };
+        scratch.prepare(&manifest.roles).await?;
+        let (programs, path) = (
+            Programs::new(options.pg_bin.as_deref()),
+            self.folder.join(&file.name),
+        );
+        let proved = prove::restore_and_compare(&programs, scratch, &path, format, expected).await;
+        Ok(proved?.0.restore_seconds)
+    }
+}
+
+/// Proves a set again; says how it went.
 ///
 /// # Errors
 /// What is wrong with the set, or why it cannot be proved.
 pub async fn verify(config: &VerifyConfig, name: &str) -> Result<String, BackupError> {
-    let folder = &config.folder.directory;
-    let catalog = Catalog::read(folder)?;
-    let manifest = manifest_of(catalog.find(name)?)?;
-    let pg_bin = config.proof.pg_bin.as_deref();
-    let mut scratch = Scratch::request(config.proof.scratch.as_deref(), pg_bin, &manifest.locale)?;
-    let programs = Programs::new(pg_bin);
+    let candidate = Candidate::find(&config.folder.directory, name)?;
+    let mut scratch = candidate.request_server(&config.proof)?;
     let proof = tokio::select! {
-        proof = prove_again(folder, manifest, &programs, &mut scratch) => proof,
+        proof = candidate.prove(&config.proof, &mut scratch) => proof,
         _ = lifecycle::termination() => Err(BackupError::Interrupted),
     };
     scratch.stop().await;
     let seconds = proof?;
     Ok(format!(
         "{} is good: {} rows, restored in {seconds:.1} s",
-        manifest.name,
-        manifest.contents.rows()
+        candidate.manifest.name,
+        candidate.manifest.contents.rows()
     ))
-}
-
-async fn prove_again(
-    folder: &Path,
-    manifest: &Manifest,
-    programs: &Programs,
-    scratch: &mut Scratch,
-) -> Result<f64, BackupError> {
-    for file in &manifest.files {
-        check_digest(&folder.join(&file.name), &file.sha256)?;
-    }
-    let Some((file, format)) = manifest.restorable() else {
-        let message = format!("{} has no dump", manifest.name);
-        return Err(BackupError::found(Reason::Mismatch, message));
-    };
-    let expected = Expected {
-        contents: &manifest.contents,
-        later: &manifest.contents.sequences,
-    };
-    scratch.prepare(&manifest.roles).await?;
-    let path = folder.join(&file.name);
-    let (proof, _) = prove::restore_and_compare(programs, scratch, &path, format, expected).await?;
-    Ok(proof.restore_seconds)
 }
 
 fn check_digest(path: &Path, expected: &str) -> Result<(), BackupError> {

@@ -24,18 +24,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgConnection;
 
 use self::contents::Sequence;
+pub use self::contents::{pin_session, rows_of};
 use self::destination::{Catalog, Folder, write_private};
 use self::dump::Archive;
-pub use self::error::BackupError;
-use self::error::Reason;
-pub use self::inspect::{fetch, list, verify};
-use self::manifest::{FORMAT_VERSION, Manifest, dump_names, manifest_name, set_name};
+pub use self::error::{BackupError, Reason};
+pub use self::inspect::{Candidate, fetch, list, verify};
+pub use self::manifest::Manifest;
+use self::manifest::{FORMAT_VERSION, dump_names, manifest_name, set_name};
 use self::programs::{Programs, Source};
 use self::prove::Expected;
+pub use self::report::shortened;
 use self::report::{Failure, Outcome, Report};
 use self::retention::Policy;
-use self::scratch::Scratch;
 pub use self::scratch::serve as scratch_server;
+pub use self::scratch::{DATABASE, Scratch};
 use self::snapshot::Snapshot;
 use crate::config::BackupConfig;
 use crate::lifecycle;
@@ -148,7 +150,7 @@ async fn connect(config: &BackupConfig) -> Result<(PgConnection, ProgramUrl), Ba
         let message = format!("the database cannot be reached within {CONNECT_TIMEOUT:?}");
         BackupError::found(Reason::DumpFailed, message)
     })??;
-    contents::pin_session(&mut connection).await?;
+    pin_session(&mut connection).await?;
     Ok((connection, url.program_of(&server).clone()))
 }
 

@@ -109,6 +109,10 @@ impl Programs {
         let mut command = self.command(PG_DUMP);
         command
             .args(["--no-password", "--format=custom", "--snapshot", snapshot])
+            .args([
+                "--exclude-schema=hello_restore_*",
+                "--exclude-schema=hello_previous_*",
+            ])
             .arg(format!(
                 "--lock-wait-timeout={}",
                 lock_timeout.as_millis().max(1)

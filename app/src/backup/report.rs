@@ -111,7 +111,7 @@ impl Outcome {
 }
 
 /// Both ends of a text, so that it takes at most `longest` bytes in JSON.
-fn shortened(text: &str, longest: usize) -> String {
+pub fn shortened(text: &str, longest: usize) -> String {
     let length = |letter: char| match letter {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
         letter if letter.is_control() => 6,

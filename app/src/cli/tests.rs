@@ -198,7 +198,7 @@ fn the_operator_sets_only_variables_that_exist() {
 }
 
 /// The options of each command.
-fn all_sections() -> [(&'static str, Vec<Section>); 9] {
+fn all_sections() -> [(&'static str, Vec<Section>); 14] {
     [
         ("serve", ServeConfig::sections()),
         ("migrate", MigrateConfig::sections()),
@@ -207,6 +207,11 @@ fn all_sections() -> [(&'static str, Vec<Section>); 9] {
         ("backup verify", VerifyConfig::sections()),
         ("backup fetch", FolderOptions::sections()),
         ("backup scratch-server", ScratchServerConfig::sections()),
+        ("restore stage", StageConfig::sections()),
+        ("restore swap", RestoreConfig::sections()),
+        ("restore undo", RestoreConfig::sections()),
+        ("restore drop-previous", RestoreConfig::sections()),
+        ("restore discard", RestoreConfig::sections()),
         ("seed", SeedConfig::sections()),
         ("healthcheck", AdminOptions::sections()),
     ]

@@ -7,6 +7,7 @@ mod install_to;
 mod logging;
 mod migrate;
 mod openapi;
+mod restore;
 mod seed;
 mod serve;
 
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use self::logging::start_logging;
 use crate::backup::BackupError;
 use crate::cli::Command;
+use crate::restore::RestoreError;
 use crate::runtime::{block_on, default_threads};
 
 /// Runs a command to its end.
@@ -40,6 +42,7 @@ pub fn run(command: Command) -> Result<(), Box<dyn Error>> {
             block_on(ONE, seed::run(config))??;
         }
         Command::Backup(command) => backup::run(command)?,
+        Command::Restore(command) => restore::run(command)?,
         Command::Openapi => openapi::run()?,
         Command::InstallTo { directory } => install_to::run(&directory)?,
         Command::Healthcheck(admin) => block_on(ONE, healthcheck::run(admin.admin_listen))??,
@@ -53,6 +56,8 @@ pub fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
         error.exit_code()
     } else if let Some(error) = error.downcast_ref::<BackupError>() {
         backup::exit_code(error)
+    } else if let Some(error) = error.downcast_ref::<RestoreError>() {
+        restore::exit_code(error)
     } else {
         exit::FAILURE
     };

@@ -14,6 +14,7 @@ mod oidc;
 mod option;
 mod postgres;
 mod rate_limit;
+mod restore;
 mod seed;
 mod serve;
 mod server;
@@ -21,7 +22,8 @@ mod server;
 use clap::ArgMatches;
 
 pub use backup::{
-    BackupConfig, BackupOptions, DumpFormat, FolderOptions, ScratchServerConfig, VerifyConfig,
+    BackupConfig, BackupOptions, DumpFormat, FolderOptions, ProofOptions, ScratchServerConfig,
+    VerifyConfig,
 };
 pub use errors::ConfigErrors;
 pub use greeting::GreetingOptions;
@@ -30,6 +32,7 @@ pub use log::LogOptions;
 pub use migrate::{MigrateConfig, RolePasswords};
 pub use option::Entry;
 pub use postgres::PostgresConnectionOptions;
+pub use restore::{RestoreConfig, RestoreId, StageConfig};
 pub use seed::{SeedConfig, SeedOptions};
 pub use serve::ServeConfig;
 pub use server::{AdminOptions, ServerOptions};

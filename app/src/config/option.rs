@@ -168,6 +168,20 @@ pub fn value<T: 'static>(
     option
 }
 
+/// One value, which must be given.
+pub fn required<T: 'static>(
+    variable: &'static str,
+    accepts: &'static str,
+    check: fn(&str) -> Result<T, String>,
+) -> ConfigOption<T> {
+    let mut option = ConfigOption::new(variable, accepts, move |texts| {
+        let text = texts.last().map_or(OsStr::new(""), OsString::as_os_str);
+        utf8(text).and_then(check).map_err(|error| vec![error])
+    });
+    option.entry.required = true;
+    option
+}
+
 /// One value or none; an empty text counts as none.
 pub fn optional<T: 'static>(
     variable: &'static str,

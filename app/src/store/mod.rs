@@ -3,6 +3,7 @@
 mod database_url;
 mod error;
 mod first_server;
+pub mod migration;
 pub mod people;
 mod postgres;
 mod precondition;

@@ -21,6 +21,7 @@ mod oidc;
 mod owner;
 mod rate_limit;
 mod reports;
+mod restore;
 mod roles;
 mod seed;
 mod servers;

@@ -171,7 +171,10 @@ impl Scratch {
     }
 
     /// Waits until it accepts connections.
-    async fn ready(&mut self) -> Result<(), BackupError> {
+    ///
+    /// # Errors
+    /// When it failed, or takes too long.
+    pub async fn ready(&mut self) -> Result<(), BackupError> {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Ok(cause) = std::fs::read_to_string(self.folder.join(FAILED)) {

@@ -3,10 +3,8 @@
 //! The exit code says whether another attempt may help, so that whoever runs it need not read the output.
 
 mod blockers;
-mod lock;
 mod roles;
 mod scram;
-mod session;
 mod steps;
 
 use std::path::PathBuf;
@@ -15,13 +13,13 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
-use self::lock::MigrationLock;
 use self::roles::RolesError;
 use super::exit;
 use crate::config::MigrateConfig;
 use crate::postgres_url::PostgresUrl;
+use crate::store::migration::lock::MigrationLock;
 use crate::store::schema::{Migrated, MigrationError};
-use crate::store::server_error::LOCK_NOT_AVAILABLE;
+use crate::store::server_error::may_pass;
 use crate::store::{DatabaseUrl, InvalidDatabaseUrl, SqliteStore, connect_first, schema};
 
 /// Pause between two attempts to reach the database.
@@ -79,21 +77,6 @@ impl MigrateError {
             _ => exit::REFUSED,
         }
     }
-}
-
-/// Whether the same statement may succeed later: the connection broke, or the server refused it for its own state.
-fn may_pass(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else {
-        return true;
-    };
-    let code = error.code();
-    let code = code.as_deref().unwrap_or_default();
-    // Classes: connection, rollback (deadlock, serialization), insufficient resources, intervention (shutdown, start,
-    // cancelled), system error. The codes: read-only transaction (a standby), object in use, lock not available.
-    ["08", "40", "53", "57", "58"]
-        .iter()
-        .any(|class| code.starts_with(class))
-        || ["25006", "55006", LOCK_NOT_AVAILABLE].contains(&code)
 }
 
 /// Migrates the database, and creates or updates its roles.

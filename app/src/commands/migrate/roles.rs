@@ -172,8 +172,8 @@ async fn grant_backup(connection: &mut PgConnection) -> Result<(), sqlx::Error> 
     .await
 }
 
-/// Grants rights on the tables and on the sequences that this role owns, and on their schemas. What others have put
-/// beside them is theirs to grant.
+/// Grants rights on the tables and on the sequences that this role owns, and on their schemas; not on what restores keep
+/// beside the live data. What others have put there is theirs to grant.
 async fn grant_on_own(
     connection: &mut PgConnection,
     role: &str,
@@ -185,7 +185,7 @@ async fn grant_on_own(
              FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't' \
              AND pg_has_role(current_user, relowner, 'USAGE') \
              AND relnamespace NOT IN (SELECT oid FROM pg_namespace \
-                 WHERE nspname ~ '^pg_' OR nspname = 'information_schema')), \
+                 WHERE nspname ~ '^(pg_|hello_restore_|hello_previous_)' OR nspname = 'information_schema')), \
          statements AS ( \
              SELECT format('GRANT USAGE ON SCHEMA %s TO %I', relnamespace::regnamespace, $1) AS statement \
              FROM own GROUP BY relnamespace \

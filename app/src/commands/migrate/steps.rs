@@ -8,9 +8,10 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, SqlStr};
 use tokio::time::Instant;
 
-use super::{blockers, session};
+use super::blockers;
+use crate::store::migration::session;
 use crate::store::schema::{self, Migrated, MigrationError};
-use crate::store::server_error::{self, LOCK_NOT_AVAILABLE};
+use crate::store::server_error::{self, DEADLOCK, LOCK_NOT_AVAILABLE};
 
 /// The longest time that a migration waits for the lock of a table. Whoever uses the table meanwhile waits behind it,
 /// so this is well below the deadline of callers.
@@ -152,7 +153,6 @@ async fn drop_invalid(connection: &mut PgConnection, index: &str) -> Result<(), 
 
 /// Whether others hold locks for too long, or waited for a lock of this session: another try may succeed.
 fn is_held_up(error: &MigrateError) -> bool {
-    const DEADLOCK: &str = "40P01";
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
         return false;
     };

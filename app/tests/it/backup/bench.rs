@@ -71,14 +71,19 @@ impl Bench {
 
     /// A command of `backup` on the folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.program();
+        command.arg("backup").args(arguments);
+        command
+    }
+
+    /// The program, with the folder.
+    pub fn program(&self) -> Command {
         let inner = postgres::unprivileged(Path::new(env!("CARGO_BIN_EXE_hello-app")));
         let mut command = Command::new("timeout");
         command
             .args(["--signal=KILL", "180"])
             .arg(inner.get_program())
             .args(inner.get_args())
-            .arg("backup")
-            .args(arguments)
             .env_clear()
             .env("HELLO_BACKUP_DIRECTORY", self.folder.path())
             .env("PG_BIN", &self.bin)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrate as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::time::Instant;
 
 use super::session;
@@ -20,8 +20,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long another session may take to create the table. What has its name and is no table stays there.
 const CREATED_WITHIN: Duration = Duration::from_secs(10);
-
-const LOCK: &str = "BEGIN; LOCK TABLE _sqlx_migrations IN SHARE UPDATE EXCLUSIVE MODE NOWAIT";
 
 /// The lock, for as long as it lives. It is on the table of migrations and conflicts only with itself: those who write
 /// that table, read it or dump it go on. The app's role and the backup's, which only read it, cannot take it, as they
@@ -40,14 +38,7 @@ impl MigrationLock {
         let mut connection = options.connect().await?;
         ensure_table(&mut connection).await?;
         session::prepare(&mut connection, Duration::ZERO).await?;
-        let end = Instant::now() + PATIENCE;
-        while let Err(error) = sqlx::raw_sql(LOCK).execute(&mut connection).await {
-            if !is_held(&error) || Instant::now() >= end {
-                return Err(error);
-            }
-            sqlx::raw_sql("ROLLBACK").execute(&mut connection).await?;
-            tokio::time::sleep(PAUSE).await;
-        }
+        begin_locked(&mut connection, &schema::POSTGRES.table_name, PATIENCE).await?;
         Ok(Self { connection })
     }
 
@@ -58,6 +49,30 @@ impl MigrationLock {
     pub async fn release(self) -> Result<(), sqlx::Error> {
         self.connection.close().await
     }
+}
+
+/// Begins a transaction with the lock, which is on `table`: waits for others as long as `patience`.
+///
+/// # Errors
+/// When another one holds the lock for longer.
+pub async fn begin_locked(
+    connection: &mut PgConnection,
+    table: &str,
+    patience: Duration,
+) -> Result<(), sqlx::Error> {
+    let lock = format!("BEGIN; LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT");
+    let end = Instant::now() + patience;
+    while let Err(error) = sqlx::raw_sql(AssertSqlSafe(lock.as_str()))
+        .execute(&mut *connection)
+        .await
+    {
+        if !is_held(&error) || Instant::now() >= end {
+            return Err(error);
+        }
+        sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 fn is_held(error: &sqlx::Error) -> bool {

@@ -1,0 +1,6 @@
+//! Restores: staged beside the live data, counted, exchanged, undone.
+
+mod bench;
+mod exchange;
+mod interrupted;
+mod refusals;
