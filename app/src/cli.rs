@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, value_parser};
 
 use crate::config::{
-    AdminOptions, BackupConfig, CommandConfig, ConfigErrors, FolderOptions, MigrateConfig,
+    AdminOptions, BackupConfig, CommandConfig, ConfigErrors, DestinationConfig, MigrateConfig,
     RestoreConfig, ScratchServerConfig, SeedConfig, ServeConfig, StageConfig, VerifyConfig,
 };
 
@@ -20,7 +20,7 @@ pub enum Command {
     Serve(Box<ServeConfig>),
     /// Migrate the database, and create or update its roles.
     Migrate(MigrateConfig),
-    /// Back up the database into a folder, or look at what is in it.
+    /// Back up the database into a folder or a bucket, or look at what is in there.
     Backup(BackupCommand),
     /// Restore a backup beside the live data, and exchange the two.
     Restore(RestoreCommand),
@@ -45,7 +45,7 @@ pub enum BackupCommand {
     /// Show the backups.
     List {
         /// Where they are.
-        folder: FolderOptions,
+        destination: DestinationConfig,
         /// As JSON instead of a table.
         json: bool,
     },
@@ -59,7 +59,7 @@ pub enum BackupCommand {
     /// Copy a backup.
     Fetch {
         /// Where it is.
-        folder: FolderOptions,
+        destination: DestinationConfig,
         /// Its name.
         name: String,
         /// The folder of the copy.
@@ -175,7 +175,7 @@ const COMMANDS: [Subcommand; 8] = [
     },
     Subcommand {
         name: "backup",
-        about: "Back up the database into a folder, and look at the backups there",
+        about: "Back up the database into a folder or a bucket, and look at the backups there",
         kind: Kind::Group(&backup::COMMANDS),
     },
     Subcommand {

@@ -1,7 +1,7 @@
-//! The HTTP client: how the issuer's keys are fetched, and traces sent. TLS is rustls with ring.
+//! The HTTP client: how the issuer's keys are fetched, backups kept in a bucket, and traces sent. TLS is rustls with ring.
 //!
-//! Documents are fetched on a connection of their own, which is closed afterwards: there are two every
-//! ten minutes, and a pool of connections and HTTP/2 would only make the program larger.
+//! Each exchange has a connection of its own, which is closed afterwards: there are two documents every
+//! ten minutes, and objects come in large parts. A pool of connections and HTTP/2 would only make the program larger.
 
 use std::error::Error;
 use std::path::Path;
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{Either, select};
-use http::{Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper::service::Service as _;
 use hyper_rustls::HttpsConnector;
@@ -43,8 +43,8 @@ pub enum FetchError {
     #[error("the answer is {0}")]
     Status(StatusCode),
     /// The answer is over the limit.
-    #[error("the answer is over {MAX_BODY} bytes")]
-    TooLarge,
+    #[error("the answer is over {0} bytes")]
+    TooLarge(usize),
     /// The URL cannot be requested.
     #[error("the URL is invalid: {0}")]
     Url(#[from] http::Error),
@@ -63,26 +63,41 @@ pub struct InvalidCertificates(String);
 /// # Errors
 /// See [`FetchError`]. Redirects are not followed.
 pub async fn get(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError> {
-    tokio::time::timeout(DEADLINE, exchange(url, ca_file))
+    tokio::time::timeout(DEADLINE, fetch(url, ca_file))
         .await
         .map_err(|_| FetchError::Timeout)?
 }
 
-async fn exchange(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError> {
+async fn fetch(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError> {
+    let answer = exchange(connector(ca_file)?, url, request(url)?, MAX_BODY).await?;
+    match answer.status() {
+        StatusCode::OK => Ok(answer.into_body()),
+        status => Err(FetchError::Status(status)),
+    }
+}
+
+/// Sends a request to the server at `url`; the answer, whose body may have `max_body` bytes. The request has the target
+/// of the URL, and its `Host`.
+///
+/// # Errors
+/// See [`FetchError`]. Redirects are not followed, and there is no deadline.
+pub async fn exchange(
+    connector: Connector,
+    url: &Url,
+    request: Request<Full<Bytes>>,
+    max_body: usize,
+) -> Result<Response<Bytes>, FetchError> {
     let uri = Uri::try_from(url.as_str()).map_err(http::Error::from)?;
-    let request = request(url)?;
-    let stream = TowerToHyperService::new(connector(ca_file)?)
+    let stream = TowerToHyperService::new(connector)
         .call(uri)
         .await
         .map_err(|error| FetchError::Connection(with_sources(&*error)))?;
     let (mut sender, connection) = http1::handshake(stream).await?;
     let answer = Box::pin(async move {
-        let response = sender.send_request(request).await?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Status(response.status()));
-        }
-        let body = Limited::new(response.into_body(), MAX_BODY);
-        Ok(body.collect().await.map_err(body_error)?.to_bytes())
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, max_body).collect().await;
+        let body = body.map_err(|error| body_error(error, max_body))?;
+        Ok(Response::from_parts(head, body.to_bytes()))
     });
     match select(answer, Box::pin(connection)).await {
         Either::Left((answer, _)) => answer,
@@ -91,24 +106,30 @@ async fn exchange(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError
     }
 }
 
-fn request(url: &Url) -> Result<Request<Empty<Bytes>>, http::Error> {
-    Request::get(&url[Position::BeforePath..Position::AfterQuery])
-        .header(
-            header::HOST,
-            &url[Position::BeforeHost..Position::AfterPort],
-        )
+fn request(url: &Url) -> Result<Request<Full<Bytes>>, http::Error> {
+    let mut request = Request::get(&url[Position::BeforePath..Position::AfterQuery])
         .header(header::ACCEPT, "application/json, application/jwk-set+json")
-        .header(
-            header::USER_AGENT,
-            concat!("hello-app/", env!("CARGO_PKG_VERSION")),
-        )
-        .body(Empty::new())
+        .body(Full::default())?;
+    add_defaults(url, request.headers_mut())?;
+    Ok(request)
 }
 
-fn body_error(error: Box<dyn Error + Send + Sync>) -> FetchError {
+/// Adds the headers that each request has: whom it is for, and whom it is from.
+///
+/// # Errors
+/// When the URL names no host that a header can have.
+pub fn add_defaults(url: &Url, headers: &mut HeaderMap) -> Result<(), http::Error> {
+    let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])?;
+    headers.insert(header::HOST, host);
+    let agent = HeaderValue::from_static(concat!("hello-app/", env!("CARGO_PKG_VERSION")));
+    headers.insert(header::USER_AGENT, agent);
+    Ok(())
+}
+
+fn body_error(error: Box<dyn Error + Send + Sync>, max_body: usize) -> FetchError {
     match error.downcast::<hyper::Error>() {
         Ok(error) => FetchError::Http(*error),
-        Err(error) if error.is::<LengthLimitError>() => FetchError::TooLarge,
+        Err(error) if error.is::<LengthLimitError>() => FetchError::TooLarge(max_body),
         Err(error) => FetchError::Connection(error.to_string()),
     }
 }
@@ -127,14 +148,15 @@ fn with_sources(error: &dyn Error) -> String {
     text
 }
 
+/// Connects to servers.
+pub type Connector = HttpsConnector<HttpConnector>;
+
 /// Connects with TLS or without, as the URL says. Trusts the certificates in `ca_file`, or those of the
-/// system. It is made again for each document, because certificates change.
+/// system. It is made again for each document of an issuer, because certificates change.
 ///
 /// # Errors
 /// When the file cannot be read or holds no certificate.
-pub fn connector(
-    ca_file: Option<&Path>,
-) -> Result<HttpsConnector<HttpConnector>, InvalidCertificates> {
+pub fn connector(ca_file: Option<&Path>) -> Result<Connector, InvalidCertificates> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     Ok(HttpsConnector::from((http, tls_config(ca_file)?)))

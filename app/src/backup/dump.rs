@@ -1,9 +1,9 @@
 //! The files of a set: one dump, its other formats made from it, all of them read back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::destination::{Folder, create_private, digest_of, sync};
+use super::destination::{Folder, Writer, create_private};
 use super::error::{BackupError, Reason};
 use super::manifest::{SetFile, dump_name};
 use super::programs::{Programs, Source};
@@ -12,7 +12,7 @@ use crate::config::DumpFormat;
 
 /// The dump that everything else is made from, not published yet.
 pub struct Archive<'a> {
-    folder: &'a Folder,
+    writer: &'a Writer,
     set: &'a str,
     path: PathBuf,
 }
@@ -27,19 +27,20 @@ impl<'a> Archive<'a> {
         source: &Source<'_>,
         snapshot: &str,
         lock_timeout: Duration,
-        folder: &'a Folder,
+        writer: &'a Writer,
         set: &'a str,
     ) -> Result<Self, BackupError> {
+        let folder = writer.folder();
         let path = folder.partial(&dump_name(set, DumpFormat::Custom));
         create_private(&path)?;
         let dump = programs.dump(source, snapshot, lock_timeout, &path);
         progress::show("dumping the database", Some(&path), dump)
             .await
             .map_err(|error| destination_full(error, folder))?;
-        Ok(Self { folder, set, path })
+        Ok(Self { writer, set, path })
     }
 
-    /// Writes each format, and reads each file back from the disk.
+    /// Writes each format, and reads each file back from where it is kept.
     ///
     /// # Errors
     /// When a file cannot be written, or is not read as it was written.
@@ -48,18 +49,24 @@ impl<'a> Archive<'a> {
         programs: &Programs,
         formats: &[DumpFormat],
     ) -> Result<Vec<SetFile>, BackupError> {
+        let folder = self.writer.folder();
         let mut files = Vec::new();
         for format in formats {
             let name = dump_name(self.set, *format);
-            let path = self.folder.partial(&name);
+            let path = folder.partial(&name);
             if *format == DumpFormat::Plain {
                 create_private(&path)?;
                 let plain = programs.write_plain(&self.path, &path);
                 progress::show("writing it as text", Some(&path), plain)
                     .await
-                    .map_err(|error| destination_full(error, self.folder))?;
+                    .map_err(|error| destination_full(error, folder))?;
             }
-            let (sha256, size_bytes) = read_back(&path)?;
+            let kept = progress::show(
+                "keeping it and reading it back",
+                None,
+                self.writer.keep(&name),
+            );
+            let (sha256, size_bytes) = kept.await?;
             tracing::info!(name, size_bytes, "dump written and read back");
             files.push(SetFile {
                 name,
@@ -69,22 +76,6 @@ impl<'a> Archive<'a> {
         }
         Ok(files)
     }
-}
-
-/// The digest and the length of a file as the disk has it, which have to be those of what was written.
-fn read_back(path: &Path) -> Result<(String, u64), BackupError> {
-    // Most of it is still in memory.
-    let written = digest_of(path, false)?;
-    sync(path)?;
-    let read = digest_of(path, true)?;
-    if read == written {
-        return Ok(read);
-    }
-    let message = format!(
-        "{} is not read as it was written: the volume is defective",
-        path.display()
-    );
-    Err(BackupError::found(Reason::Mismatch, message))
 }
 
 /// A program that failed on a full folder need not say so: one that may write no further is ended by a signal.

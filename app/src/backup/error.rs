@@ -22,9 +22,9 @@ pub enum Reason {
     Mismatch,
     /// There is no room for the dump.
     DestinationFull,
-    /// The folder may not be written.
+    /// The folder or the bucket may not be written.
     DestinationDenied,
-    /// The folder cannot be used at all.
+    /// The folder cannot be used at all, or the bucket cannot be reached.
     DestinationUnreachable,
     /// A table, a migration or another backup holds a lock for too long.
     Locked,
@@ -66,6 +66,14 @@ pub enum BackupError {
         /// The error of the system.
         error: io::Error,
     },
+    /// A bucket refuses, cannot be reached, or does not keep what it was given.
+    #[error("{message}")]
+    Bucket {
+        /// The cause in one word.
+        reason: Reason,
+        /// What was tried where, the answer, and what to do.
+        message: String,
+    },
     /// A program could not be started.
     #[error("cannot run {program}: {error}")]
     Start {
@@ -90,7 +98,7 @@ pub enum BackupError {
         /// What is wrong, and with what.
         message: String,
     },
-    /// No such backup is in the folder.
+    /// No such backup is there.
     #[error("there is no backup {0}; `hello-app backup list` shows those that there are")]
     Unknown(String),
     /// A signal ended the backup.
@@ -110,7 +118,7 @@ impl BackupError {
     /// The cause in one word.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Found { reason, .. } => *reason,
+            Self::Found { reason, .. } | Self::Bucket { reason, .. } => *reason,
             Self::Interrupted => Reason::Interrupted,
             Self::Busy(_) => Reason::Locked,
             Self::NoServer(error) if error.login_refused() => Reason::Privileges,

@@ -1,18 +1,18 @@
-//! `backup list`, `verify` and `fetch`: what is in the folder, whether it is what it should be, and how it is got.
+//! `backup list`, `verify` and `fetch`: what is in the destination, whether it is what it should be, and how it is got.
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
-use super::destination::{Catalog, Entry, State, digest_of, sync};
+use super::destination::{Destination, Entry, State, digest_of, sync};
 use super::error::{BackupError, Reason, at};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, SetFile};
 use super::programs::Programs;
 use super::prove::{self, Expected};
 use super::scratch::Scratch;
-use crate::config::{ProofOptions, VerifyConfig};
+use crate::config::{DestinationConfig, ProofOptions, VerifyConfig};
 use crate::lifecycle;
 
 /// One line of the list, for programs.
@@ -54,12 +54,12 @@ impl<'a> From<&'a Manifest> for Summary<'a> {
     }
 }
 
-/// The backups in a folder: a table, or JSON.
+/// The backups that are there: a table, or JSON.
 ///
 /// # Errors
-/// When the folder cannot be read.
-pub fn list(folder: &Path, json: bool) -> Result<String, BackupError> {
-    let catalog = Catalog::read(folder)?;
+/// When the destination cannot be read.
+pub async fn list(destination: &DestinationConfig, json: bool) -> Result<String, BackupError> {
+    let catalog = Destination::new(destination)?.catalog().await?;
     let lines = catalog.entries.iter().map(|entry| Line {
         name: &entry.name,
         state: entry.state,
@@ -118,20 +118,24 @@ fn manifest_of(entry: &Entry) -> Result<&Manifest, BackupError> {
 
 /// A set that may be restored, once it is proved again.
 pub struct Candidate {
-    folder: PathBuf,
+    destination: Destination,
     /// What it says of itself.
     pub manifest: Manifest,
 }
 
 impl Candidate {
-    /// The set `name` in `folder`; `latest` is the newest that counts.
+    /// The set `name` in `destination`; `latest` is the newest that counts.
     ///
     /// # Errors
     /// When there is none, or it has no manifest.
-    pub fn find(folder: &Path, name: &str) -> Result<Self, BackupError> {
-        let manifest = manifest_of(Catalog::read(folder)?.find(name)?)?.clone();
-        let folder = folder.to_owned();
-        Ok(Self { folder, manifest })
+    pub async fn find(destination: &DestinationConfig, name: &str) -> Result<Self, BackupError> {
+        let destination = Destination::new(destination)?;
+        let catalog = destination.catalog().await?;
+        let manifest = manifest_of(catalog.find(name)?)?.clone();
+        Ok(Self {
+            destination,
+            manifest,
+        })
     }
 
     /// Asks for a server that it can be restored into.
@@ -153,8 +157,9 @@ impl Candidate {
         scratch: &mut Scratch,
     ) -> Result<f64, BackupError> {
         let manifest = &self.manifest;
+        let local = self.destination.local(manifest).await?;
         for file in &manifest.files {
-            check_digest(&self.folder.join(&file.name), &file.sha256)?;
+            check_digest(&local.path(&file.name), &file.sha256)?;
         }
         let Some((file, format)) = manifest.restorable() else {
             let message = format!("{} has no dump", manifest.name);
@@ -167,7 +172,7 @@ impl Candidate {
         scratch.prepare(&manifest.roles).await?;
         let (programs, path) = (
             Programs::new(options.pg_bin.as_deref()),
-            self.folder.join(&file.name),
+            local.path(&file.name),
         );
         let proved = prove::restore_and_compare(&programs, scratch, &path, format, expected).await;
         Ok(proved?.0.restore_seconds)
@@ -179,7 +184,7 @@ impl Candidate {
 /// # Errors
 /// What is wrong with the set, or why it cannot be proved.
 pub async fn verify(config: &VerifyConfig, name: &str) -> Result<String, BackupError> {
-    let candidate = Candidate::find(&config.folder.directory, name)?;
+    let candidate = Candidate::find(&config.destination, name).await?;
     let mut scratch = candidate.request_server(&config.proof)?;
     let proof = tokio::select! {
         proof = candidate.prove(&config.proof, &mut scratch) => proof,
@@ -210,27 +215,37 @@ fn check_digest(path: &Path, expected: &str) -> Result<(), BackupError> {
 ///
 /// # Errors
 /// When a copy cannot be written, is there already, or is not what it should be.
-pub fn fetch(folder: &Path, name: &str, to: &Path) -> Result<String, BackupError> {
-    let catalog = Catalog::read(folder)?;
+pub async fn fetch(
+    destination: &DestinationConfig,
+    name: &str,
+    to: &Path,
+) -> Result<String, BackupError> {
+    let destination = Destination::new(destination)?;
+    let catalog = destination.catalog().await?;
     let manifest = manifest_of(catalog.find(name)?)?;
     for file in &manifest.files {
-        copy(folder, &file.name, to, Some(&file.sha256))?;
+        copy(&destination, &file.name, to, Some(file)).await?;
     }
-    copy(folder, &manifest.file_name(), to, None)?;
+    copy(&destination, &manifest.file_name(), to, None).await?;
     Ok(format!("{} is in {}", manifest.name, to.display()))
 }
 
 /// Copies a file under another name, and gives it its own once the copy is checked and on disk.
-fn copy(folder: &Path, name: &str, to: &Path, sha256: Option<&str>) -> Result<(), BackupError> {
+async fn copy(
+    destination: &Destination,
+    name: &str,
+    to: &Path,
+    expected: Option<&SetFile>,
+) -> Result<(), BackupError> {
     let (path, partial) = (to.join(name), to.join(format!(".{name}.partial")));
     if path.exists() {
         return Err(at(&path)(io::ErrorKind::AlreadyExists.into()));
     }
-    let from = folder.join(name);
-    let copied = std::fs::copy(&from, &partial).map_err(at(&partial));
+    let size = expected.map(|file| file.size_bytes);
+    let copied = destination.copy(name, size, &partial).await;
     let checked = copied
-        .and_then(|_| sync(&partial))
-        .and_then(|()| sha256.map_or(Ok(()), |sha256| check_digest(&partial, sha256)));
+        .and_then(|()| sync(&partial))
+        .and_then(|()| expected.map_or(Ok(()), |file| check_digest(&partial, &file.sha256)));
     if let Err(error) = checked {
         // The first error is the one to report.
         let _ = std::fs::remove_file(&partial);

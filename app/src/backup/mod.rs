@@ -25,12 +25,12 @@ use sqlx::postgres::PgConnection;
 
 use self::contents::Sequence;
 pub use self::contents::{pin_session, rows_of};
-use self::destination::{Catalog, Folder, write_private};
+use self::destination::{Catalog, Destination, Folder, Writer};
 use self::dump::Archive;
 pub use self::error::{BackupError, Reason};
 pub use self::inspect::{Candidate, fetch, list, verify};
 pub use self::manifest::Manifest;
-use self::manifest::{FORMAT_VERSION, dump_names, manifest_name, set_name};
+use self::manifest::{FORMAT_VERSION, set_name};
 use self::programs::{Programs, Source};
 use self::prove::Expected;
 pub use self::report::shortened;
@@ -65,22 +65,23 @@ pub async fn run(config: &BackupConfig) -> Result<String, BackupError> {
 }
 
 async fn locked(config: &BackupConfig) -> Result<Report, BackupError> {
-    let folder = Folder::lock(&config.folder.directory)?;
+    let writer = Writer::open(Destination::new(&config.destination)?).await?;
     let mut scratch = None;
     let result = tokio::select! {
-        report = steps(config, &folder, &mut scratch) => report,
+        report = steps(config, &writer, &mut scratch) => report,
         _ = lifecycle::termination() => Err(BackupError::Interrupted),
     };
     if let Some(scratch) = scratch {
         scratch.stop().await;
     }
-    folder.clean();
+    writer.clean().await;
+    let result = result.map_err(|error| writer.explained(error));
     // One that cannot be read is named by who writes next.
     if let Err(error) = &result
         && error.reason() == Reason::DestinationFull
-        && let Ok(catalog) = Catalog::read(folder.path())
+        && let Ok(catalog) = writer.catalog().await
     {
-        prune::make_room(&folder, &catalog, Policy::from(&config.options), None);
+        prune::make_room(&writer, &catalog, Policy::from(&config.options), None).await;
     }
     result
 }
@@ -88,7 +89,7 @@ async fn locked(config: &BackupConfig) -> Result<Report, BackupError> {
 /// The steps of a backup, in order.
 async fn steps(
     config: &BackupConfig,
-    folder: &Folder,
+    writer: &Writer,
     scratch: &mut Option<Scratch>,
 ) -> Result<Report, BackupError> {
     let (options, policy) = (&config.options, Policy::from(&config.options));
@@ -97,8 +98,10 @@ async fn steps(
     let (tool, tool_version) = programs.version().await?;
     let (mut connection, program_url) = connect(config).await?;
     let found = preflight::check(&mut connection, tool, lock_timeout).await?;
-    let catalog = Catalog::read(folder.path())?;
-    prune::make_room(folder, &catalog, policy, catalog.newest_size());
+    let catalog = writer.catalog().await?;
+    prune::make_room(writer, &catalog, policy, catalog.newest_size()).await;
+    let (time, name) = free_name(&catalog, Utc::now());
+    writer.begin(&name).await?;
 
     let requested = Scratch::request(
         proof.scratch.as_deref(),
@@ -107,12 +110,14 @@ async fn steps(
     );
     let requested = requested.map(|started| scratch.insert(started));
     let mut snapshot = Snapshot::take(connection, &found.relations, lock_timeout).await?;
-    let (time, name) = free_name(folder, Utc::now());
-    let (source, id) = (Source::new(&program_url, folder)?, snapshot.id.clone());
+    let (source, id) = (
+        Source::new(&program_url, writer.folder())?,
+        snapshot.id.clone(),
+    );
     // The server gets ready while the database is dumped. That there is none does not keep the dump from being made.
     let (seen, archive, prepared) = tokio::try_join!(
         snapshot.read(),
-        Archive::dump(&programs, &source, &id, lock_timeout, folder, &name),
+        Archive::dump(&programs, &source, &id, lock_timeout, writer, &name),
         async { Ok(prepared(requested, &found.roles).await) },
     )?;
     let later = snapshot.end(&found.relations).await?;
@@ -130,13 +135,13 @@ async fn steps(
         server_version: found.server_version,
         tool_version,
     };
-    let failure = match prove(&programs, prepared, folder, &mut manifest, &later).await {
+    let failure = match prove(&programs, prepared, writer.folder(), &mut manifest, &later).await {
         // The dump may be good all the same, and is better than none.
         Err(error) if error.reason() == Reason::NotProved => Some(error),
         proved => proved.map(|()| None)?,
     };
-    publish(folder, &manifest)?;
-    let (count, warnings) = prune::prune(folder, policy, &manifest)?;
+    writer.publish(&manifest).await?;
+    let (count, warnings) = prune::prune(writer, policy, &manifest).await?;
     failure.map_or_else(|| Ok(Report::new(&manifest, count, warnings)), Err)
 }
 
@@ -186,20 +191,11 @@ async fn prepared<'a>(
     Ok(scratch)
 }
 
-/// Makes a set of the files: from here on it exists.
-fn publish(folder: &Folder, manifest: &Manifest) -> Result<(), BackupError> {
-    let name = manifest.file_name();
-    let json = serde_json::to_vec_pretty(manifest).unwrap_or_default(); // its keys are texts
-    write_private(&folder.partial(&name), &json)?;
-    folder.publish(&manifest.file_names(), &name)
-}
-
-/// A name that no set of the folder has, for one of this time or shortly after: a clock may have been set back.
-fn free_name(folder: &Folder, mut time: DateTime<Utc>) -> (DateTime<Utc>, String) {
+/// A name that no set has, for one of this time or shortly after: a clock may have been set back.
+fn free_name(catalog: &Catalog, mut time: DateTime<Utc>) -> (DateTime<Utc>, String) {
     loop {
         let name = set_name(time);
-        let mut files = dump_names(&name).into_iter().chain([manifest_name(&name)]);
-        if files.all(|file| !folder.join(&file).exists()) {
+        if catalog.entries.iter().all(|entry| entry.name != name) {
             return (time, name);
         }
         time += TimeDelta::seconds(1);

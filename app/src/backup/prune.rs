@@ -2,8 +2,8 @@
 
 use chrono::Utc;
 
-use super::destination::{Catalog, Folder, State};
-use super::error::BackupError;
+use super::destination::{Catalog, Entry, State, Writer};
+use super::error::{BackupError, Reason};
 use super::manifest::Manifest;
 use super::retention::{Kept, Policy, expired};
 
@@ -12,15 +12,14 @@ const GROWTH: u64 = 125;
 
 /// Deletes what the policy will not keep once there is one more backup, oldest first: until there is room for one
 /// of `size`, or all of it. What cannot be deleted is left.
-pub fn make_room(folder: &Folder, catalog: &Catalog, policy: Policy, size: Option<u64>) {
-    let needed = size.map_or(u64::MAX, |size| size.saturating_mul(GROWTH) / 100);
-    let has_room = || folder.available().is_ok_and(|bytes| bytes >= needed);
+pub async fn make_room(writer: &Writer, catalog: &Catalog, policy: Policy, size: Option<u64>) {
+    let needed = size.map(|size| size.saturating_mul(GROWTH) / 100);
     for manifest in superfluous(catalog, policy) {
-        if has_room() {
+        if writer.has_room(needed) {
             return;
         }
         let set = &manifest.name;
-        match remove(folder, manifest) {
+        match writer.remove(manifest).await {
             Ok(()) => tracing::info!(set, "deleted a backup to make room for the next"),
             Err(error) => tracing::warn!(set, %error, "a backup cannot be deleted"),
         }
@@ -48,13 +47,18 @@ fn superfluous(catalog: &Catalog, policy: Policy) -> Vec<&Manifest> {
 /// many there are then that count, and what somebody should look at.
 ///
 /// # Errors
-/// When the folder cannot be read.
-pub fn prune(
-    folder: &Folder,
+/// When the destination cannot be read, or what was published is not there as a whole.
+pub async fn prune(
+    writer: &Writer,
     policy: Policy,
     new: &Manifest,
 ) -> Result<(usize, Vec<String>), BackupError> {
-    let catalog = Catalog::read(folder.path())?;
+    let catalog = writer.catalog().await?;
+    let is_there = |entry: &Entry| entry.name == new.name && entry.state != State::Damaged;
+    if !catalog.entries.iter().any(is_there) {
+        let message = format!("{} was changed by others while it was made", new.name);
+        return Err(BackupError::found(Reason::Mismatch, message));
+    }
     let mut warnings = Vec::new();
     let expired = match new.proof {
         Some(_) => expired(&catalog.kept(), policy),
@@ -70,7 +74,7 @@ pub fn prune(
     let mut count = catalog.verified().count();
     for manifest in verified.chain(unproved) {
         let set = &manifest.name;
-        match remove(folder, manifest) {
+        match writer.remove(manifest).await {
             Ok(()) => {
                 count -= usize::from(manifest.proof.is_some());
                 tracing::info!(set, "deleted an old backup");
@@ -86,8 +90,4 @@ pub fn prune(
         tracing::warn!("{warning}");
     }
     Ok((count, warnings))
-}
-
-fn remove(folder: &Folder, manifest: &Manifest) -> Result<(), BackupError> {
-    folder.remove(&manifest.file_names(), &manifest.file_name())
 }

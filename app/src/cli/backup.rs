@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, value_parser};
 
 use super::{BackupCommand, Command, Kind, Subcommand};
 use crate::config::{
-    BackupConfig, CommandConfig, ConfigErrors, FolderOptions, ScratchServerConfig, VerifyConfig,
+    BackupConfig, CommandConfig, ConfigErrors, DestinationConfig, ScratchServerConfig, VerifyConfig,
 };
 
 const RUN_HELP: &str = "\
@@ -19,6 +19,11 @@ The throw-away server is a superuser's: to back up a database whose owner you do
 `backup scratch-server` and --scratch.
 
   hello-app backup run --database-url postgres://hello_backup@db/hello --directory /backups
+
+With --s3-bucket the backups are in a bucket. What was uploaded is read back from there, and that is what is proved.
+
+  AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… \\
+    hello-app backup run --database-url postgres://hello_backup@db/hello --s3-bucket backups --s3-region eu-central-1
 
 A dump needs no hello-app to be restored: pg_restore --no-owner --dbname URL /backups/NAME.dump";
 
@@ -62,14 +67,14 @@ pub(super) const COMMANDS: [Subcommand; 5] = [
                     .default_value("table")
                     .value_parser(PossibleValuesParser::new(["table", "json"]))
                     .help("How they are shown");
-                FolderOptions::arguments(command.arg(output))
+                DestinationConfig::arguments(command.arg(output))
             },
             read: |matches| {
-                let folder = FolderOptions::from_matches(matches)?;
+                let destination = DestinationConfig::from_matches(matches)?;
                 let json = matches
                     .get_one::<String>("output")
                     .is_some_and(|output| output == "json");
-                Ok(Command::Backup(BackupCommand::List { folder, json }))
+                Ok(Command::Backup(BackupCommand::List { destination, json }))
             },
         },
     },
@@ -99,7 +104,7 @@ pub(super) const COMMANDS: [Subcommand; 5] = [
                     .value_parser(value_parser!(PathBuf))
                     .help("Folder of the copy");
                 let command = command.after_help(FETCH_HELP).arg(name_argument()).arg(to);
-                FolderOptions::arguments(command)
+                DestinationConfig::arguments(command)
             },
             read: read_fetch,
         },
@@ -132,7 +137,7 @@ fn name(matches: &ArgMatches) -> String {
 fn read_fetch(matches: &ArgMatches) -> Result<Command, ConfigErrors> {
     let to = matches.get_one::<PathBuf>("to").cloned();
     Ok(Command::Backup(BackupCommand::Fetch {
-        folder: FolderOptions::from_matches(matches)?,
+        destination: DestinationConfig::from_matches(matches)?,
         name: name(matches),
         to: to.unwrap_or_default(), // clap requires it
     }))

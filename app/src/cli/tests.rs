@@ -119,12 +119,6 @@ fn other_command_lines_are_refused() {
         &["hello-app", "install-to"],
         &["hello-app", "backup"],
         &["hello-app", "backup", "dance"],
-        &[
-            "hello-app",
-            "backup",
-            "run",
-            "--database-url=sqlite::memory:",
-        ],
         &["hello-app", "backup", "verify", "--directory=/x"],
         &["hello-app", "backup", "fetch", "latest", "--directory=/x"],
         &["hello-app", "backup", "list", "--directory=/x", "-o", "xml"],
@@ -135,8 +129,16 @@ fn other_command_lines_are_refused() {
             "{arguments:?}"
         );
     }
-    let wrong = ["hello-app", "seed", "--count=many"];
-    assert!(matches!(parse(wrong), Err(CliError::Config(_))));
+    for wrong in [
+        &["hello-app", "seed", "--count=many"][..],
+        &["hello-app", "backup", "list"],
+        &["hello-app", "backup", "list", "--s3-bucket=backups"],
+    ] {
+        assert!(
+            matches!(parse(wrong), Err(CliError::Config(_))),
+            "{wrong:?}"
+        );
+    }
 }
 
 #[test]
@@ -203,9 +205,9 @@ fn all_sections() -> [(&'static str, Vec<Section>); 14] {
         ("serve", ServeConfig::sections()),
         ("migrate", MigrateConfig::sections()),
         ("backup run", BackupConfig::sections()),
-        ("backup list", FolderOptions::sections()),
+        ("backup list", DestinationConfig::sections()),
         ("backup verify", VerifyConfig::sections()),
-        ("backup fetch", FolderOptions::sections()),
+        ("backup fetch", DestinationConfig::sections()),
         ("backup scratch-server", ScratchServerConfig::sections()),
         ("restore stage", StageConfig::sections()),
         ("restore swap", RestoreConfig::sections()),

@@ -21,13 +21,19 @@ pub fn run(command: BackupCommand) -> Result<(), Box<dyn Error>> {
             let _sink = start_logging(&config.log)?;
             print(&block_on(ONE, backup::run(&config))??)?;
         }
-        BackupCommand::List { folder, json } => print(&backup::list(&folder.directory, json)?)?,
+        BackupCommand::List { destination, json } => {
+            print(&block_on(ONE, backup::list(&destination, json))??)?;
+        }
         BackupCommand::Verify { config, name } => {
             let _sink = start_logging(&config.log)?;
             print(&block_on(ONE, backup::verify(&config, &name))??)?;
         }
-        BackupCommand::Fetch { folder, name, to } => {
-            print(&backup::fetch(&folder.directory, &name, &to)?)?;
+        BackupCommand::Fetch {
+            destination,
+            name,
+            to,
+        } => {
+            print(&block_on(ONE, backup::fetch(&destination, &name, &to))??)?;
         }
         BackupCommand::ScratchServer(config) => {
             let _sink = start_logging(&config.log)?;

@@ -9,6 +9,7 @@ use strum::EnumString;
 
 use super::check::{DURATION, FROM_ONE, choice, duration, parse};
 use super::database::DatabaseOptions;
+use super::destination::{DestinationConfig, DestinationOptions};
 use super::group::{OptionGroup, option_group};
 use super::option::{filled_list, path, required_path, value};
 use super::{CommandConfig, ConfigErrors, LogOptions, Section};
@@ -26,14 +27,6 @@ pub enum DumpFormat {
 
 /// The `accepts` of numbers of backups that may be zero.
 const FROM_ZERO: &str = "a whole number";
-
-option_group! {
-    /// Where backups are.
-    "Folder of backups" => pub struct FolderOptions {
-        /// Folder that keeps the backups.
-        directory: PathBuf = required_path("HELLO_BACKUP_DIRECTORY", "the path of a folder"),
-    }
-}
 
 option_group! {
     /// What a backup has, and how many are kept.
@@ -84,7 +77,7 @@ pub struct BackupConfig {
     /// Where the database is.
     pub database: DatabaseUrlSource,
     /// Where backups are kept.
-    pub folder: FolderOptions,
+    pub destination: DestinationConfig,
     /// What a backup has, and how many are kept.
     pub options: BackupOptions,
     /// What it is proved with.
@@ -97,7 +90,7 @@ impl CommandConfig for BackupConfig {
     fn sections() -> Vec<Section> {
         vec![
             DatabaseOptions::section(),
-            Section::from_group::<FolderOptions>(),
+            DestinationOptions::section(),
             Section::from_group::<BackupOptions>(),
             Section::from_group::<ProofOptions>(),
             Section::from_group::<LogOptions>(),
@@ -106,13 +99,13 @@ impl CommandConfig for BackupConfig {
 
     fn read(matches: &ArgMatches, errors: &mut ConfigErrors) -> Option<Self> {
         let database = DatabaseOptions::required(matches, errors);
-        let folder = FolderOptions::read_group(matches, errors);
+        let destination = DestinationOptions::required(matches, errors);
         let options = BackupOptions::read_group(matches, errors);
         let proof = ProofOptions::read_group(matches, errors);
         let log = LogOptions::read_group(matches, errors);
         Some(Self {
             database: database?,
-            folder: folder?,
+            destination: destination?,
             options: options?,
             proof: proof?,
             log: log?,
@@ -124,7 +117,7 @@ impl CommandConfig for BackupConfig {
 #[derive(Debug)]
 pub struct VerifyConfig {
     /// Where backups are kept.
-    pub folder: FolderOptions,
+    pub destination: DestinationConfig,
     /// What it is proved with.
     pub proof: ProofOptions,
     /// What is logged.
@@ -134,18 +127,18 @@ pub struct VerifyConfig {
 impl CommandConfig for VerifyConfig {
     fn sections() -> Vec<Section> {
         vec![
-            Section::from_group::<FolderOptions>(),
+            DestinationOptions::section(),
             Section::from_group::<ProofOptions>(),
             Section::from_group::<LogOptions>(),
         ]
     }
 
     fn read(matches: &ArgMatches, errors: &mut ConfigErrors) -> Option<Self> {
-        let folder = FolderOptions::read_group(matches, errors);
+        let destination = DestinationOptions::required(matches, errors);
         let proof = ProofOptions::read_group(matches, errors);
         let log = LogOptions::read_group(matches, errors);
         Some(Self {
-            folder: folder?,
+            destination: destination?,
             proof: proof?,
             log: log?,
         })

@@ -5,6 +5,7 @@
 mod backup;
 mod check;
 mod database;
+mod destination;
 mod errors;
 mod greeting;
 mod group;
@@ -22,9 +23,9 @@ mod server;
 use clap::ArgMatches;
 
 pub use backup::{
-    BackupConfig, BackupOptions, DumpFormat, FolderOptions, ProofOptions, ScratchServerConfig,
-    VerifyConfig,
+    BackupConfig, BackupOptions, DumpFormat, ProofOptions, ScratchServerConfig, VerifyConfig,
 };
+pub use destination::{BucketConfig, CredentialsConfig, DestinationConfig};
 pub use errors::ConfigErrors;
 pub use greeting::GreetingOptions;
 pub use group::OptionGroup;

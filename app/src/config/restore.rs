@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::backup::{FolderOptions, ProofOptions};
+use super::backup::ProofOptions;
 use super::check::{DURATION, duration, non_empty, parse};
 use super::database::DatabaseOptions;
+use super::destination::{DestinationConfig, DestinationOptions};
 use super::group::{OptionGroup, option_group};
 use super::option::{path, required, value};
 use super::{CommandConfig, ConfigErrors, LogOptions, Section};
@@ -102,7 +103,7 @@ pub struct StageConfig {
     /// What it has in common with the others.
     pub restore: RestoreConfig,
     /// Where the backups are.
-    pub folder: FolderOptions,
+    pub destination: DestinationConfig,
     /// Which of them it is.
     pub source: SourceOptions,
     /// What it is proved with.
@@ -112,7 +113,7 @@ pub struct StageConfig {
 impl CommandConfig for StageConfig {
     fn sections() -> Vec<Section> {
         let mut sections = RestoreConfig::sections();
-        sections.push(Section::from_group::<FolderOptions>());
+        sections.push(DestinationOptions::section());
         sections.push(Section::from_group::<SourceOptions>());
         sections.push(Section::from_group::<ProofOptions>());
         sections
@@ -120,12 +121,12 @@ impl CommandConfig for StageConfig {
 
     fn read(matches: &ArgMatches, errors: &mut ConfigErrors) -> Option<Self> {
         let restore = RestoreConfig::read(matches, errors);
-        let folder = FolderOptions::read_group(matches, errors);
+        let destination = DestinationOptions::required(matches, errors);
         let source = SourceOptions::read_group(matches, errors);
         let proof = ProofOptions::read_group(matches, errors);
         Some(Self {
             restore: restore?,
-            folder: folder?,
+            destination: destination?,
             source: source?,
             proof: proof?,
         })

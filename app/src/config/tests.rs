@@ -49,12 +49,16 @@ fn for_each_option(mut check: impl FnMut(&Entry, &dyn Fn(&str) -> String)) {
                 others.push(match needed {
                     "oidc_issuer" => "--oidc-issuer=https://id.example",
                     "rate_limit" => "--rate-limit=1/s",
+                    "s3_bucket" => "--s3-bucket=backups",
                     "tls_key_file" => "--tls-key-file=/key",
                     "tls_certificate_file" => "--tls-certificate-file=/certificate",
                     other => panic!("no value for {other}"),
                 });
                 if needed == "oidc_issuer" && entry.name != "oidc_audience" {
                     others.push("--oidc-audience=a");
+                }
+                if needed == "s3_bucket" {
+                    others.extend(["--s3-access-key-id=a", "--s3-secret-access-key=a"]);
                 }
             }
             let sections = C::sections();
@@ -103,7 +107,8 @@ fn an_empty_text_counts_as_none() {
 #[test]
 fn a_wrong_value_is_reported_with_its_option_and_what_it_accepts() {
     /// Options whose values are used as they are.
-    const UNCHECKED: [&str; 10] = [
+    const UNCHECKED: [&str; 16] = [
+        "directory",
         "oidc_audience",
         "oidc_client_id",
         "oidc_username_claim",
@@ -111,6 +116,11 @@ fn a_wrong_value_is_reported_with_its_option_and_what_it_accepts() {
         "pg_bin",
         "report_file",
         "result_file",
+        "s3_access_key_id",
+        "s3_role_arn",
+        "s3_secret_access_key",
+        "s3_session_token",
+        "s3_web_identity_token_file",
         "scratch",
         "tls_certificate_file",
         "tls_key_file",

@@ -127,7 +127,7 @@ async fn staged(config: &StageConfig) -> Result<Report, RestoreError> {
 
 /// Proves the backup and stages it. The throw-away server ends with it.
 async fn fill(config: &StageConfig, session: &mut Session) -> Result<Note, RestoreError> {
-    let candidate = Candidate::find(&config.folder.directory, &config.source.backup)?;
+    let candidate = Candidate::find(&config.destination, &config.source.backup).await?;
     check_backup_version(candidate.manifest.schema_version)?;
     let mut scratch = candidate.request_server(&config.proof)?;
     let filled = tokio::select! {

@@ -1,14 +1,17 @@
-//! The backups that are in a folder.
+//! The backups that are in a folder or a bucket.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::folder::names;
 use crate::backup::error::BackupError;
-use crate::backup::manifest::{FORMAT_VERSION, Manifest, dump_names, manifest_name, set_of};
+use crate::backup::manifest::{
+    FORMAT_VERSION, Manifest, SetFile, dump_names, manifest_name, set_of,
+};
 use crate::backup::retention::Kept;
 
 /// Manifests list tables; one that is longer is not ours.
-const LONGEST_MANIFEST: u64 = 64 << 20;
+pub const LONGEST_MANIFEST: u64 = 64 << 20;
 
 /// What a set is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -46,26 +49,40 @@ impl Catalog {
     /// # Errors
     /// When the folder cannot be read.
     pub fn read(path: &Path) -> Result<Self, BackupError> {
-        let files = names(path)?;
-        let mut sets: Vec<&str> = files.iter().filter_map(|name| set_of(name)).collect();
-        sets.sort_unstable();
-        sets.dedup();
-        let mut entries = Vec::new();
-        for name in sets {
-            let entry = if files.contains(&manifest_name(name)) {
-                read_entry(path, name)
-            } else {
-                Entry {
-                    name: name.into(),
-                    state: State::NotProved,
-                    manifest: None,
-                }
-            };
-            entries.push(entry);
+        let mut files = BTreeMap::new();
+        let mut manifests = BTreeMap::new();
+        for name in names(path)? {
+            let Some(set) = set_of(&name) else { continue };
+            let file = path.join(&name);
+            // A file that cannot be looked at is none of the size that its manifest says.
+            let size = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+            if name == manifest_name(set)
+                && size <= LONGEST_MANIFEST
+                && let Ok(bytes) = std::fs::read(&file)
+                && let Some(manifest) = parse_manifest(set, &bytes)
+            {
+                manifests.insert(set.to_owned(), manifest);
+            }
+            files.insert(name, size);
         }
+        Ok(Self::new(&files, manifests))
+    }
+
+    /// The sets that these files are, by their names and sizes, with the manifests that can be read.
+    pub fn new(files: &BTreeMap<String, u64>, mut manifests: BTreeMap<String, Manifest>) -> Self {
+        let sets: BTreeSet<&str> = files.keys().filter_map(|name| set_of(name)).collect();
+        let entry = |name: &str| {
+            let manifest = manifests.remove(name);
+            Entry {
+                name: name.into(),
+                state: state(name, files, manifest.as_ref()),
+                manifest,
+            }
+        };
+        let mut entries: Vec<_> = sets.into_iter().map(entry).collect();
         let sequence = |entry: &Entry| entry.manifest.as_ref().map(|manifest| manifest.sequence);
         entries.sort_by_key(sequence);
-        Ok(Self { entries })
+        Self { entries }
     }
 
     /// The sets that count, oldest first.
@@ -126,35 +143,27 @@ impl Catalog {
     }
 }
 
-fn read_entry(folder: &Path, name: &str) -> Entry {
-    let manifest = read_manifest(&folder.join(manifest_name(name)), name);
-    let is_whole = manifest.as_ref().is_some_and(|manifest| {
-        !manifest.files.is_empty()
-            && manifest.files.iter().all(|file| {
-                std::fs::metadata(folder.join(&file.name))
-                    .is_ok_and(|metadata| metadata.len() == file.size_bytes)
-            })
-    });
-    let is_proved = manifest
-        .as_ref()
-        .is_some_and(|manifest| manifest.proof.is_some());
-    Entry {
-        name: name.into(),
-        state: match (is_whole, is_proved) {
-            (false, _) => State::Damaged,
-            (true, false) => State::NotProved,
-            (true, true) => State::Verified,
-        },
-        manifest,
+/// What the set `name` is worth.
+fn state(name: &str, files: &BTreeMap<String, u64>, manifest: Option<&Manifest>) -> State {
+    let Some(manifest) = manifest else {
+        return match files.contains_key(&manifest_name(name)) {
+            true => State::Damaged,
+            false => State::NotProved,
+        };
+    };
+    let is_whole = |file: &SetFile| files.get(&file.name) == Some(&file.size_bytes);
+    if manifest.files.is_empty() || !manifest.files.iter().all(is_whole) {
+        return State::Damaged;
+    }
+    match manifest.proof {
+        Some(_) => State::Verified,
+        None => State::NotProved,
     }
 }
 
-/// The manifest at `path`, if it is one of the set `name`.
-fn read_manifest(path: &Path, name: &str) -> Option<Manifest> {
-    if std::fs::metadata(path).ok()?.len() > LONGEST_MANIFEST {
-        return None;
-    }
-    let manifest: Manifest = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+/// The manifest in `bytes`, if it is one of the set `name`.
+pub fn parse_manifest(name: &str, bytes: &[u8]) -> Option<Manifest> {
+    let manifest: Manifest = serde_json::from_slice(bytes).ok()?;
     // The names are used: they have to be those of its own files.
     let own = dump_names(name);
     let is_valid = manifest.format_version == FORMAT_VERSION

@@ -12,7 +12,7 @@ use crate::backup::error::{BackupError, at};
 use crate::backup::manifest::{PREFIX, dump_names, set_of_manifest};
 
 /// What is around the name of a file that is not finished; a backup that is killed leaves it behind.
-const PARTIAL: (&str, &str) = (".", ".partial");
+pub const PARTIAL: (&str, &str) = (".", ".partial");
 /// The file whose lock keeps other backups out.
 const LOCK: &str = ".hello-backup.lock";
 
@@ -48,11 +48,6 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The folder itself.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The path of the file `name`.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -60,7 +55,7 @@ impl Folder {
 
     /// The path of the file that becomes `name` once it is finished.
     pub fn partial(&self, name: &str) -> PathBuf {
-        self.join(&format!("{}{name}{}", PARTIAL.0, PARTIAL.1))
+        self.join(&partial_name(name))
     }
 
     /// Gives finished files their names, and the manifest's last of all. They are on disk already.
@@ -147,8 +142,13 @@ pub fn names(path: &Path) -> Result<Vec<String>, BackupError> {
     Ok(names)
 }
 
+/// The name that the file `name` has while it is not finished.
+pub fn partial_name(name: &str) -> String {
+    format!("{}{name}{}", PARTIAL.0, PARTIAL.1)
+}
+
 /// The name that the unfinished file `name` gets once it is finished.
-fn finished_name(name: &str) -> Option<&str> {
+pub fn finished_name(name: &str) -> Option<&str> {
     let name = name.strip_prefix(PARTIAL.0)?.strip_suffix(PARTIAL.1)?;
     name.starts_with(PREFIX).then_some(name)
 }
@@ -228,14 +228,14 @@ pub fn digest_of(path: &Path, from_disk: bool) -> Result<(String, u64), BackupEr
         digest.update(&bytes[..count]);
         length += count as u64;
     }
-    let text = digest
-        .finish()
-        .as_ref()
+    Ok((hexadecimal(digest.finish().as_ref()), length))
+}
+
+/// Bytes as text.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
         .iter()
-        .fold(String::with_capacity(64), |text, byte| {
-            text + &format!("{byte:02x}")
-        });
-    Ok((text, length))
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -5,9 +5,7 @@
 
 mod server;
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -21,8 +19,8 @@ use tokio::time::{Instant, sleep};
 
 pub use self::server::serve;
 use super::contents;
-use super::destination::write_whole;
-use super::error::{BackupError, at, not_proved};
+use super::destination::{private_folder, write_whole};
+use super::error::{BackupError, not_proved};
 
 /// What the server is to be like; its presence starts it.
 const REQUEST: &str = "request.json";
@@ -113,7 +111,8 @@ impl Scratch {
     ) -> Result<Self, BackupError> {
         let folder = match shared {
             Some(folder) => folder.to_owned(),
-            None => new_folder().map_err(not_proved)?,
+            // Whoever reaches the socket is a superuser.
+            None => private_folder("hello-scratch").map_err(not_proved)?,
         };
         let mut scratch = Self {
             folder,
@@ -283,19 +282,6 @@ async fn execute(connection: &mut PgConnection, statement: String) -> Result<(),
 /// A name as SQL writes it.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A new folder that only this user can enter: whoever reaches the socket is a superuser.
-fn new_folder() -> Result<PathBuf, BackupError> {
-    let name = format!("hello-scratch-{}", std::process::id());
-    let folder = std::env::temp_dir().join(name);
-    // Left by another process of this number, which was killed.
-    let _ = std::fs::remove_dir_all(&folder);
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&folder)
-        .map_err(at(&folder))?;
-    Ok(folder)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `backup`, on real servers.
 
 pub mod bench;
+mod bucket;
 mod database;
 mod destination;
 mod interrupted;

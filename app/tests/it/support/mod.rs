@@ -10,6 +10,7 @@ pub mod issuer;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod proxy;
+pub mod s3;
 pub mod session;
 pub mod signing;
 pub mod tls_server;
