@@ -120,6 +120,10 @@ class Install(unittest.TestCase):
             install()
         install("--take-ownership", "--force-conflicts")
         self.assertEqual(state(), before)
+        # kubectl keeps its share.
+        with self.assertRaisesRegex(RuntimeError, 'conflict with "kubectl"'):
+            install("--set=replicas=2")
+        install("--set=replicas=2", "--force-conflicts")
 
     def test_operators_of_several_namespaces_live_beside_each_other(self):
         install("--set=watchNamespace=default,admissionPolicy=true")

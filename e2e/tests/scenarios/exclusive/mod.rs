@@ -2,6 +2,7 @@
 
 mod apply;
 mod autoscaling;
+mod chart;
 mod cloudnative_pg;
 mod database_changes;
 mod drain;
