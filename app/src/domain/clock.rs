@@ -198,11 +198,26 @@ mod tests {
             let clock = Arc::new(FixedClock::new(instant(now)));
             let calendar = Calendar::new(clock.clone(), TimeZone::get(zone).unwrap());
             assert_eq!(calendar.today().to_string(), today, "{zone} {now}");
+            let remembered = calendar.last.read().unwrap().unwrap();
+            let end = instant(now).timestamp() + left + 1;
+            assert_eq!(remembered.until, end, "{zone} {now}");
             // These are remembered from the first: to the last second of the day, and no longer.
             clock.set(instant(now) + chrono::TimeDelta::seconds(left));
             assert_eq!(calendar.today().to_string(), today, "{zone} {now}");
             clock.set(instant(now) + chrono::TimeDelta::seconds(left + 1));
             assert_ne!(calendar.today().to_string(), today, "{zone} {now}");
+        }
+    }
+
+    #[test]
+    fn a_day_that_is_remembered_is_not_computed_again() {
+        let now = instant("2026-11-21T11:30:00Z");
+        let calendar = Calendar::new(Arc::new(FixedClock::new(now)), TimeZone::UTC);
+        let date = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap();
+        for (until, today) in [(1, "1970-01-01"), (0, "2026-11-21")] {
+            let (from, until) = (now.timestamp(), now.timestamp() + until);
+            *calendar.last.write().unwrap() = Some(Span { date, from, until });
+            assert_eq!(calendar.today().to_string(), today);
         }
     }
 

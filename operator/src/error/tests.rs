@@ -170,3 +170,12 @@ fn delays_are_in_order_and_those_of_a_mistake_are_the_longest() {
         assert!(class != Class::Transient || longest <= Duration::from_secs(8));
     }
 }
+
+#[test]
+fn only_what_may_be_gone_at_the_next_try_is_passing() {
+    let passing = Class::ALL.into_iter().filter(|class| class.is_passing());
+    assert_eq!(
+        passing.collect::<Vec<_>>(),
+        [Class::Transient, Class::Unanswered]
+    );
+}

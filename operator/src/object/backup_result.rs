@@ -252,4 +252,13 @@ mod tests {
         let long = json!({"reason": "DumpFailed", "time": "2026-11-30T02:00:09Z", "message": "x".repeat(5000)});
         assert_eq!(parse(&long), None);
     }
+
+    #[test]
+    fn a_text_that_no_container_can_leave_is_no_result() {
+        for (length, read) in [(LONGEST, true), (LONGEST + 1, false)] {
+            let text = format!("{:length$}", proof().to_string());
+            assert_eq!(text.len(), length);
+            assert_eq!(BackupResult::parse(&text).is_some(), read, "{length}");
+        }
+    }
 }

@@ -105,3 +105,25 @@ pub struct SeenPod {
     /// Its version: when it has changed since, it is left alone.
     pub resource_version: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_image_cannot_be_pulled_when_a_container_waits_for_it_in_vain() {
+        for (state, expected) in [
+            (json!({"waiting": {"reason": "ImagePullBackOff"}}), true),
+            (json!({"waiting": {"reason": "ContainerCreating"}}), false),
+            (json!({"running": {}}), false),
+        ] {
+            let container = json!({"name": "a", "image": "a", "imageID": "", "ready": false, "restartCount": 0,
+                "state": state});
+            let status = json!({"status": {"containerStatuses": [container]}});
+            let pod = serde_json::from_value(status).unwrap();
+            assert_eq!(cannot_pull(&pod), expected, "{state}");
+        }
+    }
+}

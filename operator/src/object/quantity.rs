@@ -204,4 +204,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn twice_as_much_keeps_the_unit_of_a_whole_number() {
+        for (text, doubled) in [
+            ("10Gi", "20Gi"),
+            ("7", "14"),
+            ("500m", "1000m"),
+            ("1.5Gi", "3221225472000m"),
+        ] {
+            assert_eq!(Quantity::parse(text).unwrap().doubled(), doubled);
+        }
+    }
 }

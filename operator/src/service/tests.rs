@@ -280,30 +280,41 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// Passes over each world with each of these values replaced by each hostile one.
-fn exhaust(is_chosen: impl Fn(&str, &Value) -> bool) -> usize {
+/// Passes over each world, side by side, with each of these values replaced by each hostile one.
+fn exhaust(is_chosen: impl Fn(&str, &Value) -> bool + Sync) -> usize {
+    let worlds = runtime().block_on(worlds());
+    std::thread::scope(|scope| {
+        let each = worlds.iter();
+        let passes: Vec<_> = each
+            .map(|objects| scope.spawn(|| exhaust_world(objects, &is_chosen)))
+            .collect();
+        passes
+            .into_iter()
+            .map(|passes| passes.join().unwrap())
+            .sum()
+    })
+}
+
+fn exhaust_world(objects: &Objects, is_chosen: &impl Fn(&str, &Value) -> bool) -> usize {
     let (runtime, mut passes) = (runtime(), 0);
     let _entered = runtime.enter();
-    let worlds = runtime.block_on(worlds());
-    for objects in &worlds {
-        let world = World::new(objects.clone());
-        for (id, object) in objects {
-            let mut found = Vec::new();
-            places(object, "", &mut found);
-            found.retain(|path| is_chosen(path, object.pointer(path).unwrap()));
-            for path in found {
-                for value in EXTREME {
-                    let value: Value = serde_json::from_str(value).unwrap();
-                    let mut changed = object.clone();
-                    *changed.pointer_mut(&path).unwrap() = value.clone();
-                    let mut all = objects.clone();
-                    all.insert(id.clone(), changed);
-                    *world.objects.lock().unwrap() = all;
-                    let pass = std::panic::AssertUnwindSafe(|| runtime.block_on(world.pass()));
-                    let ended = std::panic::catch_unwind(pass);
-                    assert!(ended.is_ok(), "{id:?} {path}: {value:.80}");
-                    passes += 1;
-                }
+    let world = World::new(objects.clone());
+    for (id, object) in objects {
+        let mut found = Vec::new();
+        places(object, "", &mut found);
+        found.retain(|path| is_chosen(path, object.pointer(path).unwrap()));
+        for path in found {
+            for value in EXTREME {
+                let value: Value = serde_json::from_str(value).unwrap();
+                let mut changed = object.clone();
+                *changed.pointer_mut(&path).unwrap() = value.clone();
+                let mut all = objects.clone();
+                all.insert(id.clone(), changed);
+                *world.objects.lock().unwrap() = all;
+                let pass = std::panic::AssertUnwindSafe(|| runtime.block_on(world.pass()));
+                let ended = std::panic::catch_unwind(pass);
+                assert!(ended.is_ok(), "{id:?} {path}: {value:.80}");
+                passes += 1;
             }
         }
     }

@@ -328,5 +328,37 @@ mod tests {
         ] {
             assert_eq!(seen(server.as_ref()), Some(Presence::Predecessor));
         }
+        // Any other owner, and any other child that it owns, is foreign.
+        let server = server("server", "new");
+        for (owner, gate) in [
+            (owner("StatefulSet", "other", "server"), Gate::IfPresent),
+            (owner("ReplicaSet", "demo-db", "server"), Gate::IfPresent),
+            (owner("StatefulSet", "demo-db", "server"), Gate::Always),
+        ] {
+            let body = desired.body.clone();
+            let desired = Desired::from_body(Kind::PersistentVolumeClaim, gate, body);
+            let claim = live(
+                Kind::PersistentVolumeClaim,
+                object("data-demo-db-0", "claim", owner),
+            );
+            let id = &desired.id;
+            let seen = Presence::from_live(&identity(), id, &claim, Some(&desired), Some(&server));
+            assert_eq!(seen, Some(Presence::Foreign), "{gate:?}");
+        }
+    }
+
+    #[test]
+    fn a_requested_backup_belongs_to_the_schedule_that_is_there() {
+        let job = |uid: &str| json!({"metadata": {"name": "demo-backup-1", "ownerReferences": owner("CronJob", "demo-backup", uid)}});
+        let desired = Desired::from_body(Kind::Job, Gate::Request, job("schedule"));
+        for (uid, present, leaving) in [
+            ("schedule", Presence::Settled, Presence::Deleting),
+            ("other", Presence::Foreign, Presence::Foreign),
+        ] {
+            let mut object = job(uid);
+            assert_eq!(seen(Kind::Job, &object, Some(&desired)), Some(present));
+            object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+            assert_eq!(seen(Kind::Job, &object, Some(&desired)), Some(leaving));
+        }
     }
 }

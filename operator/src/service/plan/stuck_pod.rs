@@ -247,4 +247,20 @@ mod tests {
             assert_eq!(stuck_pod(&set("new"), &[unlabelled]), None, "{status}");
         }
     }
+
+    #[test]
+    fn a_container_is_down_once_it_ended_or_waits_in_vain() {
+        for (state, down) in [
+            (json!({}), false),
+            (json!({"running": {}}), false),
+            (json!({"terminated": {"exitCode": 1}}), true),
+            (json!({"waiting": {"reason": "ContainerCreating"}}), false),
+            (json!({"waiting": {"reason": "ErrImagePull"}}), true),
+        ] {
+            let container =
+                serde_json::from_value(json!({"name": "postgres", "image": "a", "imageID": "",
+                "ready": false, "restartCount": 0, "state": state}));
+            assert_eq!(is_down(&container.unwrap(), true), down, "{state}");
+        }
+    }
 }

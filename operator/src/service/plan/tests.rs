@@ -202,3 +202,19 @@ fn without_an_address_what_needs_it_stays_as_it_is_and_the_rest_is_applied() {
         }
     }
 }
+
+/// What must not be written in a pass in which the API server refused a Secret.
+#[test]
+fn what_depends_on_secrets_is_known() {
+    let all = Kind::ALL.into_iter();
+    let waiting: BTreeSet<_> = all.filter(|kind| kind.row().needs_secrets()).collect();
+    let expected = [
+        Kind::Secret,
+        Kind::StatefulSet,
+        Kind::Cluster,
+        Kind::Job,
+        Kind::Deployment,
+        Kind::CronJob,
+    ];
+    assert_eq!(waiting, expected.into());
+}

@@ -78,10 +78,11 @@ impl Address {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
         let host = match (is_v6, host.chars().all(is_name)) {
             (true, _) => format!("[{host}]"),
-            (false, true) if !host.is_empty() => host.to_owned(),
-            (false, _) => return None,
+            (false, true) => host.to_owned(),
+            (false, false) => return None,
         };
         let [database, user, password] = [database, user, password].map(escape);
+        // An empty name is refused here.
         Self::parse(
             &format!("postgres://{user}:{password}@{host}:{port}/{database}"),
             port,
@@ -240,6 +241,7 @@ mod tests {
     #[test]
     fn debug_shows_no_address() {
         let address = Address::parse("postgres://u:secret@a/b", 1).unwrap();
+        assert_eq!(address.data().0, b"postgres://u:secret@a/b");
         assert_eq!(format!("{address:?}"), "Address(..)");
     }
 }

@@ -356,6 +356,7 @@ mod tests {
             "team.example.com",
             "xteam.example.com",
             "*.example.com",
+            "a-longer-name.example.com",
         ] {
             assert_eq!(refused(&limits, &ingress(host)), "spec.expose.ingress.host");
             assert_eq!(
@@ -368,6 +369,7 @@ mod tests {
             );
         }
         assert_eq!(refused(&limits, &route(json!([]))), field);
+        assert_ne!(refused(&limits, &service(".team.example.com")), "");
     }
 
     #[test]

@@ -126,6 +126,7 @@ fn an_address_of_parts_is_made_of_them() {
         ("user", "me"),
         ("password", "p@ss"),
         ("port", "5433"),
+        ("none", "0"),
         ("other", "b.example.com"),
     ];
     let uri = |keys: Value| {
@@ -149,6 +150,10 @@ fn an_address_of_parts_is_made_of_them() {
     );
     for (keys, problem) in [
         (json!({"user": "nobody"}), "Secret cloud has no key nobody"),
+        (
+            json!({"port": "none"}),
+            "key none of Secret cloud is not a port",
+        ),
         (
             json!({"port": "host"}),
             "key host of Secret cloud is not a port",
@@ -328,4 +333,37 @@ fn given_passwords_that_are_not_usable_are_waited_for_only_by_a_new_service() {
         assert_eq!(running.unusable_address, None);
         assert!(running.credentials == first.credentials);
     }
+}
+
+#[test]
+fn the_schedule_of_the_backups_is_known_while_it_lives_and_is_the_services_own() {
+    let schedule = |owner: &str| {
+        let owner = json!([{"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+            "name": "demo", "uid": owner, "controller": true}]);
+        json!({"metadata": {"uid": "schedule", "ownerReferences": owner}})
+    };
+    let mut leaving = schedule("u");
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    for (object, expected) in [
+        (schedule("u"), Some("schedule")),
+        (schedule("other"), None),
+        (leaving, None),
+    ] {
+        let observed = observed(&[(Kind::CronJob, "demo-backup", object)]);
+        let managed = service(&json!({"managed": {}}));
+        let inputs = Inputs::from_observed(&managed, &observed, NOW).unwrap();
+        assert_eq!(inputs.backup_schedule.as_deref(), expected);
+    }
+}
+
+#[test]
+fn the_volume_that_is_there_and_passwords_of_their_own_are_among_the_inputs() {
+    let claim = json!({"metadata": {}, "spec": {"resources": {"requests": {"storage": "7Gi"}}}});
+    let there = observed(&[(Kind::PersistentVolumeClaim, "data-demo-db-0", claim)]);
+    let managed = service(&json!({"managed": {}}));
+    let inputs = Inputs::from_observed(&managed, &there, NOW).unwrap();
+    assert_eq!(inputs.volumes.data.unwrap().asked.as_str(), "7Gi");
+    let cluster = service(&json!({"cloudNativePG": {}}));
+    let inputs = Inputs::from_observed(&cluster, &Observed::default(), NOW).unwrap();
+    assert!(inputs.credentials != Credentials::placeholder().without_owner());
 }

@@ -245,4 +245,6 @@ fn migrates(pod: &Pod) -> bool {
 }
 
 #[cfg(test)]
+mod job_tests;
+#[cfg(test)]
 mod tests;

@@ -197,6 +197,10 @@ fn a_stuck_pod_is_replaced_once_its_template_is_the_wanted_one() {
     );
     facts.present.insert(server.clone(), Presence::Drifted);
     assert_eq!(plan(&wanted, &facts).actions, [Action::Update(server)]);
+    // Of any other child nothing is replaced.
+    facts.present = [(service(), Presence::Settled)].into();
+    let wanted = [Wanted::new(service(), Gate::Always)];
+    assert_eq!(plan(&wanted, &facts).actions, []);
 }
 
 #[test]

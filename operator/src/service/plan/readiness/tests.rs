@@ -269,3 +269,70 @@ fn without_its_kind_or_an_own_server_there_is_little_to_judge() {
     assert_eq!(state, DatabaseState::External);
     assert!(state.is_ready());
 }
+
+#[test]
+fn a_server_that_begins_is_waited_for_only_by_the_wanted_template() {
+    let id = ChildId::new(Kind::StatefulSet, "demo-db");
+    let object = json!({"metadata": {"name": "demo-db", "generation": 3}, "status": current(0)});
+    let live = with(Kind::StatefulSet, object);
+    let begins = pod(|pod| {
+        let server = &mut pod["status"]["containerStatuses"][0];
+        server["ready"] = false.into();
+        server["state"] = json!({"running": {}});
+    });
+    let seen = |presence, pods: &[Pod]| {
+        let facts = Facts {
+            present: [(id.clone(), presence)].into(),
+            ..Facts::default()
+        };
+        managed("demo-db", &facts, &live, pods)
+    };
+    let starting = DatabaseState::Starting { phase: None };
+    assert_eq!(seen(Presence::Settled, &[]), starting);
+    let begins = [begins];
+    assert_eq!(seen(Presence::Drifted, &begins), starting);
+    assert_eq!(
+        seen(Presence::Settled, &begins),
+        DatabaseState::Initializing
+    );
+}
+
+#[test]
+fn a_node_is_lost_when_the_control_plane_alone_reports_its_pod_as_not_ready() {
+    for (ready, containers, lost) in [
+        ("False", "True", true),
+        ("False", "False", false),
+        ("True", "True", false),
+        ("Unknown", "True", false),
+    ] {
+        let pod = pod(|pod| {
+            pod["status"]["conditions"] = json!([{"type": "Ready", "status": ready},
+                {"type": "ContainersReady", "status": containers}]);
+        });
+        assert_eq!(node_is_lost(&pod), lost, "{ready} {containers}");
+    }
+}
+
+#[test]
+fn a_deployment_is_short_below_what_its_autoscaler_may_choose() {
+    for (replicas, least, short) in [
+        (Some(1), Some(2), true),
+        (Some(2), Some(2), false),
+        (Some(3), Some(2), false),
+        (None, Some(2), true),
+        (None, Some(1), false),
+        (Some(0), None, false),
+    ] {
+        let mut deployment = deployment(json!({}));
+        deployment.spec.as_mut().unwrap().replicas = replicas;
+        let facts = Facts {
+            least_replicas: least,
+            ..Facts::default()
+        };
+        assert_eq!(
+            is_short(&deployment, &facts),
+            short,
+            "{replicas:?} {least:?}"
+        );
+    }
+}

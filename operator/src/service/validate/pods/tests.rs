@@ -132,6 +132,11 @@ fn a_part_has_the_shared_account_or_one_of_its_own_or_one_that_exists() {
         account(json!({"all": named("a"), "backup": annotated("b")})),
         Account::Own(map(&[("role", "b")]))
     );
+    let nothing = json!({"serviceAccount": {}});
+    assert_eq!(
+        account(json!({"all": named("a"), "backup": nothing})),
+        existing("a")
+    );
     let shared = pods(json!({"pods": {"all": annotated("a")}})).unwrap();
     assert_eq!(shared.account_annotations, map(&[("role", "a")]));
 }
@@ -199,7 +204,8 @@ fn what_the_operator_needs_cannot_be_replaced() {
 
 #[test]
 fn what_is_beside_it_is_accepted() {
-    let volumes = json!([{"name": "a", "emptyDir": {}}]);
+    let driver = json!({"name": "b", "csi": {"driver": "secrets.example.com"}});
+    let volumes = json!([{"name": "a", "emptyDir": {}}, driver]);
     let settings = |path: &str| {
         json!({"volumes": volumes, "volumeMounts": [{"name": "a", "mountPath": path}],
         "env": [{"name": "HELLO_THREADS", "value": "2"}, {"name": "HTTPS_PROXY", "value": "http://proxy"}],

@@ -135,16 +135,14 @@ impl Schedule {
         step: fn(Date) -> Result<Date, jiff::Error>,
         pick: impl Fn(&mut dyn Iterator<Item = Timestamp>) -> Option<Timestamp>,
     ) -> Option<Timestamp> {
-        let mut day = Some(now.to_zoned(zone.clone()).date());
-        let mut days = 0;
-        while let Some(date) = day.filter(|_| days < LONGEST_PAUSE) {
+        let mut date = now.to_zoned(zone.clone()).date();
+        for _ in 0..LONGEST_PAUSE {
             if self.times.on(date)
                 && let Some(found) = pick(&mut self.times.of(date, zone))
             {
                 return Some(found);
             }
-            day = step(date).ok();
-            days += 1;
+            date = step(date).ok()?;
         }
         None
     }
@@ -164,10 +162,9 @@ impl Times {
 
     /// Whether there is a day and a time at which it fires.
     fn fire(&self) -> bool {
-        let cycle = date(2000, 1, 1)
-            .series(jiff::Span::new().days(1))
-            .take(366 * 4);
-        self.minutes.bits != 0 && self.hours.bits != 0 && cycle.into_iter().any(|day| self.on(day))
+        // Every date, and with each month every day of the week.
+        let mut leap_year = date(2000, 1, 1).series(jiff::Span::new().days(1)).take(366);
+        self.minutes.bits != 0 && self.hours.bits != 0 && leap_year.any(|day| self.on(day))
     }
 
     /// The starts of a day.
@@ -244,7 +241,7 @@ impl Field {
         }
         let bits = (start..=end).step_by(step.into()).map(|value| 1 << value);
         Ok(Self {
-            bits: bits.fold(0, |all, bit: u64| all | bit),
+            bits: bits.sum(),
             any: any && step == 1,
         })
     }
