@@ -3,15 +3,14 @@
 
 use std::path::Path;
 use std::process::Output;
-use std::time::Duration;
 
 use crate::backup::bench::Bench;
 use crate::faults::recovers;
 use crate::support::app::{App, command};
 use crate::support::authority::Authority;
-use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
 use crate::support::tls_server::{self, TlsServer};
+use crate::support::{LONG, eventually};
 
 /// An address of this machine that is treated as remote: it is not known to be local.
 const REMOTE: &str = "0.0.0.0";
@@ -121,14 +120,10 @@ fn a_new_authority_is_trusted_without_a_restart() {
     let url = server.url(REMOTE, &format!("?sslrootcert={file}"));
     assert_outcome(&url, None);
     let app = App::ready(&[("DATABASE_URL", &url)]);
-    let all_encrypted = || {
-        eventually("all are encrypted", Duration::from_secs(5), || {
-            server.sessions() == "7|7"
-        })
-    };
+    let all_encrypted = || eventually("all are encrypted", LONG, || server.sessions() == "7|7");
     all_encrypted();
     let refused = |reason: &str| {
-        eventually("the server is refused", Duration::from_secs(5), || {
+        eventually("the server is refused", LONG, || {
             // Some sessions may have connected just before the server read its files.
             server.end_sessions();
             app.admin("/readyz").status == 503 && app.log().contains(reason)
@@ -171,7 +166,7 @@ fn a_client_certificate_is_presented_and_renewed() {
     assert_outcome(&server.url(NEAR, &presented), None);
     let app = App::ready(&[("DATABASE_URL", &server.url(NEAR, &presented))]);
     server.believe(&second);
-    eventually("the old one is refused", Duration::from_secs(5), || {
+    eventually("the old one is refused", LONG, || {
         server.end_sessions();
         app.admin("/readyz").status == 503
     });

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::app::{App, JSON, command};
 use crate::support::client::{Connection, request_bytes};
-use crate::support::{eventually, postgres, succeed};
+use crate::support::{LONG, eventually, postgres, succeed};
 
 #[test]
 fn sigterm_drains_without_losing_a_request() {
@@ -16,7 +16,7 @@ fn sigterm_drains_without_losing_a_request() {
     let mut idle = Connection::open(app.api);
     assert_eq!(idle.request("GET", "/hello/alice", &[], b"").status, 404);
     app.signal("-TERM");
-    eventually("readiness is withdrawn", Duration::from_secs(1), || {
+    eventually("readiness is withdrawn", LONG, || {
         app.admin("/readyz").status == 503
     });
     assert_eq!(app.admin("/livez").status, 200);
@@ -35,11 +35,9 @@ fn sigterm_drains_without_losing_a_request() {
         br#"{"dateOfBirth":"1990-01-01"}"#,
     );
     slow.send(&request[..request.len() - 5]).unwrap();
-    eventually(
-        "no new connection is accepted",
-        Duration::from_secs(3),
-        || std::net::TcpStream::connect(app.api).is_err(),
-    );
+    eventually("no new connection is accepted", LONG, || {
+        std::net::TcpStream::connect(app.api).is_err()
+    });
     assert!(idle.is_closed());
     slow.send(&request[request.len() - 5..]).unwrap();
     let answer = slow.read(false).unwrap();
@@ -48,9 +46,7 @@ fn sigterm_drains_without_losing_a_request() {
         (204, Some("close"))
     );
     assert_eq!(app.wait().code(), Some(0));
-    eventually("the end is logged", Duration::from_secs(2), || {
-        app.log().contains("stopped")
-    });
+    eventually("the end is logged", LONG, || app.log().contains("stopped"));
 }
 
 /// Whoever presses Ctrl-C again does not want to wait.
@@ -69,7 +65,7 @@ fn a_second_interrupt_ends_the_program_at_once() {
             .unwrap();
         assert_eq!(stuck.read(true).unwrap().status, 100);
         app.signal(first);
-        eventually("the end has begun", Duration::from_secs(30), || {
+        eventually("the end has begun", LONG, || {
             app.log().contains("draining") || app.log().contains("stopping")
         });
         app.signal("-INT");
@@ -91,7 +87,8 @@ fn a_stuck_request_does_not_hold_up_the_end() {
     let started = Instant::now();
     app.signal("-TERM");
     assert_eq!(app.wait().code(), Some(0));
-    assert!(started.elapsed() < Duration::from_secs(3));
+    // Not the usual time, which is longer than that.
+    assert!(started.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
@@ -122,11 +119,9 @@ fn waits_for_the_schema() {
         (503, Some("1"))
     );
     succeed(command(&["migrate"]).env("DATABASE_URL", &url));
-    eventually(
-        "the service sees the schema",
-        Duration::from_secs(3),
-        || app.admin("/startupz").status == 200 && app.admin("/readyz").status == 200,
-    );
+    eventually("the service sees the schema", LONG, || {
+        app.admin("/startupz").status == 200 && app.admin("/readyz").status == 200
+    });
     assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
 }
 
@@ -187,7 +182,7 @@ fn metrics_and_log_name_routes_and_no_users() {
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
-    eventually("the log lines are written", Duration::from_secs(1), || {
+    eventually("the log lines are written", LONG, || {
         app.log().matches("\"message\":\"request\"").count() == 4
     });
     let log = app.log();

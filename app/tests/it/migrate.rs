@@ -6,9 +6,9 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use crate::support::app::{App, command, short_command};
-use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
 use crate::support::session::Session;
+use crate::support::{LONG, eventually};
 
 fn migrate(url: &str, arguments: &[&str]) -> Output {
     short_command(&["migrate"])
@@ -61,7 +61,7 @@ fn finds_the_table_that_another_one_is_creating() {
          AND pid <> pg_backend_pid() AND query LIKE '%CREATE TABLE IF NOT EXISTS%'";
     std::thread::scope(|scope| {
         let migration = scope.spawn(|| migrate(&url, &[]));
-        eventually("it tries", Duration::from_secs(20), || {
+        eventually("it tries", LONG, || {
             migration.is_finished() || server.sql("postgres", tried) == "t"
         });
         server.sql("half_created", "DROP DOMAIN _sqlx_migrations");
@@ -205,7 +205,7 @@ fn tries_again_while_a_table_is_locked() {
     );
     std::thread::scope(|scope| {
         let migration = scope.spawn(|| migrate(&url, &[]));
-        eventually("the migration waits", Duration::from_secs(20), || {
+        eventually("the migration waits", LONG, || {
             server.sql("postgres", &waiting) == "t"
         });
         // Behind the migration, which conflicts with writers: it must step aside.
@@ -215,7 +215,7 @@ fn tries_again_while_a_table_is_locked() {
                 &format!("INSERT INTO users VALUES ('{name}', '1990-01-01')"),
             );
         }
-        eventually("it tries again", Duration::from_secs(20), || {
+        eventually("it tries again", LONG, || {
             server.sql("postgres", &waiting) == "t"
         });
         writer.run("COMMIT");

@@ -1,12 +1,10 @@
 //! What the service reports of itself: ids of requests, formats of metrics, reasons of refusals.
 
-use std::time::Duration;
-
 use sqlx::{ConnectOptions, Connection as _};
 
 use crate::support::app::App;
 use crate::support::client::Connection;
-use crate::support::eventually;
+use crate::support::{LONG, eventually};
 
 const ID: &str = "x-request-id";
 
@@ -21,9 +19,7 @@ fn logged(app: &App, id: &str) -> serde_json::Value {
             .into_iter()
             .find(|line: &serde_json::Value| line["request_id"] == id)
     };
-    eventually("the request is logged", Duration::from_secs(30), || {
-        line().is_some()
-    });
+    eventually("the request is logged", LONG, || line().is_some());
     line().unwrap()
 }
 
@@ -109,7 +105,7 @@ async fn the_reason_of_a_write_that_sqlite_refuses_is_logged() {
     let answer = app.put_date("/hello/alice", "1990-01-01");
     assert_eq!(answer.status, 503);
     assert!(!answer.text().contains("tired"), "{}", answer.text());
-    eventually("the reason is logged", Duration::from_secs(30), || {
+    eventually("the reason is logged", LONG, || {
         app.log().contains("the disk is tired")
     });
     assert_eq!(app.get("/hello/alice").status, 404);

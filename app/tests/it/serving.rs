@@ -15,8 +15,8 @@ use rustls::pki_types::CertificateDer;
 
 use crate::support::app::{App, command};
 use crate::support::client::Connection;
-use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
+use crate::support::{LONG, eventually};
 
 #[tokio::test]
 async fn speaks_http2_without_tls() {
@@ -276,16 +276,14 @@ fn certificates_are_replaced_without_dropping_a_connection() {
     let app = with_tls(folder.path(), &[]);
     let mut open = connect(&app, &first).unwrap();
     let second = certify(folder.path());
-    eventually(
-        "the new certificate is served",
-        Duration::from_secs(10),
-        || connect(&app, &second).is_ok(),
-    );
+    eventually("the new certificate is served", LONG, || {
+        connect(&app, &second).is_ok()
+    });
     assert!(connect(&app, &first).is_err());
     exchange(&mut open).unwrap();
     // A certificate that cannot be used is not loaded.
     std::fs::write(folder.path().join("tls.crt"), "nonsense").unwrap();
-    eventually("the log reports it", Duration::from_secs(10), || {
+    eventually("the log reports it", LONG, || {
         app.log().contains("keeping the old certificate")
     });
     connect(&app, &second).unwrap();

@@ -1,13 +1,9 @@
 //! What the service's statements leave in PostgreSQL, and how the server runs them.
 
-use std::time::Duration;
-
 use crate::support::app::{App, command};
-use crate::support::eventually;
 use crate::support::postgres::{self, OWNER, Server};
 use crate::support::session::Session;
-
-const LONG: Duration = Duration::from_secs(30);
+use crate::support::{LONG, eventually};
 
 struct Service {
     app: App,

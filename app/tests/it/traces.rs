@@ -3,13 +3,11 @@
 #[cfg(feature = "otlp")]
 mod export;
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::support::app::App;
 use crate::support::client::Connection;
-use crate::support::eventually;
+use crate::support::{LONG, eventually};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -25,9 +23,7 @@ fn requests(app: &App, count: usize) -> Vec<Value> {
             .filter(|line| line["message"] == "request")
             .collect::<Vec<_>>()
     };
-    eventually("the lines are written", Duration::from_secs(2), || {
-        lines().len() == count
-    });
+    eventually("the lines are written", LONG, || lines().len() == count);
     lines()
 }
 

@@ -1,12 +1,10 @@
 //! Many connections to the database, clients that disconnect, and a pooler.
 
-use std::time::Duration;
-
 use super::{ANY_TIME, DEADLINE, recovers, terminate};
 use crate::support::app::{App, JSON};
 use crate::support::client::{Connection, request_bytes};
 use crate::support::postgres::{self, OWNER};
-use crate::support::{eventually, pgbouncer};
+use crate::support::{LONG, eventually, pgbouncer};
 
 #[test]
 fn never_more_connections_than_configured() {
@@ -34,9 +32,7 @@ fn never_more_connections_than_configured() {
         (0..10).map(|_| connections()).max().unwrap()
     });
     assert!(most <= 6, "{most}");
-    eventually("every connection is used", Duration::from_secs(10), || {
-        connections() == 6
-    });
+    eventually("every connection is used", LONG, || connections() == 6);
 }
 
 /// As a rotation of the password does. The server says so in place of an answer, and has done nothing.

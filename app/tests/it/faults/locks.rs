@@ -5,11 +5,9 @@ use std::time::Duration;
 use super::{assert_unavailable, recovers};
 use crate::support::app::{App, JSON};
 use crate::support::client::Answer;
-use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
 use crate::support::session::Session;
-
-const LONG: Duration = Duration::from_secs(30);
+use crate::support::{LONG, eventually};
 
 /// Method, target, headers and body of a request.
 type Write<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8]);

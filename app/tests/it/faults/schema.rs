@@ -1,13 +1,9 @@
 //! The database is changed while the service runs, or is not one that it can use.
 
-use std::time::Duration;
-
 use super::recovers;
 use crate::support::app::{App, short_command};
-use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
-
-const LONG: Duration = Duration::from_secs(30);
+use crate::support::{LONG, eventually};
 
 /// As a later migration does it to the pods of this version.
 #[test]

@@ -9,11 +9,9 @@ use std::time::Duration;
 use super::{last_line, migrate};
 use crate::support::app::{App, JSON, command};
 use crate::support::client::Connection;
-use crate::support::eventually;
 use crate::support::postgres::{self, OWNER, Server};
 use crate::support::session::Session;
-
-const LONG: Duration = Duration::from_secs(60);
+use crate::support::{LONG, eventually};
 
 /// The second release's migration is missing. The later ones are there: this program serves on no older schema, as the
 /// older program would.

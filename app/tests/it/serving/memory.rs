@@ -1,7 +1,5 @@
 //! Clients that do not take their answers: they cost little memory, and nobody else is concerned.
 
-use std::time::Duration;
-
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http2;
@@ -9,9 +7,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::support::app::App;
 use crate::support::client::Connection;
-use crate::support::eventually;
+use crate::support::{LONG, eventually};
 
-const LONG: Duration = Duration::from_secs(60);
 const MIB: u64 = 1 << 20;
 
 /// The most memory that a process has had, in bytes.

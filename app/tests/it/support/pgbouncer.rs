@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use super::{eventually, postgres};
+use super::{LONG, eventually, postgres};
 
 /// A running PgBouncer.
 pub struct PgBouncer {
@@ -54,7 +53,7 @@ pub fn start(server: u16, database: &str, settings: &str) -> PgBouncer {
         child,
         _folder: folder,
     };
-    eventually("PgBouncer starts", Duration::from_secs(10), || {
+    eventually("PgBouncer starts", LONG, || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
     bouncer

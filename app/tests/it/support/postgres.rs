@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use super::{eventually, printed_by, succeed};
+use super::{LONG, eventually, printed_by, succeed};
 
 /// PostgreSQL refuses to run as root; `nobody` will do.
 const UNPRIVILEGED: &str = "65534";
@@ -114,7 +113,7 @@ impl Server {
             folder,
             _guard: guard,
         };
-        eventually("the test server starts", Duration::from_secs(20), || {
+        eventually("the test server starts", LONG, || {
             server.try_sql("postgres", "SELECT 1").status.success()
         });
         server
@@ -147,9 +146,7 @@ impl Server {
         let read = || self.sql("postgres", "SELECT pg_conf_load_time()");
         let before = read();
         self.sql("postgres", "SELECT pg_reload_conf()");
-        eventually("the rules are in use", Duration::from_secs(20), || {
-            read() != before
-        });
+        eventually("the rules are in use", LONG, || read() != before);
     }
 
     /// What the server has logged so far.

@@ -10,7 +10,7 @@ use super::{PARENT, TRACE, requests};
 use crate::support::app::{App, command};
 use crate::support::authority::Authority;
 use crate::support::collector::{Collector, attribute};
-use crate::support::eventually;
+use crate::support::{LONG, eventually};
 
 const SOON: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "50");
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -18,7 +18,7 @@ const EMBEDDED: (&str, &str) = ("DATABASE_URL", "sqlite::memory:");
 
 /// The spans, once there are at least this many.
 fn spans(collector: &Collector, count: usize) -> Vec<Span> {
-    eventually("the spans arrive", Duration::from_secs(5), || {
+    eventually("the spans arrive", LONG, || {
         collector.spans().len() >= count
     });
     let spans: Vec<_> = collector
