@@ -4,6 +4,7 @@
 //! may have extensions and tables in it. A table keeps its indexes, keys and rights, and its number: sessions that have
 //! prepared statements plan them again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -47,8 +48,8 @@ pub async fn run(
     let end = Instant::now() + patience;
     let [mut pause, longest] = PAUSES;
     execute(connection, "SAVEPOINT attempt").await?;
-    let loss = loop {
-        match attempt(connection, exchange).await {
+    let (loss, parts) = loop {
+        match attempt(connection, exchange, &note.parts).await {
             Err(RestoreError::Database(error))
                 if is_held_up(&error) && Instant::now() + pause < end =>
             {
@@ -71,6 +72,7 @@ pub async fn run(
     };
     let note = Note {
         swap: Some(swap),
+        parts,
         ..note
     };
     state::write(connection, exchange.outgoing, &note).await?;
@@ -78,11 +80,13 @@ pub async fn run(
     Ok(note)
 }
 
-/// One try. Writers wait while the loss is counted; readers only for the moment in which the tables are moved.
+/// One try; what is lost, and what the tables consist of that are live then. Writers wait while the loss is counted; readers
+/// only for the moment in which the tables are moved. The live tables may have `brought`, which an earlier exchange has.
 async fn attempt(
     connection: &mut PgConnection,
     exchange: &Exchange<'_>,
-) -> Result<Loss, RestoreError> {
+    brought: &BTreeSet<String>,
+) -> Result<(Loss, BTreeSet<String>), RestoreError> {
     // Whoever holds a table for long is noticed here, before writers wait for the count.
     lock(connection, exchange, "ACCESS EXCLUSIVE").await?;
     execute(connection, "ROLLBACK TO SAVEPOINT attempt").await?;
@@ -96,14 +100,14 @@ async fn attempt(
     lock(connection, exchange, "ACCESS EXCLUSIVE").await?;
     let live = parts::read(connection, LIVE, exchange.tables).await?;
     let own = parts::read(connection, exchange.incoming.schema, exchange.tables).await?;
-    parts::check_live(&live, &own)?;
+    parts::check_live(&live, &own.union(brought).cloned().collect())?;
     move_tables(connection, exchange).await?;
     tracing::info!(
         writers_waited = ?start.elapsed(),
         readers_waited = ?(start.elapsed() - counted),
         "tables exchanged"
     );
-    Ok(loss)
+    Ok((loss, own))
 }
 
 async fn lock(

@@ -16,6 +16,7 @@ mod state;
 mod swap;
 mod tables;
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 pub use self::error::{Outlook, RestoreError};
@@ -153,6 +154,7 @@ async fn fill_from(
         backup_time: candidate.manifest.time,
         rows: 0,
         written_by: None,
+        parts: BTreeSet::new(),
         swap: None,
     };
     let name = names::staged(&config.restore.options.id);

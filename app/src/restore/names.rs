@@ -4,6 +4,8 @@ use crate::config::RestoreId;
 
 /// The schema of the live data.
 pub const LIVE: &str = "public";
+/// The tables of the service: those that others refer to come first.
+pub const TABLES: [&str; 2] = ["users", "friendships"];
 /// The table that says which migrations a schema has had.
 pub const MIGRATIONS: &str = "_sqlx_migrations";
 

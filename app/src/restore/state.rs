@@ -1,5 +1,7 @@
 //! What the database says of a restore: notes on its schemas, which are written in the transactions that they tell of.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;
@@ -39,6 +41,9 @@ pub struct Note {
     /// The transaction that has written them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub written_by: Option<String>,
+    /// What belongs to the tables that the swap has brought in: nobody else has made it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub parts: BTreeSet<String>,
     /// The swap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap: Option<Swap>,
@@ -188,6 +193,7 @@ mod tests {
             backup_time: DateTime::UNIX_EPOCH,
             rows: 1,
             written_by: None,
+            parts: BTreeSet::new(),
             swap: Some(Swap {
                 time: DateTime::UNIX_EPOCH,
                 loss: Loss::default(),

@@ -5,7 +5,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;
 
 use super::error::RestoreError;
-use super::names::MIGRATIONS;
+use super::names::{MIGRATIONS, TABLES};
 use crate::store::schema;
 
 /// A table. All names are quoted where SQL needs it.
@@ -19,8 +19,7 @@ pub struct Table {
     pub key: Vec<String>,
 }
 
-/// The tables of a schema that migrations have made, in the order in which they were: a table comes after those that it
-/// refers to. The one of the migrations is not among them.
+/// The tables of the service in a schema. The one of the migrations is not among them.
 ///
 /// # Errors
 /// When the database fails.
@@ -33,10 +32,11 @@ pub async fn read(connection: &mut PgConnection, schema: &str) -> Result<Vec<Tab
              ARRAY(SELECT quote_ident(attname) FROM pg_index i, unnest(i.indkey) WITH ORDINALITY AS part (number, place) \
                  JOIN pg_attribute ON attnum = number \
                  WHERE i.indrelid = c.oid AND i.indisprimary AND attrelid = c.oid ORDER BY place) AS key \
-         FROM pg_class c WHERE relnamespace = to_regnamespace($1) AND relkind = 'r' AND relname <> $2 ORDER BY c.oid",
+         FROM pg_class c WHERE relnamespace = to_regnamespace($1) AND relkind = 'r' AND relname = ANY($2) \
+         ORDER BY array_position($2, relname::text)",
     )
     .bind(schema)
-    .bind(MIGRATIONS)
+    .bind(TABLES.as_slice())
     .fetch_all(connection)
     .await
 }

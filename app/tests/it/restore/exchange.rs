@@ -193,3 +193,18 @@ fn backups_leave_out_what_restores_keep() {
     );
     assert!(list.contains(OWNER));
 }
+
+/// A migration that makes anything else has to have it exchanged as well.
+#[test]
+fn all_that_migrations_make_is_exchanged() {
+    let made = postgres::shared().sql(
+        &postgres::database(),
+        "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class \
+             WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 't'); \
+         SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace; \
+         SELECT count(*) FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typrelid = 0 AND typelem = 0; \
+         SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$'",
+    );
+    // `TABLES` and `MIGRATIONS` in app/src/restore/names.rs.
+    assert_eq!(made, "_sqlx_migrations friendships users\n0\n0\n1");
+}

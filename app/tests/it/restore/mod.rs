@@ -4,3 +4,5 @@ mod bench;
 mod exchange;
 mod interrupted;
 mod refusals;
+mod room;
+mod serving;
