@@ -30,6 +30,16 @@ use crate::config::{RestoreConfig, StageConfig};
 use crate::lifecycle;
 use crate::store::schema;
 
+/// Does it until a signal ends this process.
+async fn interruptible<T>(
+    command: impl Future<Output = Result<T, RestoreError>>,
+) -> Result<T, RestoreError> {
+    tokio::select! {
+        result = command => result,
+        _ = lifecycle::termination() => Err(RestoreError::Interrupted),
+    }
+}
+
 /// Proves a backup again, puts its tables beside the live ones, and counts what the live data has and the backup lacks. The
 /// result is returned as JSON, and written into a file where one is given: this is so for all commands.
 ///
@@ -45,7 +55,8 @@ pub async fn stage(config: &StageConfig) -> Result<String, RestoreError> {
 /// See [`RestoreError`]. Nothing has changed then.
 pub async fn swap(config: &RestoreConfig, accept_data_loss: bool) -> Result<String, RestoreError> {
     let direction = Direction::swap(&config.options.id);
-    reported(config, direction.exchange(config, accept_data_loss)).await
+    let exchange = direction.exchange(config, accept_data_loss);
+    reported(config, interruptible(exchange)).await
 }
 
 /// Exchanges the live data for what was live before the swap.
@@ -54,7 +65,8 @@ pub async fn swap(config: &RestoreConfig, accept_data_loss: bool) -> Result<Stri
 /// See [`RestoreError`]. Nothing has changed then.
 pub async fn undo(config: &RestoreConfig, accept_data_loss: bool) -> Result<String, RestoreError> {
     let direction = Direction::undo(&config.options.id);
-    reported(config, direction.exchange(config, accept_data_loss)).await
+    let exchange = direction.exchange(config, accept_data_loss);
+    reported(config, interruptible(exchange)).await
 }
 
 /// Removes what was live before the swap.
@@ -63,7 +75,8 @@ pub async fn undo(config: &RestoreConfig, accept_data_loss: bool) -> Result<Stri
 /// When others use it.
 pub async fn drop_previous(config: &RestoreConfig) -> Result<String, RestoreError> {
     let schema = names::previous(&config.options.id);
-    reported(config, removed(config, &schema, Done::Dropped)).await
+    let removal = removed(config, &schema, Done::Dropped);
+    reported(config, interruptible(removal)).await
 }
 
 /// Removes what was staged and never swapped, or was undone.
@@ -72,7 +85,8 @@ pub async fn drop_previous(config: &RestoreConfig) -> Result<String, RestoreErro
 /// When others use it.
 pub async fn discard(config: &RestoreConfig) -> Result<String, RestoreError> {
     let schema = names::staged(&config.options.id);
-    reported(config, removed(config, &schema, Done::Discarded)).await
+    let removal = removed(config, &schema, Done::Discarded);
+    reported(config, interruptible(removal)).await
 }
 
 async fn reported(
@@ -80,11 +94,7 @@ async fn reported(
     command: impl Future<Output = Result<Report, RestoreError>>,
 ) -> Result<String, RestoreError> {
     let start = Instant::now();
-    let result = tokio::select! {
-        result = command => result,
-        _ = lifecycle::termination() => Err(RestoreError::Interrupted),
-    };
-    let result = result.map(|report| Report {
+    let result = command.await.map(|report| Report {
         seconds: (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         ..report
     });
@@ -95,7 +105,20 @@ async fn reported(
     result.map(|_| json)
 }
 
+/// Stages it. The throw-away server ends with it, however it ends.
 async fn staged(config: &StageConfig) -> Result<Report, RestoreError> {
+    let mut scratch = None;
+    let result = interruptible(stage_with(config, &mut scratch)).await;
+    if let Some(scratch) = scratch {
+        scratch.stop().await;
+    }
+    result
+}
+
+async fn stage_with(
+    config: &StageConfig,
+    scratch: &mut Option<Scratch>,
+) -> Result<Report, RestoreError> {
     let (restore, options) = (&config.restore, &config.restore.options);
     let mut session = Session::open(&restore.database).await?;
     let _lock = session.lock(options.lock_timeout).await?;
@@ -104,7 +127,7 @@ async fn staged(config: &StageConfig) -> Result<Report, RestoreError> {
     let found = Found::read(&mut session.connection, &options.id).await?;
     let note = match found.into_staged()? {
         Some(note) => note,
-        None => fill(config, &mut session).await?,
+        None => fill(config, &mut session, scratch).await?,
     };
     let name = names::staged(&options.id);
     let connection = &mut session.connection;
@@ -126,25 +149,15 @@ async fn staged(config: &StageConfig) -> Result<Report, RestoreError> {
     })
 }
 
-/// Proves the backup and stages it. The throw-away server ends with it.
-async fn fill(config: &StageConfig, session: &mut Session) -> Result<Note, RestoreError> {
-    let candidate = Candidate::find(&config.destination, &config.source.backup).await?;
-    check_backup_version(candidate.manifest.schema_version)?;
-    let mut scratch = candidate.request_server(&config.proof)?;
-    let filled = tokio::select! {
-        filled = fill_from(config, session, &candidate, &mut scratch) => filled,
-        _ = lifecycle::termination() => Err(RestoreError::Interrupted),
-    };
-    scratch.stop().await;
-    filled
-}
-
-async fn fill_from(
+/// Proves the backup and copies it.
+async fn fill(
     config: &StageConfig,
     session: &mut Session,
-    candidate: &Candidate,
-    scratch: &mut Scratch,
+    scratch: &mut Option<Scratch>,
 ) -> Result<Note, RestoreError> {
+    let candidate = Candidate::find(&config.destination, &config.source.backup).await?;
+    check_backup_version(candidate.manifest.schema_version)?;
+    let scratch = scratch.insert(candidate.request_server(&config.proof)?);
     stage::check_live(scratch, &mut session.connection).await?;
     candidate.prove(&config.proof, scratch).await?;
     let mut restored = stage::migrate_restored(scratch).await?;

@@ -3,7 +3,7 @@
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use crate::backup::bench::{after, before};
+use crate::backup::bench::{after, before, folder, names};
 use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
 use crate::support::session::Session;
@@ -164,6 +164,37 @@ fn staging_that_is_killed_in_the_proof_leaves_nothing() {
         restore.backup.replace(program, "exec $REAL \"$@\"");
     }
     restore.succeed("stage", "b", &[]);
+}
+
+#[test]
+fn a_signal_ends_the_throw_away_server_as_well() {
+    let mut restore = Restore::new();
+    let temporary = folder();
+    restore.backup = restore
+        .backup
+        .variable("TMPDIR", temporary.path().to_str().unwrap())
+        .script(
+            "pg_restore",
+            &before("touch $HELLO_BACKUP_DIRECTORY/begun; exec sleep 600"),
+        );
+    let (mut stage, result) = restore.command("stage", "d", &[]);
+    let child = stage.spawn().unwrap();
+    eventually("it restores", Duration::from_secs(120), || {
+        restore.backup.path("begun").exists()
+    });
+    let sent = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    let reported = std::fs::read_to_string(result).unwrap();
+    assert!(
+        reported.contains("\"reason\":\"Interrupted\""),
+        "{reported}"
+    );
+    assert_eq!(names(temporary.path()), [""; 0]);
+    assert_eq!(restore.schemas(), "");
 }
 
 #[test]
