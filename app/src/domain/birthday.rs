@@ -162,4 +162,11 @@ mod tests {
         );
         assert_eq!(days_until_birthday(born, NaiveDate::MAX, LeapDay::Feb28), 0);
     }
+
+    #[test]
+    fn another_leap_day_is_refused_with_those_that_there_are() {
+        assert_eq!("mar1".parse(), Ok(LeapDay::Mar1));
+        let problem = "feb30".parse::<LeapDay>().unwrap_err();
+        assert_eq!(problem, "`feb30` is neither `feb28` nor `mar1`");
+    }
 }

@@ -263,4 +263,11 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn another_rule_is_refused_with_those_that_there_are() {
+        assert_eq!("ascii".parse(), Ok(UsernameRule::Ascii));
+        let problem = "any".parse::<UsernameRule>().unwrap_err();
+        assert_eq!(problem, "`any` is neither `unicode` nor `ascii`");
+    }
 }

@@ -58,3 +58,24 @@ pub fn not_ready_since(status: &HelloServiceStatus) -> Option<Timestamp> {
 pub fn is_ready(status: &HelloServiceStatus) -> bool {
     holds(status, ConditionType::Ready)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_service_is_not_ready_since_its_condition_is_false() {
+        let since = "2026-01-01T00:00:00Z";
+        let found = |type_: &str, status: &str| {
+            let condition = json!({"type": type_, "status": status, "reason": "", "message": "",
+                "lastTransitionTime": since});
+            let status = serde_json::from_value(json!({"conditions": [condition]}));
+            not_ready_since(&status.unwrap())
+        };
+        assert_eq!(found("Ready", "False"), since.parse().ok());
+        assert_eq!(found("Ready", "True"), None);
+        assert_eq!(found("Migrated", "False"), None);
+    }
+}

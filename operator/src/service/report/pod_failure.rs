@@ -342,4 +342,33 @@ mod tests {
         );
         assert_eq!(first(&[healthy], Component::Database, now()), None);
     }
+
+    #[test]
+    fn an_image_that_cannot_be_pulled_is_reported_with_the_error_if_there_is_one() {
+        for (message, expected) in [
+            ("", "image a cannot be pulled"),
+            ("Back-off pulling image", "image a cannot be pulled"),
+            ("not found", "image a cannot be pulled: not found"),
+            ("x: ErrImagePull: ", "image a cannot be pulled"),
+        ] {
+            assert_eq!(pull_message("a", message), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_container_beside_one_that_failed_keeps_no_pod_running() {
+        for (exit_code, expected) in [(0, true), (1, false)] {
+            let pod = pod(json!({"containerStatuses": [
+                {"name": "a", "image": "a", "imageID": "", "ready": false, "restartCount": 0,
+                    "state": {"terminated": {"exitCode": exit_code, "finishedAt": "2026-01-01T00:00:00Z"}}},
+                {"name": "b", "image": "b", "imageID": "", "ready": true, "restartCount": 0,
+                    "state": {"running": {}}}]}));
+            let pod = Pod {
+                spec: Some(k8s_openapi::api::core::v1::PodSpec::default()),
+                ..pod
+            };
+            let found = beside_an_ended_one(&pod, pod.status.as_ref().unwrap(), now());
+            assert_eq!(found.is_some(), expected, "{exit_code}");
+        }
+    }
 }

@@ -50,6 +50,8 @@ const ELSEWHERE: [(Reason, &str); 1] = [(
 struct Fixture {
     /// The fixture to start with.
     from: Option<String>,
+    /// Annotations of the resource.
+    annotations: BTreeMap<String, String>,
     /// Merged over the spec of that one.
     spec: Map<String, Value>,
     /// Objects that are there: as wanted, with changes.
@@ -181,6 +183,7 @@ impl Fixture {
             }
         }
         Self {
+            annotations: own.annotations,
             pods: own.pods.or(all.pods),
             missing: own.missing,
             address: own.address.or(all.address),
@@ -197,7 +200,8 @@ impl Fixture {
     fn service(&self) -> HelloService {
         serde_json::from_value(json!({
             "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
-            "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 3},
+            "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 3,
+                "annotations": self.annotations},
             "spec": self.spec, "status": self.before,
         }))
         .unwrap()

@@ -97,6 +97,8 @@ fn a_requested_backup_is_started_once_the_schedule_has_its_job() {
     let mut world = World::new();
     let (id, mut job) = world.wanted(|child| child.gate == Gate::Request);
     job["metadata"]["uid"] = "job".into();
+    let by_hand = &job["metadata"]["annotations"][names::BY_HAND_ANNOTATION];
+    assert_eq!(by_hand, "manual");
     let facts = world.facts(vec![], &[]);
     assert_eq!(facts.requested_backup.as_ref(), Some(&id));
     assert_eq!(facts.started_backup(), None);

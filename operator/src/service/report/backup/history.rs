@@ -294,3 +294,6 @@ fn reason_of_end(job: &Job) -> String {
     let message = failure(job).and_then(|failed| failed.message.clone());
     message.unwrap_or_else(|| "see the Job's events".into())
 }
+
+#[cfg(test)]
+mod tests;

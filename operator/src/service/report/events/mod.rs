@@ -79,8 +79,9 @@ impl Events {
         let lane = usize::try_from(lane)
             .ok()
             .and_then(|lane| self.lanes.get(lane));
-        let dropped = lane.map(|lane| lane.try_send(Publication { event, about }).is_err());
-        if dropped == Some(true) {
+        if let Some(lane) = lane
+            && lane.try_send(Publication { event, about }).is_err()
+        {
             tracing::debug!("event dropped: too many are waiting");
         }
     }

@@ -2,6 +2,7 @@ use std::{convert::Infallible, sync::Mutex};
 
 use http_body_util::BodyExt;
 use kube::{Client, client::Body};
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
@@ -136,17 +137,16 @@ fn changes_by_other_clients_are_reported_and_the_steps_of_a_change_are_not() {
     }
 }
 
-/// The notes of the events that the API server was asked to take. `answers`: whether it ever answers.
-async fn published(fence: Fence, answers: bool, statuses: &[HelloServiceStatus]) -> Vec<String> {
+/// The events that the API server was asked to take. `answers`: whether it ever answers.
+async fn asked(fence: Fence, answers: bool, send: impl FnOnce(&Events)) -> Vec<Value> {
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let notes = Arc::clone(&asked);
+    let events = Arc::clone(&asked);
     let server = tower::service_fn(move |request: http::Request<Body>| {
-        let notes = Arc::clone(&notes);
+        let events = Arc::clone(&events);
         async move {
             let body = request.into_body().collect().await.unwrap().to_bytes();
-            let event: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            let note = event["note"].as_str().unwrap().to_owned();
-            notes.lock().unwrap().push(note);
+            let event = serde_json::from_slice(&body).unwrap();
+            events.lock().unwrap().push(event);
             if !answers {
                 std::future::pending::<()>().await;
             }
@@ -156,17 +156,27 @@ async fn published(fence: Fence, answers: bool, statuses: &[HelloServiceStatus])
     });
     let client = Client::new(server, "default");
     let cluster = Cluster::new(client, Arc::default(), fence);
-    let events = Events::new(&cluster, None);
-    let mut subject = subject(None);
-    for status in statuses {
-        // This returns although nothing has been sent yet.
-        events.transitions(&subject, status);
-        subject.status = Some(status.clone());
-    }
+    // This returns although nothing has been sent yet.
+    send(&Events::new(&cluster, None));
     for _ in 0..10_000 {
         tokio::task::yield_now().await;
     }
     asked.lock().unwrap().clone()
+}
+
+/// The notes of the events about these statuses.
+async fn published(fence: Fence, answers: bool, statuses: &[HelloServiceStatus]) -> Vec<String> {
+    let events = asked(fence, answers, |events| {
+        let mut subject = subject(None);
+        for status in statuses {
+            events.transitions(&subject, status);
+            subject.status = Some(status.clone());
+        }
+    });
+    let notes = events.await.into_iter();
+    notes
+        .map(|event| event["note"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Statuses whose events have these notes.
@@ -193,4 +203,54 @@ async fn the_events_of_a_resource_keep_their_order_and_none_waits_for_an_answer(
     let all = statuses(&notes);
     assert_eq!(published(Fence::open(), true, &all).await, notes);
     assert_eq!(published(Fence::open(), false, &all).await, ["a"]);
+}
+
+#[tokio::test]
+async fn an_event_names_the_resource_and_the_child_that_another_client_changed() {
+    let service = ChildId::new(Kind::Service, "demo");
+    let events = asked(Fence::open(), true, |events| {
+        let writes = [(Action::Update(service), WriteReason::Drift)];
+        events.drift_reverted(&subject(None), &writes);
+    });
+    let events = events.await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        events[0]["regarding"],
+        json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+            "namespace": "ns", "name": "demo", "uid": "u"})
+    );
+    assert_eq!(
+        events[0]["related"],
+        json!({"apiVersion": "v1", "kind": "Service", "namespace": "ns", "name": "demo"})
+    );
+}
+
+#[test]
+fn what_a_condition_only_repeats_is_not_reported_again() {
+    for (conditions, expected) in [
+        (&[("DatabaseReady", "True", "A")][..], &["A"][..]),
+        (&[("Migrated", "True", "A")], &["A"]),
+        (&[("BackupVerified", "False", "A")], &["A"]),
+        (&[("Progressing", "True", "A")], &[]),
+        (&[("Degraded", "False", "A")], &[]),
+        (&[("Degraded", "True", "A")], &["A"]),
+        (
+            &[("Ready", "False", "A"), ("Degraded", "True", "A")],
+            &["A"],
+        ),
+        (
+            &[("Ready", "False", "A"), ("DatabaseReady", "True", "B")],
+            &["A", "B"],
+        ),
+        (
+            &[("Ready", "False", "A"), ("Progressing", "True", "A")],
+            &["A"],
+        ),
+    ] {
+        assert_eq!(
+            reasons(None, &status(conditions)),
+            expected,
+            "{conditions:?}"
+        );
+    }
 }

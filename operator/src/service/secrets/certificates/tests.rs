@@ -226,3 +226,47 @@ fn set(secret: &mut Option<Secret>, key: &str, value: &str) {
     let data = secret.as_mut().unwrap().data.as_mut().unwrap();
     data.insert(key.to_owned(), ByteString(value.as_bytes().to_vec()));
 }
+
+#[test]
+fn only_an_authority_that_is_valid_is_kept() {
+    let mut stored = Stored::default();
+    let server = stored.pass(START).server_data();
+    let pair = [
+        (key::TRUSTED, key::CERTIFICATE),
+        (key::AUTHORITY_KEY, key::KEY),
+    ];
+    let data = pair.map(|(to, from)| (to.to_owned(), server[from].clone()));
+    stored.authority = Some(Secret {
+        data: Some(data.into()),
+        ..Secret::default()
+    });
+    let issued = stored.pass(START);
+    assert!(issued.authority.certificate.is_authority);
+    let mut stored = Stored::default();
+    let first = stored.pass(START).authority.certificate;
+    stored.server = None;
+    let after = START + AUTHORITY_LIFE + DAYS;
+    assert!(!first.is_valid(after));
+    stored.pass(after);
+    assert!(!stored.trusted().contains(&first));
+}
+
+#[test]
+fn a_server_of_other_names_gets_another_certificate() {
+    let mut stored = Stored::default();
+    stored.pass(START);
+    let (authority, server) = (stored.authority.as_ref(), stored.server.as_ref());
+    let other = ["other".to_owned()];
+    let issued = Certificates::keep_or_issue(authority, server, &other, START).unwrap();
+    assert!(issued.server.certificate.is_for(&other));
+    assert!(issued.server.certificate != stored.shown());
+}
+
+#[test]
+fn an_authority_of_the_same_name_did_not_sign() {
+    let [one, other] = [START, START].map(|now| Pair::authority(now, AUTHORITY_LIFE).unwrap());
+    let server = one.issue(&hosts(), START, SERVER_LIFE).unwrap().certificate;
+    assert!(server.is_signed_by(&one.certificate));
+    assert!(!server.is_signed_by(&other.certificate));
+    assert!(!server.is_signed_by(&server));
+}
