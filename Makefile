@@ -111,19 +111,14 @@ fuzz: ## Fuzz what clients send and what the cluster contains, FUZZ_SECONDS (60)
 	e2e/tools/fuzz
 
 # Neither debug information nor a full build for each change: a mutant takes seconds. Dependencies stay compiled for the next run.
-# The unit tests come first, without the one that takes longer than all others; the golden files get what these do not notice.
 mutants: export CARGO_PROFILE_DEV_DEBUG = 0
 mutants: export CARGO_PROFILE_TEST_DEBUG = 0
 mutants: export CARGO_INCREMENTAL = 1
 mutants: ## Change the pure parts in small ways and list what no test notices, MUTANTS=--re=REGEX for some (its names begin with the path); not part of `make test`
 	@$(NEEDS) mutants
 	status=0; export CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/mutants"; \
-	operator=(cargo mutants --package hello-operator --output "$$CARGO_TARGET_DIR/operator" $(MUTANTS)); \
-	"$${operator[@]}" -- --lib -- --skip no_date_number_or_label || status=$$?; \
-	if [[ $$status == [23] ]]; then \
-		status=0; "$${operator[@]}" --iterate --baseline=skip --timeout=120 -- --test build || status=$$?; \
-	fi; \
-	cargo mutants --package hello-app --output "$$CARGO_TARGET_DIR/app" $(MUTANTS) -- --lib -- domain:: || status=$$?; \
+	cargo mutants --package hello-operator --output "$$CARGO_TARGET_DIR/operator" $(MUTANTS) -- --lib --test build || status=$$?; \
+	cargo mutants --package hello-app --output "$$CARGO_TARGET_DIR/app" $(MUTANTS) -- --lib || status=$$?; \
 	exit $$status
 
 ##@ Measure

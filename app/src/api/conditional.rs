@@ -20,7 +20,7 @@ use crate::domain::{DateOfBirth, LeapDay, MonthDay};
 use crate::serving::Response;
 use crate::store::Precondition;
 
-/// A greeting is personal, so only the client's own cache may keep it. Somebody else may change the birthday at any time,
+/// A greeting is personal, so only the client's own cache may keep it. Another client may change the birthday at any time,
 /// so the cache asks each time whether its tag is still the current one.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
 

@@ -44,7 +44,7 @@ impl Activity {
         (self.owed.load(Ordering::Relaxed) > 0).then(|| self.settled.load(Ordering::Relaxed))
     }
 
-    /// Ends when somebody else needs the seat and no request is open, or when the client owes too much.
+    /// Ends when another client needs the seat and no request is open, or when the client owes too much.
     pub async fn has_to_leave(&self) {
         loop {
             self.leave.notified().await;

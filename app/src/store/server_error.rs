@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Somebody else has the lock, and did not give it up in time.
+/// Another client has the lock, and did not release it in time.
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// The role has not the right.
 pub const INSUFFICIENT_PRIVILEGE: &str = "42501";

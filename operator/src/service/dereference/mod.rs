@@ -45,7 +45,7 @@ pub struct Read {
 /// name is taken; the next pass then looks at everything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scope {
-    /// Everything with the service's labels, and every wanted name: somebody else may have an object of that name.
+    /// Everything with the service's labels, and every wanted name: a foreign object may have that name.
     All,
     /// Everything with the service's labels.
     Labelled,

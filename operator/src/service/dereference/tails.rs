@@ -39,7 +39,7 @@ pub fn remove_foreign(pod: &mut Pod, own: &DefaultImages) {
     }
 }
 
-/// Whether a container runs one of the operator's images, and nothing in it is somebody else's choice.
+/// Whether a container runs one of the operator's images, and nothing in it is a user's choice.
 fn is_own(container: &Container, own: &DefaultImages) -> bool {
     let image = container.image.as_deref();
     let mut variables = container.env.iter().flatten();

@@ -57,15 +57,7 @@ impl Presence {
     ) -> Option<Self> {
         let object = live.object();
         if let Some(request) = desired.filter(|child| child.gate == Gate::Request) {
-            // The schedule owns it.
-            let wanted = request.body.pointer("/metadata/ownerReferences/0/uid");
-            let wanted = wanted.and_then(|uid| uid.as_str());
-            let ours = controller(object).is_some_and(|owner| wanted == Some(&owner.uid));
-            return Some(match (ours, live.is_deleting()) {
-                (false, _) => Self::Foreign,
-                (true, true) => Self::Deleting,
-                (true, false) => Self::Settled,
-            });
+            return Some(Self::from_requested(live, request));
         }
         let ours = match controller(object) {
             Some(owner) if owner.uid == identity.uid => true,
@@ -115,6 +107,18 @@ impl Presence {
         } else {
             Self::Drifted
         })
+    }
+
+    /// Of the Job of a requested backup: the schedule owns it.
+    fn from_requested(live: &Live, request: &Desired) -> Self {
+        let wanted = request.body.pointer("/metadata/ownerReferences/0/uid");
+        let wanted = wanted.and_then(|uid| uid.as_str());
+        let ours = controller(live.object()).is_some_and(|owner| wanted == Some(&owner.uid));
+        match (ours, live.is_deleting()) {
+            (false, _) => Self::Foreign,
+            (true, true) => Self::Deleting,
+            (true, false) => Self::Settled,
+        }
     }
 }
 

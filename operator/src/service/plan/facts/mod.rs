@@ -119,16 +119,7 @@ impl Facts {
                 && presence != Presence::Foreign
                 && facts.is_migration(id)
             {
-                let phase = match JobPhase::from_job(job) {
-                    JobPhase::Active if is_done(live.object(), &observed.pods) => {
-                        JobPhase::Succeeded
-                    }
-                    // Its pods are as it was created, and none of them is at work.
-                    JobPhase::Active if is_superseded(live.object(), desired, &observed.pods) => {
-                        JobPhase::Interrupted
-                    }
-                    phase => phase,
-                };
+                let phase = phase(job, live.object(), desired, &observed.pods);
                 facts.jobs.insert(id.clone(), phase);
             }
             if let Some(deployment) = Deployment::from_live(live)
@@ -137,10 +128,9 @@ impl Facts {
                 let spec = deployment.spec.as_ref();
                 facts.live_replicas = spec.and_then(|spec| spec.replicas);
                 facts.holds_replicas = holds_replicas(live.object(), prepared.replicas.is_none());
-                let recorded = live.object().annotations().get(names::MIGRATION_ANNOTATION);
-                facts.recorded = recorded
+                facts.recorded = recorded(live.object())
                     .filter(|_| presence.is_ours())
-                    .map(|job| (id.clone(), job.clone()));
+                    .map(|job| (id.clone(), job));
             }
             if let Some(set) = StatefulSet::from_live(live)
                 && presence == Presence::Settled
@@ -173,6 +163,22 @@ impl Facts {
         let presence = self.present.get(request)?;
         (presence.is_ours() || presence.is_leaving()).then_some(request)
     }
+}
+
+/// The phase of the Job of a migration, also while its own controller has not reported the end yet.
+fn phase(job: &Job, live: &DynamicObject, desired: Option<&Desired>, pods: &[Pod]) -> JobPhase {
+    match JobPhase::from_job(job) {
+        JobPhase::Active if is_done(live, pods) => JobPhase::Succeeded,
+        // Its pods are as it was created, and none of them is at work.
+        JobPhase::Active if is_superseded(live, desired, pods) => JobPhase::Interrupted,
+        phase => phase,
+    }
+}
+
+/// The migration that came before the template of the Deployment.
+fn recorded(deployment: &DynamicObject) -> Option<String> {
+    let annotations = deployment.annotations();
+    annotations.get(names::MIGRATION_ANNOTATION).cloned()
 }
 
 fn requested_backup(prepared: &Prepared) -> Option<ChildId> {
