@@ -62,8 +62,10 @@ lint: ## Format, clippy, manifests and scripts
 
 generate: ## Write the generated files again (CRD YAML, the chart's files, its table of values)
 	@$(NEEDS) generate
-	cargo run --quiet --locked -p hello-operator -- crds > crds/helloservices.yaml.new
-	mv crds/helloservices.yaml.new crds/helloservices.yaml
+	cargo run --quiet --locked -p hello-operator -- crds | awk -v names="helloservices hellorestores" \
+	  'BEGIN {split(names, name, " ")} /^#/ {head = $$0; next} \
+	   /^---$$/ {file = "crds/" name[++n] ".yaml.new"; print head > file} {print > file}'
+	for name in helloservices hellorestores; do mv crds/$$name.yaml.new crds/$$name.yaml; done
 	manifests/charts/generate
 
 ##@ Test

@@ -3,18 +3,23 @@
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use crate::spec::HelloService;
+use crate::{restore::HelloRestore, spec::HelloService};
 
 /// Every CustomResourceDefinition, as JSON documents ready to be printed as YAML.
 ///
 /// # Errors
 /// When a definition cannot be represented as JSON, which would be a defect in the types.
 pub fn definitions() -> Result<Vec<Value>, serde_json::Error> {
-    let mut definition = serde_json::to_value(HelloService::crd())?;
-    write_whole_numbers(&mut definition);
-    join_lines_of_descriptions(&mut definition);
-    set_default_status(&mut definition);
-    Ok(vec![definition])
+    let mut definitions = vec![
+        serde_json::to_value(HelloService::crd())?,
+        serde_json::to_value(HelloRestore::crd())?,
+    ];
+    for definition in &mut definitions {
+        write_whole_numbers(definition);
+        join_lines_of_descriptions(definition);
+        set_default_status(definition);
+    }
+    Ok(definitions)
 }
 
 /// Gives a new resource a status whose `observedGeneration` matches no generation. Without a status, tools that follow

@@ -8,11 +8,13 @@
 
 mod conditions;
 mod definition;
+mod restore;
 mod spec;
 mod status;
 
 pub use conditions::ConditionType;
 pub use definition::definitions;
+pub use restore::*;
 pub use spec::*;
 pub use status::*;
 

@@ -2,18 +2,38 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
-use hello_crds::ConditionType;
+use hello_crds::{ConditionType, RestorePhase};
 use serde_json::Value;
 
-fn committed() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/helloservices.yaml");
+fn read(file: &str) -> Value {
+    let path = format!("{}/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
     serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+fn committed() -> Value {
+    read("helloservices")
+}
+
 #[test]
-fn the_committed_definition_is_the_generated_one() {
-    let generated = hello_crds::definitions().unwrap().remove(0);
-    assert_eq!(committed(), generated, "run: make generate");
+fn the_committed_definitions_are_the_generated_ones() {
+    let generated = hello_crds::definitions().unwrap();
+    let committed = [committed(), read("hellorestores")];
+    assert_eq!(committed[..], generated[..], "run: make generate");
+}
+
+#[test]
+fn the_schema_of_restores_is_structural_and_documented() {
+    let definition = read("hellorestores");
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+    let conditions = &schema["status"]["properties"]["conditions"];
+    assert_eq!(conditions["x-kubernetes-list-type"], "map");
+    for part in ["spec", "status"] {
+        check_descriptions(&schema[part], part);
+    }
+    for phase in RestorePhase::ALL {
+        let phases = &schema["status"]["properties"]["phase"];
+        assert!(phases.to_string().contains(phase.as_str()), "{phase:?}");
+    }
 }
 
 /// Server-side apply merges conditions by their type, and every field has a description.

@@ -10,6 +10,7 @@ pub mod error;
 pub mod kubernetes;
 pub mod leadership;
 pub mod object;
+pub mod restore;
 pub mod service;
 pub mod telemetry;
 

@@ -15,7 +15,7 @@ mod images;
 mod monitoring;
 mod network;
 mod parameters;
-mod patterns;
+pub(crate) mod patterns;
 mod pods;
 mod resources;
 mod volume;

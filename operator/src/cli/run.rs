@@ -11,13 +11,14 @@ use hello_crds::HelloService;
 use kube::{Client, api::ApiResource};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    task::JoinHandle,
+    task::JoinSet,
 };
 
 use crate::{
-    controller::{self, WatchEnded, watches},
+    controller::{self, CONCURRENCY, WatchEnded, watches},
     kubernetes::{api::Cluster, connection, fence::Fence, reviews},
     leadership::{lease::Elector, watchdog::Watchdog},
+    restore::Restores,
     service::{
         Context, RESYNC,
         external_secrets::ExternalSecrets,
@@ -86,20 +87,21 @@ async fn operate(options: Options) -> Result<(), Fatal> {
     if !options.metrics_names {
         metrics.conditions.leave_out_names();
     }
-    let health = Arc::new(Health::default());
+    let health = [(); 2].map(|()| Arc::new(Health::default()));
     let client = connection::infer().await?;
     let access = options
         .metrics_access
         .then(|| reviews::access(client.clone()));
-    let (served, known) = (Arc::clone(&health), Arc::clone(&metrics));
+    let (served, known) = (health.to_vec(), Arc::clone(&metrics));
     let mut probes = probes::serve(options.listen, served, known, access)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let mut elector = elector(&client, &options)?;
     if let Some(elector) = &mut elector {
-        health.standby(true);
+        let standby = |on| health.iter().for_each(|health| health.standby(on));
+        standby(true);
         tokio::select! {
-            () = elector.acquire() => health.standby(false),
+            () = elector.acquire() => standby(false),
             () = stop.received() => return Ok(()),
             _ = &mut probes => return Err(PROBES_ENDED.into()),
         }
@@ -107,7 +109,7 @@ async fn operate(options: Options) -> Result<(), Fatal> {
     metrics.leader.set(1);
     let fence = elector.as_ref().map_or_else(Fence::open, Elector::fence);
     let (stop_controller, stopped) = tokio::sync::watch::channel(false);
-    let mut controller = start(
+    let mut controllers = start(
         options,
         client,
         fence,
@@ -119,7 +121,7 @@ async fn operate(options: Options) -> Result<(), Fatal> {
     tokio::select! {
         () = stop.received() => {}
         () = &mut hold => return Err(REPLACED.into()),
-        ended = &mut controller => return Err(why(ended)),
+        Some(ended) = controllers.join_next() => return Err(why(ended)),
         _ = &mut probes => return Err(PROBES_ENDED.into()),
     }
     tracing::info!("stopping");
@@ -129,7 +131,9 @@ async fn operate(options: Options) -> Result<(), Fatal> {
     if let Some(elector) = &mut elector {
         elector.release().await;
     }
-    controller.await??;
+    while let Some(ended) = controllers.join_next().await {
+        ended??;
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -166,20 +170,24 @@ fn elector(client: &Client, options: &Options) -> Result<Option<Elector>, Fatal>
     Ok(Some(elector.with(Watchdog::new()?)))
 }
 
-/// Starts the controller of HelloServices.
+/// Restores that are reconciled at once: of two restores of one service, the second one sees what the first one has begun.
+const RESTORES: usize = 1;
+
+/// Starts the controllers of HelloServices and of HelloRestores.
 fn start(
     options: Options,
     client: Client,
     fence: Fence,
     metrics: Arc<Metrics>,
-    health: Arc<Health>,
+    [of_services, of_restores]: [Arc<Health>; 2],
     stopped: tokio::sync::watch::Receiver<bool>,
-) -> JoinHandle<Result<(), WatchEnded>> {
+) -> JoinSet<Result<(), WatchEnded>> {
     let cluster = Cluster::new(client.clone(), Arc::clone(&metrics), fence);
     let namespace = options.namespace.as_deref();
     tracing::info!(namespace = namespace.unwrap_or("(all)"), "started");
     let resource = ApiResource::erase::<HelloService>(&());
-    let watches = watches::start(resource, &client, namespace, &metrics, &cluster);
+    let services = watches::start(resource, &client, namespace, &metrics, &cluster);
+    let restores = watches::start_restores(&client, namespace, &metrics, &cluster);
     let context = Context {
         events: Events::new(&cluster, options.pod_name),
         cluster,
@@ -191,8 +199,24 @@ fn start(
         metrics: Arc::clone(&metrics),
         failures: Failures::default(),
     };
-    let run = controller::run(Arc::new(context), watches, metrics, health, stopped);
-    tokio::spawn(run)
+    let mut controllers = JoinSet::new();
+    controllers.spawn(controller::run(
+        Arc::new(Restores(context.clone())),
+        RESTORES,
+        restores,
+        Arc::clone(&metrics),
+        of_restores,
+        stopped.clone(),
+    ));
+    controllers.spawn(controller::run(
+        Arc::new(context),
+        CONCURRENCY,
+        services,
+        metrics,
+        of_services,
+        stopped,
+    ));
+    controllers
 }
 
 /// Why the controller ended without a signal.

@@ -28,7 +28,7 @@ use crate::{
     telemetry::{metrics::Metrics, probes::Health},
 };
 
-/// Most resources that are reconciled at once.
+/// Most HelloServices that are reconciled at once.
 pub const CONCURRENCY: usize = 16;
 
 /// After an interrupted watch every resource is looked at again, spread over this time.
@@ -42,18 +42,20 @@ const STOP_GRACE: Duration = Duration::from_secs(8);
 #[error("a watch ended by itself")]
 pub struct WatchEnded;
 
-/// Runs until `stop` turns true. Reconciles that run then are given time to end.
+/// Runs until `stop` turns true, with so many reconciles at once. Those that run then are given time to end.
 ///
 /// # Errors
 /// When a watch ends, by a panic for example: without it changes would be missed.
 pub async fn run<R: Reconcile>(
     reconciler: Arc<R>,
+    concurrency: usize,
     mut watches: Watches,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     mut stop: state::Receiver<bool>,
 ) -> Result<(), WatchEnded> {
-    let mut queue = Queue::new(CONCURRENCY);
+    let mut queue = Queue::new(concurrency);
+    let mut load = Load::default();
     let mut news = News::new(watches.own_writes.clone());
     let mut workers: JoinSet<Done> = JoinSet::new();
     let end = loop {
@@ -64,7 +66,7 @@ pub async fn run<R: Reconcile>(
             workers.spawn(guard::reconcile(reconciler, metrics, key, by_time));
         }
         health.beat(workers.is_empty(), now);
-        observe(&metrics, &queue, workers.len());
+        load.observe(&metrics, &queue, workers.len());
         let wake = wake_time(&queue, now);
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break Ok(()),
@@ -102,12 +104,25 @@ fn wake_time(queue: &Queue, now: Instant) -> Instant {
     queue.next_due().map_or(tick, |due| due.min(tick))
 }
 
-fn observe(metrics: &Metrics, queue: &Queue, running: usize) {
-    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    metrics.reconciles_running.set(count(running));
-    metrics.queue_length.set(count(queue.waiting()));
-    metrics.resources_backing_off.set(count(queue.failing()));
-    metrics.resources.set(count(queue.len()));
+/// What this loop has in the gauges, which are sums over all loops of the process.
+#[derive(Default)]
+struct Load([i64; 4]);
+
+impl Load {
+    fn observe(&mut self, metrics: &Metrics, queue: &Queue, running: usize) {
+        let counts = [running, queue.waiting(), queue.failing(), queue.len()];
+        let counts = counts.map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        let gauges = [
+            &metrics.reconciles_running,
+            &metrics.queue_length,
+            &metrics.resources_backing_off,
+            &metrics.resources,
+        ];
+        for ((gauge, now), before) in gauges.into_iter().zip(counts).zip(self.0) {
+            gauge.inc_by(now.saturating_sub(before));
+        }
+        self.0 = counts;
+    }
 }
 
 /// A number in 0..1 to spread retries; without random numbers they are not spread.

@@ -95,6 +95,7 @@ impl Loop {
         let health = Arc::<Health>::default();
         let run = run(
             Arc::clone(&fake),
+            CONCURRENCY,
             watches,
             Arc::clone(&metrics),
             health,

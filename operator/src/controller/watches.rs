@@ -5,6 +5,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::StreamExt;
+use hello_crds::HelloRestore;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, ResourceExt,
@@ -73,7 +74,7 @@ pub struct Watches {
     pub own_writes: OwnWrites,
 }
 
-/// Starts a watch on the resources, one on each kind of child, and one on the pods.
+/// Starts a watch on the HelloServices, one on each kind of child, and one on the pods.
 #[must_use]
 pub fn start(
     resource: ApiResource,
@@ -82,30 +83,63 @@ pub fn start(
     metrics: &Arc<Metrics>,
     cluster: &Cluster,
 ) -> Watches {
-    let (sender, signals) = mpsc::channel(256);
-    let mut tasks = JoinSet::new();
-    let config = watcher::Config::default()
-        .timeout(WATCH_SECONDS)
-        .page_size(PAGE);
-    let mut spawn = |resource: ApiResource, config: watcher::Config, source: Source| {
-        let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-            None => Api::all_with(client.clone(), &resource),
-        };
-        let (sender, metrics) = (sender.clone(), Arc::clone(metrics));
-        tasks.spawn(run(api, config, source, sender, metrics));
-    };
-    spawn(resource, config.clone(), Source::Resource(HashMap::new()));
-    let config = config.labels(&names::managed_selector());
+    let selector = names::managed_selector();
+    let mut sources = vec![(resource, None, Source::Resource(HashMap::new()))];
     for kind in Kind::ALL {
         let source = Source::Child(
             kind,
             cluster.empty_kinds().clone(),
             cluster.absent().clone(),
         );
-        spawn(kind.resource(), config.clone(), source);
+        sources.push((kind.resource(), Some(selector.clone()), source));
     }
-    spawn(ApiResource::erase::<Pod>(&()), config, Source::Pod);
+    let pods = ApiResource::erase::<Pod>(&());
+    sources.push((pods, Some(selector), Source::Pod));
+    watch(sources, client, namespace, metrics, cluster)
+}
+
+/// Starts a watch on the HelloRestores, and those on the Jobs of their steps and on the pods of these.
+#[must_use]
+pub fn start_restores(
+    client: &Client,
+    namespace: Option<&str>,
+    metrics: &Arc<Metrics>,
+    cluster: &Cluster,
+) -> Watches {
+    let restores = ApiResource::erase::<HelloRestore>(&());
+    let mut sources = vec![(restores, None, Source::Resource(HashMap::new()))];
+    for resource in [Kind::Job.resource(), ApiResource::erase::<Pod>(&())] {
+        let selector = format!("{},{}", names::managed_selector(), names::RESTORE_LABEL);
+        sources.push((resource, Some(selector), Source::Step));
+    }
+    watch(sources, client, namespace, metrics, cluster)
+}
+
+/// Starts a watch on each of these, on the objects that have these labels.
+fn watch(
+    sources: Vec<(ApiResource, Option<String>, Source)>,
+    client: &Client,
+    namespace: Option<&str>,
+    metrics: &Arc<Metrics>,
+    cluster: &Cluster,
+) -> Watches {
+    let (sender, signals) = mpsc::channel(256);
+    let mut tasks = JoinSet::new();
+    for (resource, selector, source) in sources {
+        let config = watcher::Config::default()
+            .timeout(WATCH_SECONDS)
+            .page_size(PAGE);
+        let config = match &selector {
+            Some(selector) => config.labels(selector),
+            None => config,
+        };
+        let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        let (sender, metrics) = (sender.clone(), Arc::clone(metrics));
+        tasks.spawn(run(api, config, source, sender, metrics));
+    }
     Watches {
         signals,
         tasks,
@@ -121,6 +155,8 @@ enum Source {
     Child(Kind, EmptyKinds, Absent),
     /// A pod of a resource.
     Pod,
+    /// A Job of a restore, or a pod of one.
+    Step,
 }
 
 impl Source {
@@ -131,7 +167,7 @@ impl Source {
                 key,
                 version: Version::from_metadata(&object.metadata),
             }),
-            Self::Pod => Some(Change::foreign(key)),
+            Self::Pod | Self::Step => Some(Change::foreign(key)),
             Self::Resource(seen) => {
                 let content = content(object);
                 let news = seen.insert(key.clone(), content) != Some(content);
@@ -147,8 +183,12 @@ impl Source {
             return Some(Key::new(&namespace, &object.name_any()));
         }
         // Anybody may set the label. No resource can have a name that is none.
-        let instance = ObjectName::parse(names::instance_of(object.labels())?)?;
-        Some(Key::new(&namespace, instance.as_str()))
+        let name = match self {
+            Self::Step => object.labels().get(names::RESTORE_LABEL)?,
+            _ => names::instance_of(object.labels())?,
+        };
+        let name = ObjectName::parse(name)?;
+        Some(Key::new(&namespace, name.as_str()))
     }
 
     fn deleted(&mut self, object: &PartialObjectMeta<DynamicObject>) -> Option<Change> {
@@ -231,7 +271,7 @@ async fn run(
                 match (&source, first) {
                     (_, false) => Some(Signal::Interrupted),
                     (Source::Resource(_), true) => Some(Signal::Listed),
-                    (Source::Child(..) | Source::Pod, true) => None,
+                    (Source::Child(..) | Source::Pod | Source::Step, true) => None,
                 }
             }
             Err(error) => {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub const CONTAINER: &str = "backup";
 
 /// Longest text that a container may leave, in bytes: that of Kubernetes.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 
 /// How a run ended.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -143,7 +143,7 @@ impl Proof {
 }
 
 /// Whether it is the name of a set: `hello-20260501T020000Z`.
-fn is_set(name: &str) -> bool {
+pub(super) fn is_set(name: &str) -> bool {
     let pattern = "hello-00000000T000000Z";
     name.len() == pattern.len()
         && name

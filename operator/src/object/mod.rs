@@ -11,6 +11,7 @@ pub mod owner;
 pub mod pod;
 pub mod quantity;
 pub mod replicas;
+pub mod restore_result;
 pub mod subset;
 pub mod time;
 pub mod volume_report;

@@ -25,10 +25,23 @@ pub const ROTATED_ANNOTATION: &str = "hello.internal/credentials-rotated-at";
 pub const ACCEPT_DATA_ANNOTATION: &str = "hello.internal/accept-new-data";
 /// On a resource: a new value requests a backup.
 pub const BACKUP_REQUEST_ANNOTATION: &str = "hello.internal/backup-requested-at";
+/// On a HelloRestore: the former data serves again.
+pub const UNDO_ANNOTATION: &str = "hello.internal/undo";
+/// Value of [`UNDO_ANNOTATION`] that accepts the loss of what was written since the swap.
+pub const UNDO_WITH_LOSS: &str = "accept-data-loss";
+/// On a HelloRestore: the data that does not serve is removed.
+pub const DROP_ANNOTATION: &str = "hello.internal/drop-previous";
+/// On a HelloRestore whose staged data has to be removed before it is gone.
+pub const RESTORE_FINALIZER: &str = "hello.internal/staged-data";
+/// On the Jobs and pods of a restore: name of the HelloRestore.
+pub const RESTORE_LABEL: &str = "hello.internal/restore";
 /// On a Job that was made of a CronJob at a person's request, as `kubectl create job --from` sets it.
 pub const BY_HAND_ANNOTATION: &str = "cronjob.kubernetes.io/instantiate";
 /// Container that `kubectl logs` and `kubectl exec` use when none is named.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
+
+/// Container that takes a step of a restore.
+pub const RESTORE_CONTAINER: &str = "restore";
 
 /// Label with the name of the `HelloService`.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
@@ -84,11 +97,19 @@ pub enum Component {
     Migration,
     /// Scheduled backups.
     Backup,
+    /// The steps of a restore. Their pods have the settings of the backups' or of the migrations'.
+    Restore,
 }
 
 impl Component {
     /// All parts.
-    pub const ALL: [Self; 4] = [Self::App, Self::Database, Self::Migration, Self::Backup];
+    pub const ALL: [Self; 5] = [
+        Self::App,
+        Self::Database,
+        Self::Migration,
+        Self::Backup,
+        Self::Restore,
+    ];
 
     /// The label's value.
     #[must_use]
@@ -98,6 +119,7 @@ impl Component {
             Self::Database => "database",
             Self::Migration => "migration",
             Self::Backup => "backup",
+            Self::Restore => "restore",
         }
     }
 
@@ -291,6 +313,12 @@ pub fn backup(instance: &str) -> String {
 #[must_use]
 pub fn requested_backup(instance: &str, hash: &str) -> String {
     format!("{}-now-{hash}", backup(instance))
+}
+
+/// Job of one step of the restore `restore`, for a hash of its UID and of the step.
+#[must_use]
+pub fn restore_step(restore: &str, step: &str, hash: &str) -> String {
+    format!("{restore}-{step}-{hash}")
 }
 
 /// NetworkPolicy of one part.

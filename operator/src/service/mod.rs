@@ -88,21 +88,10 @@ pub struct Context {
 
 impl Reconcile for Context {
     async fn reconcile(&self, key: &Key) -> Outcome {
-        let error = match self.pass(key).await {
-            Ok(outcome) => return outcome,
-            Err(error) => error,
-        };
-        let (namespace, name) = (&*key.namespace, &*key.name);
-        if error.is_terminating_namespace() {
-            tracing::debug!(namespace, name, "the namespace is being deleted");
-            return Outcome::after(IN_PROGRESS, "terminating");
+        match self.pass(key).await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::of_error(key, &error),
         }
-        let class = error.class();
-        tracing::warn!(namespace, name, class = class.as_str(), %error, "reconcile failed");
-        let (shortest, longest) = class.delays();
-        let requested = error.retry_after().unwrap_or_default();
-        let shortest = shortest.max(requested);
-        Outcome::failed((shortest, longest.max(shortest)), class.as_str())
     }
 
     /// Whether the Secret of an external database is the one that the last pass read.

@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
-use crate::telemetry::condition_gauges::Gauges;
+use crate::telemetry::{condition_gauges::Gauges, restore_gauges::Restores};
 
 /// Label of a reconcile's outcome.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -37,6 +37,8 @@ macro_rules! metrics {
             registry: Registry,
             /// Conditions of the resources.
             pub conditions: Arc<Gauges>,
+            /// Phases of the restores.
+            pub restores: Arc<Restores>,
             $(#[doc = $help] pub $name: $type,)+
         }
 
@@ -45,11 +47,13 @@ macro_rules! metrics {
                 let mut registry = Registry::with_prefix("hello_operator");
                 let conditions = Arc::<Gauges>::default();
                 registry.register_collector(Box::new(Arc::clone(&conditions)));
+                let restores = Arc::<Restores>::default();
+                registry.register_collector(Box::new(Arc::clone(&restores)));
                 $(
                     let $name: $type = metrics!(@init $($init)?);
                     register(&mut registry, stringify!($name), $unit, $help, &$name);
                 )+
-                Self { registry, conditions, $($name,)+ }
+                Self { registry, conditions, restores, $($name,)+ }
             }
         }
     };

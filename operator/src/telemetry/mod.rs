@@ -6,3 +6,4 @@ mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod probes;
+pub mod restore_gauges;

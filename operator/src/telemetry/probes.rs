@@ -106,7 +106,7 @@ impl Health {
 /// When the address cannot be bound.
 pub async fn serve(
     address: SocketAddr,
-    health: Arc<Health>,
+    health: Vec<Arc<Health>>,
     metrics: Arc<Metrics>,
     access: Option<Access>,
 ) -> std::io::Result<JoinHandle<()>> {
@@ -127,7 +127,8 @@ pub async fn serve(
 /// What is served.
 #[derive(Debug)]
 struct Pages {
-    health: Arc<Health>,
+    /// Of each loop.
+    health: Vec<Arc<Health>>,
     metrics: Arc<Metrics>,
     access: Option<Access>,
 }
@@ -143,8 +144,8 @@ impl Pages {
             (status, if good { "ok\n" } else { "not ok\n" }.to_owned())
         };
         let (status, text) = match head.uri.path() {
-            "/livez" => verdict(self.health.live(Instant::now())),
-            "/readyz" => verdict(self.health.ready()),
+            "/livez" => verdict(self.health.iter().all(|health| health.live(Instant::now()))),
+            "/readyz" => verdict(self.health.iter().all(|health| health.ready())),
             "/metrics" => match self.refusal(head).await {
                 None => (StatusCode::OK, self.metrics.render()),
                 Some((status, text)) => (status, text.to_owned()),
@@ -226,7 +227,7 @@ mod tests {
 
     async fn status(access: Option<Access>, path: &str, token: &str) -> u16 {
         let pages = Pages {
-            health: Arc::default(),
+            health: vec![Arc::default()],
             metrics: Arc::default(),
             access,
         };

@@ -49,6 +49,7 @@ mod quantity;
 mod reference;
 mod refused;
 mod refused_pods;
+mod restore;
 mod rights;
 mod rounds;
 mod samples;

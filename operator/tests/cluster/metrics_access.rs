@@ -88,7 +88,7 @@ async fn serve() -> SocketAddr {
     let address = free.local_addr().unwrap();
     drop(free);
     let metrics = Arc::<Metrics>::default();
-    probes::serve(address, Arc::default(), metrics, Some(access))
+    probes::serve(address, vec![Arc::default()], metrics, Some(access))
         .await
         .unwrap();
     address

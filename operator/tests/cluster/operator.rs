@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use hello_crds::HelloService;
 use hello_operator::{
-    controller::{self, Reconcile, WatchEnded, outcome::Outcome, watches},
+    controller::{self, CONCURRENCY, Reconcile, WatchEnded, outcome::Outcome, watches},
     kubernetes::{api::Cluster, fence::Fence},
     object::key::Key,
+    restore::Restores,
     service::{
         Clock, Context,
         external_secrets::ExternalSecrets,
@@ -17,25 +18,27 @@ use hello_operator::{
     telemetry::{metrics::Metrics, probes::Health},
 };
 use kube::{Client, api::ApiResource};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// Verbs of writes to children.
-const CHILD_WRITES: [&str; 7] = [
-    "create", "update", "scale", "release", "delete", "replace", "forget",
+const CHILD_WRITES: [&str; 8] = [
+    "create", "update", "scale", "release", "delete", "replace", "forget", "hold",
 ];
 
 /// An operator in this process.
 pub struct Operator {
     pub metrics: Arc<Metrics>,
     stop: tokio::sync::watch::Sender<bool>,
-    task: JoinHandle<Result<(), WatchEnded>>,
+    tasks: JoinSet<Result<(), WatchEnded>>,
 }
 
 impl Operator {
     /// Stops as on SIGTERM.
     pub async fn stop(self) {
         self.stop.send(true).unwrap();
-        self.task.await.unwrap().unwrap();
+        for ended in self.tasks.join_all().await {
+            ended.unwrap();
+        }
     }
 
     /// Writes to the API server so far, events excepted.
@@ -98,6 +101,7 @@ pub fn start_with<R: Reconcile>(
     let cluster = Cluster::new(client.clone(), Arc::clone(&metrics), fence);
     let resource = ApiResource::erase::<HelloService>(&());
     let watches = watches::start(resource, &client, namespace, &metrics, &cluster);
+    let restores = watches::start_restores(&client, namespace, &metrics, &cluster);
     let context = Context {
         events: Events::new(&cluster, None),
         cluster,
@@ -112,8 +116,18 @@ pub fn start_with<R: Reconcile>(
         metrics: Arc::clone(&metrics),
         failures: Failures::default(),
     };
-    let task = tokio::spawn(controller::run(
+    let mut tasks = JoinSet::new();
+    tasks.spawn(controller::run(
+        Arc::new(Restores(context.clone())),
+        1,
+        restores,
+        Arc::clone(&metrics),
+        Arc::new(Health::default()),
+        stopped.clone(),
+    ));
+    tasks.spawn(controller::run(
         Arc::new(reconciler(context)),
+        CONCURRENCY,
         watches,
         Arc::clone(&metrics),
         Arc::new(Health::default()),
@@ -122,7 +136,7 @@ pub fn start_with<R: Reconcile>(
     Operator {
         metrics,
         stop,
-        task,
+        tasks,
     }
 }
 

@@ -288,7 +288,9 @@ impl Server {
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }
-            self.define(&ours()).await;
+            for definition in ours() {
+                self.define(&definition).await;
+            }
         });
     }
 
@@ -307,10 +309,12 @@ impl Server {
     }
 }
 
-/// The resource's definition from the committed file.
-fn ours() -> CustomResourceDefinition {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/helloservices.yaml");
-    serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+/// The resources' definitions from the committed files.
+fn ours() -> [CustomResourceDefinition; 2] {
+    ["helloservices", "hellorestores"].map(|name| {
+        let path = format!("{}/../crds/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+    })
 }
 
 async fn define(client: &Client, definition: &CustomResourceDefinition) {

@@ -1,6 +1,7 @@
 //! The only way to the API server: every call has a deadline, a class of error and a counter.
 
 mod objects;
+mod restores;
 pub mod status;
 mod writes;
 

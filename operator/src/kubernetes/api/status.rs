@@ -20,15 +20,16 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server refuses it or does not answer, or when the resource is another one by now.
+    #[allow(clippy::too_many_arguments)] // Each is another part of one request.
     pub async fn write_status(
         &self,
+        resource: &ApiResource,
         namespace: &str,
         name: &str,
         uid: &str,
         status: &Value,
         patch: StatusPatch,
     ) -> Result<()> {
-        let resource = ApiResource::erase::<hello_crds::HelloService>(&());
         let body = json!({
             "apiVersion": resource.api_version,
             "kind": resource.kind,
@@ -48,11 +49,11 @@ impl Cluster {
                 Patch::Merge(body),
             ),
         };
-        let objects = Objects::new(&self.client, namespace, &resource)?;
+        let objects = Objects::new(&self.client, namespace, resource)?;
         let target = checked(name)?;
         self.call(
             "status",
-            || format!("HelloService {name}"),
+            || format!("{} {name}", resource.kind),
             objects.patch_status(&target, &parameters, &patch),
         )
         .await

@@ -5,7 +5,7 @@ use kube::client::Body;
 use serde_json::json;
 
 use super::*;
-use crate::object::{child::Desired, kind::Gate};
+use crate::object::{child::Desired, kind::Gate, owner::Identity};
 
 /// A cluster that has nothing, and counts what it is asked.
 fn cluster() -> (Cluster, Arc<AtomicUsize>) {
@@ -28,6 +28,12 @@ async fn call_all(cluster: &Cluster, namespace: &str, name: &str) -> Vec<Result<
     let body = json!({"metadata": {"name": name}});
     let live = serde_json::from_value(body.clone()).unwrap();
     let desired = Desired::from_body(Kind::Secret, Gate::Always, body);
+    let identity = Identity {
+        namespace: namespace.into(),
+        name: name.into(),
+        uid: "u".into(),
+        generation: 1,
+    };
     vec![
         cluster.service(namespace, name).await.map(|_| ()),
         cluster.get(&id, namespace).await.map(|_| ()),
@@ -40,8 +46,17 @@ async fn call_all(cluster: &Cluster, namespace: &str, name: &str) -> Vec<Result<
             .map(|_| ()),
         cluster.delete(&id, namespace, "u").await,
         cluster
-            .write_status(namespace, name, "u", &json!({}), status::StatusPatch::Apply)
+            .write_status(
+                &ApiResource::erase::<hello_crds::HelloService>(&()),
+                namespace,
+                name,
+                "u",
+                &json!({}),
+                status::StatusPatch::Apply,
+            )
             .await,
+        cluster.restore(namespace, name).await.map(|_| ()),
+        cluster.hold_restore(&identity, true).await,
     ]
 }
 

@@ -44,6 +44,8 @@ fn has_pods(service: &Validated, part: Component) -> bool {
     match part {
         Component::App | Component::Migration => true,
         Component::Backup => service.backup.is_some(),
+        // Those of its steps have the accounts of the backups and the migrations.
+        Component::Restore => false,
         Component::Database => matches!(service.database, Database::Managed(_)),
     }
 }

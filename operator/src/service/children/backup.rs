@@ -6,7 +6,7 @@ use k8s_openapi::{
         batch::v1::{CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec},
         core::v1::{
             Container, EmptyDirVolumeSource, PersistentVolumeClaim,
-            PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume,
+            PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume,
         },
     },
     apimachinery::pkg::{
@@ -33,12 +33,14 @@ use crate::{
     },
 };
 
+/// Where the backups are mounted.
+pub(crate) const DIRECTORY: &str = "/backups";
 /// Where the kubelet reads what a container says about its end.
-const RESULT_FILE: &str = "/dev/termination-log";
+pub(crate) const RESULT_FILE: &str = "/dev/termination-log";
 /// Name of the volume of the throw-away server.
 const PROOF: &str = "proof";
 /// Where the throw-away server has its data and its socket.
-const SCRATCH: &str = "/scratch";
+pub(crate) const SCRATCH: &str = "/scratch";
 
 /// The volume for the files. One that exists keeps its class.
 pub fn volume_claim(
@@ -126,13 +128,32 @@ fn job_spec(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -
 }
 
 fn template(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -> PodTemplateSpec {
-    let instance = &service.identity.name;
     let address = database.address(Component::Backup);
+    let volume = address.volume.clone();
+    let run = proving(
+        service,
+        backup,
+        CONTAINER,
+        &arguments(backup),
+        address,
+        false,
+    );
+    let spec = proving_pod(service, backup, run, volume);
+    pod::template(service, Component::Backup, None, spec)
+}
+
+/// A pod with PostgreSQL's programs, the backups and a throw-away server, for a container that proves a backup.
+pub(crate) fn proving_pod(
+    service: &Validated,
+    backup: &Backup,
+    container: Container,
+    address: Volume,
+) -> PodSpec {
     let volumes = vec![
         Volume {
             name: "backups".into(),
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: names::backup(instance),
+                claim_name: names::backup(&service.identity.name),
                 read_only: None,
             }),
             ..Volume::default()
@@ -140,13 +161,12 @@ fn template(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -
         pod::empty_dir("tools"),
         pod::empty_dir("tmp"),
         scratch_volume(service, backup),
-        address.volume.clone(),
+        address,
     ];
-    let run = run(service, backup, address);
-    let mut spec = pod::spec(service, Component::Backup, vec![run], volumes);
+    let mut spec = pod::spec(service, Component::Backup, vec![container], volumes);
     spec.init_containers = Some(vec![install(service), scratch_server(service, backup)]);
     spec.restart_policy = Some("Never".into());
-    pod::template(service, Component::Backup, None, spec)
+    spec
 }
 
 /// The image with PostgreSQL's programs.
@@ -204,12 +224,12 @@ fn scratch_server(service: &Validated, backup: &Backup) -> Container {
     }
 }
 
-/// Makes the backup and proves it.
-fn run(service: &Validated, backup: &Backup, address: Address) -> Container {
+/// Makes a backup and proves it.
+fn arguments(backup: &Backup) -> Vec<String> {
     let retention = &backup.retention;
     let mut arguments = vec!["backup".to_owned(), "run".into()];
     let mut option = |name: &str, value: &str| arguments.extend([name.into(), value.into()]);
-    option("--directory", "/backups");
+    option("--directory", DIRECTORY);
     for format in &backup.formats {
         option("--format", format.as_str());
     }
@@ -225,20 +245,32 @@ fn run(service: &Validated, backup: &Backup, address: Address) -> Container {
     }
     option("--scratch", SCRATCH);
     option("--result-file", RESULT_FILE);
+    arguments
+}
+
+/// The container of a [`proving_pod`] that runs the application with these arguments.
+pub(crate) fn proving(
+    service: &Validated,
+    backup: &Backup,
+    name: &str,
+    arguments: &[String],
+    address: Address,
+    reads_only: bool,
+) -> Container {
     Container {
         command: Some(vec!["/tools/hello-app".into()]),
-        args: Some(arguments),
+        args: Some(arguments.to_vec()),
         env: Some(address.variables),
         resources: Some(pod::resources(
             &service.pods.of(Component::Backup).resources,
         )),
         volume_mounts: Some(vec![
             pod::mount("tools", "/tools", true),
-            pod::mount("backups", "/backups", false),
+            pod::mount("backups", DIRECTORY, reads_only),
             pod::mount(PROOF, SCRATCH, false),
             pod::mount("tmp", "/tmp", false),
             address.mount,
         ]),
-        ..pod::container(service, CONTAINER, image(service, backup).as_str())
+        ..pod::container(service, name, image(service, backup).as_str())
     }
 }

@@ -21,10 +21,10 @@ use crate::{
 };
 
 /// Longest time a migration may take, in seconds, its attempts and the pauses between them included.
-const DEADLINE: i64 = 3600;
+pub(crate) const DEADLINE: i64 = 3600;
 /// Attempts after the first, when it failed for a reason that may pass. The Job's controller pauses for 10, 20 and 40
 /// seconds before them, and would pause for longer and longer before further ones: instead, another Job follows.
-const RETRIES: i32 = 3;
+pub(crate) const RETRIES: i32 = 3;
 /// Name of the container.
 pub const CONTAINER: &str = "migrate";
 /// Exit code of `hello-app migrate` when the database was not reached, or did not stay.

@@ -5,17 +5,17 @@
 
 mod account;
 mod app;
-mod backup;
+pub(crate) mod backup;
 mod claim;
-mod database;
+pub(crate) mod database;
 mod environment;
 mod exposure;
-mod job;
+pub(crate) mod job;
 mod metadata;
-mod migration;
+pub(crate) mod migration;
 mod monitoring;
 mod network;
-mod pod;
+pub(crate) mod pod;
 mod policy;
 mod prepared;
 mod scaling;

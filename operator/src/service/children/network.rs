@@ -44,12 +44,10 @@ pub fn policies(
         policy::for_part(service, Component::Migration, vec![], client_egress.clone()),
     ];
     if service.backup.is_some() {
-        policies.push(policy::for_part(
-            service,
-            Component::Backup,
-            vec![],
-            client_egress,
-        ));
+        for part in [Component::Backup, Component::Restore] {
+            let egress = client_egress.clone();
+            policies.push(policy::for_part(service, part, vec![], egress));
+        }
     }
     policies
 }

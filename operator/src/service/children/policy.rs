@@ -64,7 +64,12 @@ fn namespace(name: &str) -> NetworkPolicyPeer {
 
 /// The pods that connect to the database.
 pub fn database_clients(service: &Validated) -> Vec<NetworkPolicyPeer> {
-    let clients = [Component::App, Component::Migration, Component::Backup];
+    let clients = [
+        Component::App,
+        Component::Migration,
+        Component::Backup,
+        Component::Restore,
+    ];
     clients.map(|part| pods(service, part)).into()
 }
 

@@ -32,7 +32,7 @@ impl Prepared {
 
 /// Collects children.
 #[derive(Default)]
-pub(super) struct List(Vec<Desired>);
+pub(crate) struct List(Vec<Desired>);
 
 impl List {
     /// Adds a child with the gate of its kind.

@@ -62,7 +62,7 @@ pub fn security(service: &Validated, part: Component) -> PodSecurityContext {
     let given = &service.pods.of(part).security;
     let image_user = match part {
         Component::App | Component::Migration => APP_USER,
-        Component::Database | Component::Backup => POSTGRES_USER,
+        Component::Database | Component::Backup | Component::Restore => POSTGRES_USER,
     };
     let default = given.assign_ids.unwrap_or(true).then_some(image_user);
     PodSecurityContext {

@@ -10,6 +10,8 @@ pub mod observed;
 pub mod references;
 mod tails;
 
+pub use tails::remove_foreign as remove_foreign_words;
+
 use hello_crds::HelloService;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;

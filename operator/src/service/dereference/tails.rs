@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod
 use crate::{
     object::{
         backup_result::{self, BackupResult},
+        restore_result::{self, RestoreResult},
         volume_report,
     },
     service::validate::{DefaultImages, OWN_VOLUMES},
@@ -63,6 +64,7 @@ fn remove(container: &mut ContainerStatus) {
         end.message = message.and_then(|text| match &**name {
             volume_report::CONTAINER => Some(text).filter(|text| volume_report::is_report(text)),
             backup_result::CONTAINER => BackupResult::parse(&text)?.without_words(),
+            restore_result::CONTAINER => RestoreResult::parse(&text)?.without_words(),
             _ => None,
         });
     }

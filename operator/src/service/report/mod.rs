@@ -13,7 +13,7 @@ pub mod delay;
 pub mod events;
 mod finding;
 mod migration;
-mod pod_failure;
+pub mod pod_failure;
 pub mod reason;
 pub mod status;
 pub mod subject;

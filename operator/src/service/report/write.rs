@@ -1,6 +1,7 @@
 //! Writes a status when it differs from the one that the resource has, then logs it and publishes the transitions.
 
-use hello_crds::HelloServiceStatus;
+use hello_crds::{HelloService, HelloServiceStatus};
+use kube::api::ApiResource;
 
 use crate::{
     error::{Error, Result},
@@ -32,6 +33,7 @@ pub async fn write(
     })?;
     cluster
         .write_status(
+            &ApiResource::erase::<HelloService>(&()),
             &identity.namespace,
             &identity.name,
             &identity.uid,

@@ -46,6 +46,7 @@ pub fn credentials(part: Component) -> &'static [(&'static str, &'static str)] {
             (key::APP_PASSWORD, key::APP_PASSWORD),
             (key::BACKUP_PASSWORD, key::BACKUP_PASSWORD),
         ],
+        Component::Restore => &[(key::OWNER_URI, URI)],
         Component::Backup => &[(key::BACKUP_URI, URI)],
         // The application tries the second one when the server refuses the first.
         Component::App => &[(key::APP_URI, URI), (key::PREVIOUS_APP_URI, "uri.previous")],

@@ -69,7 +69,10 @@ impl DatabaseKind for Cluster<'_> {
             names::cnpg_authority(instance),
             &[(AUTHORITY, AUTHORITY)][..],
         );
-        let is_owner = matches!(part, Component::Migration | Component::Database);
+        let is_owner = matches!(
+            part,
+            Component::Migration | Component::Database | Component::Restore
+        );
         if !is_owner {
             let own = (own, address::credentials(part));
             return Address::in_volume(pod::secrets_volume(VOLUME, &[own, authority]));

@@ -95,9 +95,10 @@ impl External<'_> {
             ExternalAddress::Uri { key, direct } => {
                 let key = match part {
                     Component::App => key,
-                    Component::Database | Component::Migration | Component::Backup => {
-                        direct.as_ref().unwrap_or(key)
-                    }
+                    Component::Database
+                    | Component::Migration
+                    | Component::Backup
+                    | Component::Restore => direct.as_ref().unwrap_or(key),
                 };
                 let items = std::iter::once((key.as_str(), URI)).chain(authority);
                 pod::secret_volume(VOLUME, given, &items.collect::<Vec<_>>())

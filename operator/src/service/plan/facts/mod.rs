@@ -59,6 +59,8 @@ pub struct Facts {
     pub stuck_runs: BTreeSet<ChildId>,
     /// Whether some backup is at work.
     pub backing_up: bool,
+    /// Whether some step of a restore is at work.
+    pub restoring: bool,
     /// The backup that a person requests.
     pub requested_backup: Option<ChildId>,
     /// The Deployment, and the migration that came before its template, as it was recorded there. No other one has begun
@@ -102,7 +104,8 @@ impl Facts {
             paused: service.paused,
             data_replaced: data::is_replaced(service, &observed.children),
             migrating: observed.pods.iter().any(migrates),
-            backing_up: is_backing_up(observed),
+            backing_up: is_at_work(observed, Component::Backup),
+            restoring: is_at_work(observed, Component::Restore),
             requested_backup: requested_backup(prepared),
             stuck_runs: stuck_runs(prepared, &observed.children, &observed.pods).collect(),
             ..Self::default()
@@ -187,13 +190,13 @@ fn requested_backup(prepared: &Prepared) -> Option<ChildId> {
     request.map(|child| child.id.clone())
 }
 
-/// Whether a run of the backups has not ended, or a pod of one is left.
-fn is_backing_up(observed: &Observed) -> bool {
-    let is_backup = |labels| Component::from_labels(labels) == Some(Component::Backup);
+/// Whether a Job of this part has not ended, or a pod of one is left.
+fn is_at_work(observed: &Observed, part: Component) -> bool {
+    let is_of_part = |labels| Component::from_labels(labels) == Some(part);
     let mut jobs = observed.children.all::<Job>();
     let mut pods = observed.pods.iter();
-    jobs.any(|job| is_backup(job.labels()) && JobPhase::from_job(job) == JobPhase::Active)
-        || pods.any(|pod| is_backup(pod.labels()) && pod::is_unfinished(pod))
+    jobs.any(|job| is_of_part(job.labels()) && JobPhase::from_job(job) == JobPhase::Active)
+        || pods.any(|pod| is_of_part(pod.labels()) && pod::is_unfinished(pod))
 }
 
 /// Whether a manager of the operator holds the number of replicas that should not.

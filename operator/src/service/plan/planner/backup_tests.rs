@@ -48,9 +48,10 @@ fn a_requested_backup_waits_for_what_it_would_disturb() {
     let claim = ChildId::new(Kind::PersistentVolumeClaim, "demo-backup");
     let schedule = ChildId::new(Kind::CronJob, "demo-backup");
     type Change = fn(&mut Facts);
-    let waits: [(&str, Change); 6] = [
+    let waits: [(&str, Change); 7] = [
         ("database", |facts| facts.database_ready = false),
         ("backup", |facts| facts.backing_up = true),
+        ("restore", |facts| facts.restoring = true),
         ("pod of a migration", |facts| facts.migrating = true),
         ("migration", |facts| {
             facts.jobs.insert(job("new"), JobPhase::Active);

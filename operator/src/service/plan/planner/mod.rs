@@ -180,10 +180,10 @@ impl Plan {
     }
 
     /// A dump beside a migration would show half of it, and of two backups at once one gives up. Both are waited for, and so
-    /// is the database.
+    /// are the database and the steps of a restore.
     fn back_up(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
         let schema_rests = matches!(self.migration, Migration::Succeeded | Migration::Failed);
-        let alone = schema_rests && !facts.migrating && !facts.backing_up;
+        let alone = schema_rests && !facts.migrating && !facts.backing_up && !facts.restoring;
         if presence.is_none() && alone && facts.database_ready && !backups_are_taken(facts) {
             self.actions.push(Action::Create(id.clone()));
         }
@@ -194,7 +194,7 @@ impl Plan {
     /// writer deleted outlive it. Nor one of the same name that was interrupted.
     ///
     /// What was recorded about the last migration is forgotten before the next one begins: from then on the schema may be
-    /// another one.
+    /// another one. A step of a restore at work is waited for: it would stage, or swap in, data of the former schema.
     fn migrate(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
         let mut alone = true;
         for (other, phase) in &facts.jobs {
@@ -208,7 +208,8 @@ impl Plan {
             }
         }
         let is_due = presence.is_none() && self.migration == Migration::Pending;
-        if is_due && alone && !facts.migrating && facts.accepts_migration {
+        let rests = alone && !facts.migrating && !facts.restoring;
+        if is_due && rests && facts.accepts_migration {
             let recorded = facts.recorded.iter();
             self.actions
                 .extend(recorded.map(|(app, _)| Action::Forget(app.clone())));

@@ -41,6 +41,7 @@ pub(super) fn converged() -> Facts {
         stuck_pod: None,
         stuck_runs: BTreeSet::new(),
         backing_up: false,
+        restoring: false,
         requested_backup: None,
         recorded: None,
         live_replicas: Some(2),
@@ -135,6 +136,10 @@ fn a_pod_whose_job_is_gone_must_end_before_the_next_migration() {
     facts.migrating = true;
     assert_eq!(plan(&wanted("new"), &facts).actions, []);
     facts.migrating = false;
+    // It would swap data of another schema in.
+    facts.restoring = true;
+    assert_eq!(plan(&wanted("new"), &facts).actions, []);
+    facts.restoring = false;
     let actions = plan(&wanted("new"), &facts).actions;
     assert_eq!(actions, [Action::Create(job("new"))]);
 }

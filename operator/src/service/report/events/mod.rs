@@ -59,7 +59,9 @@ impl Events {
     /// Publishes what changed between the status that the resource had and the new one.
     pub fn transitions(&self, subject: &Subject, new: &HelloServiceStatus) {
         for condition in transitions(subject.status.as_ref(), new) {
-            self.send(event(condition), &subject.identity);
+            let reason = Reason::from_name(&condition.reason);
+            let warn = reason.is_some_and(Reason::needs_action);
+            self.send(event(condition, warn), &subject.identity);
         }
     }
 
@@ -72,9 +74,18 @@ impl Events {
     }
 
     fn send(&self, event: Event, service: &Identity) {
-        let about = reference(service);
+        self.publish(event, reference(hello_crds::KIND, service));
+    }
+
+    /// Publishes a condition of a HelloRestore; `warn`: a person has to act.
+    pub fn restore_condition(&self, restore: &Identity, condition: &Condition, warn: bool) {
+        let about = reference(hello_crds::RESTORE_KIND, restore);
+        self.publish(event(condition, warn), about);
+    }
+
+    fn publish(&self, event: Event, about: ObjectReference) {
         let mut hasher = DefaultHasher::new();
-        service.uid.hash(&mut hasher);
+        about.uid.hash(&mut hasher);
         let lane = hasher.finish() % LANES as u64;
         let lane = usize::try_from(lane)
             .ok()
@@ -99,13 +110,13 @@ async fn publish(recorder: Recorder, mut publications: mpsc::Receiver<Publicatio
     }
 }
 
-fn reference(service: &Identity) -> ObjectReference {
+fn reference(kind: &str, resource: &Identity) -> ObjectReference {
     ObjectReference {
         api_version: Some(hello_crds::API_VERSION.into()),
-        kind: Some(hello_crds::KIND.into()),
-        namespace: Some(service.namespace.clone()),
-        name: Some(service.name.clone()),
-        uid: Some(service.uid.clone()),
+        kind: Some(kind.into()),
+        namespace: Some(resource.namespace.clone()),
+        name: Some(resource.name.clone()),
+        uid: Some(resource.uid.clone()),
         ..ObjectReference::default()
     }
 }
@@ -118,8 +129,7 @@ fn note(message: &str) -> String {
     message[..message.floor_char_boundary(LONGEST_NOTE)].to_owned()
 }
 
-fn event(condition: &Condition) -> Event {
-    let warn = Reason::from_name(&condition.reason).is_some_and(Reason::needs_action);
+fn event(condition: &Condition, warn: bool) -> Event {
     Event {
         type_: if warn {
             EventType::Warning

@@ -67,7 +67,10 @@ fn a_transition_is_reported_once_and_by_the_component_it_concerns() {
         ("DatabaseReady", "True", "DatabaseServing"),
     ]);
     assert_eq!(reasons(Some(&ready), &nearly_full), ["VolumeNearlyFull"]);
-    assert_eq!(event(&nearly_full.conditions[1]).type_, EventType::Warning);
+    assert_eq!(
+        event(&nearly_full.conditions[1], true).type_,
+        EventType::Warning
+    );
     assert_eq!(
         reasons(Some(&nearly_full), &nearly_full),
         Vec::<String>::new()

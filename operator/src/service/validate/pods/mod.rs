@@ -130,7 +130,7 @@ impl Pods {
             Component::App => &self.app,
             Component::Database => &self.database,
             Component::Migration => &self.migration,
-            Component::Backup => &self.backup,
+            Component::Backup | Component::Restore => &self.backup,
         }
     }
 }
@@ -226,7 +226,7 @@ fn resources(
                 ),
             }
         }
-        Component::Migration | Component::Backup => ("", None, RUN),
+        Component::Migration | Component::Backup | Component::Restore => ("", None, RUN),
     };
     let of_level = |(field, settings): &(String, Option<&hello_crds::PodSettings>)| {
         let resources = (*settings)?.resources.clone()?;

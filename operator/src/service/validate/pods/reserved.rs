@@ -123,7 +123,7 @@ fn is_variable(name: &str) -> bool {
 /// Whether a mount at `path` hides one of the operator's, or is inside of one.
 fn is_path(part: Component, path: &str) -> bool {
     let more: &[&str] = match part {
-        Component::Database | Component::Backup => &POSTGRES_PATHS,
+        Component::Database | Component::Backup | Component::Restore => &POSTGRES_PATHS,
         Component::App | Component::Migration => &[],
     };
     let parts = |path: &str| -> Vec<String> {

@@ -1,0 +1,167 @@
+//! Step 3: builds the Job of a step. Pure: the same input gives the same bytes.
+
+use k8s_openapi::{
+    api::{
+        batch::v1::{Job, JobSpec},
+        core::v1::{Container, PodTemplateSpec},
+    },
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+
+use crate::{
+    error::{Error, Result},
+    object::{
+        child::{self, Desired},
+        kind::{Gate, Kind},
+        names::{self, Component, RESTORE_CONTAINER},
+    },
+    restore::{plan::step::Step, validate::Order},
+    service::{
+        children::{
+            backup::{self, DIRECTORY, RESULT_FILE, SCRATCH},
+            database, migration, pod,
+        },
+        dereference::inputs::Inputs,
+        validate::{Backup, Validated},
+    },
+};
+
+/// Name of the Job of a step: that of another restore is another one, also under the same name.
+#[must_use]
+pub fn name(order: &Order, step: Step) -> String {
+    let input = format!("{}\n{step:?}", order.identity.uid);
+    let hash = child::hash(&input);
+    names::restore_step(&order.identity.name, step.as_str(), &hash[..10])
+}
+
+/// The Job of a step; `None` when the service has no backups that it could stage.
+///
+/// # Errors
+/// When the object does not serialize, which is a defect.
+pub fn job(
+    order: &Order,
+    step: Step,
+    service: &Validated,
+    inputs: &Inputs,
+) -> Result<Option<Desired>> {
+    let spec = match (step, &service.backup) {
+        (Step::Stage, None) => return Ok(None),
+        (Step::Stage, Some(backup)) => staging(order, service, inputs, backup),
+        _ => in_database(order, step, service, inputs),
+    };
+    let job = Job {
+        metadata: metadata(order, step, service),
+        spec: Some(spec),
+        status: None,
+    };
+    let desired = Desired::new(Kind::Job, Gate::Always, &job);
+    desired.map(Some).map_err(|source| Error::Json {
+        what: Kind::Job.to_string(),
+        source,
+    })
+}
+
+fn metadata(order: &Order, step: Step, service: &Validated) -> ObjectMeta {
+    let identity = &order.identity;
+    let mut labels = names::labels(&service.identity.name, Component::Restore);
+    labels.insert(names::RESTORE_LABEL.into(), identity.name.clone());
+    ObjectMeta {
+        name: Some(name(order, step)),
+        namespace: Some(identity.namespace.clone()),
+        labels: Some(labels),
+        owner_references: Some(vec![OwnerReference {
+            api_version: hello_crds::API_VERSION.into(),
+            kind: hello_crds::RESTORE_KIND.into(),
+            name: identity.name.clone(),
+            uid: identity.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Like a backup's, but for the owner's role: it makes tables.
+fn staging(order: &Order, service: &Validated, inputs: &Inputs, backup: &Backup) -> JobSpec {
+    let database = database::from_service(service, inputs);
+    let mut address = database.address(Component::Restore);
+    address.variables.extend(database.migration_variables());
+    let mut arguments = arguments(order, Step::Stage);
+    let mut option = |name: &str, value: &str| arguments.extend([name.into(), value.into()]);
+    option("--directory", DIRECTORY);
+    option("--backup", &order.backup);
+    option("--scratch", SCRATCH);
+    let volume = address.volume.clone();
+    let container = backup::proving(
+        service,
+        backup,
+        RESTORE_CONTAINER,
+        &arguments,
+        address,
+        true,
+    );
+    let spec = backup::proving_pod(service, backup, container, volume);
+    let template = pod::template(service, Component::Backup, None, spec);
+    job_spec(order, service, template, Backup::DEADLINE.as_secs())
+}
+
+/// Like a migration's: what it needs is in the database.
+fn in_database(order: &Order, step: Step, service: &Validated, inputs: &Inputs) -> JobSpec {
+    let database = database::from_service(service, inputs);
+    let mut address = database.address(Component::Restore);
+    let level = service.config.log_level.as_str();
+    address.variables.extend(database.migration_variables());
+    address.variables.push(pod::env("HELLO_LOG_LEVEL", level));
+    let container = Container {
+        args: Some(arguments(order, step)),
+        env: Some(address.variables),
+        resources: Some(pod::resources(
+            &service.pods.of(Component::Migration).resources,
+        )),
+        volume_mounts: Some(vec![address.mount]),
+        ..pod::container(service, RESTORE_CONTAINER, service.image.as_str())
+    };
+    let (part, volumes) = (Component::Migration, vec![address.volume]);
+    let mut spec = pod::spec(service, part, vec![container], volumes);
+    spec.restart_policy = Some("Never".into());
+    spec.termination_grace_period_seconds = Some(10);
+    let template = pod::template(service, part, None, spec);
+    job_spec(order, service, template, migration::DEADLINE)
+}
+
+fn arguments(order: &Order, step: Step) -> Vec<String> {
+    let command = match step {
+        Step::Stage => "stage",
+        Step::Swap(_) => "swap",
+        Step::Undo(_) => "undo",
+        Step::Drop => "drop-previous",
+        Step::Discard => "discard",
+    };
+    let id = &order.identity.uid;
+    let arguments = ["restore", command, "--id", id, "--result-file", RESULT_FILE];
+    let mut arguments = arguments.map(str::to_owned).to_vec();
+    if step.accepts_loss() {
+        arguments.push("--accept-data-loss=true".into());
+    }
+    arguments
+}
+
+fn job_spec(
+    order: &Order,
+    service: &Validated,
+    mut template: PodTemplateSpec,
+    deadline: i64,
+) -> JobSpec {
+    // Its pods have the settings of another part, and are none of it.
+    let metadata = template.metadata.get_or_insert_default();
+    let labels = metadata.labels.get_or_insert_default();
+    labels.extend(names::labels(&service.identity.name, Component::Restore));
+    labels.insert(names::RESTORE_LABEL.into(), order.identity.name.clone());
+    JobSpec {
+        backoff_limit: Some(migration::RETRIES),
+        pod_failure_policy: Some(migration::failure_policy(RESTORE_CONTAINER)),
+        active_deadline_seconds: Some(deadline),
+        template,
+        ..JobSpec::default()
+    }
+}

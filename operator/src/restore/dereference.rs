@@ -1,0 +1,282 @@
+//! Step 1: reads what a decision depends on, straight from the API server.
+//!
+//! The service is read as its own passes read it, and only when a step is about to start: a restore at rest, or at work,
+//! costs next to nothing.
+
+use std::collections::BTreeMap;
+
+use hello_crds::{HelloRestore, HelloService, RestorePhase};
+use jiff::Timestamp;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{ResourceExt, api::DynamicObject};
+
+use crate::{
+    error::{Class, Error, Result},
+    kubernetes::api::Cluster,
+    object::{
+        child::ChildId,
+        kind::Kind,
+        live::{Live, TypedChild},
+        names::{self, RESTORE_CONTAINER},
+        owner::controller,
+        pod::{self, is_owned_by},
+        restore_result::{Failure, RestoreResult},
+        time::created,
+    },
+    restore::{
+        children,
+        plan::step::{Run, Step},
+        reason::Reason,
+        validate::Order,
+    },
+    service::{
+        self,
+        children::build,
+        dereference::{Scope, inputs::Inputs, remove_foreign_words},
+        plan::{facts::JobPhase, look, planner, planner::Migration, wanted},
+        report::pod_failure,
+        validate::{DefaultImages, Limits, Validated},
+    },
+};
+
+/// What exists of a restore.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// How far its Jobs are.
+    pub runs: BTreeMap<Step, Run>,
+    /// UIDs of the Jobs.
+    pub jobs: BTreeMap<Step, String>,
+    /// What keeps a pod from its work, in words.
+    pub trouble: Option<String>,
+}
+
+/// Turns the raw object into a resource.
+///
+/// # Errors
+/// [`Error::Invalid`] when it does not parse: it was stored under another schema.
+pub fn parse(object: DynamicObject) -> Result<HelloRestore> {
+    let value = serde_json::to_value(object).map_err(|source| Error::Json {
+        what: hello_crds::RESTORE_KIND.into(),
+        source,
+    })?;
+    serde_json::from_value(value).map_err(|error| Error::invalid("spec", error.to_string()))
+}
+
+/// Reads the Jobs of a restore and how they ended. Pods are read after them, so that of a Job that was there each is seen.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn runs(
+    cluster: &Cluster,
+    order: &Order,
+    images: &DefaultImages,
+    now: Timestamp,
+) -> Result<Seen> {
+    let identity = &order.identity;
+    let selector = format!("{}={}", names::RESTORE_LABEL, identity.name);
+    let jobs = cluster
+        .list(Kind::Job, &identity.namespace, &selector)
+        .await?;
+    let mut pods = cluster.pods(&identity.namespace, &selector).await?;
+    for pod in &mut pods {
+        remove_foreign_words(pod, images);
+    }
+    let mut seen = Seen::default();
+    for object in jobs.into_iter().flatten() {
+        let owner = controller(&object).map(|owner| owner.uid.clone());
+        let name = object.name_any();
+        let mut steps = Step::ALL.into_iter();
+        let step = steps.find(|step| children::name(order, *step) == name);
+        let (Some(step), true) = (step, owner.as_ref() == Some(&identity.uid)) else {
+            continue;
+        };
+        let id = ChildId::new(Kind::Job, name);
+        let live = Live::parse(Kind::Job, object);
+        let live = live.map_err(|source| Error::Unreadable { child: id, source })?;
+        let Some(job) = Job::from_live(&live) else {
+            continue;
+        };
+        let run = run(step, job, &live, &pods);
+        if run == Run::Active {
+            let trouble = pod_failure::of_run(&pods, &live.uid(), now);
+            seen.trouble = trouble.map(|trouble| trouble.message).or(seen.trouble);
+        }
+        seen.jobs.insert(step, live.uid());
+        seen.runs.insert(step, run);
+    }
+    Ok(seen)
+}
+
+fn run(step: Step, job: &Job, live: &Live, pods: &[Pod]) -> Run {
+    if live.is_deleting() {
+        return Run::Active;
+    }
+    let uid = live.uid();
+    let own = pods.iter().filter(|pod| is_owned_by(pod, &uid));
+    let own = pod_failure::newest_first(own);
+    match JobPhase::from_job(job) {
+        JobPhase::Active => Run::Active,
+        JobPhase::Failed => Run::Refused(failure(&own)),
+        JobPhase::Interrupted => Run::GaveUp(failure(&own)),
+        JobPhase::Succeeded => {
+            let mut ended = own
+                .iter()
+                .filter(|pod| pod::phase(pod) == Some("Succeeded"));
+            match ended.next() {
+                None => Run::Lost,
+                Some(pod) => match result(pod) {
+                    Some(RestoreResult::Done(done)) if done.reason == step.deed() => {
+                        Run::Done(done)
+                    }
+                    _ => Run::Unreadable,
+                },
+            }
+        }
+    }
+}
+
+/// What a pod of a step reported.
+fn result(pod: &Pod) -> Option<RestoreResult> {
+    let mut workers = pod::workers(pod);
+    let worker = workers.find(|container| container.name == RESTORE_CONTAINER)?;
+    RestoreResult::parse(pod::end(worker)?.message.as_deref()?)
+}
+
+/// How the newest pod failed that reported it.
+fn failure(pods: &[&Pod]) -> Option<Failure> {
+    pods.iter().find_map(|pod| match result(pod)? {
+        RestoreResult::Failed(failure) => Some(failure),
+        RestoreResult::Done(_) => None,
+    })
+}
+
+/// The service that the restore is for, as plain JSON: it may not parse. `None` when it is gone, or is another one.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn service(cluster: &Cluster, order: &Order) -> Result<Option<DynamicObject>> {
+    let namespace = &order.identity.namespace;
+    let service = cluster.service(namespace, order.service.as_str()).await?;
+    let pinned = order.status.service_uid.as_ref();
+    Ok(service.filter(|service| {
+        service.metadata.deletion_timestamp.is_none()
+            && pinned.is_none_or(|uid| service.metadata.uid.as_ref() == Some(uid))
+    }))
+}
+
+/// The restore of the same service that comes first, when this one has not started.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn first(cluster: &Cluster, order: &Order) -> Result<Option<String>> {
+    let all = cluster.restores(&order.identity.namespace).await?;
+    let restores = all.into_iter().filter_map(|raw| parse(raw).ok());
+    let same = restores.filter(|other| other.spec.service.name == order.service.as_str());
+    let mut waiting: Vec<HelloRestore> = same.filter(|other| !is_over(other)).collect();
+    waiting.sort_by_key(|other| {
+        let phase = other.status.as_ref().and_then(|status| status.phase);
+        let waits = matches!(phase, None | Some(RestorePhase::Pending));
+        (waits, created(&other.metadata), other.name_any())
+    });
+    let first = waiting.into_iter().next();
+    let first = first.filter(|first| first.uid().as_ref() != Some(&order.identity.uid));
+    Ok(first.map(|first| first.name_any()))
+}
+
+/// Whether a restore takes no further step by itself.
+fn is_over(restore: &HelloRestore) -> bool {
+    let phase = restore.status.as_ref().and_then(|status| status.phase);
+    let held = restore
+        .finalizers()
+        .iter()
+        .any(|name| name == names::RESTORE_FINALIZER);
+    if restore.metadata.deletion_timestamp.is_some() {
+        return !held;
+    }
+    match phase.unwrap_or(RestorePhase::Pending) {
+        RestorePhase::Pending
+        | RestorePhase::Staging
+        | RestorePhase::WaitingForConsent
+        | RestorePhase::Swapping => false,
+        RestorePhase::Completed
+        | RestorePhase::Undoing
+        | RestorePhase::Undone
+        | RestorePhase::Refused
+        | RestorePhase::Failed => true,
+    }
+}
+
+/// A service that a step is about to be started for.
+#[derive(Debug)]
+pub struct Target {
+    /// Its checked spec.
+    pub service: Validated,
+    /// What its Jobs are built from.
+    pub inputs: Inputs,
+}
+
+/// Why no step may start, with more exact words where there are any.
+pub type Hindrance = (Reason, Option<String>);
+
+/// Reads the service as its own passes do.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn target(
+    cluster: &Cluster,
+    raw: DynamicObject,
+    step: Step,
+    (images, limits): (&DefaultImages, &Limits),
+    now: Timestamp,
+) -> Result<Result<Target, Hindrance>> {
+    let invalid = |error: &Error| Err((Reason::ServiceInvalid, Some(error.to_string())));
+    let validated = checked(raw, images, limits);
+    let service = match validated {
+        Ok(service) => service,
+        Err(error) => return Ok(invalid(&error)),
+    };
+    if service.paused {
+        return Ok(Err((Reason::ServicePaused, None)));
+    }
+    if step == Step::Stage && service.backup.is_none() {
+        return Ok(Err((Reason::BackupsDisabled, None)));
+    }
+    let read = service::dereference::read(cluster, &service, Scope::Labelled, now).await;
+    let read = match read {
+        Ok(read) => read,
+        Err(error) => match error.class() {
+            Class::Waiting | Class::Invalid | Class::Conflict => return Ok(invalid(&error)),
+            Class::Transient | Class::Refused | Class::Unanswered => return Err(error),
+        },
+    };
+    let prepared = build(&service, &read.inputs).prepare()?;
+    let (facts, _) = look(&service, &prepared, &read.observed, &read.inputs);
+    let migration = planner::plan(&wanted(&prepared), &facts).migration;
+    let hindrance = if let Some(words) = &facts.unusable_address {
+        Some((Reason::ServiceInvalid, Some(words.clone())))
+    } else if !facts.database_ready {
+        Some((Reason::DatabaseNotReady, None))
+    } else if migration != Migration::Succeeded || facts.migrating {
+        Some((Reason::MigrationWaiting, None))
+    } else if facts.backing_up {
+        Some((Reason::BackupRunning, None))
+    } else if facts.restoring {
+        Some((Reason::StepRunning, None))
+    } else {
+        None
+    };
+    Ok(match hindrance {
+        Some(hindrance) => Err(hindrance),
+        None => Ok(Target {
+            service,
+            inputs: read.inputs,
+        }),
+    })
+}
+
+fn checked(raw: DynamicObject, images: &DefaultImages, limits: &Limits) -> Result<Validated> {
+    let service: HelloService = service::dereference::parse(raw)?;
+    let validated = service::validate::validate(&service, images)?;
+    limits.check(&validated)?;
+    Ok(validated)
+}

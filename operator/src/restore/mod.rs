@@ -1,0 +1,283 @@
+//! One pass over one HelloRestore: read, validate, build, decide, apply, report.
+//!
+//! A restore is a sequence of Jobs, one at a time; the database knows which of them has done its work. What is known of
+//! their ends is in the status, which outlives them.
+
+pub mod apply;
+pub mod children;
+pub mod dereference;
+pub mod plan;
+pub mod reason;
+pub mod report;
+pub mod validate;
+
+use std::time::Duration;
+
+use hello_crds::{HelloRestore, HelloRestoreStatus, RestorePhase};
+use jiff::Timestamp;
+use kube::{
+    ResourceExt,
+    api::{ApiResource, DynamicObject},
+};
+
+use crate::{
+    controller::{Reconcile, outcome::Outcome},
+    error::{Class, Error, Result},
+    kubernetes::api::status::StatusPatch,
+    object::{child::Desired, key::Key},
+    restore::{
+        dereference::{Hindrance, Seen, Target},
+        plan::{
+            planner::{Facts, Next, Plan, Progress, plan},
+            step::Step,
+        },
+        reason::Reason,
+        report::{READY, find},
+        validate::Order,
+    },
+    service::{Context, RESYNC},
+};
+
+/// A step is at work: watches report its end, this is the safety net.
+const IN_PROGRESS: Duration = Duration::from_secs(15);
+/// No watch of restores reports that a service is ready, or that another restore has ended.
+const WAITING: Duration = Duration::from_secs(5);
+/// The next step follows at once.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+/// Passes over HelloRestores, with what passes over services need.
+#[derive(Clone)]
+pub struct Restores(pub Context);
+
+impl Reconcile for Restores {
+    async fn reconcile(&self, key: &Key) -> Outcome {
+        match self.pass(key).await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::of_error(key, &error),
+        }
+    }
+
+    async fn report_panic(&self, key: &Key, message: &str) {
+        if let Err(error) = self.panicked(key, message).await {
+            let (namespace, name) = (&*key.namespace, &*key.name);
+            tracing::warn!(namespace, name, %error, "the panic is not in the status");
+        }
+    }
+}
+
+impl Restores {
+    async fn pass(&self, key: &Key) -> Result<Outcome> {
+        let Some(order) = self.order(key).await? else {
+            self.0.metrics.restores.forget(key);
+            return Ok(Outcome::gone());
+        };
+        let phase = order.status.phase.unwrap_or(RestorePhase::Pending);
+        self.0.metrics.restores.set(key, phase);
+        if is_at_rest(&order) {
+            return Ok(Outcome::after(RESYNC, "unchanged"));
+        }
+        let now = (self.0.clock)();
+        let seen = dereference::runs(&self.0.cluster, &order, &self.0.images, now).await?;
+        let service = dereference::service(&self.0.cluster, &order).await?;
+        let uid = service.as_ref().and_then(ResourceExt::uid);
+        let mut facts = facts(&order, &seen, service.is_none());
+        let mut words = None;
+        let mut job = None;
+        let mut decided = plan(&facts);
+        // Only a step that is about to start depends on the rest.
+        let about = match decided.next {
+            Next::Hold => Some(Step::Stage),
+            Next::Start(step) => Some(step),
+            Next::Nothing | Next::Remove(_) | Next::Release => None,
+        };
+        if let Some(step) = about {
+            match self.hindrance(&order, service, step, now).await? {
+                Ok(target) => job = children::job(&order, step, &target.service, &target.inputs)?,
+                Err((reason, exact)) => {
+                    (facts.hindrance, words) = (Some(reason), exact);
+                    decided = plan(&facts);
+                }
+            }
+        }
+        let (changed, decided, refusal) = self.write(&order, decided, job.as_ref(), &seen).await?;
+        let started = decided.phase != RestorePhase::Pending;
+        let uid = uid.filter(|_| started);
+        let new = report::status(&order, &decided, &seen, uid, refusal.or(words), now);
+        let outcome = outcome(&order, &decided, &new, changed);
+        self.report(key, &order, &new).await?;
+        Ok(outcome)
+    }
+
+    /// The resource, unless it is gone.
+    async fn order(&self, key: &Key) -> Result<Option<Order>> {
+        let live = self.0.cluster.restore(&key.namespace, &key.name).await?;
+        live.map(|raw| validate::validate(&dereference::parse(raw)?))
+            .transpose()
+    }
+
+    /// Why a step may not start, or what it is started for.
+    async fn hindrance(
+        &self,
+        order: &Order,
+        service: Option<DynamicObject>,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<std::result::Result<Target, Hindrance>> {
+        let Some(raw) = service else {
+            let reason = match order.status.service_uid {
+                Some(_) => Reason::ServiceReplaced,
+                None => Reason::ServiceMissing,
+            };
+            return Ok(Err((reason, None)));
+        };
+        if step == Step::Stage
+            && let Some(first) = dereference::first(&self.0.cluster, order).await?
+        {
+            return Ok(Err((Reason::Queued, Some(first))));
+        }
+        let settings = (&self.0.images, &self.0.limits);
+        dereference::target(&self.0.cluster, raw, step, settings, now).await
+    }
+
+    /// Makes the write of the plan. A Job that the API server refuses is reported, and so is tried again.
+    async fn write(
+        &self,
+        order: &Order,
+        decided: Plan,
+        job: Option<&Desired>,
+        seen: &Seen,
+    ) -> Result<(bool, Plan, Option<String>)> {
+        let cluster = &self.0.cluster;
+        match apply::apply(cluster, order, decided.next, job, seen).await {
+            Ok(changed) => Ok((changed, decided, None)),
+            // Nothing can be created any more, and the data goes with the namespace.
+            Err(error) if error.is_terminating_namespace() && order.deleting && order.held => {
+                let changed = apply::apply(cluster, order, Next::Release, None, seen).await?;
+                Ok((changed, decided, None))
+            }
+            Err(error) => match error.class() {
+                Class::Refused | Class::Invalid => {
+                    let refused = Plan {
+                        next: Next::Nothing,
+                        reason: Reason::JobRefused,
+                        ..decided
+                    };
+                    Ok((false, refused, Some(error.to_string())))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Writes a status that differs from the one that the resource has.
+    async fn report(&self, key: &Key, order: &Order, new: &HelloRestoreStatus) -> Result<()> {
+        if order.status == *new {
+            return Ok(());
+        }
+        let identity = &order.identity;
+        let value = serde_json::to_value(new).map_err(|source| Error::Json {
+            what: "status".into(),
+            source,
+        })?;
+        let resource = ApiResource::erase::<HelloRestore>(&());
+        let (namespace, name, uid) = (&identity.namespace, &identity.name, &identity.uid);
+        let written = self
+            .0
+            .cluster
+            .write_status(&resource, namespace, name, uid, &value, StatusPatch::Apply)
+            .await;
+        match written {
+            // It has just been let go.
+            Err(error) if order.deleting && (error.is_code(404) || error.is_code(409)) => {
+                return Ok(());
+            }
+            other => other?,
+        }
+        if let Some(phase) = new.phase {
+            self.0.metrics.restores.set(key, phase);
+        }
+        let Some(ready) = find(new, READY) else {
+            return Ok(());
+        };
+        let before = find(&order.status, READY);
+        if before.is_none_or(|before| before.reason != ready.reason) {
+            let warn = Reason::from_name(&ready.reason).is_some_and(Reason::needs_action);
+            self.0.events.restore_condition(identity, ready, warn);
+        }
+        Ok(())
+    }
+
+    async fn panicked(&self, key: &Key, message: &str) -> Result<()> {
+        let Some(order) = self.order(key).await? else {
+            return Ok(());
+        };
+        let now = (self.0.clock)();
+        let new = report::with_reason(&order, Reason::InternalError, message, now);
+        self.report(key, &order, &new).await
+    }
+}
+
+/// Whether nothing is to be done, whatever else there is.
+fn is_at_rest(order: &Order) -> bool {
+    let status = &order.status;
+    let known = status.observed_generation == Some(order.identity.generation);
+    if order.deleting {
+        return !order.held;
+    }
+    let has_previous = status.previous.is_some();
+    known
+        && match report::progress(status) {
+            Progress::New | Progress::Staged(_) => false,
+            Progress::Ended(..) => true,
+            Progress::Undone => !order.held && !(order.drop && has_previous),
+            Progress::Swapped => {
+                let rests = status.phase == Some(RestorePhase::Completed);
+                rests && !order.held && order.undo.is_none() && !(order.drop && has_previous)
+            }
+        }
+}
+
+fn facts(order: &Order, seen: &Seen, service_gone: bool) -> Facts {
+    Facts {
+        deleting: order.deleting,
+        held: order.held,
+        pinned: order.status.service_uid.is_some(),
+        consent: order.consent,
+        undo: order.undo,
+        drop: order.drop,
+        progress: report::progress(&order.status),
+        has_previous: order.status.previous.is_some(),
+        runs: seen.runs.clone(),
+        service_gone,
+        hindrance: None,
+    }
+}
+
+/// When to look again.
+fn outcome(order: &Order, plan: &Plan, new: &HelloRestoreStatus, changed: bool) -> Outcome {
+    let label = if changed { "changed" } else { "unchanged" };
+    let follows = match plan.next {
+        // The next step needs what this one has written.
+        Next::Hold | Next::Remove(_) => true,
+        Next::Release => !order.deleting,
+        Next::Nothing => order.held && order.status.service_uid != new.service_uid,
+        Next::Start(_) => false,
+    };
+    let next = match plan.reason {
+        _ if follows => AT_ONCE,
+        Reason::Staging
+        | Reason::Swapping
+        | Reason::Undoing
+        | Reason::Dropping
+        | Reason::Discarding
+        | Reason::Retrying => IN_PROGRESS,
+        Reason::Completed
+        | Reason::Undone
+        | Reason::WaitingForConsent
+        | Reason::LossNotAccepted
+        | Reason::NothingToUndo => RESYNC,
+        _ if matches!(plan.phase, RestorePhase::Failed | RestorePhase::Refused) => RESYNC,
+        _ => WAITING,
+    };
+    Outcome::after(next, label)
+}

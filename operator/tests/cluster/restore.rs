@@ -1,0 +1,249 @@
+//! Restores, with the real controller of Jobs.
+
+use hello_crds::HelloRestore;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    controllers::Controllers,
+    kubelet::{containers, new_pod, report},
+    server::Server,
+    world::{Operator, World, eventually},
+};
+
+/// A namespace with a service that has backups, and an operator.
+async fn world(server: &Server, name: &str) -> (World, Operator) {
+    let world = World::on(server, name).await;
+    let operator = world.operator();
+    let spec = json!({"backup": {"schedule": "@yearly"}});
+    world.apply("demo", spec).await;
+    world.ready("demo").await;
+    (world, operator)
+}
+
+fn restores(world: &World) -> Api<DynamicObject> {
+    let resource = ApiResource::erase::<HelloRestore>(&());
+    Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
+}
+
+/// Orders a restore, or gives the consent to the loss.
+async fn order(world: &World, name: &str, consent: bool) {
+    let spec = json!({"service": {"name": "demo"}, "source": {"backup": "latest"}, "acceptDataLoss": consent});
+    let body = json!({"apiVersion": hello_crds::API_VERSION, "kind": hello_crds::RESTORE_KIND,
+        "metadata": {"name": name}, "spec": spec});
+    let parameters = PatchParams::apply("test").force();
+    let patch = Patch::Apply(body);
+    restores(world)
+        .patch(name, &parameters, &patch)
+        .await
+        .unwrap();
+}
+
+async fn annotate(world: &World, name: &str, key: &str, value: &str) {
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+    let parameters = PatchParams::default();
+    restores(world)
+        .patch(name, &parameters, &patch)
+        .await
+        .unwrap();
+}
+
+/// Waits for a phase with this reason, and returns the status.
+async fn reached(world: &World, name: &str, phase: &str, reason: &str) -> Value {
+    eventually(&format!("{name}: {phase}, {reason}"), || async {
+        let live = restores(world).get(name).await.unwrap();
+        let status = live.data["status"].clone();
+        let is = status["phase"] == phase && status["conditions"][0]["reason"] == reason;
+        is.then_some(status)
+    })
+    .await
+}
+
+/// Waits until nothing is left of a restore.
+async fn gone(world: &World, name: &str) {
+    eventually(&format!("{name} is gone"), || async {
+        let live = restores(world).get_opt(name).await.unwrap();
+        live.is_none().then_some(())
+    })
+    .await;
+}
+
+/// The pod of the next step, which runs this.
+async fn step(world: &World, known: &mut Vec<String>, command: &str) -> Pod {
+    let pod = new_pod(world, "restore", known).await;
+    known.push(pod.uid().unwrap());
+    let container = &pod.spec.as_ref().unwrap().containers[0];
+    assert_eq!(container.name, "restore");
+    let arguments = container.args.clone().unwrap();
+    assert_eq!(arguments[..2], ["restore", command], "{arguments:?}");
+    pod
+}
+
+fn arguments(pod: &Pod) -> Vec<String> {
+    let containers = &pod.spec.as_ref().unwrap().containers;
+    containers[0].args.clone().unwrap()
+}
+
+/// Ends the pod of a step with this result.
+async fn end(world: &World, pod: &Pod, code: i32, result: Value) {
+    let mut result = result;
+    result["time"] = "2026-01-01T00:00:00Z".into();
+    let phase = if code == 0 { "Succeeded" } else { "Failed" };
+    let ended = json!({"terminated": {"exitCode": code, "message": result.to_string(), "reason": "x",
+        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}});
+    report(world, pod, containers(pod, phase, &ended)).await;
+}
+
+fn staged(added: i64) -> Value {
+    json!({"reason": "Staged", "set": "hello-20260101T000000Z", "rows": 5,
+        "loss": {"added": added, "changed": 0, "removed": 2, "since": "2026-01-01T00:00:00Z"}})
+}
+
+fn swapped() -> Value {
+    json!({"reason": "Swapped", "previous": "hello_previous_1", "loss": {"added": 4, "changed": 0, "removed": 2}})
+}
+
+async fn is_held(world: &World, name: &str) -> bool {
+    let live = restores(world).get(name).await.unwrap();
+    !live.finalizers().is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_asks_before_it_loses_rows_and_can_be_undone() {
+    let server = Server::start();
+    let (world, operator) = world(&server, "restored").await;
+    let _controllers = Controllers::start(&server, &["job"]);
+    let mut known = Vec::new();
+
+    order(&world, "back", false).await;
+    let pod = step(&world, &mut known, "stage").await;
+    let uid = restores(&world).get("back").await.unwrap().uid().unwrap();
+    for wanted in [&*uid, "/backups", "latest", "/scratch"] {
+        assert!(arguments(&pod).contains(&wanted.to_owned()), "{wanted}");
+    }
+    reached(&world, "back", "Staging", "Staging").await;
+    assert!(is_held(&world, "back").await);
+    end(&world, &pod, 0, staged(3)).await;
+    let status = reached(&world, "back", "WaitingForConsent", "WaitingForConsent").await;
+    assert_eq!(status["backup"], "hello-20260101T000000Z");
+    assert_eq!(status["loss"]["added"], 3);
+    assert_eq!(status["conditions"][1]["status"], "True", "it is stalled");
+    let words = status["conditions"][0]["message"].as_str().unwrap();
+    assert!(words.contains("3 added"), "{words}");
+    world.settle(&operator).await;
+    world.ready("demo").await;
+
+    // The operator does not remember anything.
+    operator.stop().await;
+    let operator = world.operator();
+    order(&world, "back", true).await;
+    let pod = step(&world, &mut known, "swap").await;
+    assert!(arguments(&pod).contains(&"--accept-data-loss=true".to_owned()));
+    end(&world, &pod, 0, swapped()).await;
+    let status = reached(&world, "back", "Completed", "Completed").await;
+    assert_eq!(status["previous"], "hello_previous_1");
+    assert_eq!(status["loss"]["added"], 4, "as it was counted afterwards");
+    assert_eq!(status["conditions"][0]["status"], "True");
+    eventually("it is not held", || async {
+        (!is_held(&world, "back").await).then_some(())
+    })
+    .await;
+
+    // What was written since the swap is asked about, too.
+    annotate(&world, "back", "hello.internal/undo", "true").await;
+    let pod = step(&world, &mut known, "undo").await;
+    let refused = json!({"reason": "LossNotAccepted", "message": "1 row", "loss": {"added": 1, "changed": 0, "removed": 0}});
+    end(&world, &pod, 65, refused).await;
+    let status = reached(&world, "back", "Completed", "LossNotAccepted").await;
+    let words = status["conditions"][0]["message"].as_str().unwrap();
+    assert!(words.contains("1 row"), "{words}");
+    annotate(&world, "back", "hello.internal/undo", "accept-data-loss").await;
+    let pod = step(&world, &mut known, "undo").await;
+    let undone = json!({"reason": "Undone", "previous": "hello_restore_1"});
+    end(&world, &pod, 0, undone).await;
+    let status = reached(&world, "back", "Undone", "Undone").await;
+    assert_eq!(status["previous"], "hello_restore_1");
+    annotate(&world, "back", "hello.internal/drop-previous", "true").await;
+    let pod = step(&world, &mut known, "discard").await;
+    end(&world, &pod, 0, json!({"reason": "Discarded"})).await;
+    eventually("what was restored is gone", || async {
+        let live = restores(&world).get("back").await.unwrap();
+        live.data["status"]["previous"].is_null().then_some(())
+    })
+    .await;
+    world.settle(&operator).await;
+    operator.stop().await;
+    world.finds_nothing_to_write().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_waits_for_its_turn_and_leaves_nothing_when_it_is_deleted() {
+    let server = Server::start();
+    let (world, operator) = world(&server, "queued").await;
+    let _controllers = Controllers::start(&server, &["job"]);
+    let mut known = Vec::new();
+    order(&world, "first", false).await;
+    let pod = step(&world, &mut known, "stage").await;
+    order(&world, "second", false).await;
+    let status = reached(&world, "second", "Pending", "Queued").await;
+    let words = status["conditions"][0]["message"].as_str().unwrap();
+    assert!(words.ends_with("first"), "{words}");
+    assert!(!is_held(&world, "second").await);
+    end(&world, &pod, 0, staged(3)).await;
+    reached(&world, "first", "WaitingForConsent", "WaitingForConsent").await;
+
+    // What was staged goes first.
+    let delete = DeleteParams::default();
+    restores(&world).delete("first", &delete).await.unwrap();
+    let pod = step(&world, &mut known, "discard").await;
+    assert!(is_held(&world, "first").await);
+    end(&world, &pod, 0, json!({"reason": "Discarded"})).await;
+    gone(&world, "first").await;
+
+    // The words of somebody else's image are not repeated, and a failure is an end.
+    let pod = step(&world, &mut known, "stage").await;
+    let failed = json!({"reason": "Mismatch", "message": "users differ"});
+    end(&world, &pod, 65, failed).await;
+    let status = reached(&world, "second", "Failed", "Mismatch").await;
+    assert!(status.to_string().contains("users differ"));
+
+    // A restore that was begun does not outlive its service, and its own deletion does not wait for it.
+    order(&world, "third", false).await;
+    step(&world, &mut known, "stage").await;
+    world.services().delete("demo", &delete).await.unwrap();
+    reached(&world, "third", "Failed", "ServiceReplaced").await;
+    restores(&world).delete("third", &delete).await.unwrap();
+    gone(&world, "third").await;
+    order(&world, "fourth", false).await;
+    reached(&world, "fourth", "Pending", "ServiceMissing").await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_does_not_change_and_a_consent_is_not_taken_back() {
+    let world = World::new("orders").await;
+    order(&world, "back", true).await;
+    let patch = async |spec: Value| {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        let answer = restores(&world).patch("back", &PatchParams::default(), &patch);
+        answer.await.map_err(|error| error.to_string())
+    };
+    for (spec, field) in [
+        (json!({"service": {"name": "other"}}), "service and source"),
+        (
+            json!({"source": {"backup": "hello-20260101T000000Z"}}),
+            "service and source",
+        ),
+        (json!({"acceptDataLoss": false}), "spec.acceptDataLoss"),
+        (json!({"source": {"backup": "../x"}}), "spec.source.backup"),
+    ] {
+        let refusal = patch(spec.clone()).await.unwrap_err();
+        assert!(refusal.contains(field), "{spec}: {refusal}");
+    }
+    let all = restores(&world).list(&ListParams::default()).await.unwrap();
+    assert_eq!(all.items.len(), 1);
+}
