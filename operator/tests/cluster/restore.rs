@@ -229,8 +229,9 @@ async fn an_order_does_not_change_and_a_consent_is_not_taken_back() {
     order(&world, "back", true).await;
     let patch = async |spec: Value| {
         let patch = Patch::Merge(json!({"spec": spec}));
-        let answer = restores(&world).patch("back", &PatchParams::default(), &patch);
-        answer.await.map_err(|error| error.to_string())
+        let (restores, parameters) = (restores(&world), PatchParams::default());
+        let answer = restores.patch("back", &parameters, &patch).await;
+        answer.map_err(|error| error.to_string())
     };
     for (spec, field) in [
         (json!({"service": {"name": "other"}}), "service and source"),
