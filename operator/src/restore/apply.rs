@@ -10,7 +10,7 @@ use crate::{
     restore::{children, dereference::Seen, plan::planner::Next, validate::Order},
 };
 
-/// Makes the write of a plan. `job`: that of the step that is started. Whether there was one to make.
+/// Makes the write of a plan. `job`: that of the step that is started.
 ///
 /// # Errors
 /// When the API server refuses it or does not answer.
@@ -20,11 +20,11 @@ pub async fn apply(
     next: Next,
     job: Option<&Desired>,
     seen: &Seen,
-) -> Result<bool> {
+) -> Result<()> {
     let identity = &order.identity;
     let namespace = &identity.namespace;
     match (next, job) {
-        (Next::Nothing, _) | (Next::Start(_), None) => return Ok(false),
+        (Next::Nothing, _) | (Next::Start(_), None) => return Ok(()),
         (Next::Hold, _) => cluster.hold_restore(identity, true).await?,
         (Next::Release, _) => cluster.hold_restore(identity, false).await?,
         (Next::Start(_), Some(job)) => {
@@ -37,5 +37,5 @@ pub async fn apply(
         }
     }
     tracing::info!(namespace, name = identity.name, write = ?next, "applied to a restore");
-    Ok(true)
+    Ok(())
 }

@@ -25,7 +25,10 @@ use crate::{
     },
     restore::{
         children,
-        plan::step::{Run, Step},
+        plan::{
+            step::{Run, Step},
+            turn::{self, Place},
+        },
         reason::Reason,
         validate::Order,
     },
@@ -97,7 +100,7 @@ pub async fn runs(
             continue;
         };
         let run = run(step, job, &live, &pods);
-        if run == Run::Active {
+        if run.is_at_work() {
             let trouble = pod_failure::of_run(&pods, &live.uid(), now);
             seen.trouble = trouble.map(|trouble| trouble.message).or(seen.trouble);
         }
@@ -109,7 +112,7 @@ pub async fn runs(
 
 fn run(step: Step, job: &Job, live: &Live, pods: &[Pod]) -> Run {
     if live.is_deleting() {
-        return Run::Active;
+        return Run::Leaving;
     }
     let uid = live.uid();
     let own = pods.iter().filter(|pod| is_owned_by(pod, &uid));
@@ -172,37 +175,22 @@ pub async fn first(cluster: &Cluster, order: &Order) -> Result<Option<String>> {
     let all = cluster.restores(&order.identity.namespace).await?;
     let restores = all.into_iter().filter_map(|raw| parse(raw).ok());
     let same = restores.filter(|other| other.spec.service.name == order.service.as_str());
-    let mut waiting: Vec<HelloRestore> = same.filter(|other| !is_over(other)).collect();
-    waiting.sort_by_key(|other| {
-        let phase = other.status.as_ref().and_then(|status| status.phase);
-        let waits = matches!(phase, None | Some(RestorePhase::Pending));
-        (waits, created(&other.metadata), other.name_any())
-    });
-    let first = waiting.into_iter().next();
-    let first = first.filter(|first| first.uid().as_ref() != Some(&order.identity.uid));
-    Ok(first.map(|first| first.name_any()))
+    let first = turn::first(same.map(|other| place(&other)));
+    let first = first.map(|first| first.name);
+    Ok(first.filter(|first| *first != order.identity.name))
 }
 
-/// Whether a restore takes no further step by itself.
-fn is_over(restore: &HelloRestore) -> bool {
-    let phase = restore.status.as_ref().and_then(|status| status.phase);
-    let held = restore
-        .finalizers()
-        .iter()
-        .any(|name| name == names::RESTORE_FINALIZER);
-    if restore.metadata.deletion_timestamp.is_some() {
-        return !held;
-    }
-    match phase.unwrap_or(RestorePhase::Pending) {
-        RestorePhase::Pending
-        | RestorePhase::Staging
-        | RestorePhase::WaitingForConsent
-        | RestorePhase::Swapping => false,
-        RestorePhase::Completed
-        | RestorePhase::Undoing
-        | RestorePhase::Undone
-        | RestorePhase::Refused
-        | RestorePhase::Failed => true,
+fn place(restore: &HelloRestore) -> Place {
+    let status = restore.status.as_ref();
+    let holds = |name: &String| name == names::RESTORE_FINALIZER;
+    Place {
+        phase: status
+            .and_then(|status| status.phase)
+            .unwrap_or(RestorePhase::Pending),
+        deleting: restore.metadata.deletion_timestamp.is_some(),
+        held: restore.finalizers().iter().any(holds),
+        created: created(&restore.metadata),
+        name: restore.name_any(),
     }
 }
 

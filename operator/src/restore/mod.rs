@@ -99,13 +99,31 @@ impl Restores {
                 }
             }
         }
-        let (changed, decided, refusal) = self.write(&order, decided, job.as_ref(), &seen).await?;
-        let started = decided.phase != RestorePhase::Pending;
-        let uid = uid.filter(|_| started);
-        let new = report::status(&order, &decided, &seen, uid, refusal.or(words), now);
-        let outcome = outcome(&order, &decided, &new, changed);
-        self.report(key, &order, &new).await?;
-        Ok(outcome)
+        let uid = uid.filter(|_| decided.phase != RestorePhase::Pending);
+        let new = report::status(&order, &decided, &seen, uid, words, now);
+        // The status comes first: a step is never at work of which it does not know, whatever happens to the Jobs.
+        if !is_refused_again(&order, &decided) {
+            self.report(key, &order, &new).await?;
+        }
+        let outcome = outcome(&order, &decided, &new);
+        match self
+            .write(&order, decided.next, job.as_ref(), &seen)
+            .await?
+        {
+            None => Ok(outcome),
+            Some(words) => {
+                let order = Order {
+                    status: new,
+                    ..order
+                };
+                let new = report::with_reason(&order, Reason::JobRefused, &words, now);
+                self.report(key, &order, &new).await?;
+                Ok(Outcome::failed(
+                    Class::Refused.delays(),
+                    Class::Refused.as_str(),
+                ))
+            }
+        }
     }
 
     /// The resource, unless it is gone.
@@ -139,31 +157,24 @@ impl Restores {
         dereference::target(&self.0.cluster, raw, step, settings, now).await
     }
 
-    /// Makes the write of the plan. A Job that the API server refuses is reported, and so is tried again.
+    /// Makes the write of the plan. The words of the API server when it refuses it.
     async fn write(
         &self,
         order: &Order,
-        decided: Plan,
+        next: Next,
         job: Option<&Desired>,
         seen: &Seen,
-    ) -> Result<(bool, Plan, Option<String>)> {
+    ) -> Result<Option<String>> {
         let cluster = &self.0.cluster;
-        match apply::apply(cluster, order, decided.next, job, seen).await {
-            Ok(changed) => Ok((changed, decided, None)),
+        match apply::apply(cluster, order, next, job, seen).await {
+            Ok(()) => Ok(None),
             // Nothing can be created any more, and the data goes with the namespace.
             Err(error) if error.is_terminating_namespace() && order.deleting && order.held => {
-                let changed = apply::apply(cluster, order, Next::Release, None, seen).await?;
-                Ok((changed, decided, None))
+                apply::apply(cluster, order, Next::Release, None, seen).await?;
+                Ok(None)
             }
             Err(error) => match error.class() {
-                Class::Refused | Class::Invalid => {
-                    let refused = Plan {
-                        next: Next::Nothing,
-                        reason: Reason::JobRefused,
-                        ..decided
-                    };
-                    Ok((false, refused, Some(error.to_string())))
-                }
+                Class::Refused | Class::Invalid => Ok(Some(error.to_string())),
                 _ => Err(error),
             },
         }
@@ -229,12 +240,19 @@ fn is_at_rest(order: &Order) -> bool {
         && match report::progress(status) {
             Progress::New | Progress::Staged(_) => false,
             Progress::Ended(..) => true,
-            Progress::Undone => !order.held && !(order.drop && has_previous),
+            Progress::Undone => !(order.held || order.drop && has_previous),
             Progress::Swapped => {
                 let rests = status.phase == Some(RestorePhase::Completed);
                 rests && !order.held && order.undo.is_none() && !(order.drop && has_previous)
             }
         }
+}
+
+/// Whether the API server refused the Job that is tried again now: that is no news until it takes it.
+fn is_refused_again(order: &Order, plan: &Plan) -> bool {
+    let ready = find(&order.status, READY);
+    let refused = ready.is_some_and(|ready| ready.reason == Reason::JobRefused.to_string());
+    refused && matches!(plan.next, Next::Start(_)) && order.status.phase == Some(plan.phase)
 }
 
 fn facts(order: &Order, seen: &Seen, service_gone: bool) -> Facts {
@@ -254,8 +272,11 @@ fn facts(order: &Order, seen: &Seen, service_gone: bool) -> Facts {
 }
 
 /// When to look again.
-fn outcome(order: &Order, plan: &Plan, new: &HelloRestoreStatus, changed: bool) -> Outcome {
-    let label = if changed { "changed" } else { "unchanged" };
+fn outcome(order: &Order, plan: &Plan, new: &HelloRestoreStatus) -> Outcome {
+    let label = match plan.next {
+        Next::Nothing => "unchanged",
+        Next::Hold | Next::Start(_) | Next::Remove(_) | Next::Release => "changed",
+    };
     let follows = match plan.next {
         // The next step needs what this one has written.
         Next::Hold | Next::Remove(_) => true,

@@ -31,7 +31,7 @@ fn restores(world: &World) -> Api<DynamicObject> {
 }
 
 /// Orders a restore, or gives the consent to the loss.
-async fn order(world: &World, name: &str, consent: bool) {
+pub async fn order(world: &World, name: &str, consent: bool) {
     let spec = json!({"service": {"name": "demo"}, "source": {"backup": "latest"}, "acceptDataLoss": consent});
     let body = json!({"apiVersion": hello_crds::API_VERSION, "kind": hello_crds::RESTORE_KIND,
         "metadata": {"name": name}, "spec": spec});
@@ -53,7 +53,7 @@ async fn annotate(world: &World, name: &str, key: &str, value: &str) {
 }
 
 /// Waits for a phase with this reason, and returns the status.
-async fn reached(world: &World, name: &str, phase: &str, reason: &str) -> Value {
+pub async fn reached(world: &World, name: &str, phase: &str, reason: &str) -> Value {
     eventually(&format!("{name}: {phase}, {reason}"), || async {
         let live = restores(world).get(name).await.unwrap();
         let status = live.data["status"].clone();

@@ -37,6 +37,8 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
     world.apply("demo", crate::converge::everything()).await;
     world.ready("demo").await;
     stuck_pod(&world).await;
+    crate::restore::order(&world, "back", false).await;
+    crate::restore::reached(&world, "back", "Staging", "Staging").await;
     // The same transitions twice: the second ones are counted in the events of the first.
     for image in ["hello-app:2", "hello-app:3"] {
         let spec = json!({"image": image, "networkPolicy": {"enabled": false}});

@@ -16,6 +16,7 @@ mod live;
 mod model;
 mod objects;
 mod promises;
+mod restores;
 mod scope;
 mod steps;
 

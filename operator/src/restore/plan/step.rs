@@ -63,8 +63,10 @@ impl Step {
 /// How far the Job of a step is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Run {
-    /// Its pods may be at work, or it is being deleted.
+    /// Its pods may be at work.
     Active,
+    /// It is being deleted, and its pods may still be at work.
+    Leaving,
     /// It has succeeded.
     Done(Done),
     /// It has ended, and would end in the same way again.
@@ -75,4 +77,12 @@ pub enum Run {
     Unreadable,
     /// It has succeeded, and its pod is gone, with what that reported.
     Lost,
+}
+
+impl Run {
+    /// Whether a pod of it may be at work.
+    #[must_use]
+    pub const fn is_at_work(&self) -> bool {
+        matches!(self, Self::Active | Self::Leaving)
+    }
 }

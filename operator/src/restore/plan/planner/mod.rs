@@ -153,7 +153,7 @@ fn after_stage(facts: &Facts) -> Progress {
         },
         Some(Run::Refused(failure) | Run::GaveUp(failure)) => ended(failure.as_ref()),
         Some(Run::Unreadable) => Progress::Ended(RestorePhase::Failed, Reason::NoResult),
-        Some(Run::Active | Run::Lost) | None => Progress::New,
+        Some(Run::Active | Run::Leaving | Run::Lost) | None => Progress::New,
     }
 }
 
@@ -173,7 +173,7 @@ fn after_swap(facts: &Facts, mut loss: Loss) -> Progress {
                 }
                 other => return ended(other.as_ref()),
             },
-            Some(Run::Active | Run::GaveUp(_) | Run::Lost) | None => {}
+            Some(Run::Active | Run::Leaving | Run::GaveUp(_) | Run::Lost) | None => {}
         }
     }
     Progress::Staged(loss)
@@ -211,7 +211,7 @@ fn swap(facts: &Facts, loss: &Loss) -> Decision {
     }
     for step in [Step::Swap(true), Step::Swap(false)] {
         match facts.runs.get(&step) {
-            Some(Run::Active) => return swapping(Next::Nothing),
+            Some(Run::Active | Run::Leaving) => return swapping(Next::Nothing),
             Some(Run::GaveUp(_) | Run::Lost) => {
                 return (Next::Remove(step), RestorePhase::Swapping, Reason::Retrying);
             }
@@ -250,7 +250,7 @@ fn rest(facts: &Facts, has_previous: bool) -> Decision {
         );
     }
     for other in [Step::Undo(true), Step::Undo(false), Step::Drop] {
-        if facts.runs.get(&other) == Some(&Run::Active) {
+        if facts.runs.get(&other).is_some_and(Run::is_at_work) {
             return (Next::Nothing, RestorePhase::Undoing, Reason::Undoing);
         }
     }
@@ -261,7 +261,7 @@ fn drop_previous(facts: &Facts, has_previous: bool, phase: RestorePhase) -> Deci
     let undoing = [Step::Undo(true), Step::Undo(false)];
     if undoing
         .iter()
-        .any(|step| facts.runs.get(step) == Some(&Run::Active))
+        .any(|step| facts.runs.get(step).is_some_and(Run::is_at_work))
     {
         return (Next::Nothing, RestorePhase::Undoing, Reason::Undoing);
     }
@@ -287,7 +287,7 @@ fn take(facts: &Facts, step: Step, at_work: RestorePhase, failed: RestorePhase) 
         _ => Reason::Dropping,
     };
     match (facts.runs.get(&step), facts.hindrance) {
-        (Some(Run::Active | Run::Done(_)), _) => (Next::Nothing, at_work, reason),
+        (Some(Run::Active | Run::Leaving | Run::Done(_)), _) => (Next::Nothing, at_work, reason),
         (Some(Run::GaveUp(_) | Run::Lost), _) => (Next::Remove(step), at_work, Reason::Retrying),
         (Some(Run::Unreadable), _) => (Next::Nothing, failed, Reason::NoResult),
         (Some(Run::Refused(failure)), _) => {
@@ -317,13 +317,15 @@ fn leave(facts: &Facts, progress: &Progress) -> Decision {
         return discarding(Next::Release);
     }
     // A step may be killed at any time: the database knows how far it came.
-    let mut at_work = facts.runs.iter();
-    let at_work = at_work.find(|(step, run)| **step != Step::Discard && **run == Run::Active);
-    if let Some((step, _)) = at_work {
-        return discarding(Next::Remove(*step));
+    let mut others = facts.runs.iter();
+    let at_work = others.find(|(step, run)| **step != Step::Discard && run.is_at_work());
+    match at_work {
+        Some((step, Run::Active)) => return discarding(Next::Remove(*step)),
+        Some(_) => return discarding(Next::Nothing),
+        None => {}
     }
     match (facts.runs.get(&Step::Discard), facts.hindrance) {
-        (Some(Run::Active), _) => discarding(Next::Nothing),
+        (Some(Run::Active | Run::Leaving), _) => discarding(Next::Nothing),
         // It would fail again, and nobody can be kept from a deletion for ever.
         (Some(Run::Done(_) | Run::Refused(_) | Run::Unreadable), _) => discarding(Next::Release),
         (Some(Run::GaveUp(_) | Run::Lost), _) => {

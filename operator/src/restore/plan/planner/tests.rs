@@ -340,6 +340,8 @@ fn a_deletion_removes_what_is_staged_and_leaves_what_was_swapped() {
     }
     let at_work = with(started(), &[(Step::Stage, Run::Active)]);
     assert_eq!(next(&deleted(at_work)).0, Next::Remove(Step::Stage));
+    let leaving = with(started(), &[(Step::Stage, Run::Leaving)]);
+    assert_eq!(next(&deleted(leaving)).0, Next::Nothing);
     for (run, expected) in [
         (Run::Active, Next::Nothing),
         (done(Step::Discard, 0), Next::Release),
