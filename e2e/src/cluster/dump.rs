@@ -7,9 +7,9 @@ use super::command::{Finished, kubectl_with};
 use super::connection::OPERATOR_NAMESPACE;
 
 /// Every kind that a `HelloService` has as a child, except Secrets: a dump may be passed on to others.
-const KINDS: &str = "helloservices,deployments,replicasets,statefulsets,jobs,cronjobs,pods,services,endpointslices,\
+const KINDS: &str = "helloservices,hellorestores,deployments,replicasets,statefulsets,jobs,cronjobs,pods,services,endpointslices,\
 persistentvolumeclaims,horizontalpodautoscalers,poddisruptionbudgets,networkpolicies,serviceaccounts";
-const DESCRIBED: &str = "helloservices,pods,jobs,persistentvolumeclaims";
+const DESCRIBED: &str = "helloservices,hellorestores,pods,jobs,persistentvolumeclaims";
 const OPERATOR_PODS: &str = "--selector=app.kubernetes.io/name=hello-operator";
 /// The namespace that CloudNativePG runs in, when it is installed.
 const CNPG_NAMESPACE: &str = "cnpg-system";

@@ -40,9 +40,6 @@ pub const BY_HAND_ANNOTATION: &str = "cronjob.kubernetes.io/instantiate";
 /// Container that `kubectl logs` and `kubectl exec` use when none is named.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
-/// Container that takes a step of a restore.
-pub const RESTORE_CONTAINER: &str = "restore";
-
 /// Label with the name of the `HelloService`.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// End of that label's value on an object without an owner. Argo CD takes such an object for one of the application that

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::object::backup_result::{LONGEST, is_set};
 
+/// Name of the container that takes a step of a restore.
+pub const CONTAINER: &str = "restore";
+
 /// How a step ended.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(untagged)]

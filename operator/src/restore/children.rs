@@ -13,13 +13,14 @@ use crate::{
     object::{
         child::{self, Desired},
         kind::{Gate, Kind},
-        names::{self, Component, RESTORE_CONTAINER},
+        names::{self, Component},
+        restore_result::CONTAINER,
     },
     restore::{plan::step::Step, validate::Order},
     service::{
         children::{
             backup::{self, DIRECTORY, RESULT_FILE, SCRATCH},
-            database, migration, pod,
+            database, job, migration, pod,
         },
         dereference::inputs::Inputs,
         validate::{Backup, Validated},
@@ -92,14 +93,7 @@ fn staging(order: &Order, service: &Validated, inputs: &Inputs, backup: &Backup)
     option("--backup", &order.backup);
     option("--scratch", SCRATCH);
     let volume = address.volume.clone();
-    let container = backup::proving(
-        service,
-        backup,
-        RESTORE_CONTAINER,
-        &arguments,
-        address,
-        true,
-    );
+    let container = backup::proving(service, backup, CONTAINER, &arguments, address, true);
     let spec = backup::proving_pod(service, backup, container, volume);
     let template = pod::template(service, Component::Backup, None, spec);
     job_spec(order, service, template, Backup::DEADLINE.as_secs())
@@ -119,7 +113,7 @@ fn in_database(order: &Order, step: Step, service: &Validated, inputs: &Inputs) 
             &service.pods.of(Component::Migration).resources,
         )),
         volume_mounts: Some(vec![address.mount]),
-        ..pod::container(service, RESTORE_CONTAINER, service.image.as_str())
+        ..pod::container(service, CONTAINER, service.image.as_str())
     };
     let (part, volumes) = (Component::Migration, vec![address.volume]);
     let mut spec = pod::spec(service, part, vec![container], volumes);
@@ -141,7 +135,7 @@ fn arguments(order: &Order, step: Step) -> Vec<String> {
     let arguments = ["restore", command, "--id", id, "--result-file", RESULT_FILE];
     let mut arguments = arguments.map(str::to_owned).to_vec();
     if step.accepts_loss() {
-        arguments.push("--accept-data-loss=true".into());
+        arguments.push("--accept-data-loss".into());
     }
     arguments
 }
@@ -159,7 +153,7 @@ fn job_spec(
     labels.insert(names::RESTORE_LABEL.into(), order.identity.name.clone());
     JobSpec {
         backoff_limit: Some(migration::RETRIES),
-        pod_failure_policy: Some(migration::failure_policy(RESTORE_CONTAINER)),
+        pod_failure_policy: Some(job::failure_policy(CONTAINER)),
         active_deadline_seconds: Some(deadline),
         template,
         ..JobSpec::default()

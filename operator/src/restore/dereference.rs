@@ -17,10 +17,10 @@ use crate::{
         child::ChildId,
         kind::Kind,
         live::{Live, TypedChild},
-        names::{self, RESTORE_CONTAINER},
+        names,
         owner::controller,
         pod::{self, is_owned_by},
-        restore_result::{Failure, RestoreResult},
+        restore_result::{CONTAINER, Failure, RestoreResult},
         time::created,
     },
     restore::{
@@ -36,7 +36,7 @@ use crate::{
         self,
         children::build,
         dereference::{Scope, inputs::Inputs, remove_foreign_words},
-        plan::{facts::JobPhase, look, planner, planner::Migration, wanted},
+        plan::{job_phase::JobPhase, look, planner, planner::Migration, wanted},
         report::pod_failure,
         validate::{DefaultImages, Limits, Validated},
     },
@@ -141,7 +141,7 @@ fn run(step: Step, job: &Job, live: &Live, pods: &[Pod]) -> Run {
 /// What a pod of a step reported.
 fn result(pod: &Pod) -> Option<RestoreResult> {
     let mut workers = pod::workers(pod);
-    let worker = workers.find(|container| container.name == RESTORE_CONTAINER)?;
+    let worker = workers.find(|container| container.name == CONTAINER)?;
     RestoreResult::parse(pod::end(worker)?.message.as_deref()?)
 }
 

@@ -7,6 +7,7 @@
 mod external;
 mod names;
 mod pods;
+mod restore;
 mod specs;
 
 use std::path::Path;

@@ -25,7 +25,7 @@ async fn world(server: &Server, name: &str) -> (World, Operator) {
     (world, operator)
 }
 
-fn restores(world: &World) -> Api<DynamicObject> {
+pub fn restores(world: &World) -> Api<DynamicObject> {
     let resource = ApiResource::erase::<HelloRestore>(&());
     Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
 }
@@ -142,7 +142,7 @@ async fn a_restore_asks_before_it_loses_rows_and_can_be_undone() {
     let operator = world.operator();
     order(&world, "back", true).await;
     let pod = step(&world, &mut known, "swap").await;
-    assert!(arguments(&pod).contains(&"--accept-data-loss=true".to_owned()));
+    assert!(arguments(&pod).contains(&"--accept-data-loss".to_owned()));
     end(&world, &pod, 0, swapped()).await;
     let status = reached(&world, "back", "Completed", "Completed").await;
     assert_eq!(status["previous"], "hello_previous_1");

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{input::resource, world::World};
 
-/// Every HelloService of the samples and of the documentation; an excerpt of a spec counts as a whole one.
-fn published() -> Vec<(String, Value)> {
+/// Every resource of one kind in the samples and the documentation; an excerpt of a spec counts as a HelloService.
+fn published(kind: &str) -> Vec<(String, Value)> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = Vec::new();
     for folder in ["manifests/samples", "docs"] {
@@ -27,7 +27,8 @@ fn published() -> Vec<(String, Value)> {
                 .flat_map(serde_yaml::Deserializer::from_str)
             {
                 let value = Value::deserialize(document).unwrap();
-                if value["kind"] == "HelloService" || value.get("kind").is_none() {
+                let is_excerpt = value.get("kind").is_none() && kind == "HelloService";
+                if value["kind"] == kind || is_excerpt {
                     let spec = value.get("spec").cloned();
                     found.extend(spec.map(|spec| (path.display().to_string(), spec)));
                 }
@@ -45,9 +46,19 @@ async fn what_samples_and_documentation_show_is_accepted() {
         field_validation: Some(kube::api::ValidationDirective::Strict),
         ..PatchParams::apply("test").force()
     };
-    let published = published();
-    assert!(published.len() >= 10, "{}", published.len());
-    for (path, spec) in published {
+    let services = published("HelloService");
+    assert!(services.len() >= 10, "{}", services.len());
+    let restores = published("HelloRestore");
+    assert!(!restores.is_empty());
+    for (path, spec) in restores {
+        let mut body = resource("back", &spec);
+        body["kind"] = hello_crds::RESTORE_KIND.into();
+        crate::restore::restores(&world)
+            .patch("back", &parameters, &Patch::Apply(body))
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    for (path, spec) in services {
         world
             .services()
             .patch("demo", &parameters, &Patch::Apply(&resource("demo", &spec)))

@@ -210,7 +210,7 @@ async fn run(s: &Scenario, block: &str) -> Result<()> {
         s.namespace
     );
     let args = ["-euo", "pipefail", "-c", &namespaced];
-    command::output("bash", &args, "", Duration::from_secs(300)).await?;
+    command::output("bash", &args, "", Duration::from_secs(600)).await?;
     Ok(())
 }
 

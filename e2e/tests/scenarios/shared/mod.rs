@@ -11,4 +11,5 @@ mod full_volume;
 mod optional_apis;
 mod read_only_volume;
 mod refusal;
+mod restore;
 mod small_volume;

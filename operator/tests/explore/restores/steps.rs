@@ -248,9 +248,9 @@ impl State {
                 self.jobs.insert((who, step), Job::Lost);
             }
             Event::DeleteJob(who, step) => {
-                if self.jobs.remove(&(who, step)) == Some(Job::Active(None)) {
-                    self.strays.push((who, step));
-                }
+                let job = self.jobs.remove(&(who, step));
+                let works = job == Some(Job::Active(None));
+                self.strays.extend(works.then_some((who, step)));
             }
             Event::Put => self.database.written = true,
             Event::Consent(who) => self.edit(who, |restore| restore.consent = true),
