@@ -202,6 +202,26 @@ mod tests {
         assert!(parse(&least).is_some());
     }
 
+    /// As `hello-app restore` wrote them.
+    #[test]
+    fn what_the_program_writes_is_read() {
+        for text in [
+            r#"{"reason":"Staged","time":"2026-11-30T06:36:54.174569621Z","set":"hello-20261130T063646Z","loss":{"added":1,"changed":0,"removed":1,"since":"2026-11-30T06:36:46.524564576Z"},"rows":2,"schemaVersion":3,"seconds":3.779}"#,
+            r#"{"reason":"Swapped","time":"2026-11-30T06:36:54.333941265Z","set":"hello-20261130T063646Z","loss":{"added":1,"changed":0,"removed":1,"since":"2026-11-30T06:36:46.524564576Z"},"rows":2,"schemaVersion":3,"previous":"hello_previous_4c2e1f6a_0000_4000_8000_000000000000","seconds":0.07}"#,
+            r#"{"reason":"Dropped","time":"2026-11-30T06:36:54.663464020Z","seconds":0.064}"#,
+        ] {
+            assert!(
+                matches!(RestoreResult::parse(text), Some(RestoreResult::Done(_))),
+                "{text}"
+            );
+        }
+        let text = r#"{"reason":"LossNotAccepted","time":"2026-11-30T06:36:54.233401883Z","message":"words","loss":{"added":1,"changed":0,"removed":1,"since":"2026-11-30T06:36:46.524564576Z"}}"#;
+        let Some(RestoreResult::Failed(failure)) = RestoreResult::parse(text) else {
+            panic!("it is a failure")
+        };
+        assert_eq!(failure.loss.unwrap().added, 1);
+    }
+
     #[test]
     fn every_cause_is_read_and_its_words_can_be_taken_off() {
         for cause in Cause::ALL {

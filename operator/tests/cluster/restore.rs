@@ -163,7 +163,7 @@ async fn a_restore_asks_before_it_loses_rows_and_can_be_undone() {
     assert!(words.contains("1 row"), "{words}");
     annotate(&world, "back", "hello.internal/undo", "accept-data-loss").await;
     let pod = step(&world, &mut known, "undo").await;
-    let undone = json!({"reason": "Undone", "previous": "hello_restore_1"});
+    let undone = json!({"reason": "Undone"});
     end(&world, &pod, 0, undone).await;
     let status = reached(&world, "back", "Undone", "Undone").await;
     assert_eq!(status["previous"], "hello_restore_1");

@@ -83,9 +83,13 @@ pub fn status(
     };
     let staged = done(Step::Stage);
     let swapped = done(Step::Swap(true)).or_else(|| done(Step::Swap(false)));
-    let undone = done(Step::Undo(true)).or_else(|| done(Step::Undo(false)));
-    let newest = undone.or(swapped);
-    let previous = newest.and_then(|done| done.previous.clone());
+    let known = swapped.and_then(|done| done.previous.clone());
+    let known = known.or_else(|| old.previous.clone());
+    let previous = match plan.phase {
+        // What was restored is where it was staged.
+        RestorePhase::Undone => known.map(|name| name.replacen("_previous_", "_restore_", 1)),
+        _ => known,
+    };
     let lost = swapped.and_then(|done| done.loss.as_ref());
     let loss = plan.loss.as_ref().or(lost).map(reported);
     let message = message(plan, seen, words, old);
@@ -98,9 +102,7 @@ pub fn status(
             .or_else(|| old.backup.clone()),
         rows: staged.and_then(|done| done.rows).or(old.rows),
         loss: loss.or_else(|| old.loss.clone()),
-        previous: previous
-            .or_else(|| old.previous.clone())
-            .filter(|_| plan.has_previous),
+        previous: previous.filter(|_| plan.has_previous),
         swapped_time: time(swapped).or_else(|| old.swapped_time.clone()),
         conditions: conditions(order, plan.phase, plan.reason, &message, now),
     }

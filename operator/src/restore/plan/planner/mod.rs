@@ -166,17 +166,31 @@ fn after_swap(facts: &Facts, mut loss: Loss) -> Progress {
                 return Progress::Ended(RestorePhase::Failed, Reason::NoResult);
             }
             Some(Run::Refused(failure)) => match failure {
-                Some(failure)
-                    if failure.reason == Cause::LossNotAccepted && !step.accepts_loss() =>
-                {
+                Some(failure) if asks(step, failure) => {
                     loss = failure.loss.clone().unwrap_or(loss);
                 }
-                other => return ended(other.as_ref()),
+                other if has_looked(other.as_ref()) => return ended(other.as_ref()),
+                _ => {}
             },
             Some(Run::Active | Run::Leaving | Run::GaveUp(_) | Run::Lost) | None => {}
         }
     }
     Progress::Staged(loss)
+}
+
+/// Whether a swap asks for consent.
+fn asks(step: Step, failure: &Failure) -> bool {
+    failure.reason == Cause::LossNotAccepted && !step.accepts_loss()
+}
+
+/// Whether a command has seen in the database that it has not swapped. One that could not log in says nothing about an
+/// earlier attempt.
+fn has_looked(failure: Option<&Failure>) -> bool {
+    let reason = failure.map(|failure| failure.reason);
+    matches!(
+        reason,
+        Some(Cause::LossNotAccepted | Cause::Refused | Cause::RestoreFailed | Cause::Mismatch)
+    )
 }
 
 fn ended(failure: Option<&Failure>) -> Progress {

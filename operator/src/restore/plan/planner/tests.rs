@@ -168,6 +168,19 @@ fn before_the_swap_a_failure_is_the_end_and_nothing_was_changed() {
     assert_eq!(next(&ended), (Next::Nothing, P::Failed, Reason::Mismatch));
 }
 
+/// An earlier attempt of the same Job may have swapped.
+#[test]
+fn a_swap_that_does_not_reach_the_database_is_no_end() {
+    for (run, reason) in [
+        (refused("Privileges"), Reason::Privileges),
+        (refused("Failed"), Reason::Failed),
+        (Run::Refused(None), Reason::Failed),
+    ] {
+        let facts = with(staged(0), &[(Step::Swap(true), run)]);
+        assert_eq!(next(&facts), (Next::Nothing, P::Swapping, reason));
+    }
+}
+
 /// Its pod may have been killed after the transaction.
 #[test]
 fn the_end_of_a_swap_that_gave_up_is_found_out() {
