@@ -229,6 +229,12 @@ fn swap(facts: &Facts, loss: &Loss) -> Decision {
             Some(Run::GaveUp(_) | Run::Lost) => {
                 return (Next::Remove(step), RestorePhase::Swapping, Reason::Retrying);
             }
+            // Once that is corrected, a person deletes the Job.
+            Some(Run::Refused(failure)) if !has_looked(failure.as_ref()) => {
+                let reason = failure.as_ref().map(|failure| failure.reason.into());
+                let reason = reason.unwrap_or(Reason::Failed);
+                return (Next::Nothing, RestorePhase::Swapping, reason);
+            }
             _ => {}
         }
     }
