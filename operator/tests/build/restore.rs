@@ -37,7 +37,7 @@ fn jobs(resource: &str) -> Vec<Value> {
 #[test]
 fn the_jobs_of_a_restore_are_as_recorded() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let path = folder.join("restore.objects.yaml");
+    let path = folder.join("restore.jobs.yaml");
     let mut rendered = String::new();
     for job in jobs("full") {
         rendered.push_str("---\n");

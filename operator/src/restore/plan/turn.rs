@@ -69,7 +69,7 @@ mod tests {
     fn what_has_begun_goes_on_and_then_the_oldest_begins() {
         use RestorePhase::{Completed, Pending, Staging, WaitingForConsent};
         let (old, new) = (place("b", 1, Pending), place("a", 2, Pending));
-        assert_eq!(first_of(&[new.clone(), old.clone()]).unwrap(), "b");
+        assert_eq!(first_of(&[new, old.clone()]).unwrap(), "b");
         let same = place("c", 1, Pending);
         assert_eq!(first_of(&[same, old.clone()]).unwrap(), "b");
         for phase in [Staging, WaitingForConsent] {
