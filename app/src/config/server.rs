@@ -35,7 +35,7 @@ option_group! {
         /// Memory that the program may use. Clients may fill half of it with connections, and an eighth with answers that
         /// they do not take. Unset: the limit of its control group, such as a container's.
         memory_limit: Option<u64> = optional("HELLO_MEMORY_LIMIT", BYTES, bytes),
-        /// Most connections of clients at a time. Unset: one for each 80 KiB of the memory limit, up to 20000.
+        /// Most connections of clients at a time. Unset: one for each 120 KiB of the memory limit, up to 20000.
         max_connections: Option<NonZeroU32> = optional("HELLO_MAX_CONNECTIONS", FROM_ONE, parse),
         /// Most connections of one client at a time: of an IPv4 address, or an IPv6 network of 64 bits. Behind a
         /// proxy, all clients have its address. Unset: no limit.

@@ -120,3 +120,33 @@ async fn who_takes_no_answer_in_time_has_to_leave() {
     };
     eventually("it is closed", LONG, open);
 }
+
+/// Nobody asks anything: each of many connections has sent as much of a head as it may.
+#[test]
+fn unfinished_heads_fill_half_of_the_memory_at_most() {
+    let app = with_people(&[
+        ("HELLO_MEMORY_LIMIT", "64Mi"),
+        ("HELLO_HEADER_TIMEOUT", "1h"),
+    ]);
+    let before = most_memory(app.pid());
+    let mut connections: Vec<_> = (0..900).map(|_| Connection::open(app.api)).collect();
+    let head = b"GET /hello/alice HTTP/1.1\r\nhost: test\r\nx: ";
+    let rest = [b'a'; 7_800];
+    for part in [&head[..], &rest, &rest, &rest[..7_000]] {
+        // Those that came last have taken the seats of others.
+        connections
+            .iter_mut()
+            .for_each(|connection| drop(connection.send(part)));
+    }
+    // All was read once that uses no more memory.
+    let (mut most, mut same) = (0, 0);
+    while same < 50 {
+        assert_eq!(app.get("/hello/nobody").status, 404);
+        let now = most_memory(app.pid());
+        same = if now == most { same + 1 } else { 0 };
+        most = now;
+    }
+    let heads = most - before;
+    eprintln!("{} MiB", heads / MIB);
+    assert!(heads < 30 * MIB, "{} MiB", heads / MIB);
+}
