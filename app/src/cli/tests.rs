@@ -90,6 +90,11 @@ fn what_the_operators_pods_run_is_read() {
             if list[0] == "migrate" || list.starts_with(&["backup".to_owned(), "run".to_owned()]) {
                 list.push("--database-url=postgres://a@b/c".to_owned());
             }
+            if list.contains(&"--s3-bucket".to_owned()) {
+                list.extend(
+                    ["--s3-access-key-id=a", "--s3-secret-access-key=b"].map(str::to_owned),
+                );
+            }
             let all = [vec!["hello-app".to_owned()], list.clone()].concat();
             let command = parse(all).unwrap_or_else(|error| panic!("{name}: {list:?}: {error:?}"));
             read.push(match command {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     config::default_time_zone,
+    destination::Destination,
     patterns::{NO_WHITE_SPACE, SIZE, TIME_ZONE},
-    volume::{Volume, default_backup_volume},
 };
 
 /// Scheduled logical backups, made by `pg_dump`. Each is restored into a throw-away server and compared before it counts.
@@ -34,7 +34,7 @@ pub struct Backup {
     /// Which backups are kept. Default: the newest 7.
     #[serde(default)]
     pub retention: Retention,
-    /// Where backups are stored. Default: a volume of 2 GiB.
+    /// Where backups are stored: in a volume or in a bucket. Default: a volume of 2 GiB.
     #[serde(default)]
     pub destination: Destination,
     /// How backups are proved.
@@ -130,21 +130,4 @@ pub struct Scratch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), regex(pattern = SIZE))]
     pub size: Option<String>,
-}
-
-/// Where backups are stored.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Destination {
-    /// Volume for the backups only. Default: 2 GiB of the default storage class.
-    #[serde(default = "default_backup_volume")]
-    pub volume: Volume,
-}
-
-impl Default for Destination {
-    fn default() -> Self {
-        Self {
-            volume: default_backup_volume(),
-        }
-    }
 }

@@ -32,9 +32,13 @@ pub(super) fn default_data_volume() -> Volume {
     }
 }
 
-pub(super) fn default_backup_volume() -> Volume {
-    Volume {
-        size: "2Gi".into(),
-        storage_class_name: None,
+impl Volume {
+    /// The volume for backups where none is given.
+    #[must_use]
+    pub fn for_backups() -> Self {
+        Self {
+            size: "2Gi".into(),
+            storage_class_name: None,
+        }
     }
 }

@@ -228,6 +228,50 @@ fn sizes_and_classes_can_be_edited_at_any_time() {
 }
 
 #[test]
+fn backups_have_one_destination() {
+    let with =
+        |destination: Value| json!({"backup": {"schedule": "@daily", "destination": destination}});
+    let bucket = |more: Value| {
+        let mut s3 = json!({"bucket": "backups"});
+        s3.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        with(json!({"s3": s3}))
+    };
+    let volume = json!({"size": "1Gi"});
+    accepted(with(json!({})));
+    accepted(with(json!({"volume": volume})));
+    accepted(bucket(json!({})));
+    let both = json!({"volume": volume, "s3": {"bucket": "backups"}});
+    refused(with(both), "spec.backup.destination: set volume or s3");
+    let ca = json!({"name": "ca"});
+    accepted(bucket(json!({"caSecretRef": ca})));
+    let both = json!({"caSecretRef": ca, "caConfigMapRef": ca});
+    refused(bucket(both), "spec.backup.destination.s3: set caSecretRef");
+    for endpoint in [
+        "https://s3.example.com",
+        "http://10.0.0.1:9000",
+        "http://[2001:db8::1]:9000/",
+    ] {
+        accepted(bucket(json!({"endpoint": endpoint})));
+    }
+    for endpoint in [
+        "https://s3.example.com:0",
+        "https://s3.example.com:65536",
+        "http://s3.example.com:port",
+    ] {
+        refused(
+            bucket(json!({"endpoint": endpoint})),
+            "spec.backup.destination.s3.endpoint",
+        );
+    }
+    // From one to the other at any time.
+    let volume = with(json!({"volume": volume}));
+    assert_eq!(change(volume.clone(), bucket(json!({}))), "");
+    assert_eq!(change(bucket(json!({})), volume), "");
+}
+
+#[test]
 fn an_issuer_is_a_url() {
     let with = |issuer: &str| json!({"auth": {"oidc": {"issuer": issuer, "audience": ["hello"]}}});
     for issuer in [

@@ -19,7 +19,7 @@ use crate::{
     restore::{plan::step::Step, validate::Order},
     service::{
         children::{
-            backup::{self, DIRECTORY, RESULT_FILE, SCRATCH},
+            backup::{self, RESULT_FILE, SCRATCH},
             database, job, migration, pod,
         },
         dereference::inputs::Inputs,
@@ -88,8 +88,8 @@ fn staging(order: &Order, service: &Validated, inputs: &Inputs, backup: &Backup)
     let mut address = database.address(Component::Restore);
     address.variables.extend(database.migration_variables());
     let mut arguments = arguments(order, Step::Stage);
+    arguments.extend(backup::destination(service, backup));
     let mut option = |name: &str, value: &str| arguments.extend([name.into(), value.into()]);
-    option("--directory", DIRECTORY);
     option("--backup", &order.backup);
     option("--scratch", SCRATCH);
     let volume = address.volume.clone();

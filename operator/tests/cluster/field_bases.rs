@@ -91,6 +91,9 @@ pub fn external_base(port: u16) -> Value {
     spec["database"] =
         json!({"external": {"secretRef": {"name": "a", "key": "uri", "caKey": "ca.crt"}}});
     spec["pods"].as_object_mut().unwrap().remove("database");
+    spec["backup"]["destination"] = json!({"s3": {"bucket": "all", "prefix": "a", "endpoint": "https://a.example.com",
+        "region": "a", "pathStyle": true, "caSecretRef": {"name": "a", "key": "ca.crt"},
+        "credentialsSecretRef": {"name": "a"}, "serverSideEncryption": "AES256"}});
     spec
 }
 
@@ -189,6 +192,11 @@ fn prepare(spec: &mut Value, path: &str) {
         _ if path.starts_with("/database/external/secretRef/keys/") => {
             spec["database"]["external"] = json!({"secretRef": {"name": "a", "caKey": "ca.crt", "keys": {
                 "host": "host", "port": "port", "database": "database", "user": "user", "password": "password"}}});
+        }
+        _ if path.starts_with("/backup/destination/s3/caConfigMapRef/") => {
+            let store = spec["backup"]["destination"]["s3"].as_object_mut().unwrap();
+            let certificates = store.remove("caSecretRef").unwrap();
+            store.insert("caConfigMapRef".into(), certificates);
         }
         "/expose/service/ipFamilies" => {
             spec["expose"]["service"]["ipFamilyPolicy"] = "RequireDualStack".into();

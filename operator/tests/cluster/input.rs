@@ -309,6 +309,38 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
             "spec.backup.destination.volume.size",
         ),
         (
+            backup("destination", json!({"s3": {"bucket": "Backups"}})),
+            "spec.backup.destination.s3.bucket",
+        ),
+        (
+            backup(
+                "destination",
+                json!({"s3": {"bucket": "all", "prefix": "a/../b"}}),
+            ),
+            "spec.backup.destination.s3.prefix",
+        ),
+        (
+            backup(
+                "destination",
+                json!({"s3": {"bucket": "all", "endpoint": "s3.example.com"}}),
+            ),
+            "spec.backup.destination.s3.endpoint",
+        ),
+        (
+            backup(
+                "destination",
+                json!({"s3": {"bucket": "all", "region": "a b"}}),
+            ),
+            "spec.backup.destination.s3.region",
+        ),
+        (
+            backup(
+                "destination",
+                json!({"s3": {"bucket": "all", "serverSideEncryption": "rot13"}}),
+            ),
+            "spec.backup.destination.s3.serverSideEncryption",
+        ),
+        (
             json!({"networkPolicy": {"enabled": "yes"}}),
             "spec.networkPolicy.enabled",
         ),

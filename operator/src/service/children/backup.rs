@@ -1,12 +1,12 @@
-//! Scheduled backups: a CronJob that dumps into a volume of its own, and proves each dump by restoring it into a throw-away
-//! server beside it.
+//! Scheduled backups: a CronJob that dumps into a volume of its own or a bucket, and proves each dump by restoring it into a
+//! throw-away server beside it.
 
 use k8s_openapi::{
     api::{
         batch::v1::{CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec},
         core::v1::{
-            Container, EmptyDirVolumeSource, PersistentVolumeClaim,
-            PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume,
+            Container, EmptyDirVolumeSource, EnvVar, PersistentVolumeClaim,
+            PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -29,38 +29,51 @@ use crate::{
     },
     service::{
         dereference::inputs::volumes::{self, Existing},
-        validate::{Backup, Database, Image, Schedule, Validated},
+        validate::{Backup, Bucket, Database, Destination, Image, Schedule, Validated},
     },
 };
 
 /// Where the backups are mounted.
-pub(crate) const DIRECTORY: &str = "/backups";
+const DIRECTORY: &str = "/backups";
 /// Where the kubelet reads what a container says about its end.
 pub(crate) const RESULT_FILE: &str = "/dev/termination-log";
 /// Name of the volume of the throw-away server.
 const PROOF: &str = "proof";
 /// Where the throw-away server has its data and its socket.
 pub(crate) const SCRATCH: &str = "/scratch";
+/// Name of the volume for the files.
+const BACKUPS: &str = "backups";
+/// Name of the volume with the authorities that a store of buckets is verified with, its folder and its file.
+const STORE: &str = "store";
+const STORE_DIRECTORY: &str = "/etc/hello/store";
+const STORE_FILE: &str = "ca.crt";
+/// Variables of the access key of a bucket, the keys of its Secret, and whether that need not have them.
+const ACCESS_KEY: [(&str, &str, bool); 3] = [
+    ("AWS_ACCESS_KEY_ID", "access-key-id", false),
+    ("AWS_SECRET_ACCESS_KEY", "secret-access-key", false),
+    ("AWS_SESSION_TOKEN", "session-token", true),
+];
 
-/// The volume for the files. One that exists keeps its class.
+/// The volume for the files, where they are not in a bucket. One that exists keeps its class.
 pub fn volume_claim(
     service: &Validated,
     backup: &Backup,
     existing: Option<&Existing>,
-) -> PersistentVolumeClaim {
+) -> Option<PersistentVolumeClaim> {
+    let volume = backup.destination.volume()?;
     let class = match existing {
         Some(existing) => existing.given_class.as_ref(),
-        None => backup.volume.storage_class.as_ref(),
+        None => volume.storage_class.as_ref(),
     };
-    PersistentVolumeClaim {
+    Some(PersistentVolumeClaim {
         metadata: data_owned(
             service,
             names::backup(&service.identity.name),
             Component::Backup,
         ),
-        spec: Some(claim::spec(volumes::size(existing, &backup.volume), class)),
+        spec: Some(claim::spec(volumes::size(existing, volume), class)),
         status: None,
-    }
+    })
 }
 
 /// The schedule, and the pod that makes one backup.
@@ -134,7 +147,7 @@ fn template(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -
         service,
         backup,
         CONTAINER,
-        &arguments(backup),
+        &arguments(service, backup),
         address,
         false,
     );
@@ -149,24 +162,85 @@ pub(crate) fn proving_pod(
     container: Container,
     address: Volume,
 ) -> PodSpec {
-    let volumes = vec![
-        Volume {
-            name: "backups".into(),
-            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: names::backup(&service.identity.name),
-                read_only: None,
-            }),
-            ..Volume::default()
-        },
+    let own = [
         pod::empty_dir("tools"),
         pod::empty_dir("tmp"),
         scratch_volume(service, backup),
         address,
     ];
+    let access = Access::to(service, backup);
+    let volumes = access.volume.into_iter().chain(own).collect();
     let mut spec = pod::spec(service, Component::Backup, vec![container], volumes);
     spec.init_containers = Some(vec![install(service), scratch_server(service, backup)]);
     spec.restart_policy = Some("Never".into());
     spec
+}
+
+/// How the pod reaches the destination.
+#[derive(Default)]
+struct Access {
+    volume: Option<Volume>,
+    mount: Option<VolumeMount>,
+    arguments: Vec<String>,
+    variables: Vec<EnvVar>,
+}
+
+impl Access {
+    fn to(service: &Validated, backup: &Backup) -> Self {
+        match &backup.destination {
+            Destination::Volume(_) => Self::to_volume(names::backup(&service.identity.name)),
+            Destination::Bucket(bucket) => Self::to_bucket(bucket),
+        }
+    }
+
+    fn to_volume(claim_name: String) -> Self {
+        Self {
+            volume: Some(Volume {
+                name: BACKUPS.into(),
+                persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                    claim_name,
+                    read_only: None,
+                }),
+                ..Volume::default()
+            }),
+            mount: Some(pod::mount(BACKUPS, DIRECTORY, false)),
+            arguments: vec!["--directory".into(), DIRECTORY.into()],
+            variables: Vec::new(),
+        }
+    }
+
+    /// Files are made and read back in the folder for temporary files. Without an access key, whoever gives the pod's account
+    /// an identity adds what the application reads.
+    fn to_bucket(bucket: &Bucket) -> Self {
+        let mut access = Self::default();
+        let mut option =
+            |name: &str, value: &str| access.arguments.extend([name.into(), value.into()]);
+        option("--s3-bucket", &bucket.name);
+        option("--s3-prefix", &bucket.prefix);
+        if let Some(endpoint) = &bucket.endpoint {
+            option("--s3-endpoint", &pod::literal(endpoint));
+        }
+        option("--s3-region", &bucket.region);
+        if let Some(path_style) = bucket.path_style {
+            option("--s3-path-style", &path_style.to_string());
+        }
+        if let Some(encryption) = bucket.encryption {
+            option("--s3-server-side-encryption", encryption.as_str());
+        }
+        if let Some(authorities) = &bucket.authorities {
+            option("--s3-ca-file", &format!("{STORE_DIRECTORY}/{STORE_FILE}"));
+            access.volume = Some(pod::authorities_volume(STORE, authorities, STORE_FILE));
+            access.mount = Some(pod::mount(STORE, STORE_DIRECTORY, true));
+        }
+        if let Some(secret) = &bucket.access_key {
+            access.variables = ACCESS_KEY
+                .map(|(variable, key, optional)| {
+                    pod::secret_env(variable, secret.as_str(), key, optional)
+                })
+                .into();
+        }
+        access
+    }
 }
 
 /// The image with PostgreSQL's programs.
@@ -225,11 +299,11 @@ fn scratch_server(service: &Validated, backup: &Backup) -> Container {
 }
 
 /// Makes a backup and proves it.
-fn arguments(backup: &Backup) -> Vec<String> {
+fn arguments(service: &Validated, backup: &Backup) -> Vec<String> {
     let retention = &backup.retention;
     let mut arguments = vec!["backup".to_owned(), "run".into()];
+    arguments.extend(destination(service, backup));
     let mut option = |name: &str, value: &str| arguments.extend([name.into(), value.into()]);
-    option("--directory", DIRECTORY);
     for format in &backup.formats {
         option("--format", format.as_str());
     }
@@ -248,6 +322,11 @@ fn arguments(backup: &Backup) -> Vec<String> {
     arguments
 }
 
+/// The options that name where the backups are.
+pub(crate) fn destination(service: &Validated, backup: &Backup) -> Vec<String> {
+    Access::to(service, backup).arguments
+}
+
 /// The container of a [`proving_pod`] that runs the application with these arguments.
 pub(crate) fn proving(
     service: &Validated,
@@ -257,20 +336,25 @@ pub(crate) fn proving(
     address: Address,
     reads_only: bool,
 ) -> Container {
+    let access = Access::to(service, backup);
+    let files = access.mount.map(|mount| VolumeMount {
+        read_only: mount.read_only.or(reads_only.then_some(true)),
+        ..mount
+    });
+    let own = [
+        pod::mount(PROOF, SCRATCH, false),
+        pod::mount("tmp", "/tmp", false),
+        address.mount,
+    ];
+    let tools = std::iter::once(pod::mount("tools", "/tools", true));
     Container {
         command: Some(vec!["/tools/hello-app".into()]),
         args: Some(arguments.to_vec()),
-        env: Some(address.variables),
+        env: Some([address.variables, access.variables].concat()),
         resources: Some(pod::resources(
             &service.pods.of(Component::Backup).resources,
         )),
-        volume_mounts: Some(vec![
-            pod::mount("tools", "/tools", true),
-            pod::mount("backups", DIRECTORY, reads_only),
-            pod::mount(PROOF, SCRATCH, false),
-            pod::mount("tmp", "/tmp", false),
-            address.mount,
-        ]),
+        volume_mounts: Some(tools.chain(files).chain(own).collect()),
         ..pod::container(service, name, image(service, backup).as_str())
     }
 }

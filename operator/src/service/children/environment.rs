@@ -1,10 +1,10 @@
 //! Settings of the application: its environment, and the files that it names.
 
 use hello_crds::RateLimit;
-use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, EnvVar, KeyToPath, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{EnvVar, Volume, VolumeMount};
 
 use super::pod;
-use crate::service::validate::{Issuer, Source, Validated};
+use crate::service::validate::{Issuer, Validated};
 
 /// Where the API's certificate is mounted.
 const TLS_DIRECTORY: &str = "/etc/hello/tls";
@@ -105,30 +105,9 @@ impl Settings {
         let Some(authorities) = &issuer.authorities else {
             return;
         };
-        let (name, key) = (authorities.name.as_str(), authorities.key.as_str());
-        let volume = match authorities.source {
-            Source::Secret => pod::secret_volume("issuer", name, &[(key, ISSUER_FILE)]),
-            Source::ConfigMap => config_map_volume("issuer", name, key),
-        };
+        let volume = pod::authorities_volume("issuer", authorities, ISSUER_FILE);
         self.mount(volume, ISSUER_DIRECTORY);
         let file = format!("{ISSUER_DIRECTORY}/{ISSUER_FILE}");
         self.set("HELLO_OIDC_CA_FILE", file);
-    }
-}
-
-fn config_map_volume(name: &str, config_map: &str, key: &str) -> Volume {
-    Volume {
-        name: name.into(),
-        config_map: Some(ConfigMapVolumeSource {
-            name: config_map.into(),
-            items: Some(vec![KeyToPath {
-                key: key.into(),
-                path: ISSUER_FILE.into(),
-                mode: None,
-            }]),
-            default_mode: Some(0o440),
-            optional: None,
-        }),
-        ..Volume::default()
     }
 }

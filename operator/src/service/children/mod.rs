@@ -89,8 +89,9 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
         autoscaler: scaling::autoscaler(service),
         disruption_budget: scaling::disruption_budget(service),
         network_policies: network::policies(service, database, inputs),
-        backup_volume: backup
-            .map(|backup| backup::volume_claim(service, backup, inputs.volumes.backups.as_ref())),
+        backup_volume: backup.and_then(|backup| {
+            backup::volume_claim(service, backup, inputs.volumes.backups.as_ref())
+        }),
         backup: backup.map(|backup| {
             let gate = match backup.schedule {
                 Ok(_) => Kind::CronJob.row().gate,

@@ -9,7 +9,10 @@ use k8s_openapi::api::networking::v1::{
 use super::{app, database::kind::DatabaseKind, policy};
 use crate::{
     object::names::Component,
-    service::{dereference::inputs::Inputs, validate::Validated},
+    service::{
+        dereference::inputs::Inputs,
+        validate::{Backup, Validated},
+    },
 };
 
 /// One policy for each part that connects to the database; none when isolation is off.
@@ -38,12 +41,14 @@ pub fn policies(
     };
     let client_egress = egress(&inputs.direct_ports);
     let mut app_egress = egress(&inputs.database_ports);
-    app_egress.extend(service.oidc.as_ref().map(|issuer| to_issuer(issuer.port)));
+    app_egress.extend(service.oidc.as_ref().map(|issuer| to_anywhere(issuer.port)));
     let mut policies = vec![
         policy::for_part(service, Component::App, app_ingress(service), app_egress),
         policy::for_part(service, Component::Migration, vec![], client_egress.clone()),
     ];
-    if service.backup.is_some() {
+    if let Some(backup) = &service.backup {
+        let to_store = store_ports(backup).into_iter().map(to_anywhere);
+        let client_egress: Vec<_> = client_egress.into_iter().chain(to_store).collect();
         for part in [Component::Backup, Component::Restore] {
             let egress = client_egress.clone();
             policies.push(policy::for_part(service, part, vec![], egress));
@@ -76,8 +81,18 @@ fn name_lookup(service: &Validated) -> NetworkPolicyEgressRule {
     }
 }
 
-/// The issuer and its keys can be anywhere; the port is known.
-fn to_issuer(number: u16) -> NetworkPolicyEgressRule {
+/// The ports of the store of buckets, and of the service that issues its keys, where no key is given.
+fn store_ports(backup: &Backup) -> BTreeSet<u16> {
+    const ISSUER: u16 = 443;
+    let Some(bucket) = backup.destination.bucket() else {
+        return BTreeSet::new();
+    };
+    let issuer = bucket.access_key.is_none().then_some(ISSUER);
+    std::iter::once(bucket.port).chain(issuer).collect()
+}
+
+/// The issuer of tokens and the store of buckets can be anywhere; the port is known.
+fn to_anywhere(number: u16) -> NetworkPolicyEgressRule {
     NetworkPolicyEgressRule {
         to: None,
         ports: Some(vec![policy::port("TCP", number)]),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use hello_crds::ProbeTiming;
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, LocalObjectReference,
-        PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceRequirements,
-        SecretProjection, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
-        VolumeProjection,
+        Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+        KeyToPath, LocalObjectReference, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource,
+        ResourceRequirements, SecretKeySelector, SecretProjection, SecretVolumeSource,
+        SecurityContext, Volume, VolumeMount, VolumeProjection,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
@@ -16,7 +16,7 @@ use k8s_openapi::{
 use super::{account, settings};
 use crate::{
     object::names::{self, Component},
-    service::validate::{Resources, Validated},
+    service::validate::{Authorities, Resources, Source, Validated},
 };
 
 /// Files from Secrets can be read by the pod's group and by nobody else.
@@ -189,6 +189,41 @@ pub fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
         mount_path: path.into(),
         read_only: read_only.then_some(true),
         ..VolumeMount::default()
+    }
+}
+
+/// A variable with the value of a key of a Secret. Without the Secret, or the key unless it is optional, the kubelet does not
+/// start the container, and the pod's status says so.
+pub fn secret_env(name: &str, secret: &str, key: &str, optional: bool) -> EnvVar {
+    EnvVar {
+        name: name.into(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: secret.into(),
+                key: key.into(),
+                optional: optional.then_some(true),
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
+/// The file of authorities that the spec names, as a file of this name.
+pub fn authorities_volume(name: &str, authorities: &Authorities, file: &str) -> Volume {
+    let (object, key) = (authorities.name.as_str(), authorities.key.as_str());
+    match authorities.source {
+        Source::Secret => secret_volume(name, object, &[(key, file)]),
+        Source::ConfigMap => Volume {
+            name: name.into(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: object.into(),
+                items: Some(paths(&[(key, file)])),
+                default_mode: Some(SECRET_MODE),
+                optional: None,
+            }),
+            ..Volume::default()
+        },
     }
 }
 

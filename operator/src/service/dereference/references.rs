@@ -67,7 +67,11 @@ pub fn of_pods(service: &Validated) -> Vec<Reference> {
         });
     }
     let issuer = service.oidc.as_ref();
-    if let Some(authorities) = issuer.and_then(|issuer| issuer.authorities.as_ref()) {
+    let of_issuer = issuer.and_then(|issuer| issuer.authorities.as_ref());
+    let backup = service.backup.as_ref();
+    let bucket = backup.and_then(|backup| backup.destination.bucket());
+    let of_store = bucket.and_then(|bucket| bucket.authorities.as_ref());
+    for authorities in of_issuer.into_iter().chain(of_store) {
         references.push(Reference {
             field: authorities.field.into(),
             source: authorities.source,

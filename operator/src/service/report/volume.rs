@@ -138,12 +138,12 @@ pub fn wanted_data(service: &Validated) -> Option<Wanted<'_>> {
     })
 }
 
-/// The volume of the backups.
+/// The volume of the backups, where they are not in a bucket.
 pub fn wanted_backups(service: &Validated) -> Option<Wanted<'_>> {
     let backup = service.backup.as_ref()?;
     Some(Wanted {
         claim: names::backup(&service.identity.name),
-        volume: &backup.volume,
+        volume: backup.destination.volume()?,
         maker: None,
     })
 }

@@ -7,11 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::{
-    image::Image, resources::quantity, schedule::Schedule, time_zone::TimeZone, volume::Volume,
+    destination::Destination, image::Image, resources::quantity, schedule::Schedule,
+    time_zone::TimeZone,
 };
 use crate::{
     error::Result,
-    object::{child, names, quantity::Quantity},
+    object::{child, names, owner::Identity, quantity::Quantity},
 };
 
 /// Scheduled backups.
@@ -25,8 +26,8 @@ pub struct Backup {
     pub formats: Vec<BackupFormat>,
     /// Which are kept.
     pub retention: Retention,
-    /// Volume for the files.
-    pub volume: Volume,
+    /// Where they are kept.
+    pub destination: Destination,
     /// Most that the throw-away server may use, when given.
     pub scratch: Option<Quantity>,
     /// Image with PostgreSQL's programs, when given.
@@ -70,7 +71,11 @@ impl Backup {
         self.next_start(now).filter(|due| *due <= end)
     }
 
-    pub(super) fn parse(service: &HelloService, spec: &hello_crds::Backup) -> Result<Self> {
+    pub(super) fn parse(
+        identity: &Identity,
+        service: &HelloService,
+        spec: &hello_crds::Backup,
+    ) -> Result<Self> {
         let scratch = spec.verify.scratch.size.as_ref();
         let image = spec.image.as_ref();
         Ok(Self {
@@ -78,7 +83,7 @@ impl Backup {
             time_zone: TimeZone::parse("spec.backup.timeZone", &spec.time_zone)?,
             formats: spec.formats.clone(),
             retention: spec.retention.clone(),
-            volume: Volume::parse("spec.backup.destination.volume", &spec.destination.volume)?,
+            destination: Destination::parse(identity, &spec.destination)?,
             scratch: scratch
                 .map(|size| quantity("spec.backup.verify.scratch.size", size))
                 .transpose()?,
@@ -110,7 +115,13 @@ mod tests {
 
     fn parse(service: &serde_json::Value) -> Backup {
         let service: HelloService = serde_json::from_value(service.clone()).unwrap();
-        Backup::parse(&service, service.spec.backup.as_ref().unwrap()).unwrap()
+        let identity = Identity {
+            namespace: "team".into(),
+            name: "demo".into(),
+            uid: String::new(),
+            generation: 1,
+        };
+        Backup::parse(&identity, &service, service.spec.backup.as_ref().unwrap()).unwrap()
     }
 
     #[test]
@@ -168,5 +179,26 @@ mod tests {
         // Whatever it is, the name is that of an object.
         let long = request(Some(&"Ä\n".repeat(1000)), None).unwrap();
         assert_eq!(long.len(), first.len());
+    }
+
+    #[test]
+    fn backups_are_in_a_volume_unless_there_is_a_bucket() {
+        let destination = |spec: serde_json::Value| {
+            let spec = json!({"schedule": "@daily", "destination": spec});
+            parse(&json!({"metadata": {"name": "demo"}, "spec": {"backup": spec}})).destination
+        };
+        let volume = destination(json!({}));
+        assert_eq!(volume.volume().unwrap().size.as_str(), "2Gi");
+        assert!(volume.bucket().is_none());
+        let bucket = destination(json!({"s3": {"bucket": "all"}}));
+        assert!(bucket.volume().is_none());
+        let bucket = bucket.bucket().unwrap().clone();
+        assert_eq!((&*bucket.prefix, bucket.port), ("team/demo", 443));
+        assert_eq!((&*bucket.region, bucket.access_key), ("us-east-1", None));
+        let other = destination(
+            json!({"s3": {"bucket": "all", "prefix": "x", "endpoint": "http://s3.store:9000"}}),
+        );
+        let other = other.bucket().unwrap().clone();
+        assert_eq!((&*other.prefix, other.port), ("x", 9000));
     }
 }

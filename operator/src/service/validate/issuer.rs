@@ -96,20 +96,31 @@ impl Issuer {
 }
 
 fn authorities(spec: &Oidc) -> Result<Option<Authorities>> {
-    let parse = |field: &'static str, source: Source, place: &CertificatesRef| {
-        Ok(Authorities {
+    let secret = ("spec.auth.oidc.caSecretRef", spec.ca_secret_ref.as_ref());
+    let map = (
+        "spec.auth.oidc.caConfigMapRef",
+        spec.ca_config_map_ref.as_ref(),
+    );
+    Authorities::parse(secret, map)
+}
+
+impl Authorities {
+    /// Those in the Secret or in the ConfigMap, each with the field that names it. The schema allows one of them only.
+    pub(super) fn parse(
+        secret: (&'static str, Option<&CertificatesRef>),
+        map: (&'static str, Option<&CertificatesRef>),
+    ) -> Result<Option<Self>> {
+        let given = match (secret, map) {
+            ((field, Some(place)), _) => (field, Source::Secret, place),
+            (_, (field, Some(place))) => (field, Source::ConfigMap, place),
+            _ => return Ok(None),
+        };
+        let (field, source, place) = given;
+        Ok(Some(Self {
             field,
             source,
             name: object_name(&format!("{field}.name"), &place.name)?,
             key: place.key.clone(),
-        })
-    };
-    // The schema allows one of them only.
-    match (&spec.ca_secret_ref, &spec.ca_config_map_ref) {
-        (Some(place), _) => parse("spec.auth.oidc.caSecretRef", Source::Secret, place).map(Some),
-        (None, Some(place)) => {
-            parse("spec.auth.oidc.caConfigMapRef", Source::ConfigMap, place).map(Some)
-        }
-        (None, None) => Ok(None),
+        }))
     }
 }

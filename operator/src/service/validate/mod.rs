@@ -7,6 +7,7 @@
 mod backup;
 mod config;
 mod database;
+mod destination;
 mod expose;
 mod image;
 mod issuer;
@@ -23,6 +24,7 @@ mod volume;
 pub use backup::Backup;
 pub use config::Config;
 pub use database::{CloudNativePg, Database, External, ExternalAddress, Managed};
+pub use destination::{Bucket, Destination};
 pub use expose::{Expose, Port};
 pub use image::Image;
 pub use issuer::{Authorities, Issuer, Source};
@@ -187,16 +189,17 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
     let tls = spec.tls.as_ref();
     let pull_secrets = spec.image_pull_secrets.iter();
     let database = Database::parse(&spec.database)?;
+    let identity = identity(service)?;
     Ok(Validated {
         known_data: KnownData::read(service, &database),
-        identity: identity(service)?,
         database,
         config: Config::parse(&spec.config)?,
         backup: spec
             .backup
             .as_ref()
-            .map(|backup| Backup::parse(service, backup))
+            .map(|backup| Backup::parse(&identity, service, backup))
             .transpose()?,
+        identity,
         image: Image::parse("spec.image", spec.image.as_ref().unwrap_or(&defaults.app))?,
         default_images: defaults.clone(),
         pull_policy: spec.image_pull_policy,

@@ -38,7 +38,8 @@ pub struct Backups<'a> {
     applied: &'a Applied,
     /// Name of the CronJob and of its claim.
     name: String,
-    volume: volume::Wanted<'a>,
+    /// The volume, where they are not in a bucket.
+    volume: Option<volume::Wanted<'a>>,
     /// Since when there is the claim.
     volume_since: Option<Timestamp>,
     /// The newest run that exists.
@@ -68,7 +69,7 @@ impl<'a> Backups<'a> {
         now: Timestamp,
     ) -> Option<Self> {
         let wanted = service.backup.as_ref()?;
-        let volume = volume::wanted_backups(service)?;
+        let volume = volume::wanted_backups(service);
         let name = names::backup(&service.identity.name);
         let mut runs: Vec<&Job> = applied
             .live()
@@ -76,10 +77,11 @@ impl<'a> Backups<'a> {
             .filter(|job| is_run(job))
             .collect();
         runs.sort_by_key(|job| (created(&job.metadata), job.name_any()));
-        let volume_since = applied
-            .live()
-            .typed::<PersistentVolumeClaim>(&name)
-            .and_then(|claim| created(&claim.metadata));
+        // One that an earlier destination has left says nothing about the backups in a bucket.
+        let claim = volume
+            .as_ref()
+            .and_then(|_| applied.live().typed::<PersistentVolumeClaim>(&name));
+        let volume_since = claim.and_then(|claim| created(&claim.metadata));
         let cron_job = applied.live().typed::<CronJob>(&name);
         Some(Self {
             history: History::read(cron_job, &runs, applied.pods(), old, volume_since),
@@ -97,7 +99,7 @@ impl<'a> Backups<'a> {
     pub fn finding(&self) -> Finding {
         let problem = self
             .not_written()
-            .or_else(|| volume::leaving(self.applied, &self.name))
+            .or_else(|| self.volume_leaving())
             .or_else(|| self.not_scheduled())
             .or_else(|| self.not_running())
             .or_else(|| self.refused())
@@ -143,6 +145,10 @@ impl<'a> Backups<'a> {
         Some(no(Reason::Conflict).with(message))
     }
 
+    fn volume_leaving(&self) -> Option<Finding> {
+        volume::leaving(self.applied, &self.volume.as_ref()?.claim)
+    }
+
     fn not_scheduled(&self) -> Option<Finding> {
         self.wanted.suspend.then(|| no(Reason::Suspended))
     }
@@ -164,7 +170,10 @@ impl<'a> Backups<'a> {
         // A container that failed is an attempt, and its Job tries again.
         let failure = pod_failure::of_run(self.applied.pods(), &uid, self.now)
             .filter(|failure| failure.reason != Reason::ContainerFailed)?;
-        Some(volume::explain(self.applied, &self.volume, failure))
+        Some(match &self.volume {
+            Some(volume) => volume::explain(self.applied, volume, failure),
+            None => failure.finding(),
+        })
     }
 
     /// The last run that has ended has failed, or its dump was not proved.
@@ -255,7 +264,7 @@ impl<'a> Backups<'a> {
             None if self.history.lost => no(Reason::BackupsLost),
             None => self
                 .at_work()
-                .or_else(|| volume::unbound(self.applied, &self.volume))
+                .or_else(|| volume::unbound(self.applied, self.volume.as_ref()?))
                 .unwrap_or_else(|| no(Reason::NeverRun)),
         }
     }
