@@ -29,7 +29,7 @@ use crate::{
     },
     service::{
         dereference::inputs::volumes::{self, Existing},
-        validate::{Backup, Bucket, Database, Destination, Image, Schedule, Validated},
+        validate::{Backup, Bucket, Database, Destination, Image, Schedule, TOOLS, Validated},
     },
 };
 
@@ -163,7 +163,7 @@ pub(crate) fn proving_pod(
     address: Volume,
 ) -> PodSpec {
     let own = [
-        pod::empty_dir("tools"),
+        pod::empty_dir(TOOLS),
         pod::empty_dir("tmp"),
         scratch_volume(service, backup),
         address,
@@ -273,7 +273,7 @@ fn install(service: &Validated) -> Container {
     Container {
         args: Some(vec!["install-to".into(), "/tools".into()]),
         resources: Some(pod::helper_resources(service, Component::Backup)),
-        volume_mounts: Some(vec![pod::mount("tools", "/tools", false)]),
+        volume_mounts: Some(vec![pod::mount(TOOLS, "/tools", false)]),
         ..pod::container(service, "tools", service.image.as_str())
     }
 }
@@ -291,7 +291,7 @@ fn scratch_server(service: &Validated, backup: &Backup) -> Container {
             &service.pods.of(Component::Backup).resources,
         )),
         volume_mounts: Some(vec![
-            pod::mount("tools", "/tools", true),
+            pod::mount(TOOLS, "/tools", true),
             pod::mount(PROOF, SCRATCH, false),
         ]),
         ..pod::container(service, "scratch", image(service, backup).as_str())
@@ -346,7 +346,7 @@ pub(crate) fn proving(
         pod::mount("tmp", "/tmp", false),
         address.mount,
     ];
-    let tools = std::iter::once(pod::mount("tools", "/tools", true));
+    let tools = std::iter::once(pod::mount(TOOLS, "/tools", true));
     Container {
         command: Some(vec!["/tools/hello-app".into()]),
         args: Some(arguments.to_vec()),

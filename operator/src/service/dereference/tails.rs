@@ -4,7 +4,7 @@
 //! would read every Secret of the namespace in the status, so only the operator's own images are quoted there, and only
 //! where they have nothing of his: a variable with the value of a Secret is quoted by the message that refuses it.
 
-use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod, PodSpec};
 
 use crate::{
     object::{
@@ -12,7 +12,7 @@ use crate::{
         restore_result::{self, RestoreResult},
         volume_report,
     },
-    service::validate::{DefaultImages, OWN_VOLUMES},
+    service::validate::{DefaultImages, OWN_VOLUMES, TOOLS},
 };
 
 /// Removes what containers of other images wrote when they ended.
@@ -20,14 +20,15 @@ pub fn remove_foreign(pod: &mut Pod, own: &DefaultImages) {
     let Some(status) = &mut pod.status else {
         return;
     };
-    let spec = pod.spec.as_ref();
+    let containers: Vec<&Container> = pod.spec.iter().flat_map(containers).collect();
+    // Where programs come from another container, whose image may be a user's choice.
+    let tools_are_own = (containers.iter().filter(|container| has_tools(container)))
+        .all(|container| is_own(container, own));
     let is_own = |name: &str| {
-        let containers = spec.map(|spec| {
-            let init = spec.init_containers.iter().flatten();
-            spec.containers.iter().chain(init)
-        });
-        let mut named = containers.into_iter().flatten();
-        named.any(|container| container.name == name && is_own(container, own))
+        let named = containers.iter().find(|container| container.name == name);
+        named.is_some_and(|container| {
+            is_own(container, own) && (tools_are_own || !has_tools(container))
+        })
     };
     let all = [
         &mut status.container_statuses,
@@ -38,6 +39,17 @@ pub fn remove_foreign(pod: &mut Pod, own: &DefaultImages) {
             remove(container);
         }
     }
+}
+
+fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
+    let init = spec.init_containers.iter().flatten();
+    spec.containers.iter().chain(init)
+}
+
+/// Whether a container uses, or fills, the volume by which programs get from one container into another.
+fn has_tools(container: &Container) -> bool {
+    let mut mounts = container.volume_mounts.iter().flatten();
+    mounts.any(|mount| mount.name == TOOLS)
 }
 
 /// Whether a container runs one of the operator's images, and nothing in it is a user's choice.
@@ -76,6 +88,13 @@ mod tests {
 
     use super::*;
 
+    fn own() -> DefaultImages {
+        DefaultImages {
+            app: "r:5000/hello-app:1".into(),
+            postgres: "postgres:18".into(),
+        }
+    }
+
     /// The messages that are left of one that every container of this image wrote.
     fn messages(image: &Value, name: &str, message: &str) -> Vec<String> {
         messages_of(&json!({"name": name, "image": image}), message)
@@ -96,11 +115,7 @@ mod tests {
             };
             let pod = json!({"spec": spec, "status": {status: statuses}});
             let mut pod: Pod = serde_json::from_value(pod).unwrap();
-            let own = DefaultImages {
-                app: "r:5000/hello-app:1".into(),
-                postgres: "postgres:18".into(),
-            };
-            remove_foreign(&mut pod, &own);
+            remove_foreign(&mut pod, &own());
             let value = serde_json::to_value(&pod).unwrap();
             for state in ["state", "lastState"] {
                 let message = &value["status"][status][0][state]["terminated"]["message"];
@@ -205,5 +220,32 @@ mod tests {
             ),
             0
         );
+    }
+    #[test]
+    fn what_runs_a_program_of_a_tenant_is_not_quoted() {
+        let left = |tools: &str| {
+            let mounts = json!([{"name": "tools", "mountPath": "/tools"}]);
+            let end = json!({"terminated": {"exitCode": 1, "message": "secret"}});
+            let status = |name: &str| json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": end});
+            let mut pod: Pod = serde_json::from_value(json!({
+                "spec": {
+                    "initContainers": [{"name": "tools", "image": tools, "volumeMounts": mounts}],
+                    "containers": [
+                        {"name": "dump", "image": "postgres:18", "volumeMounts": mounts},
+                        {"name": "other", "image": "postgres:18"},
+                    ],
+                },
+                "status": {"containerStatuses": [status("dump"), status("other")]},
+            }))
+            .unwrap();
+            remove_foreign(&mut pod, &own());
+            let statuses = pod.status.unwrap().container_statuses.unwrap();
+            statuses
+                .into_iter()
+                .map(|status| status.state.unwrap().terminated.unwrap().message.is_some())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left("r:5000/hello-app:1"), [true, true]);
+        assert_eq!(left("evil:1"), [false, true]);
     }
 }

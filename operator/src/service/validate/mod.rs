@@ -31,7 +31,7 @@ pub use issuer::{Authorities, Issuer, Source};
 pub use known_data::KnownData;
 pub use limits::{INGRESS_ANNOTATIONS, Limits};
 pub use network::Network;
-pub use pods::{Account, OWN_VOLUMES, PodSettings, Pods};
+pub use pods::{Account, OWN_VOLUMES, PodSettings, Pods, TOOLS};
 pub use resources::{Amount, Resources};
 pub use schedule::Schedule;
 pub use time_zone::TimeZone;

@@ -7,7 +7,7 @@ mod reserved;
 #[cfg(test)]
 mod tests;
 
-pub use reserved::VOLUMES as OWN_VOLUMES;
+pub use reserved::{TOOLS, VOLUMES as OWN_VOLUMES};
 
 use std::collections::BTreeMap;
 

@@ -47,8 +47,10 @@ const OPTIONS: [&str; 14] = [
     "HELLO_THREADS",
     "HELLO_WRITE_CONNECTIONS",
 ];
+/// The volume by which programs get from one container of a pod into another.
+pub const TOOLS: &str = "tools";
 /// Names of the operator's own volumes.
-pub const VOLUMES: [&str; 11] = [
+pub const VOLUMES: [&str; 12] = [
     "backups",
     "credentials",
     "data",
@@ -57,9 +59,10 @@ pub const VOLUMES: [&str; 11] = [
     "proof",
     "run",
     "shm",
+    "store",
     "tls",
     "tmp",
-    "tools",
+    TOOLS,
 ];
 /// Paths that every part's container needs.
 const PATHS: [&str; 4] = ["/etc/hello", "/dev", "/proc", "/sys"];

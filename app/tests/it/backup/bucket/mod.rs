@@ -1,11 +1,10 @@
 //! Backups in a bucket, on a real S3 server.
 
-use std::process::Command;
-use std::time::Duration;
+mod faults;
+mod left;
 
 use super::bench::{Bench, filled_database, folder, names, stderr};
 use crate::support::authority::Authority;
-use crate::support::eventually;
 use crate::support::postgres;
 use crate::support::s3::{Action, BUCKET, KEY, KEY_ID, Proxy, Seen, Server};
 
@@ -54,6 +53,10 @@ fn with_bucket(bench: Bench, endpoint: &str) -> Bench {
         .variable("HELLO_BACKUP_S3_BUCKET", BUCKET)
         .variable("HELLO_BACKUP_S3_PREFIX", "all")
         .variable("HELLO_BACKUP_S3_ENDPOINT", endpoint)
+}
+
+fn put(seen: &Seen) -> bool {
+    seen.line.starts_with("PUT")
 }
 
 /// The database with as many random bytes as three parts of an upload have.
@@ -194,182 +197,6 @@ fn a_large_file_is_uploaded_and_read_in_parts() {
     store.assert_tidy();
 }
 
-/// Which requests fail, how, the reason, and what the message says.
-type Fault = (
-    fn(&Seen) -> bool,
-    fn() -> Action,
-    &'static str,
-    &'static str,
-);
-
-fn all(_: &Seen) -> bool {
-    true
-}
-
-fn put(seen: &Seen) -> bool {
-    seen.line.starts_with("PUT")
-}
-
-fn put_dump(seen: &Seen) -> bool {
-    put(seen) && seen.line.ends_with(".dump")
-}
-
-fn put_manifest(seen: &Seen) -> bool {
-    put(seen) && seen.line.ends_with("Z.json")
-}
-
-fn get_dump(seen: &Seen) -> bool {
-    seen.line.starts_with("GET") && seen.line.ends_with(".dump")
-}
-
-/// Each fault fails a backup with its reason, harms no other, leaves nothing, and the next one succeeds.
-fn each_is_named_and_harms_nothing(faults: &[Fault]) {
-    let store = Store::new(&filled_database());
-    let good = store.bench.succeed(&["--keep-last=1"])["set"].clone();
-    for (applies, action, reason, text) in faults {
-        let (applies, action) = (*applies, *action);
-        store.proxy.set(move |seen| match applies(seen) {
-            true => action(),
-            false => Action::Pass,
-        });
-        let message = store.bench.fail(reason, &["--keep-last=1"]);
-        assert!(message.contains(text), "{text}: {message}");
-        let named = format!("s3://{BUCKET}/all/ at http://{}", store.proxy.address);
-        assert!(
-            message.contains(&named) || *reason == "Mismatch",
-            "{message}"
-        );
-        store.proxy.set(|_| Action::Pass);
-        let list = store.bench.list();
-        assert_eq!((list.len(), &list[0]["name"]), (1, &good), "{text}");
-        assert_eq!(list[0]["state"], "verified");
-        store.assert_tidy();
-    }
-    assert_eq!(store.bench.succeed(&["--keep-last=1"])["count"], 1);
-    store.assert_tidy();
-}
-
-#[test]
-fn a_bucket_that_cannot_be_reached_is_named() {
-    each_is_named_and_harms_nothing(&[
-        (
-            all,
-            || Action::Answer(500, ""),
-            "DestinationUnreachable",
-            "500 Internal Server Error",
-        ),
-        (
-            put_dump,
-            || Action::Late(Duration::from_millis(300), 503),
-            "DestinationUnreachable",
-            "503 Service Unavailable",
-        ),
-        (
-            all,
-            || Action::Answer(200, "<html></html>"),
-            "DestinationUnreachable",
-            "is this its address?",
-        ),
-        (all, || Action::Cut, "DestinationUnreachable", "listing it"),
-        (
-            all,
-            || Action::Answer(404, "<Error><Code>NoSuchBucket</Code></Error>"),
-            "DestinationUnreachable",
-            "404 Not Found NoSuchBucket; create the bucket",
-        ),
-    ]);
-}
-
-#[test]
-fn what_a_bucket_refuses_or_loses_is_named() {
-    each_is_named_and_harms_nothing(&[
-        (
-            all,
-            || {
-                Action::Answer(
-                    403,
-                    "<Error><Code>AccessDenied</Code><Message>No.</Message></Error>",
-                )
-            },
-            "DestinationDenied",
-            "403 Forbidden AccessDenied: No.; the credentials have to allow",
-        ),
-        (
-            put,
-            || Action::Answer(403, ""),
-            "DestinationDenied",
-            "writing to it: 403 Forbidden; the credentials",
-        ),
-        (
-            put_dump,
-            || Action::Answer(400, "<Error><Code>ExpiredToken</Code></Error>"),
-            "DestinationDenied",
-            "ExpiredToken; give credentials that are still valid",
-        ),
-        (
-            put_dump,
-            || Action::Answer(507, ""),
-            "DestinationFull",
-            "507 Insufficient Storage; keep fewer backups",
-        ),
-        (
-            put_manifest,
-            || Action::Answer(400, "<Error><Code>QuotaExceeded</Code></Error>"),
-            "DestinationFull",
-            "writing hello-",
-        ),
-        (
-            all,
-            || Action::Answer(403, "<Error><Code>RequestTimeTooSkewed</Code></Error>"),
-            "ClockSkew",
-            "RequestTimeTooSkewed",
-        ),
-        (
-            get_dump,
-            || Action::Flip,
-            "Mismatch",
-            "is not read as it was written",
-        ),
-        (
-            get_dump,
-            || Action::Answer(404, ""),
-            "Mismatch",
-            ".dump is gone",
-        ),
-    ]);
-}
-
-#[test]
-fn answers_that_are_lost_or_late_are_asked_for_again() {
-    let store = Store::new(&filled_database());
-    // Each request once fails in each of these ways: it may have been done, or not.
-    let mut seen_lines = std::collections::BTreeMap::new();
-    store.proxy.set(move |seen| {
-        let count: &mut usize = seen_lines.entry(seen.line.clone()).or_default();
-        *count += 1;
-        match (*count, seen.line.starts_with("GET")) {
-            (1, _) => Action::Lose,
-            (2, _) => Action::Answer(503, "<Error><Code>SlowDown</Code></Error>"),
-            (3, true) => Action::Halve,
-            _ => Action::Pass,
-        }
-    });
-    let result = store.bench.succeed(&["--format=custom,plain"]);
-    assert_eq!(result["warnings"].as_array().unwrap().len(), 0, "{result}");
-    store.proxy.set(|_| Action::Pass);
-    store.assert_tidy();
-    assert_eq!(store.bench.states(), [1, 0, 0]);
-    // A store that does not know the condition of new objects.
-    store.proxy.set(
-        |seen| match seen.head.to_lowercase().contains("if-none-match") {
-            true => Action::Answer(501, "<Error><Code>NotImplemented</Code></Error>"),
-            false => Action::Pass,
-        },
-    );
-    assert_eq!(store.bench.succeed(&[])["count"], 2);
-    store.assert_tidy();
-}
-
 #[test]
 fn objects_are_encrypted_by_the_store_as_asked() {
     let store = Store::new(&filled_database());
@@ -387,116 +214,6 @@ fn objects_are_encrypted_by_the_store_as_asked() {
         .collect();
     // The marker, the dump and the manifest.
     assert_eq!(asked, [true; 3]);
-}
-
-#[test]
-fn a_backup_that_may_not_be_deleted_is_a_warning() {
-    let store = Store::new(&filled_database());
-    let old = store.bench.succeed(&["--keep-last=1"])["set"].clone();
-    store.proxy.set(|seen| {
-        let is_manifest = seen.line.ends_with("Z.json");
-        match seen.line.starts_with("DELETE") && is_manifest {
-            true => Action::Answer(
-                403,
-                "<Error><Code>AccessDenied</Code><Message>Locked.</Message></Error>",
-            ),
-            false => Action::Pass,
-        }
-    });
-    let result = store.bench.succeed(&["--keep-last=1"]);
-    assert_eq!(result["count"], 2);
-    let warning = result["warnings"][0].as_str().unwrap();
-    let set = old.as_str().unwrap();
-    assert!(
-        warning.contains(set) && warning.contains("Locked."),
-        "{warning}"
-    );
-    store.assert_tidy();
-    store.proxy.set(|_| Action::Pass);
-    assert_eq!(store.bench.succeed(&["--keep-last=1"])["count"], 1);
-    assert_eq!(store.server.keys().len(), 2);
-}
-
-#[test]
-fn what_a_killed_backup_leaves_in_a_bucket_goes_after_a_day() {
-    let store = Store::new(&large_database());
-    let good = store.bench.succeed(&["--keep-last=1"])["set"].clone();
-    // Killed within an upload, and before its manifest.
-    let stages: [fn(&Seen) -> bool; 2] = [
-        |seen| seen.line.contains("partNumber=3"),
-        |seen| seen.line.starts_with("PUT") && seen.line.ends_with("Z.json"),
-    ];
-    for stage in stages {
-        let (reached, told) = std::sync::mpsc::channel();
-        store.proxy.set(move |seen| {
-            if stage(seen) {
-                let _ = reached.send(());
-                return Action::Late(Duration::from_secs(30), 503);
-            }
-            Action::Pass
-        });
-        let mut child = store.bench.run_command(&["--keep-last=1"]).spawn().unwrap();
-        told.recv_timeout(Duration::from_secs(120)).unwrap();
-        // `timeout` is its own group's leader, the program is in there with it.
-        let group = format!("-{}", child.id());
-        let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
-        assert!(killed.unwrap().success());
-        child.wait().unwrap();
-        store.proxy.set(|_| Action::Pass);
-    }
-    let is_left = || {
-        store
-            .server
-            .keys()
-            .iter()
-            .any(|key| key.contains(".partial"))
-    };
-    assert!(is_left() && !store.server.parts().is_empty());
-    let list = store.bench.list();
-    let verified: Vec<_> = list
-        .iter()
-        .filter(|set| set["state"] == "verified")
-        .collect();
-    assert_eq!((verified.len(), &verified[0]["name"]), (1, &good));
-    // Others may be at work on it, for all that is known.
-    assert_eq!(store.bench.succeed(&["--keep-last=1"])["count"], 1);
-    assert!(is_left() && !store.server.parts().is_empty());
-    store.server.age();
-    assert_eq!(store.bench.succeed(&["--keep-last=1"])["count"], 1);
-    store.assert_tidy();
-    assert_eq!(store.server.keys().len(), 2, "{:?}", store.server.keys());
-}
-
-#[test]
-fn a_signal_leaves_nothing_in_a_bucket() {
-    let store = Store::new(&filled_database());
-    let (reached, told) = std::sync::mpsc::channel();
-    store.proxy.set(move |seen| {
-        let is_dump = seen.line.starts_with("GET") && seen.line.ends_with(".dump");
-        if is_dump && reached.send(()).is_ok() {
-            return Action::Late(Duration::from_secs(30), 503);
-        }
-        Action::Pass
-    });
-    let child = store
-        .bench
-        .run_command(&[])
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    told.recv_timeout(Duration::from_secs(120)).unwrap();
-    let sent = Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert!(
-        stderr(&output).contains("interrupted by a signal"),
-        "{}",
-        stderr(&output)
-    );
-    assert_eq!(store.server.keys(), [""; 0]);
-    store.assert_tidy();
 }
 
 /// The issuer's answer, with the keys of the server, which knows no temporary ones.
@@ -569,25 +286,4 @@ fn a_store_is_verified_by_the_given_authority() {
     let bench = bench.variable("AWS_SECRET_ACCESS_KEY", "another-secret");
     let message = bench.fail("DestinationDenied", &[&ca]);
     assert!(message.contains("; the access key is wrong"), "{message}");
-}
-
-#[test]
-fn a_full_working_folder_is_not_a_full_bucket() {
-    let mut store = Store::new(&filled_database());
-    let full = "[ \"$1\" = --version ] && exec $REAL --version\n\
-        for argument; do shift; case $before in --file) argument=/dev/full;; esac; before=$argument; \
-        set -- \"$@\" \"$argument\"; done; exec $REAL \"$@\"";
-    store.bench.succeed(&["--keep-last=2"]);
-    store.bench.succeed(&["--keep-last=2"]);
-    store.bench.replace("pg_dump", full);
-    let message = store.bench.fail("DumpFailed", &["--keep-last=2"]);
-    assert!(
-        message.contains("folder in which backups are made"),
-        "{message}"
-    );
-    assert_eq!(store.bench.states(), [2, 0, 0]);
-    store.assert_tidy();
-    eventually("nothing is left of it", Duration::from_secs(1), || {
-        store.bench.names().is_empty()
-    });
 }

@@ -1,0 +1,90 @@
+//! What a backup leaves in a bucket when it is ended.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Store, large_database};
+use crate::backup::bench::{filled_database, stderr};
+use crate::support::s3::{Action, Seen};
+
+#[test]
+fn what_a_killed_backup_leaves_in_a_bucket_goes_after_a_day() {
+    let store = Store::new(&large_database());
+    let good = store.bench.succeed(&["--keep-last=1"])["set"].clone();
+    // Killed within an upload, and before its manifest.
+    let stages: [fn(&Seen) -> bool; 2] = [
+        |seen| seen.line.contains("partNumber=3"),
+        |seen| seen.line.starts_with("PUT") && seen.line.ends_with("Z.json"),
+    ];
+    for stage in stages {
+        let (reached, told) = std::sync::mpsc::channel();
+        store.proxy.set(move |seen| {
+            if stage(seen) {
+                let _ = reached.send(());
+                return Action::Late(Duration::from_secs(30), 503);
+            }
+            Action::Pass
+        });
+        let mut child = store.bench.run_command(&["--keep-last=1"]).spawn().unwrap();
+        told.recv_timeout(Duration::from_secs(120)).unwrap();
+        // `timeout` is its own group's leader, the program is in there with it.
+        let group = format!("-{}", child.id());
+        let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
+        assert!(killed.unwrap().success());
+        child.wait().unwrap();
+        store.proxy.set(|_| Action::Pass);
+    }
+    let is_left = || {
+        store
+            .server
+            .keys()
+            .iter()
+            .any(|key| key.contains(".partial"))
+    };
+    assert!(is_left() && !store.server.parts().is_empty());
+    let list = store.bench.list();
+    let verified: Vec<_> = list
+        .iter()
+        .filter(|set| set["state"] == "verified")
+        .collect();
+    assert_eq!((verified.len(), &verified[0]["name"]), (1, &good));
+    // Others may be at work on it, for all that is known.
+    assert_eq!(store.bench.succeed(&["--keep-last=1"])["count"], 1);
+    assert!(is_left() && !store.server.parts().is_empty());
+    store.server.age();
+    assert_eq!(store.bench.succeed(&["--keep-last=1"])["count"], 1);
+    store.assert_tidy();
+    assert_eq!(store.server.keys().len(), 2, "{:?}", store.server.keys());
+}
+
+#[test]
+fn a_signal_leaves_nothing_in_a_bucket() {
+    let store = Store::new(&filled_database());
+    let (reached, told) = std::sync::mpsc::channel();
+    store.proxy.set(move |seen| {
+        let is_dump = seen.line.starts_with("GET") && seen.line.ends_with(".dump");
+        if is_dump && reached.send(()).is_ok() {
+            return Action::Late(Duration::from_secs(30), 503);
+        }
+        Action::Pass
+    });
+    let child = store
+        .bench
+        .run_command(&[])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    told.recv_timeout(Duration::from_secs(120)).unwrap();
+    let sent = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        stderr(&output).contains("interrupted by a signal"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(store.server.keys(), [""; 0]);
+    store.assert_tidy();
+}
