@@ -1,7 +1,7 @@
 //! `backup`, on real servers.
 
 pub mod bench;
-mod bucket;
+pub mod bucket;
 mod database;
 mod destination;
 mod interrupted;

@@ -1,6 +1,7 @@
 //! Restores: staged beside the live data, counted, exchanged, undone.
 
 mod bench;
+mod bucket;
 mod exchange;
 mod interrupted;
 mod refusals;

@@ -9,14 +9,14 @@ use crate::support::postgres;
 use crate::support::s3::{Action, BUCKET, KEY, KEY_ID, Proxy, Seen, Server};
 
 /// A bench whose backups are in a bucket of the server, by way of the proxy.
-struct Store {
-    server: Server,
-    proxy: Proxy,
-    bench: Bench,
+pub struct Store {
+    pub server: Server,
+    pub proxy: Proxy,
+    pub bench: Bench,
 }
 
 impl Store {
-    fn new(database: &str) -> Self {
+    pub fn new(database: &str) -> Self {
         let server = Server::start(None);
         let proxy = Proxy::start(server.port);
         let endpoint = format!("http://{}", proxy.address);
