@@ -17,6 +17,9 @@ use serde_json::json;
 
 use crate::world::{World, eventually};
 
+/// How many children [`everything`] gives, the claim of the data included.
+pub const CHILDREN: u64 = 22;
+
 /// Every field that adds a child.
 pub fn everything() -> serde_json::Value {
     json!({
@@ -37,17 +40,17 @@ async fn a_service_converges_with_few_writes() {
     let took = start.elapsed();
     world.settle(&operator).await;
     let children = world.children("demo").await;
-    // The StatefulSet's controller creates the data's claim.
-    let made = children.len() as u64 - 1;
     assert_eq!(
-        made,
-        20,
+        children.len() as u64,
+        CHILDREN,
         "{:?}",
         children
             .iter()
             .map(|(id, _)| id.to_string())
             .collect::<Vec<_>>()
     );
+    // The StatefulSet's controller creates the data's claim.
+    let made = CHILDREN - 1;
     // One write for each child, one for the replicas, and a status at the start and at the end. A slow start is
     // reported step by step.
     assert_eq!(operator.writes_to_children(), made + 1);

@@ -10,7 +10,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::{
-    converge::{everything, versions},
+    converge::{CHILDREN, everything, versions},
     injector::{FAULTS, Faults, Mode, Target},
     world::{Operator, World, assert_within, eventually},
 };
@@ -67,7 +67,7 @@ async fn faults_of_every_kind_end_in_the_wanted_state_within_10_seconds() {
     faults.set(Mode::Calm);
     ready_within(&world, RECOVERY, Instant::now()).await;
     assert_eq!(image(&world).await, format!("hello-app:{version}"));
-    assert_eq!(world.children("demo").await.len(), 21);
+    assert_eq!(world.children("demo").await.len() as u64, CHILDREN);
     rests(&world, &operator).await;
     operator.stop().await;
 }
