@@ -18,3 +18,4 @@ mod secret;
 pub mod serving;
 mod store;
 mod telemetry;
+mod termination_message;

@@ -33,7 +33,6 @@ pub use self::manifest::Manifest;
 use self::manifest::{FORMAT_VERSION, set_name};
 use self::programs::{Programs, Source};
 use self::prove::Expected;
-pub use self::report::shortened;
 use self::report::{Failure, Outcome, Report};
 use self::retention::Policy;
 pub use self::scratch::serve as scratch_server;

@@ -7,11 +7,8 @@ use serde::Serialize;
 
 use super::error::{BackupError, Reason, at};
 use super::manifest::Manifest;
+use crate::termination_message::{self, LONGEST_TEXT, shortened};
 
-/// Kubernetes keeps so much of a container's termination message.
-const LONGEST: usize = 4096;
-/// How long a text of it may be, in bytes of JSON.
-const LONGEST_TEXT: usize = 2500;
 /// How many warnings are reported, and how long each may be.
 const WARNINGS: (usize, usize) = (4, 300);
 
@@ -104,41 +101,14 @@ impl Outcome {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), BackupError> {
-        let json = self.to_json();
-        debug_assert!(json.len() <= LONGEST);
-        std::fs::write(path, json).map_err(at(path))
+        termination_message::write(path, &self.to_json()).map_err(at(path))
     }
-}
-
-/// Both ends of a text, so that it takes at most `longest` bytes in JSON.
-pub fn shortened(text: &str, longest: usize) -> String {
-    let length = |letter: char| match letter {
-        '"' | '\\' | '\n' | '\r' | '\t' => 2,
-        letter if letter.is_control() => 6,
-        letter => letter.len_utf8(),
-    };
-    if text.chars().map(length).sum::<usize>() <= longest {
-        return text.to_owned();
-    }
-    let half = |letters: &mut dyn Iterator<Item = char>| {
-        let mut left = longest / 2 - 3; // the mark
-        let fits = letters.take_while(|letter| match left.checked_sub(length(*letter)) {
-            Some(rest) => {
-                left = rest;
-                true
-            }
-            None => false,
-        });
-        fits.collect::<String>()
-    };
-    let head = half(&mut text.chars());
-    let tail: String = half(&mut text.chars().rev()).chars().rev().collect();
-    format!("{head} … {tail}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::termination_message::LONGEST;
 
     #[test]
     fn a_result_fits_into_a_termination_message() {
@@ -173,17 +143,5 @@ mod tests {
         };
         let json = Outcome::Verified(report).to_json();
         assert!(json.len() <= LONGEST, "{}", json.len());
-    }
-
-    #[test]
-    fn both_ends_of_a_long_text_stay() {
-        assert_eq!(shortened("short", 10), "short");
-        let long = format!("begin{}end", "x".repeat(100));
-        let short = shortened(&long, 30);
-        assert!(
-            short.starts_with("begin") && short.ends_with("end"),
-            "{short}"
-        );
-        assert!(short.len() <= 30, "{short}");
     }
 }

@@ -7,12 +7,7 @@ use serde::Serialize;
 
 use super::error::{Reason, RestoreError};
 use super::loss::Loss;
-use crate::backup::shortened;
-
-/// Kubernetes keeps so much of a container's termination message.
-const LONGEST: usize = 4096;
-/// How long a text of it may be, in bytes of JSON.
-const LONGEST_TEXT: usize = 2500;
+use crate::termination_message::{self, LONGEST_TEXT, shortened};
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -104,8 +99,7 @@ pub fn to_json(result: &Result<Report, RestoreError>) -> String {
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, json: &str) -> Result<(), RestoreError> {
-    debug_assert!(json.len() <= LONGEST);
-    std::fs::write(path, json).map_err(|error| RestoreError::Report {
+    termination_message::write(path, json).map_err(|error| RestoreError::Report {
         path: path.into(),
         error,
     })
@@ -114,6 +108,7 @@ pub fn write(path: &Path, json: &str) -> Result<(), RestoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::termination_message::LONGEST;
 
     #[test]
     fn a_result_fits_into_a_termination_message() {
