@@ -43,9 +43,9 @@ pub async fn run(
     connection: &mut PgConnection,
     exchange: &Exchange<'_>,
     note: Note,
-    patience: Duration,
+    lock_timeout: Duration,
 ) -> Result<Note, RestoreError> {
-    let end = Instant::now() + patience;
+    let end = Instant::now() + lock_timeout;
     let [mut pause, longest] = PAUSES;
     execute(connection, "SAVEPOINT attempt").await?;
     let (loss, parts) = loop {

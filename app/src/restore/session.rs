@@ -95,11 +95,11 @@ impl Session {
     /// Waits until no migration and no other restore runs, and keeps them from starting.
     ///
     /// # Errors
-    /// When one does not end within `patience`.
-    pub async fn lock(&self, patience: Duration) -> Result<Lock, RestoreError> {
+    /// When one does not end within `lock_timeout`.
+    pub async fn lock(&self, lock_timeout: Duration) -> Result<Lock, RestoreError> {
         let mut connection = self.server.connect().await?;
         prepare(&mut connection).await?;
-        begin(&mut connection, patience).await?;
+        begin(&mut connection, lock_timeout).await?;
         Ok(Lock {
             _connection: connection,
         })
@@ -109,14 +109,17 @@ impl Session {
 /// Begins a transaction with the lock.
 ///
 /// # Errors
-/// When another one does not end within `patience`.
-pub async fn begin(connection: &mut PgConnection, patience: Duration) -> Result<(), RestoreError> {
+/// When another one does not end within `lock_timeout`.
+pub async fn begin(
+    connection: &mut PgConnection,
+    lock_timeout: Duration,
+) -> Result<(), RestoreError> {
     let table = format!("{LIVE}.{MIGRATIONS}");
-    let begun = begin_locked(connection, &table, patience).await;
+    let begun = begin_locked(connection, &table, lock_timeout).await;
     begun.map_err(|error| {
         if server_error::code(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) {
             let message =
-                format!("a migration or another restore has not ended within {patience:?}");
+                format!("a migration or another restore has not ended within {lock_timeout:?}");
             RestoreError::found(Reason::Locked, message)
         } else {
             error.into()

@@ -64,7 +64,7 @@ pub struct Swap {
 /// The note on `schema`; `None` when there is no such schema.
 ///
 /// # Errors
-/// When it is somebody else's.
+/// When it is a foreign schema.
 pub async fn read(
     connection: &mut PgConnection,
     schema: &str,
@@ -117,7 +117,7 @@ impl Found {
     /// Reads the notes on both schemas.
     ///
     /// # Errors
-    /// When one of them is somebody else's.
+    /// When one of them is a foreign schema.
     pub async fn read(connection: &mut PgConnection, id: &RestoreId) -> Result<Self, RestoreError> {
         Ok(Self {
             staged: read(connection, &names::staged(id)).await?,

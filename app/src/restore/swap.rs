@@ -95,7 +95,7 @@ impl Direction {
         config: &RestoreConfig,
         accept_data_loss: bool,
     ) -> Result<Report, RestoreError> {
-        let (id, patience) = (&config.options.id, config.options.lock_timeout);
+        let (id, lock_timeout) = (&config.options.id, config.options.lock_timeout);
         let mut session = Session::open(&config.database).await?;
         let found = Found::read(&mut session.connection, id).await?;
         if let Some(note) = (self.finished)(&found) {
@@ -104,12 +104,12 @@ impl Direction {
         let plan = (self.plan)(&found)?;
         session.check_version().await?;
         session.check_rights().await?;
-        self.migrate(&mut session, patience).await?;
+        self.migrate(&mut session, lock_timeout).await?;
         if !accept_data_loss {
             // Before anybody waits for it.
             self.refuse_loss(&mut session.connection, &plan).await?;
         }
-        session::begin(&mut session.connection, patience).await?;
+        session::begin(&mut session.connection, lock_timeout).await?;
         // Another run may have come first.
         let found = Found::read(&mut session.connection, id).await?;
         if let Some(note) = (self.finished)(&found) {
@@ -118,18 +118,27 @@ impl Direction {
         let plan = (self.plan)(&found)?;
         session.check_version().await?;
         let note = self
-            .exchange_locked(&mut session.connection, plan, accept_data_loss, patience)
+            .exchange_locked(
+                &mut session.connection,
+                plan,
+                accept_data_loss,
+                lock_timeout,
+            )
             .await?;
         Ok(self.report(&note))
     }
 
     /// Migrates what comes in to this program's schema, when another version had it staged or live.
-    async fn migrate(&self, session: &mut Session, patience: Duration) -> Result<(), RestoreError> {
+    async fn migrate(
+        &self,
+        session: &mut Session,
+        lock_timeout: Duration,
+    ) -> Result<(), RestoreError> {
         let found = tables::version(&mut session.connection, &self.incoming).await?;
         if found == Some(schema::postgres_version()) {
             return Ok(());
         }
-        let _lock = session.lock(patience).await?;
+        let _lock = session.lock(lock_timeout).await?;
         tables::migrate(&mut session.connection, &self.incoming).await
     }
 
@@ -153,7 +162,7 @@ impl Direction {
         connection: &mut PgConnection,
         plan: Plan,
         accept_data_loss: bool,
-        patience: Duration,
+        lock_timeout: Duration,
     ) -> Result<Note, RestoreError> {
         let live: Option<i64> = sqlx::query_scalar("SELECT to_regclass($1)::oid::bigint")
             .bind(format!("{LIVE}.{MIGRATIONS}"))
@@ -176,7 +185,7 @@ impl Direction {
             outgoing: &self.outgoing,
             accept_data_loss,
         };
-        exchange::run(connection, &exchange, plan.note.clone(), patience).await
+        exchange::run(connection, &exchange, plan.note.clone(), lock_timeout).await
     }
 
     fn other<'a>(&'a self, plan: &'a Plan) -> Other<'a> {

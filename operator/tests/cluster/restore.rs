@@ -204,7 +204,7 @@ async fn a_restore_waits_for_its_turn_and_leaves_nothing_when_it_is_deleted() {
     end(&world, &pod, 0, json!({"reason": "Discarded"})).await;
     gone(&world, "first").await;
 
-    // The words of somebody else's image are not repeated, and a failure is an end.
+    // The words of a foreign image are not repeated, and a failure is an end.
     let pod = step(&world, &mut known, "stage").await;
     let failed = json!({"reason": "Mismatch", "message": "users differ"});
     end(&world, &pod, 65, failed).await;

@@ -51,17 +51,17 @@ impl MigrationLock {
     }
 }
 
-/// Begins a transaction with the lock, which is on `table`: waits for others as long as `patience`.
+/// Begins a transaction with the lock, which is on `table`: waits for others as long as `lock_timeout`.
 ///
 /// # Errors
 /// When another one holds the lock for longer.
 pub async fn begin_locked(
     connection: &mut PgConnection,
     table: &str,
-    patience: Duration,
+    lock_timeout: Duration,
 ) -> Result<(), sqlx::Error> {
     let lock = format!("BEGIN; LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT");
-    let end = Instant::now() + patience;
+    let end = Instant::now() + lock_timeout;
     while let Err(error) = sqlx::raw_sql(AssertSqlSafe(lock.as_str()))
         .execute(&mut *connection)
         .await

@@ -29,7 +29,7 @@ pub fn is_crowded(error: &sqlx::Error) -> bool {
         || REFUSALS.iter().any(|words| error.message().contains(words))
 }
 
-/// Whether a statement that was prepared on this connection is on another server now, or one of somebody else is here.
+/// Whether a statement that was prepared on this connection is on another server now, or a foreign one is here.
 pub fn is_lost_statement(error: &RunError) -> bool {
     const UNKNOWN_OR_TAKEN: [&str; 3] = ["08P01", "26000", "42P05"];
     let RunError::Database(error) = error else {

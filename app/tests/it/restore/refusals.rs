@@ -293,7 +293,7 @@ fn migrations_backups_and_restores_exclude_one_another() {
     session.run(migration).unwrap();
     restore.fail("swap", "s", &[SOON], held);
     session.run("ROLLBACK").unwrap();
-    // A backup, or whoever else reads for long.
+    // A backup, or another long reader.
     session.run("BEGIN; SELECT count(*) FROM users").unwrap();
     restore.fail("swap", "s", &[SOON], held);
     // Nobody waits for a table meanwhile.

@@ -99,7 +99,7 @@ pub enum Breach {
 pub struct State {
     pub restores: [Option<Restore>; RESTORES],
     pub jobs: BTreeMap<(Who, Step), Job>,
-    /// Pods whose Job was deleted by somebody else.
+    /// Pods whose Job was deleted by another client.
     pub strays: Vec<(Who, Step)>,
     pub database: Database,
     pub migrating: bool,
