@@ -6,11 +6,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::object::termination_message::{self, causes};
+
 /// Name of the container that makes the backup. Its end says whether the backup is proved.
 pub const CONTAINER: &str = "backup";
-
-/// Longest text that a container may leave, in bytes: that of Kubernetes.
-pub(super) const LONGEST: usize = 4096;
 
 /// How a run ended.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -61,54 +60,29 @@ pub struct Failure {
     pub message: String,
 }
 
-/// Makes [`Cause`] from its names.
-macro_rules! causes {
-    ($($name:ident,)+) => {
-        /// What kept a run from a proved backup. The names are those of `hello-app backup run`.
-        #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-        #[allow(missing_docs)] // The table of reasons explains each.
-        pub enum Cause {
-            $($name,)+
-        }
-
-        impl Cause {
-            /// Every cause.
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// The name.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => stringify!($name),)+
-                }
-            }
-        }
-    };
-}
-
 causes! {
-    DumpFailed,
-    RestoreFailed,
-    Mismatch,
-    DestinationFull,
-    DestinationDenied,
-    DestinationUnreachable,
-    Locked,
-    Privileges,
-    ToolTooOld,
-    ClockSkew,
-    NotProved,
-    Interrupted,
+    /// What kept a run from a proved backup. The names are those of `hello-app backup run`.
+    pub enum Cause {
+        DumpFailed,
+        RestoreFailed,
+        Mismatch,
+        DestinationFull,
+        DestinationDenied,
+        DestinationUnreachable,
+        Locked,
+        Privileges,
+        ToolTooOld,
+        ClockSkew,
+        NotProved,
+        Interrupted,
+    }
 }
 
 impl BackupResult {
     /// Reads a termination message; `None` when it is no result.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() > LONGEST {
-            return None;
-        }
-        let result: Self = serde_json::from_str(text.trim()).ok()?;
+        let result: Self = termination_message::parse(text)?;
         let valid = match &result {
             Self::Verified(proof) => proof.is_valid(),
             Self::Failed(_) => true,
@@ -160,6 +134,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::object::termination_message::LONGEST;
 
     fn proof() -> Value {
         json!({"reason": "Verified", "time": "2026-11-30T02:00:09Z", "set": "hello-20261130T020000Z", "sequence": 12,

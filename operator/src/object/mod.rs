@@ -13,6 +13,7 @@ pub mod quantity;
 pub mod replicas;
 pub mod restore_result;
 pub mod subset;
+pub mod termination_message;
 pub mod time;
 pub mod volume_report;
 pub mod words;

@@ -44,6 +44,20 @@ impl Identity {
     }
 }
 
+/// The reference by which an object belongs to its owner, and is deleted with it. No `blockOwnerDeletion`: it needs a right
+/// on finalizers, and only foreground deletion uses it, which must not wait for the operator either.
+#[must_use]
+pub fn reference(api_version: &str, kind: &str, name: &str, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}
+
 /// The owner that manages an object, if there is one.
 #[must_use]
 pub fn controller(live: &DynamicObject) -> Option<&OwnerReference> {

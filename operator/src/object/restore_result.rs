@@ -5,7 +5,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::object::backup_result::{LONGEST, is_set};
+use crate::object::{
+    backup_result::is_set,
+    termination_message::{self, causes},
+};
 
 /// Name of the container that takes a step of a restore.
 pub const CONTAINER: &str = "restore";
@@ -85,46 +88,27 @@ pub struct Failure {
     pub loss: Option<Loss>,
 }
 
-/// What keeps a step of a restore from its end. The names are those of `hello-app restore`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[allow(missing_docs)] // The table of reasons explains each.
-pub enum Cause {
-    LossNotAccepted,
-    Refused,
-    NotProved,
-    RestoreFailed,
-    Mismatch,
-    DestinationFull,
-    Locked,
-    Privileges,
-    Interrupted,
-    Failed,
-}
-
-impl Cause {
-    /// Every cause.
-    pub const ALL: [Self; 10] = [
-        Self::LossNotAccepted,
-        Self::Refused,
-        Self::NotProved,
-        Self::RestoreFailed,
-        Self::Mismatch,
-        Self::DestinationFull,
-        Self::Locked,
-        Self::Privileges,
-        Self::Interrupted,
-        Self::Failed,
-    ];
+causes! {
+    /// What keeps a step of a restore from its end. The names are those of `hello-app restore`.
+    pub enum Cause {
+        LossNotAccepted,
+        Refused,
+        NotProved,
+        RestoreFailed,
+        Mismatch,
+        DestinationFull,
+        Locked,
+        Privileges,
+        Interrupted,
+        Failed,
+    }
 }
 
 impl RestoreResult {
     /// Reads a termination message; `None` when it is no result.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() > LONGEST {
-            return None;
-        }
-        let result: Self = serde_json::from_str(text.trim()).ok()?;
+        let result: Self = termination_message::parse(text)?;
         let loss = match &result {
             Self::Done(done) => done.is_valid().then_some(done.loss.as_ref())?,
             Self::Failed(failure) => failure.loss.as_ref(),
@@ -230,7 +214,7 @@ mod tests {
             let Some(RestoreResult::Failed(failure)) = parse(&text) else {
                 panic!("{text}")
             };
-            assert_eq!((failure.reason, &*failure.message), (cause, "secret"));
+            assert_eq!((failure.reason, &*failure.message), (*cause, "secret"));
             let text = RestoreResult::Failed(failure).without_words().unwrap();
             assert!(!text.contains("secret"), "{text}");
             assert!(RestoreResult::parse(&text).is_some(), "{text}");

@@ -1,11 +1,13 @@
 //! Step 3: builds the Job of a step. Pure: the same input gives the same bytes.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::{
         batch::v1::{Job, JobSpec},
         core::v1::{Container, PodTemplateSpec},
     },
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
 use crate::{
@@ -14,6 +16,7 @@ use crate::{
         child::{self, Desired},
         kind::{Gate, Kind},
         names::{self, Component},
+        owner,
         restore_result::CONTAINER,
     },
     restore::{plan::step::Step, validate::Order},
@@ -64,22 +67,25 @@ pub fn job(
 
 fn metadata(order: &Order, step: Step, service: &Validated) -> ObjectMeta {
     let identity = &order.identity;
-    let mut labels = names::labels(&service.identity.name, Component::Restore);
-    labels.insert(names::RESTORE_LABEL.into(), identity.name.clone());
     ObjectMeta {
         name: Some(name(order, step)),
         namespace: Some(identity.namespace.clone()),
-        labels: Some(labels),
-        owner_references: Some(vec![OwnerReference {
-            api_version: hello_crds::API_VERSION.into(),
-            kind: hello_crds::RESTORE_KIND.into(),
-            name: identity.name.clone(),
-            uid: identity.uid.clone(),
-            controller: Some(true),
-            block_owner_deletion: None,
-        }]),
+        labels: Some(labels(order, service)),
+        owner_references: Some(vec![owner::reference(
+            hello_crds::API_VERSION,
+            hello_crds::RESTORE_KIND,
+            &identity.name,
+            &identity.uid,
+        )]),
         ..ObjectMeta::default()
     }
+}
+
+/// Labels of a Job and of its pods.
+fn labels(order: &Order, service: &Validated) -> BTreeMap<String, String> {
+    let mut labels = names::labels(&service.identity.name, Component::Restore);
+    labels.insert(names::RESTORE_LABEL.into(), order.identity.name.clone());
+    labels
 }
 
 /// Like a backup's, but for the owner's role: it makes tables.
@@ -148,9 +154,8 @@ fn job_spec(
 ) -> JobSpec {
     // Its pods have the settings of another part, and are none of it.
     let metadata = template.metadata.get_or_insert_default();
-    let labels = metadata.labels.get_or_insert_default();
-    labels.extend(names::labels(&service.identity.name, Component::Restore));
-    labels.insert(names::RESTORE_LABEL.into(), order.identity.name.clone());
+    let all = metadata.labels.get_or_insert_default();
+    all.extend(labels(order, service));
     JobSpec {
         backoff_limit: Some(migration::RETRIES),
         pod_failure_policy: Some(job::failure_policy(CONTAINER)),

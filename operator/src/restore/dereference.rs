@@ -53,18 +53,6 @@ pub struct Seen {
     pub trouble: Option<String>,
 }
 
-/// Turns the raw object into a resource.
-///
-/// # Errors
-/// [`Error::Invalid`] when it does not parse: it was stored under another schema.
-pub fn parse(object: DynamicObject) -> Result<HelloRestore> {
-    let value = serde_json::to_value(object).map_err(|source| Error::Json {
-        what: hello_crds::RESTORE_KIND.into(),
-        source,
-    })?;
-    serde_json::from_value(value).map_err(|error| Error::invalid("spec", error.to_string()))
-}
-
 /// Reads the Jobs of a restore and how they ended. Pods are read after them, so that of a Job that was there each is seen.
 ///
 /// # Errors
@@ -173,8 +161,11 @@ pub async fn service(cluster: &Cluster, order: &Order) -> Result<Option<DynamicO
 /// When the API server does not answer.
 pub async fn first(cluster: &Cluster, order: &Order) -> Result<Option<String>> {
     let all = cluster.restores(&order.identity.namespace).await?;
-    let restores = all.into_iter().filter_map(|raw| parse(raw).ok());
-    let same = restores.filter(|other| other.spec.service.name == order.service.as_str());
+    let restores = all
+        .into_iter()
+        .filter_map(|raw| service::dereference::parse(raw).ok());
+    let same =
+        restores.filter(|other: &HelloRestore| other.spec.service.name == order.service.as_str());
     let first = turn::first(same.map(|other| place(&other)));
     let first = first.map(|first| first.name);
     Ok(first.filter(|first| *first != order.identity.name))

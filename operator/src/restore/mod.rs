@@ -35,7 +35,7 @@ use crate::{
         report::{READY, find},
         validate::Order,
     },
-    service::{Context, RESYNC},
+    service::{self, Context, RESYNC},
 };
 
 /// A step is at work: watches report its end, this is the safety net.
@@ -129,7 +129,7 @@ impl Restores {
     /// The resource, unless it is gone.
     async fn order(&self, key: &Key) -> Result<Option<Order>> {
         let live = self.0.cluster.restore(&key.namespace, &key.name).await?;
-        live.map(|raw| validate::validate(&dereference::parse(raw)?))
+        live.map(|raw| validate::validate(&service::dereference::parse(raw)?))
             .transpose()
     }
 

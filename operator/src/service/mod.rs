@@ -245,7 +245,7 @@ impl Context {
             subject.status.as_ref(),
             (self.clock)(),
         );
-        let patch = match dereference::parse(raw) {
+        let patch = match dereference::parse::<HelloService>(raw) {
             Ok(_) => StatusPatch::Apply,
             Err(_) => StatusPatch::Merge,
         };

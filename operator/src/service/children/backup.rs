@@ -9,10 +9,7 @@ use k8s_openapi::{
             PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume, VolumeMount,
         },
     },
-    apimachinery::pkg::{
-        api::resource::Quantity,
-        apis::meta::v1::{ObjectMeta, OwnerReference},
-    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
 use super::{
@@ -26,6 +23,7 @@ use crate::{
     object::{
         backup_result::CONTAINER,
         names::{self, Component},
+        owner,
     },
     service::{
         dereference::inputs::volumes::{self, Existing},
@@ -115,14 +113,12 @@ pub fn requested(
     Some(Job {
         metadata: ObjectMeta {
             annotations: Some(by_hand.into()),
-            owner_references: Some(vec![OwnerReference {
-                api_version: "batch/v1".into(),
-                kind: "CronJob".into(),
-                name: names::backup(&service.identity.name),
-                uid: schedule_uid.to_owned(),
-                controller: Some(true),
-                block_owner_deletion: None,
-            }]),
+            owner_references: Some(vec![owner::reference(
+                "batch/v1",
+                "CronJob",
+                &names::backup(&service.identity.name),
+                schedule_uid,
+            )]),
             ..metadata
         },
         spec: Some(job_spec(service, database, backup)),

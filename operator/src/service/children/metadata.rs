@@ -1,9 +1,12 @@
 //! Metadata of children: their labels, and what happens to them when the resource is deleted.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::{
-    object::names::{self, Component},
+    object::{
+        names::{self, Component},
+        owner,
+    },
     service::validate::Validated,
 };
 
@@ -14,16 +17,12 @@ pub fn owned(service: &Validated, name: String, component: Component) -> ObjectM
         name: Some(name),
         namespace: Some(identity.namespace.clone()),
         labels: Some(names::labels(&identity.name, component)),
-        // No blockOwnerDeletion: it needs a right on finalizers, and only foreground deletion uses it, which must not
-        // wait for the operator either.
-        owner_references: Some(vec![OwnerReference {
-            api_version: hello_crds::API_VERSION.into(),
-            kind: hello_crds::KIND.into(),
-            name: identity.name.clone(),
-            uid: identity.uid.clone(),
-            controller: Some(true),
-            block_owner_deletion: None,
-        }]),
+        owner_references: Some(vec![owner::reference(
+            hello_crds::API_VERSION,
+            hello_crds::KIND,
+            &identity.name,
+            &identity.uid,
+        )]),
         ..ObjectMeta::default()
     }
 }

@@ -12,10 +12,10 @@ mod tails;
 
 pub use tails::remove_foreign as remove_foreign_words;
 
-use hello_crds::HelloService;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{ResourceExt, api::DynamicObject};
+use kube::{Resource, ResourceExt, api::DynamicObject};
+use serde::de::DeserializeOwned;
 
 use crate::{
     error::{Error, Result},
@@ -77,9 +77,9 @@ impl Scope {
 ///
 /// # Errors
 /// [`Error::Invalid`] when it does not parse: it was stored under another schema.
-pub fn parse(object: DynamicObject) -> Result<HelloService> {
+pub fn parse<K: Resource<DynamicType = ()> + DeserializeOwned>(object: DynamicObject) -> Result<K> {
     let value = serde_json::to_value(object).map_err(|source| Error::Json {
-        what: "HelloService".into(),
+        what: K::kind(&()).into_owned(),
         source,
     })?;
     serde_json::from_value(value).map_err(|error| Error::invalid("spec", error.to_string()))
