@@ -7,7 +7,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::deadline::{Class, Deadline, Window};
-use super::job::{Failure, Job};
+use super::job::{Failure, Job, RunError};
 use super::link::Shared;
 use super::queue::Queue;
 use super::session::Session;
@@ -99,8 +99,20 @@ async fn run_batch<J: Job, S: Session<J>>(
             return Err(format!("no answer within {:?}", started.elapsed()));
         }
     };
+    settle(queue, batch, shared, window, &error)
+}
+
+/// Answers the callers of a batch that the database did not do, unless each of several jobs has to run alone, or returns
+/// them to the queue. An error is the reason why the connection cannot be used any more.
+fn settle<J: Job, S: Session<J>>(
+    queue: &Queue<J>,
+    batch: &mut Vec<J>,
+    shared: &Shared<S>,
+    window: Window,
+    error: &RunError,
+) -> Result<(), String> {
     match error.failure() {
-        Failure::Values if size > 1 => Ok(()),
+        Failure::Values if batch.len() > 1 => Ok(()),
         Failure::Values => {
             tracing::error!(kind = J::KIND, %error, "the database refused a statement");
             let refused = StoreError::Refused(error.to_string());
@@ -109,16 +121,14 @@ async fn run_batch<J: Job, S: Session<J>>(
         }
         Failure::Slow => {
             tracing::warn!(kind = J::KIND, %error, "the database did not do a statement in time");
-            // A write did nothing, and comes to an end when its caller has left, or too little time. A read may run
-            // only once more, if it has the time.
-            let again = batch
-                .extract_if(.., |job| match J::CLASS {
-                    Class::Write => true,
-                    Class::List => false,
-                    Class::Read => job.may_retry(),
-                })
-                .collect();
-            queue.return_to_front(again);
+            let now = Instant::now();
+            let again = |job: &mut J| match J::CLASS {
+                // It did nothing, and comes to an end when its caller has left, or too little time.
+                Class::Write => true,
+                Class::List => false,
+                Class::Read => shared.deadline.leaves_half(job.queued(), now) && job.may_retry(),
+            };
+            queue.return_to_front(batch.extract_if(.., again).collect());
             batch
                 .drain(..)
                 .for_each(|job| job.fail(StoreError::Timeout));

@@ -46,8 +46,13 @@ impl Deadline {
         match class {
             Class::Read => true,
             Class::List => waited <= self.0 * 3 / 4,
-            Class::Write => waited <= self.0 / 2,
+            Class::Write => self.leaves_half(queued, now),
         }
+    }
+
+    /// Whether half of the time is left, at `now`, of what was queued at `queued`: a whole one for another run of a read.
+    pub fn leaves_half(self, queued: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(queued) <= self.0 / 2
     }
 
     /// The times of a statement that is sent at `now`, the oldest caller of which came at `oldest`.

@@ -56,11 +56,33 @@ pub trait Job: Send + Sync + Sized + 'static {
     /// Whether the caller has left.
     fn is_abandoned(&self) -> bool;
 
-    /// Whether the job may run again after its connection was lost; true at most once.
+    /// Whether the job may run again after its connection was lost. Each call that answers with true counts as a run.
     fn may_retry(&mut self) -> bool;
 
     /// Answers with an error.
     fn fail(self, error: StoreError);
+}
+
+/// How often work that changes nothing may still run again. What takes one connection, the end of a server or of a network,
+/// takes the others a moment later, and so may interrupt the same work on each of them. It also ends when its caller leaves.
+#[derive(Debug)]
+pub struct Reruns(u8);
+
+impl Reruns {
+    /// More than the connections that one event can take from a read. The bound is for work that itself ends connections.
+    const MOST: u8 = 3;
+
+    /// For work that has not run yet.
+    pub const fn new() -> Self {
+        Self(Self::MOST)
+    }
+
+    /// Takes one, if there is one left.
+    pub fn take(&mut self) -> bool {
+        let left = self.0.checked_sub(1);
+        self.0 = left.unwrap_or_default();
+        left.is_some()
+    }
 }
 
 /// Why a batch has no answer.

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
 use super::deadline::Class;
-use super::job::{Job, Reply, RunError, Terms};
+use super::job::{Job, Reply, Reruns, RunError, Terms};
 use super::queue::Overlap;
 use crate::domain::{DateOfBirth, Username};
 use crate::store::StoreError;
@@ -21,7 +21,7 @@ pub const ORDINARY_PLANS: [(&str, &str); 2] =
 pub struct Lookup {
     username: Username,
     queued: Instant,
-    retried: bool,
+    reruns: Reruns,
     reply: Reply<Option<DateOfBirth>>,
 }
 
@@ -31,7 +31,7 @@ impl Lookup {
         Self {
             username,
             queued: Instant::now(),
-            retried: false,
+            reruns: Reruns::new(),
             reply,
         }
     }
@@ -89,7 +89,7 @@ impl Job for Lookup {
     }
 
     fn may_retry(&mut self) -> bool {
-        !std::mem::replace(&mut self.retried, true)
+        self.reruns.take()
     }
 
     fn fail(self, error: StoreError) {

@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
 use super::deadline::Class;
-use super::job::{Job, Reply, RunError, Terms};
+use super::job::{Job, Reply, Reruns, RunError, Terms};
 use super::queue::Overlap;
 use crate::store::StoreError;
 
@@ -34,7 +34,7 @@ pub trait Statement: Send + Sync + 'static {
 pub struct Query<const CHANGES: bool> {
     work: Box<dyn Work>,
     queued: Instant,
-    retried: bool,
+    reruns: Reruns,
 }
 
 impl<const CHANGES: bool> fmt::Debug for Query<CHANGES> {
@@ -49,7 +49,7 @@ impl<const CHANGES: bool> Query<CHANGES> {
         Self {
             work: Box::new(Pending { statement, reply }),
             queued,
-            retried: false,
+            reruns: Reruns::new(),
         }
     }
 }
@@ -144,7 +144,7 @@ impl<const CHANGES: bool> Job for Query<CHANGES> {
     }
 
     fn may_retry(&mut self) -> bool {
-        self.work.is_repeatable() && !std::mem::replace(&mut self.retried, true)
+        self.work.is_repeatable() && self.reruns.take()
     }
 
     fn fail(self, error: StoreError) {

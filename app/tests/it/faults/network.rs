@@ -1,7 +1,7 @@
 //! The connection to the database breaks, or the database is unavailable.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     ANY_TIME, DEADLINE, RECOVERY, SLACK, assert_unavailable, behind_proxy, behind_proxy_with,
@@ -73,6 +73,8 @@ fn an_idle_connection_that_died_silently_costs_no_request() {
 fn reads_in_flight_survive_the_loss_of_their_connection() {
     let (app, proxy, _) = behind_proxy_with(&[ANY_TIME]);
     assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
+    // A connection takes its time, so that what has to be read again is in progress when the next one is lost.
+    proxy.set(Mode::Delay(Duration::from_millis(5)));
     let done = AtomicBool::new(false);
     let answers = [const { AtomicUsize::new(0) }; 8];
     std::thread::scope(|scope| {
@@ -88,8 +90,8 @@ fn reads_in_flight_survive_the_loss_of_their_connection() {
             });
         }
         let stop = SetOnDrop(&done);
-        for _ in 0..5 {
-            // A read is retried once. No read that this cut interrupts may still be in progress at the next cut.
+        for round in 0..8 {
+            // No read that this cut interrupts, on one connection after another, may still be in progress at the next cut.
             let before = answers
                 .each_ref()
                 .map(|count| count.load(Ordering::Relaxed));
@@ -102,7 +104,7 @@ fn reads_in_flight_survive_the_loss_of_their_connection() {
                     .zip(&before)
                     .all(|(now, then)| *now >= then + 2)
             });
-            proxy.cut();
+            proxy.cut_slowly(Duration::from_millis(7 * round));
         }
         drop(stop);
     });

@@ -79,9 +79,16 @@ impl Proxy {
 
     /// Closes every connection, in both directions.
     pub fn cut(&self) {
-        for (client, server) in self.state.lock().unwrap().connections.drain(..) {
+        self.cut_slowly(Duration::ZERO);
+    }
+
+    /// Closes one connection after another, in both directions, each this time after the one before.
+    pub fn cut_slowly(&self, pause: Duration) {
+        let connections = std::mem::take(&mut self.state.lock().unwrap().connections);
+        for (client, server) in connections {
             let _ = client.shutdown(Shutdown::Both);
             let _ = server.shutdown(Shutdown::Both);
+            std::thread::sleep(pause);
         }
     }
 

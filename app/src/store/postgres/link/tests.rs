@@ -70,10 +70,13 @@ struct Fake {
     no_room_for: Option<&'static str>,
     /// From this connection on, there is none.
     away_from: Option<usize>,
+    /// So many connections are lost with their first statement.
+    lost_at_first: usize,
 }
 
 struct FakeSession {
     panics_at_check: bool,
+    is_lost: bool,
 }
 
 impl<J: Job> Connect<J> for Fake
@@ -96,6 +99,7 @@ where
         );
         Ok(FakeSession {
             panics_at_check: self.panics_at_check && earlier == 0,
+            is_lost: earlier < self.lost_at_first,
         })
     }
 }
@@ -115,6 +119,9 @@ impl Session<Lookup> for FakeSession {
     ) -> Result<Vec<(String, NaiveDate)>, RunError> {
         let panics = |job: &Lookup| format!("{job:?}").contains(PANICS);
         assert!(!batch.iter().any(panics), "planted panic");
+        if self.is_lost {
+            return Err(sqlx::Error::WorkerCrashed.into());
+        }
         Ok(Vec::new())
     }
 
@@ -243,6 +250,22 @@ async fn a_link_that_pauses_refuses_work_only_while_no_other_is_connected() {
     let mut batch = Vec::new();
     queue.take(&mut batch, 9);
     assert_eq!(batch.len(), 1);
+}
+
+/// What takes one connection takes the others, one after another.
+#[tokio::test]
+async fn a_read_survives_the_loss_of_several_connections_but_not_of_any_number() {
+    for (lost_at_first, expected) in [(3, Ok(None)), (4, Err(StoreError::Unavailable))] {
+        let server = Arc::new(Fake {
+            lost_at_first,
+            ..Fake::default()
+        });
+        let queue = lookups();
+        let (job, answer) = lookup("alice");
+        queue.push(job).unwrap();
+        tokio::spawn(run(queue.clone(), server, shared(LONG)));
+        assert_eq!(answered(answer).await, expected, "{lost_at_first}");
+    }
 }
 
 /// At the end, what waits is done by those that can.
