@@ -92,7 +92,7 @@ test-contract: ## The real app binary asked whatever its OpenAPI document allows
 	app/tests/contract/run
 	app/tests/contract/clients
 
-test-browser: ## The documentation page in Chromium, with nothing else to reach
+test-browser: ## The pages for people in Chromium, with nothing else to reach
 	app/tests/contract/browser
 
 test-operator: ## The operator and its Helm chart on a real API server (etcd and kube-apiserver, no node)

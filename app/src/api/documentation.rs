@@ -22,6 +22,11 @@ pub fn style() -> Response {
     pages::style()
 }
 
+/// The script of the pages with forms.
+pub fn script() -> Response {
+    pages::script()
+}
+
 /// The OpenAPI document.
 pub fn openapi() -> Response {
     json(openapi::DOCUMENT)
@@ -88,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_documentation_loads_nothing_from_elsewhere() {
-        for response in [landing(), style(), docs(), problems()] {
+        for response in [landing(), style(), script(), docs(), problems()] {
             let page = std::str::from_utf8(response.body()).unwrap();
             assert_eq!(pages::external_reference(page), None);
         }

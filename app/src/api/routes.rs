@@ -158,6 +158,7 @@ routes! {
         Docs "/docs" => Ok(documentation::docs());
         OpenApi "/openapi.json" => Ok(documentation::openapi());
         Style "/style.css" => Ok(documentation::style());
+        Script "/script.js" => Ok(documentation::script());
         Problems "/problems" => Ok(documentation::problems());
         Problem "/problems/{problem}" => documentation::problem(path[0]);
     }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::SCRIPT_ELEMENT;
 use super::html::{head, text};
+use super::try_out::{render_form, token_field};
 
 /// The page for an OpenAPI document in JSON.
 pub fn api_documentation(document: &str) -> String {
@@ -13,15 +15,15 @@ pub fn api_documentation(document: &str) -> String {
     render(&document)
 }
 
-fn string<'a>(value: &'a Value, key: &str) -> &'a str {
+pub(super) fn string<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+pub(super) fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
 
-fn items(value: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
@@ -41,8 +43,9 @@ fn operations<'a>(
 fn render(document: &Value) -> String {
     let info = &document["info"];
     let mut page = format!(
-        "{head}<header><h1>{title} <small>{version}</small></h1><p>{description}</p>\
-         <p><a href=\"/openapi.json\">openapi.json</a></p></header><nav><ul>",
+        "{head}{SCRIPT_ELEMENT}<header><h1>{title} <small>{version}</small></h1><p>{description}</p>\
+         <p><a href=\"/openapi.json\">openapi.json</a></p>{token}</header><nav><ul>",
+        token = token_field(),
         head = head(&format!(
             "{} API {}",
             string(info, "title"),
@@ -72,7 +75,7 @@ fn render(document: &Value) -> String {
             text(string(tag, "description"))
         );
         for (path, method, operation) in operations(document, name) {
-            render_operation(&mut page, path, method, operation);
+            render_operation(&mut page, path, method, operation, document);
         }
     }
     page.push_str("<h2>Schemas</h2>");
@@ -97,7 +100,13 @@ fn anchor(method: &str, path: &str) -> String {
     format!("{method}{path}")
 }
 
-fn render_operation(page: &mut String, path: &str, method: &str, operation: &Value) {
+fn render_operation(
+    page: &mut String,
+    path: &str,
+    method: &str,
+    operation: &Value,
+    document: &Value,
+) {
     let _ = write!(
         page,
         "<section id=\"{}\"><h3><b class={method}>{method}</b> <code>{}</code></h3>\
@@ -142,7 +151,9 @@ fn render_operation(page: &mut String, path: &str, method: &str, operation: &Val
             body.join(", ")
         );
     }
-    page.push_str("</table></section>");
+    page.push_str("</table>");
+    render_form(page, path, method, operation, document);
+    page.push_str("</section>");
 }
 
 fn render_schema(page: &mut String, name: &str, schema: &Value) {

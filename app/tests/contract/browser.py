@@ -1,19 +1,14 @@
-"""Looks at the app's pages in a headless Chromium over its debugging pipe, so that no driver is needed.
-
-    browser.py ORIGIN PROFILE PICTURES
-
-Exits with what is wrong, if anything is.
-"""
+"""A headless Chromium that is driven over its debugging pipe, so that no driver is needed."""
 
 import base64
 import json
 import os
 import subprocess
 import sys
-import urllib.request
-from pathlib import Path
+import time
 
-LIMIT = 100_000  # bytes over the wire, headers included
+# Seconds until something that a page does by itself has to be there, on any machine.
+PATIENCE = 60
 # Every other address is sent to a proxy that does not run; names are not even resolved.
 ARGUMENTS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
@@ -84,8 +79,35 @@ class Browser:
         self.wait_for("Page.loadEventFired")
 
     def evaluate(self, expression):
-        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in result:
+            sys.exit(f"browser: {expression[:80]}: {result['exceptionDetails']}")
         return result["result"].get("value")
+
+    def wait_until(self, expression):
+        """Waits until an expression is true in the page; whether it became so."""
+        end = time.monotonic() + PATIENCE
+        while not (reached := self.evaluate(expression)) and time.monotonic() < end:
+            time.sleep(0.05)
+        return bool(reached)
+
+    def press(self, key, code):
+        """Presses a key and releases it, as a keyboard does."""
+        text = {"Enter": "\r"}.get(key)
+        typed = {"text": text} if text else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code,
+                      **(typed if kind == "keyDown" else {}))
+
+    def type(self, text):
+        """Types into what has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def look(self, width=1100, height=1400, dark=False):
+        """How wide the window is, in pixels, and which colours its user prefers."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def screenshot(self, path):
         picture = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=False)
@@ -95,73 +117,3 @@ class Browser:
         self.session = None
         self.call("Browser.close")
         self.process.wait(timeout=20)
-
-
-def complaints(browser, origin):
-    """Defects that no page may have."""
-    for request in browser.of("Network.requestWillBeSent"):
-        if not request["request"]["url"].startswith(f"{origin}/"):
-            yield f"asked for {request['request']['url']}"
-    for answer in browser.of("Network.responseReceived"):
-        # Browsers ask for an icon by themselves.
-        if answer["response"]["status"] != 200 and not answer["response"]["url"].endswith("/favicon.ico"):
-            yield f"{answer['response']['url']} answered {answer['response']['status']}"
-    for failure in browser.of("Network.loadingFailed"):
-        yield f"a request failed: {failure['errorText']}"
-    for entry in browser.of("Log.entryAdded"):
-        yield f"console: {entry['entry']['text']} ({entry['entry'].get('url')})"
-    for entry in browser.of("Runtime.consoleAPICalled") + browser.of("Runtime.exceptionThrown"):
-        yield f"console: {entry}"
-
-
-def operations(origin):
-    document = json.load(urllib.request.urlopen(f"{origin}/openapi.json", timeout=10))
-    return [(method.upper(), path, operation["summary"])
-            for path, item in document["paths"].items() for method, operation in item.items()]
-
-
-def check_documentation(browser, origin):
-    text = browser.evaluate("document.body.innerText")
-    listed = operations(origin)
-    if not listed:
-        yield "the document has no operations"
-    for method, path, summary in listed:
-        if f"{method} {path}" not in " ".join(text.split()) or summary not in text:
-            yield f"{method} {path} ({summary}) is not shown"
-    if not browser.evaluate("document.styleSheets.length === 1 && document.styleSheets[0].cssRules.length > 0"):
-        yield "the style sheet has no effect"
-    dangling = browser.evaluate(
-        "[...document.querySelectorAll('a[href^=\"#\"]')].filter(a => !document.getElementById(a.hash.slice(1))).map(a => a.hash)")
-    if dangling:
-        yield f"links lead nowhere: {dangling}"
-
-
-def look_at(browser, origin, page, pictures):
-    """Opens a page; returns the bytes it took and what is wrong with it."""
-    browser.open(origin + page)
-    wrong = list(complaints(browser, origin))
-    if page == "/docs":
-        wrong += check_documentation(browser, origin)
-    if browser.evaluate("document.documentElement.scrollWidth > innerWidth"):
-        wrong.append("is wider than the window")
-    browser.screenshot(pictures / f"{page.strip('/') or 'landing'}.png")
-    size = sum(end["encodedDataLength"] for end in browser.of("Network.loadingFinished"))
-    print(f"browser: {page}: {len(browser.of('Network.requestWillBeSent'))} requests, {size:.0f} bytes")
-    if not 0 < size <= LIMIT:
-        wrong.append(f"took {size:.0f} bytes, not at most {LIMIT}")
-    return [f"{page}: {what}" for what in wrong]
-
-
-def main():
-    origin, profile, pictures = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-    browser = Browser(profile)
-    try:
-        wrong = [what for page in ("/docs", "/") for what in look_at(browser, origin, page, pictures)]
-        browser.close()
-    finally:
-        browser.process.kill()
-    if wrong:
-        sys.exit("browser: " + "\nbrowser: ".join(wrong))
-
-
-main()

@@ -19,6 +19,7 @@ fn the_documentation_is_served_and_loads_nothing_from_elsewhere() {
         ("/", "text/html; charset=utf-8"),
         ("/docs", "text/html; charset=utf-8"),
         ("/style.css", "text/css; charset=utf-8"),
+        ("/script.js", "text/javascript; charset=utf-8"),
     ] {
         let answer = app.get(page);
         assert_eq!(answer.status, 200, "{page}");
