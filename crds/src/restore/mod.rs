@@ -10,7 +10,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::patterns::{INSTANCE_NAME, SET};
+use crate::spec::{
+    S3,
+    patterns::{INSTANCE_NAME, SET},
+};
 
 /// Kind of a [`HelloRestore`].
 pub const RESTORE_KIND: &str = "HelloRestore";
@@ -70,8 +73,20 @@ pub struct RestoredService {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoreSource {
-    /// Name of a backup on the backup volume of the service, such as `hello-20260501T020000Z`, or `latest` for the newest
-    /// one.
+    /// Name of a backup, such as `hello-20260501T020000Z`, or `latest` for the newest one.
     #[schemars(length(min = 1, max = 40), regex(pattern = SET))]
     pub backup: String,
+    /// Where the backup is, when it is another service's or a former one's. It is only read. Default: where
+    /// `spec.backup.destination` of the service stores its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<SourceDestination>,
+}
+
+/// Where a backup is that another service has made.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceDestination {
+    /// The bucket. Its `prefix` is that of the service that made the backup. Secrets and ConfigMaps are those of the
+    /// namespace of the HelloRestore; without an access key, the identity of the pods of backups is used.
+    pub s3: S3,
 }

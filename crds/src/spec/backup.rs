@@ -14,14 +14,16 @@ use super::{
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Backup {
-    /// Time of the backups: five cron fields, such as `0 2 * * *`, or a name such as `@daily`.
+    /// Time of the backups: five cron fields, such as `0 2 * * *`, or a name such as `@daily`. Default: every night, at a
+    /// minute between 02:00 and 04:59 that depends on the namespace and the name of the HelloService.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 100),
         regex(
             pattern = r"^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[0-9A-Za-z*/,?-]+( [0-9A-Za-z*/,?-]+){4})$"
         )
     )]
-    pub schedule: String,
+    pub schedule: Option<String>,
     /// IANA time zone of the schedule, such as `Europe/Berlin`. Default: `UTC`.
     #[serde(default = "default_time_zone")]
     #[schemars(length(min = 1, max = 64), regex(pattern = TIME_ZONE))]

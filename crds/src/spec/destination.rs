@@ -20,10 +20,10 @@ pub struct Destination {
     pub s3: Option<S3>,
 }
 
-/// A bucket of an S3 store.
+/// A bucket of an S3 store: for the backups of a service, or as the source of a restore.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
 #[x_kube(validation = Rule::new("!(has(self.caSecretRef) && has(self.caConfigMapRef))")
-    .message("spec.backup.destination.s3: set caSecretRef or caConfigMapRef, not both"))]
+    .message("destination.s3: set caSecretRef or caConfigMapRef, not both"))]
 #[serde(rename_all = "camelCase")]
 pub struct S3 {
     /// Name of the bucket. It must exist.
@@ -43,7 +43,7 @@ pub struct S3 {
     /// Address of the store. With `http://`, everything is sent in the clear. Default: Amazon's in the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("isURL(self) && (url(self).getPort() == '' || (int(url(self).getPort()) > 0 && int(url(self).getPort()) < 65536))")
-        .message("spec.backup.destination.s3.endpoint: use a valid URL with a port from 1 to 65535 or none"))]
+        .message("destination.s3.endpoint: use a valid URL with a port from 1 to 65535 or none"))]
     #[schemars(
         length(min = 1, max = 512),
         regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$")

@@ -158,7 +158,7 @@ fn backups_have_one_destination() {
     let ca = json!({"name": "ca"});
     accepted(bucket(json!({"caSecretRef": ca})));
     let both = json!({"caSecretRef": ca, "caConfigMapRef": ca});
-    refused(bucket(both), "spec.backup.destination.s3: set caSecretRef");
+    refused(bucket(both), "destination.s3: set caSecretRef");
     for endpoint in [
         "https://s3.example.com",
         "http://10.0.0.1:9000",
@@ -173,7 +173,7 @@ fn backups_have_one_destination() {
     ] {
         refused(
             bucket(json!({"endpoint": endpoint})),
-            "spec.backup.destination.s3.endpoint",
+            "destination.s3.endpoint",
         );
     }
     // From one to the other at any time.

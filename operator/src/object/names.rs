@@ -318,6 +318,12 @@ pub fn restore_step(restore: &str, step: &str, hash: &str) -> String {
     format!("{restore}-{step}-{hash}")
 }
 
+/// NetworkPolicy of the pods of the restore `restore`, for a hash of its UID.
+#[must_use]
+pub fn restore_policy(restore: &str, hash: &str) -> String {
+    format!("{restore}-source-{hash}")
+}
+
 /// NetworkPolicy of one part.
 #[must_use]
 pub fn network_policy(instance: &str, component: Component) -> String {

@@ -10,7 +10,7 @@ use crate::{
     restore::{children, dereference::Seen, plan::planner::Next, validate::Order},
 };
 
-/// Makes the write of a plan. `job`: that of the step that is started.
+/// Makes the write of a plan. `children`: what the step that is started needs, its Job last.
 ///
 /// # Errors
 /// When the API server refuses it or does not answer.
@@ -18,19 +18,22 @@ pub async fn apply(
     cluster: &Cluster,
     order: &Order,
     next: Next,
-    job: Option<&Desired>,
+    children: &[Desired],
     seen: &Seen,
 ) -> Result<()> {
     let identity = &order.identity;
     let namespace = &identity.namespace;
-    match (next, job) {
-        (Next::Nothing, _) | (Next::Start(_), None) => return Ok(()),
-        (Next::Hold, _) => cluster.hold_restore(identity, true).await?,
-        (Next::Release, _) => cluster.hold_restore(identity, false).await?,
-        (Next::Start(_), Some(job)) => {
-            cluster.create(job, namespace).await?;
+    match next {
+        Next::Nothing => return Ok(()),
+        Next::Start(_) if children.is_empty() => return Ok(()),
+        Next::Hold => cluster.hold_restore(identity, true).await?,
+        Next::Release => cluster.hold_restore(identity, false).await?,
+        Next::Start(_) => {
+            for child in children {
+                cluster.create(child, namespace).await?;
+            }
         }
-        (Next::Remove(step), _) => {
+        Next::Remove(step) => {
             let id = ChildId::new(Kind::Job, children::name(order, step));
             let uid = seen.jobs.get(&step).cloned().unwrap_or_default();
             cluster.delete(&id, namespace, &uid).await?;

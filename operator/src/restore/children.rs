@@ -1,4 +1,4 @@
-//! Step 3: builds the Job of a step. Pure: the same input gives the same bytes.
+//! Step 3: builds the Job of a step, and what it needs beside it. Pure: the same input gives the same bytes.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,12 @@ use k8s_openapi::{
     api::{
         batch::v1::{Job, JobSpec},
         core::v1::{Container, PodTemplateSpec},
+        networking::v1::{NetworkPolicy, NetworkPolicySpec},
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
+use kube::Resource;
+use serde::Serialize;
 
 use crate::{
     error::{Error, Result},
@@ -23,7 +26,7 @@ use crate::{
     service::{
         children::{
             backup::{self, RESULT_FILE, SCRATCH},
-            database, job, migration, pod,
+            database, job, migration, network, pod,
         },
         dereference::inputs::Inputs,
         validate::{Backup, Validated},
@@ -54,21 +57,53 @@ pub fn job(
         _ => in_database(order, step, service, inputs),
     };
     let job = Job {
-        metadata: metadata(order, step, service),
+        metadata: metadata(order, name(order, step), service),
         spec: Some(spec),
         status: None,
     };
-    let desired = Desired::new(Kind::Job, Gate::Always, &job);
-    desired.map(Some).map_err(|source| Error::Json {
-        what: Kind::Job.to_string(),
+    desired(Kind::Job, &job).map(Some)
+}
+
+/// What lets the pods of a restore reach the bucket that it names, beside what the service's own policy allows; `None` when
+/// it names none, or when nothing is closed.
+///
+/// # Errors
+/// When the object does not serialize, which is a defect.
+pub fn policy(order: &Order, service: &Validated) -> Result<Option<Desired>> {
+    let (Some(Ok(bucket)), true) = (&order.source, service.isolate) else {
+        return Ok(None);
+    };
+    let hash = child::hash(&order.identity.uid);
+    let name = names::restore_policy(&order.identity.name, &hash[..10]);
+    let policy = NetworkPolicy {
+        metadata: metadata(order, name, service),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(LabelSelector {
+                match_labels: Some(labels(order, service)),
+                match_expressions: None,
+            }),
+            policy_types: Some(vec!["Egress".into()]),
+            ingress: None,
+            egress: Some(network::to_store(bucket)),
+        }),
+    };
+    desired(Kind::NetworkPolicy, &policy).map(Some)
+}
+
+fn desired<K>(kind: Kind, object: &K) -> Result<Desired>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    Desired::new(kind, Gate::Always, object).map_err(|source| Error::Json {
+        what: kind.to_string(),
         source,
     })
 }
 
-fn metadata(order: &Order, step: Step, service: &Validated) -> ObjectMeta {
+fn metadata(order: &Order, name: String, service: &Validated) -> ObjectMeta {
     let identity = &order.identity;
     ObjectMeta {
-        name: Some(name(order, step)),
+        name: Some(name),
         namespace: Some(identity.namespace.clone()),
         labels: Some(labels(order, service)),
         owner_references: Some(vec![owner::reference(
@@ -81,7 +116,7 @@ fn metadata(order: &Order, step: Step, service: &Validated) -> ObjectMeta {
     }
 }
 
-/// Labels of a Job and of its pods.
+/// Labels of a Job, of its pods and of what it needs.
 fn labels(order: &Order, service: &Validated) -> BTreeMap<String, String> {
     let mut labels = names::labels(&service.identity.name, Component::Restore);
     labels.insert(names::RESTORE_LABEL.into(), order.identity.name.clone());

@@ -14,7 +14,7 @@ use crate::{
     error::{Class, Error, Result},
     kubernetes::api::Cluster,
     object::{
-        child::ChildId,
+        child::{ChildId, Desired},
         kind::Kind,
         live::{Live, TypedChild},
         names,
@@ -30,7 +30,7 @@ use crate::{
             turn::{self, Place},
         },
         reason::Reason,
-        validate::Order,
+        validate::{Order, SOURCE},
     },
     service::{
         self,
@@ -204,7 +204,7 @@ pub type Hindrance = (Reason, Option<String>);
 pub async fn target(
     cluster: &Cluster,
     raw: DynamicObject,
-    step: Step,
+    (order, step): (&Order, Step),
     (images, limits): (&DefaultImages, &Limits),
     now: Timestamp,
 ) -> Result<Result<Target, Hindrance>> {
@@ -220,6 +220,10 @@ pub async fn target(
     if step == Step::Stage && service.backup.is_none() {
         return Ok(Err((Reason::BackupsDisabled, None)));
     }
+    if let (Step::Stage, Some(Err(wrong))) = (step, &order.source) {
+        return Ok(Err((Reason::SourceInvalid, Some(wrong.clone()))));
+    }
+    let service = order.sees(service);
     let read = service::dereference::read(cluster, &service, Scope::Labelled, now).await;
     let read = match read {
         Ok(read) => read,
@@ -228,6 +232,11 @@ pub async fn target(
             Class::Transient | Class::Refused | Class::Unanswered => return Err(error),
         },
     };
+    let unresolved = read.observed.unresolved.iter();
+    let mut kept = unresolved.filter_map(|words| keeps_from_staging(words));
+    if let (Step::Stage, Some(hindrance)) = (step, kept.next()) {
+        return Ok(Err(hindrance));
+    }
     let prepared = build(&service, &read.inputs).prepare()?;
     let (facts, _) = look(&service, &prepared, &read.observed, &read.inputs);
     let migration = planner::plan(&wanted(&prepared), &facts).migration;
@@ -253,9 +262,77 @@ pub async fn target(
     })
 }
 
+/// Of what the spec names and is missing: whether the pod that stages would wait for it, and only its events would say so.
+fn keeps_from_staging(words: &str) -> Option<Hindrance> {
+    let starts = |fields: &[&str]| fields.iter().any(|field| words.starts_with(field));
+    let reason = if starts(&[SOURCE]) {
+        Reason::SourceInvalid
+    } else if starts(&["spec.backup.", "spec.pods.backup."]) {
+        Reason::ServiceInvalid
+    } else {
+        return None;
+    };
+    Some((reason, Some(words.to_owned())))
+}
+
+/// What a step needs that does not exist yet, its Job last.
+///
+/// # Errors
+/// When the API server does not answer, or an object does not serialize.
+pub async fn missing(
+    cluster: &Cluster,
+    order: &Order,
+    step: Step,
+    target: &Target,
+) -> Result<Vec<Desired>> {
+    let (service, inputs) = (&target.service, &target.inputs);
+    let policy = match step {
+        Step::Stage => children::policy(order, service)?,
+        _ => None,
+    };
+    let mut missing = Vec::new();
+    if let Some(policy) = policy
+        && cluster
+            .get(&policy.id, &order.identity.namespace)
+            .await?
+            .is_none()
+    {
+        missing.push(policy);
+    }
+    missing.extend(children::job(order, step, service, inputs)?);
+    Ok(missing)
+}
+
 fn checked(raw: DynamicObject, images: &DefaultImages, limits: &Limits) -> Result<Validated> {
     let service: HelloService = service::dereference::parse(raw)?;
     let validated = service::validate::validate(&service, images)?;
     limits.check(&validated)?;
     Ok(validated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_staging_pod_mounts_keeps_it_from_starting() {
+        for (field, expected) in [
+            (
+                "spec.source.destination.s3.caSecretRef",
+                Some(Reason::SourceInvalid),
+            ),
+            (
+                "spec.backup.destination.s3.caConfigMapRef",
+                Some(Reason::ServiceInvalid),
+            ),
+            ("spec.pods.backup.volumes", Some(Reason::ServiceInvalid)),
+            ("spec.pods.app.volumes", None),
+            ("spec.tls.secretName", None),
+        ] {
+            let words = format!("{field}: Secret a does not exist");
+            let found = keeps_from_staging(&words);
+            let expected = expected.map(|reason| (reason, Some(words)));
+            assert_eq!(found, expected, "{field}");
+        }
+    }
 }

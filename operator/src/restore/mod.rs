@@ -26,7 +26,7 @@ use crate::{
     kubernetes::api::status::StatusPatch,
     object::{child::Desired, key::Key},
     restore::{
-        dereference::{Hindrance, Seen, Target},
+        dereference::{Hindrance, Seen},
         plan::{
             planner::{Facts, Next, Plan, Progress, plan},
             step::Step,
@@ -82,7 +82,7 @@ impl Restores {
         let uid = service.as_ref().and_then(ResourceExt::uid);
         let mut facts = facts(&order, &seen, service.is_none());
         let mut words = None;
-        let mut job = None;
+        let mut children = Vec::new();
         let mut decided = plan(&facts);
         // Only a step that is about to start depends on the rest.
         let about = match decided.next {
@@ -91,8 +91,8 @@ impl Restores {
             Next::Nothing | Next::Remove(_) | Next::Release => None,
         };
         if let Some(step) = about {
-            match self.hindrance(&order, service, step, now).await? {
-                Ok(target) => job = children::job(&order, step, &target.service, &target.inputs)?,
+            match self.needs(&order, service, step, now).await? {
+                Ok(missing) => children = missing,
                 Err((reason, exact)) => {
                     (facts.hindrance, words) = (Some(reason), exact);
                     decided = plan(&facts);
@@ -106,10 +106,7 @@ impl Restores {
             self.report(key, &order, &new).await?;
         }
         let outcome = outcome(&order, &decided, &new);
-        match self
-            .write(&order, decided.next, job.as_ref(), &seen)
-            .await?
-        {
+        match self.write(&order, decided.next, &children, &seen).await? {
             None => Ok(outcome),
             Some(words) => {
                 let order = Order {
@@ -133,14 +130,14 @@ impl Restores {
             .transpose()
     }
 
-    /// Why a step may not start, or what it is started for.
-    async fn hindrance(
+    /// What is created to start a step, or why it may not start.
+    async fn needs(
         &self,
         order: &Order,
         service: Option<DynamicObject>,
         step: Step,
         now: Timestamp,
-    ) -> Result<std::result::Result<Target, Hindrance>> {
+    ) -> Result<std::result::Result<Vec<Desired>, Hindrance>> {
         let Some(raw) = service else {
             let reason = match order.status.service_uid {
                 Some(_) => Reason::ServiceReplaced,
@@ -154,7 +151,14 @@ impl Restores {
             return Ok(Err((Reason::Queued, Some(first))));
         }
         let settings = (&self.0.images, &self.0.limits);
-        dereference::target(&self.0.cluster, raw, step, settings, now).await
+        let cluster = &self.0.cluster;
+        match dereference::target(cluster, raw, (order, step), settings, now).await? {
+            Ok(target) => {
+                let missing = dereference::missing(cluster, order, step, &target);
+                missing.await.map(Ok)
+            }
+            Err(hindrance) => Ok(Err(hindrance)),
+        }
     }
 
     /// Makes the write of the plan. The words of the API server when it refuses it.
@@ -162,15 +166,15 @@ impl Restores {
         &self,
         order: &Order,
         next: Next,
-        job: Option<&Desired>,
+        children: &[Desired],
         seen: &Seen,
     ) -> Result<Option<String>> {
         let cluster = &self.0.cluster;
-        match apply::apply(cluster, order, next, job, seen).await {
+        match apply::apply(cluster, order, next, children, seen).await {
             Ok(()) => Ok(None),
             // Nothing can be created any more, and the data goes with the namespace.
             Err(error) if error.is_terminating_namespace() && order.deleting && order.held => {
-                apply::apply(cluster, order, Next::Release, None, seen).await?;
+                apply::apply(cluster, order, Next::Release, &[], seen).await?;
                 Ok(None)
             }
             Err(error) => match error.class() {

@@ -6,7 +6,11 @@ use kube::ResourceExt;
 use crate::{
     error::{Error, Result},
     object::{names, object_name::ObjectName, owner::Identity},
+    service::validate::{Bucket, Destination, Validated},
 };
+
+/// The field of the bucket that another service's backup is in.
+pub const SOURCE: &str = "spec.source.destination.s3";
 
 /// A checked HelloRestore.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +21,8 @@ pub struct Order {
     pub service: ObjectName,
     /// The backup: its name, or `latest`.
     pub backup: String,
+    /// The bucket that it is in, unless it is where the service stores its own; or what is wrong with it, in words.
+    pub source: Option<Result<Bucket, String>>,
     /// Whether the loss of rows is accepted.
     pub consent: bool,
     /// Whether the former data is wanted back, and whether that may lose rows.
@@ -45,18 +51,25 @@ pub fn validate(restore: &HelloRestore) -> Result<Order> {
             format!("no object can have the name {name:?}"),
         )
     })?;
+    let namespace = restore.namespace().unwrap_or_default();
+    let source = spec.source.destination.as_ref().map(|destination| {
+        let prefix = Bucket::usual_prefix(&namespace, service.as_str());
+        let bucket = Bucket::parse(SOURCE, prefix, &destination.s3);
+        bucket.map_err(|error| error.to_string())
+    });
     let undo = restore.annotations().get(names::UNDO_ANNOTATION);
     let drop = restore.annotations().get(names::DROP_ANNOTATION);
     let holds = |name: &String| name == names::RESTORE_FINALIZER;
     Ok(Order {
         identity: Identity {
-            namespace: restore.namespace().unwrap_or_default(),
+            namespace,
             name,
             uid: restore.uid().unwrap_or_default(),
             generation: metadata.generation.unwrap_or_default(),
         },
         service,
         backup: spec.source.backup.clone(),
+        source,
         consent: spec.accept_data_loss,
         undo: undo
             .filter(|value| *value != "false")
@@ -66,4 +79,15 @@ pub fn validate(restore: &HelloRestore) -> Result<Order> {
         held: metadata.finalizers.iter().flatten().any(holds),
         status: restore.status.clone().unwrap_or_default(),
     })
+}
+
+impl Order {
+    /// The service as the restore reads it: with the backups where this one is. Nothing of it is written.
+    #[must_use]
+    pub fn sees(&self, mut service: Validated) -> Validated {
+        if let (Some(Ok(bucket)), Some(backup)) = (&self.source, &mut service.backup) {
+            backup.destination = Destination::Bucket(bucket.clone());
+        }
+        service
+    }
 }

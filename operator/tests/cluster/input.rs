@@ -275,7 +275,6 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
             json!({"database": {"cloudNativePG": {"storage": {"size": "0"}}}}),
             "spec.database.cloudNativePG.storage.size",
         ),
-        (json!({"backup": {}}), "spec.backup.schedule"),
         (backup("schedule", json!("hourly")), "spec.backup.schedule"),
         (
             backup("schedule", json!("TZ=UTC 0 0 * * *")),

@@ -33,7 +33,7 @@ async fn refusal(world: &World, type_: &str) -> String {
 }
 
 /// Allows `count` objects of each of these kinds, and writes the status as the quota's controller would.
-async fn allow(world: &World, kinds: &[Kind], count: &str) {
+pub async fn allow(world: &World, kinds: &[Kind], count: &str) {
     let quotas: Api<ResourceQuota> = Api::namespaced(world.client.clone(), &world.namespace);
     let of_each = |count: &str| -> BTreeMap<String, String> {
         let resources = kinds.iter().map(|kind| kind.resource());
@@ -55,7 +55,7 @@ async fn allow(world: &World, kinds: &[Kind], count: &str) {
 }
 
 /// The API server enforces a quota as soon as its own watch has seen it.
-async fn until_enforced(world: &World, kind: Kind) {
+pub async fn until_enforced(world: &World, kind: Kind) {
     let object = json!({"metadata": {"name": "probe"}, "spec": {"ports": [{"port": 1}]}});
     let object = serde_json::from_value(object).unwrap();
     let parameters = PostParams {

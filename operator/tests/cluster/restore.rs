@@ -1,16 +1,21 @@
 //! Restores, with the real controller of Jobs.
 
 use hello_crds::HelloRestore;
-use k8s_openapi::api::core::v1::Pod;
+use hello_operator::object::kind::Kind;
+use k8s_openapi::api::{
+    core::v1::{Pod, Secret},
+    networking::v1::NetworkPolicy,
+};
 use kube::{
     Api, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
 use crate::{
     controllers::Controllers,
     kubelet::{containers, new_pod, report},
+    refused::{allow, until_enforced},
     server::Server,
     world::{Operator, World, eventually},
 };
@@ -32,7 +37,11 @@ pub fn restores(world: &World) -> Api<DynamicObject> {
 
 /// Orders a restore, or gives the consent to the loss.
 pub async fn order(world: &World, name: &str, consent: bool) {
-    let spec = json!({"service": {"name": "demo"}, "source": {"backup": "latest"}, "acceptDataLoss": consent});
+    order_from(world, name, json!({"backup": "latest"}), consent).await;
+}
+
+async fn order_from(world: &World, name: &str, source: Value, consent: bool) {
+    let spec = json!({"service": {"name": "demo"}, "source": source, "acceptDataLoss": consent});
     let body = json!({"apiVersion": hello_crds::API_VERSION, "kind": hello_crds::RESTORE_KIND,
         "metadata": {"name": name}, "spec": spec});
     let parameters = PatchParams::apply("test").force();
@@ -224,6 +233,61 @@ async fn a_restore_waits_for_its_turn_and_leaves_nothing_when_it_is_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_another_service_is_restored_from_its_bucket() {
+    let server = Server::start();
+    let (world, operator) = world(&server, "clone").await;
+    let _controllers = Controllers::start(&server, &["job"]);
+    let mut known = Vec::new();
+    let s3 = json!({"bucket": "company", "prefix": "shop/hello", "endpoint": "https://s3.example.com:9000",
+        "caSecretRef": {"name": "store-ca"}, "credentialsSecretRef": {"name": "store-key"}});
+    let source = json!({"backup": "latest", "destination": {"s3": s3}});
+    order_from(&world, "back", source, false).await;
+    let status = reached(&world, "back", "Pending", "SourceInvalid").await;
+    let words = status["conditions"][0]["message"].as_str().unwrap();
+    let missing = "spec.source.destination.s3.caSecretRef: Secret store-ca does not exist";
+    assert!(words.ends_with(missing), "{words}");
+    assert!(!is_held(&world, "back").await);
+
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store-ca"}, "stringData": {"ca.crt": "x"}});
+    // Its Job is refused at first.
+    let kinds = [Kind::Service, Kind::Job];
+    allow(&world, &kinds, "0").await;
+    until_enforced(&world, Kind::Service).await;
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
+    let secret = serde_json::from_value(secret).unwrap();
+    secrets
+        .create(&PostParams::default(), &secret)
+        .await
+        .unwrap();
+    let policies: Api<NetworkPolicy> = Api::namespaced(world.client.clone(), &world.namespace);
+    let own = ListParams::default().labels("hello.internal/restore=back");
+    reached(&world, "back", "Staging", "JobRefused").await;
+    let policy = policies.list(&own).await.unwrap().items.pop().unwrap();
+    assert_eq!(policy.owner_references()[0].kind, "HelloRestore");
+    // The next try finds the policy there.
+    allow(&world, &kinds, "100").await;
+    let pod = step(&world, &mut known, "stage").await;
+    let arguments = arguments(&pod).join(" ");
+    assert!(
+        arguments.contains("--s3-bucket company --s3-prefix shop/hello"),
+        "{arguments}"
+    );
+    let selector = policy.spec.unwrap().pod_selector.unwrap();
+    for (label, value) in selector.match_labels.unwrap() {
+        assert_eq!(pod.labels().get(&label), Some(&value));
+    }
+    end(&world, &pod, 0, staged(0)).await;
+    let pod = step(&world, &mut known, "swap").await;
+    end(&world, &pod, 0, swapped()).await;
+    reached(&world, "back", "Completed", "Completed").await;
+    // The policy is none of the service's children.
+    world.settle(&operator).await;
+    assert_eq!(policies.list(&own).await.unwrap().items.len(), 1);
+    operator.stop().await;
+    world.finds_nothing_to_write().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_does_not_change_and_a_consent_is_not_taken_back() {
     let world = World::new("orders").await;
     order(&world, "back", true).await;
@@ -241,6 +305,26 @@ async fn an_order_does_not_change_and_a_consent_is_not_taken_back() {
         ),
         (json!({"acceptDataLoss": false}), "spec.acceptDataLoss"),
         (json!({"source": {"backup": "../x"}}), "spec.source.backup"),
+        (
+            json!({"source": {"destination": {"s3": {"bucket": "company"}}}}),
+            "service and source",
+        ),
+        (
+            json!({"source": {"destination": {"s3": {"bucket": "Company"}}}}),
+            "spec.source.destination.s3.bucket",
+        ),
+        (
+            json!({"source": {"destination": {"volume": {"size": "1Gi"}}}}),
+            "spec.source.destination.s3",
+        ),
+        (
+            json!({"source": {"destination": {"s3": {"bucket": "company", "endpoint": "https://s3:0"}}}}),
+            "spec.source.destination.s3.endpoint",
+        ),
+        (
+            json!({"source": {"destination": {"s3": {"bucket": "company", "caSecretRef": {"name": "a"}, "caConfigMapRef": {"name": "a"}}}}}),
+            "set caSecretRef or caConfigMapRef, not both",
+        ),
     ] {
         let refusal = patch(spec.clone()).await.unwrap_err();
         assert!(refusal.contains(field), "{spec}: {refusal}");

@@ -14,7 +14,7 @@ pub(crate) mod job;
 mod metadata;
 pub(crate) mod migration;
 mod monitoring;
-mod network;
+pub(crate) mod network;
 pub(crate) mod pod;
 mod policy;
 mod prepared;

@@ -11,7 +11,7 @@ use crate::{
     object::names::Component,
     service::{
         dereference::inputs::Inputs,
-        validate::{Backup, Validated},
+        validate::{Bucket, Validated},
     },
 };
 
@@ -47,7 +47,8 @@ pub fn policies(
         policy::for_part(service, Component::Migration, vec![], client_egress.clone()),
     ];
     if let Some(backup) = &service.backup {
-        let to_store = store_ports(backup).into_iter().map(to_anywhere);
+        let to_store = backup.destination.bucket().map(to_store);
+        let to_store = to_store.into_iter().flatten();
         let client_egress: Vec<_> = client_egress.into_iter().chain(to_store).collect();
         for part in [Component::Backup, Component::Restore] {
             let egress = client_egress.clone();
@@ -81,14 +82,12 @@ fn name_lookup(service: &Validated) -> NetworkPolicyEgressRule {
     }
 }
 
-/// The ports of the store of buckets, and of the service that issues its keys, where no key is given.
-fn store_ports(backup: &Backup) -> BTreeSet<u16> {
+/// To the store of a bucket, and to the service that issues its keys, where no key is given.
+pub(crate) fn to_store(bucket: &Bucket) -> Vec<NetworkPolicyEgressRule> {
     const ISSUER: u16 = 443;
-    let Some(bucket) = backup.destination.bucket() else {
-        return BTreeSet::new();
-    };
     let issuer = bucket.access_key.is_none().then_some(ISSUER);
-    std::iter::once(bucket.port).chain(issuer).collect()
+    let ports: BTreeSet<u16> = std::iter::once(bucket.port).chain(issuer).collect();
+    ports.into_iter().map(to_anywhere).collect()
 }
 
 /// The issuer of tokens and the store of buckets can be anywhere; the port is known.

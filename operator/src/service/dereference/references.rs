@@ -73,7 +73,7 @@ pub fn of_pods(service: &Validated) -> Vec<Reference> {
     let of_store = bucket.and_then(|bucket| bucket.authorities.as_ref());
     for authorities in of_issuer.into_iter().chain(of_store) {
         references.push(Reference {
-            field: authorities.field.into(),
+            field: authorities.field.clone(),
             source: authorities.source,
             name: authorities.name.clone(),
             keys: vec![authorities.key.clone()],

@@ -79,7 +79,10 @@ impl Backup {
         let scratch = spec.verify.scratch.size.as_ref();
         let image = spec.image.as_ref();
         Ok(Self {
-            schedule: Schedule::parse(&spec.schedule),
+            schedule: match &spec.schedule {
+                Some(text) => Schedule::parse(text),
+                None => Schedule::parse(&nightly(identity)),
+            },
             time_zone: TimeZone::parse("spec.backup.timeZone", &spec.time_zone)?,
             formats: spec.formats.clone(),
             retention: spec.retention.clone(),
@@ -96,6 +99,14 @@ impl Backup {
     }
 }
 
+/// A schedule of every night. Services have different minutes, so that not all of them start at once.
+fn nightly(identity: &Identity) -> String {
+    const MINUTES: u64 = 3 * 60;
+    let hash = child::hash(&format!("{}/{}", identity.namespace, identity.name));
+    let minute = u64::from_str_radix(&hash, 16).unwrap_or_default() % MINUTES;
+    format!("{} {} * * *", minute % 60, 2 + minute / 60)
+}
+
 /// Job of the backup that the annotation requests. The status remembers the last one, also when its Job is gone.
 fn request(service: &HelloService) -> Option<String> {
     let value = service
@@ -109,6 +120,8 @@ fn request(service: &HelloService) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
@@ -154,6 +167,36 @@ mod tests {
         assert_eq!(due("*/5 * * * *"), "2026-01-01T01:00:00Z");
         assert_eq!(due("5 1 * * *"), "2025-12-31T01:05:00Z");
         assert_eq!(due("1 1 * * *"), "2026-01-01T01:01:00Z");
+    }
+
+    #[test]
+    fn without_a_schedule_each_service_has_a_time_of_its_own_in_the_night() {
+        let schedule = |name: &str| {
+            let name = name.into();
+            nightly(&Identity {
+                namespace: "team".into(),
+                name,
+                uid: String::new(),
+                generation: 1,
+            })
+        };
+        let names = (0..500).map(|number| format!("demo-{number}"));
+        let schedules: BTreeSet<String> = names.map(|name| schedule(&name)).collect();
+        // Of 180 minutes most are taken.
+        assert!(schedules.len() > 140, "{}", schedules.len());
+        for text in &schedules {
+            let schedule = Schedule::parse(text).unwrap();
+            let midnight: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+            let next = schedule.next(midnight, &jiff::tz::TimeZone::UTC).unwrap();
+            let text = next.to_string();
+            assert!(
+                ("2026-01-01T02:00:00Z".."2026-01-01T05:00:00Z").contains(&&*text),
+                "{text}"
+            );
+        }
+        assert_eq!(schedule("demo"), schedule("demo"));
+        let service = json!({"metadata": {"name": "demo"}, "spec": {"backup": {}}});
+        assert_eq!(parse(&service).schedule.unwrap().as_str(), schedule("demo"));
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub struct Bucket {
 impl Destination {
     pub(super) fn parse(identity: &Identity, spec: &hello_crds::Destination) -> Result<Self> {
         if let Some(s3) = &spec.s3 {
-            return Bucket::parse(identity, s3).map(Self::Bucket);
+            let prefix = Bucket::usual_prefix(&identity.namespace, &identity.name);
+            return Bucket::parse("spec.backup.destination.s3", prefix, s3).map(Self::Bucket);
         }
         let volume = match &spec.volume {
             Some(volume) => volume,
@@ -72,27 +73,35 @@ impl Destination {
 }
 
 impl Bucket {
-    fn parse(identity: &Identity, spec: &S3) -> Result<Self> {
-        const FIELD: &str = "spec.backup.destination.s3";
-        let port = spec.endpoint.as_deref().map(port).transpose()?;
+    /// What the keys begin with that a service of this name makes, unless it names something else.
+    #[must_use]
+    pub fn usual_prefix(namespace: &str, name: &str) -> String {
+        format!("{namespace}/{name}")
+    }
+
+    /// Checks the bucket in this field.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the first wrong field.
+    pub fn parse(field: &str, usual_prefix: String, spec: &S3) -> Result<Self> {
+        let port = spec.endpoint.as_deref();
+        let port = port
+            .map(|endpoint| port_of(&format!("{field}.endpoint"), endpoint))
+            .transpose()?;
         let access_key = spec.credentials_secret_ref.as_ref();
         let access_key = access_key
-            .map(|secret| object_name(&format!("{FIELD}.credentialsSecretRef.name"), &secret.name));
-        let prefix = spec.prefix.clone();
+            .map(|secret| object_name(&format!("{field}.credentialsSecretRef.name"), &secret.name));
         Ok(Self {
             name: spec.bucket.clone(),
-            prefix: prefix.unwrap_or_else(|| format!("{}/{}", identity.namespace, identity.name)),
+            prefix: spec.prefix.clone().unwrap_or(usual_prefix),
             endpoint: spec.endpoint.clone(),
             port: port.unwrap_or(443),
             region: spec.region.clone(),
             path_style: spec.path_style,
             authorities: Authorities::parse(
+                (format!("{field}.caSecretRef"), spec.ca_secret_ref.as_ref()),
                 (
-                    "spec.backup.destination.s3.caSecretRef",
-                    spec.ca_secret_ref.as_ref(),
-                ),
-                (
-                    "spec.backup.destination.s3.caConfigMapRef",
+                    format!("{field}.caConfigMapRef"),
                     spec.ca_config_map_ref.as_ref(),
                 ),
             )?,
@@ -103,10 +112,10 @@ impl Bucket {
 }
 
 /// The port of an address.
-fn port(endpoint: &str) -> Result<u16> {
+fn port_of(field: &str, endpoint: &str) -> Result<u16> {
     let wrong = || {
         let problem = format!("{endpoint:?} is not an http:// or https:// address");
-        Error::invalid("spec.backup.destination.s3.endpoint", problem)
+        Error::invalid(field, problem)
     };
     let address: http::Uri = endpoint.parse().map_err(|_| wrong())?;
     let usual = match address.scheme_str() {
@@ -128,10 +137,14 @@ mod tests {
             ("http://s3.example.com/base", 80),
             ("https://[2001:db8::1]:9000", 9000),
         ] {
-            assert_eq!(port(endpoint).unwrap(), expected, "{endpoint}");
+            assert_eq!(
+                port_of("endpoint", endpoint).unwrap(),
+                expected,
+                "{endpoint}"
+            );
         }
         for wrong in ["s3.example.com", "ftp://s3.example.com", ""] {
-            assert!(port(wrong).is_err(), "{wrong}");
+            assert!(port_of("endpoint", wrong).is_err(), "{wrong}");
         }
     }
 }

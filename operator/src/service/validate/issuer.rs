@@ -41,7 +41,7 @@ pub struct Issuer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorities {
     /// The field that names the object.
-    pub field: &'static str,
+    pub field: String,
     /// Kind of the object.
     pub source: Source,
     /// Name of the object.
@@ -96,9 +96,12 @@ impl Issuer {
 }
 
 fn authorities(spec: &Oidc) -> Result<Option<Authorities>> {
-    let secret = ("spec.auth.oidc.caSecretRef", spec.ca_secret_ref.as_ref());
+    let secret = (
+        "spec.auth.oidc.caSecretRef".to_owned(),
+        spec.ca_secret_ref.as_ref(),
+    );
     let map = (
-        "spec.auth.oidc.caConfigMapRef",
+        "spec.auth.oidc.caConfigMapRef".to_owned(),
         spec.ca_config_map_ref.as_ref(),
     );
     Authorities::parse(secret, map)
@@ -107,8 +110,8 @@ fn authorities(spec: &Oidc) -> Result<Option<Authorities>> {
 impl Authorities {
     /// Those in the Secret or in the ConfigMap, each with the field that names it. The schema allows one of them only.
     pub(super) fn parse(
-        secret: (&'static str, Option<&CertificatesRef>),
-        map: (&'static str, Option<&CertificatesRef>),
+        secret: (String, Option<&CertificatesRef>),
+        map: (String, Option<&CertificatesRef>),
     ) -> Result<Option<Self>> {
         let given = match (secret, map) {
             ((field, Some(place)), _) => (field, Source::Secret, place),
@@ -117,9 +120,9 @@ impl Authorities {
         };
         let (field, source, place) = given;
         Ok(Some(Self {
+            name: object_name(&format!("{field}.name"), &place.name)?,
             field,
             source,
-            name: object_name(&format!("{field}.name"), &place.name)?,
             key: place.key.clone(),
         }))
     }
