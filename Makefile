@@ -54,6 +54,7 @@ check: lint test-unit ## The quick one before a commit: format, clippy, scripts,
 
 lint: ## Format, clippy, manifests and scripts
 	@$(NEEDS) lint
+	e2e/tools/imports
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --workspace --all-targets --features hello-app/otlp --locked -- -D warnings

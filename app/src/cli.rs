@@ -1,6 +1,7 @@
 //! The command line: which commands there are, and what each runs with.
 
 mod backup;
+mod command;
 mod restore;
 
 use std::ffi::OsString;
@@ -8,91 +9,11 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, value_parser};
 
+pub use self::command::{BackupCommand, Command, RestoreCommand};
+use self::command::{Kind, Subcommand};
 use crate::config::{
-    AdminOptions, BackupConfig, CommandConfig, ConfigErrors, DestinationConfig, MigrateConfig,
-    RestoreConfig, ScratchServerConfig, SeedConfig, ServeConfig, StageConfig, VerifyConfig,
+    AdminOptions, CommandConfig, ConfigErrors, MigrateConfig, SeedConfig, ServeConfig,
 };
-
-/// A command, with checked values.
-#[derive(Debug)]
-pub enum Command {
-    /// Serve the API.
-    Serve(Box<ServeConfig>),
-    /// Migrate the database, and create or update its roles.
-    Migrate(MigrateConfig),
-    /// Back up the database into a folder or a bucket, or look at what is in there.
-    Backup(BackupCommand),
-    /// Restore a backup beside the live data, and exchange the two.
-    Restore(RestoreCommand),
-    /// Fill the database with made-up people.
-    Seed(SeedConfig),
-    /// Print the OpenAPI document.
-    Openapi,
-    /// Copy this program to a folder.
-    InstallTo {
-        /// The folder.
-        directory: PathBuf,
-    },
-    /// Ask a running service whether it is ready.
-    Healthcheck(AdminOptions),
-}
-
-/// A command of `backup`.
-#[derive(Debug)]
-pub enum BackupCommand {
-    /// Make a backup and prove it.
-    Run(Box<BackupConfig>),
-    /// Show the backups.
-    List {
-        /// Where they are.
-        destination: DestinationConfig,
-        /// As JSON instead of a table.
-        json: bool,
-    },
-    /// Prove a backup again.
-    Verify {
-        /// Where it is, and what it is proved with.
-        config: VerifyConfig,
-        /// Its name.
-        name: String,
-    },
-    /// Copy a backup.
-    Fetch {
-        /// Where it is.
-        destination: DestinationConfig,
-        /// Its name.
-        name: String,
-        /// The folder of the copy.
-        to: PathBuf,
-    },
-    /// Be the server that dumps are restored into.
-    ScratchServer(ScratchServerConfig),
-}
-
-/// A command of `restore`.
-#[derive(Debug)]
-pub enum RestoreCommand {
-    /// Put a backup beside the live data.
-    Stage(Box<StageConfig>),
-    /// Exchange it with the live data.
-    Swap {
-        /// What it runs with.
-        config: RestoreConfig,
-        /// Whether what the backup lacks may be lost.
-        accept_data_loss: bool,
-    },
-    /// Exchange them back.
-    Undo {
-        /// What it runs with.
-        config: RestoreConfig,
-        /// Whether what was written since may be lost.
-        accept_data_loss: bool,
-    },
-    /// Remove the data that was live before.
-    DropPrevious(RestoreConfig),
-    /// Remove what was restored and is not live.
-    Discard(RestoreConfig),
-}
 
 /// Why the command line cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -133,24 +54,6 @@ fn read(commands: &[Subcommand], matches: &ArgMatches) -> Result<Command, CliErr
         Kind::Command { read, .. } => Ok(read(matches)?),
         Kind::Group(commands) => read(commands, matches),
     }
-}
-
-/// One command of the program.
-struct Subcommand {
-    name: &'static str,
-    about: &'static str,
-    kind: Kind,
-}
-
-/// What a word of the command line is.
-enum Kind {
-    /// A command with its options.
-    Command {
-        arguments: fn(clap::Command) -> clap::Command,
-        read: fn(&ArgMatches) -> Result<Command, ConfigErrors>,
-    },
-    /// Several commands.
-    Group(&'static [Subcommand]),
 }
 
 const COMMANDS: [Subcommand; 8] = [

@@ -29,7 +29,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use futures::stream::FusedStream as _;
@@ -40,7 +40,7 @@ use warp::Filter;
 
 use crate::lifecycle::Phase;
 use crate::serving::{RequestHead, Response, without_body};
-use crate::telemetry::{Entry, TraceParent, UNMATCHED, X_REQUEST_ID, panic_message};
+use crate::telemetry::{Entry, TraceId, TraceParent, UNMATCHED, X_REQUEST_ID, panic_message};
 
 pub use client_address::{ForwardedHeader, Network, TrustedProxies};
 pub use context::Api;
@@ -96,7 +96,24 @@ impl Api {
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let (status, elapsed) = (response.status(), started.elapsed());
+        self.record(head, route, trace, &response, started.elapsed());
+        #[cfg(feature = "otlp")]
+        if let Some(span) = span {
+            span.end(response.status());
+        }
+        response
+    }
+
+    /// Counts and logs an answered request.
+    fn record(
+        &self,
+        head: &RequestHead,
+        route: Option<Route>,
+        trace: Option<TraceId>,
+        response: &Response,
+        elapsed: Duration,
+    ) {
+        let status = response.status();
         self.metrics.record(
             route.map(|route| route as usize),
             &head.method,
@@ -110,14 +127,9 @@ impl Api {
                 status,
                 elapsed,
                 trace,
-                request_id: request_id(&response),
+                request_id: request_id(response),
             });
         }
-        #[cfg(feature = "otlp")]
-        if let Some(span) = span {
-            span.end(status);
-        }
-        response
     }
 
     async fn dispatch<B: Buf>(

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::programs::without_rows;
 use crate::store::server_error::{self, INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
 use crate::store::{InvalidDatabaseUrl, NoServer};
 
@@ -194,9 +193,36 @@ pub(super) fn not_proved(error: impl std::fmt::Display) -> BackupError {
     )
 }
 
+/// The lines without those that quote what is in a table: messages are read by more people than the data is.
+pub(super) fn without_rows(errors: &str) -> String {
+    const QUOTES: [&str; 4] = [
+        "CONTEXT:  COPY ",
+        "DETAIL:  Key (",
+        "DETAIL:  Failing row",
+        "DETAIL:  Array value",
+    ];
+    let is_kept = |line: &&str| {
+        let is_empty = line.trim().is_empty();
+        !is_empty && !QUOTES.iter().any(|quote| line.contains(quote))
+    };
+    let lines: Vec<_> = errors.lines().filter(is_kept).collect();
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_quote_no_rows() {
+        let errors = "pg_restore: error: could not execute query: ERROR:  duplicate key\n\
+                      DETAIL:  Key (username)=(alice) already exists.\n\n\
+                      CONTEXT:  COPY users, line 1: \"alice\"\nCommand was: COPY";
+        assert_eq!(
+            without_rows(errors),
+            "pg_restore: error: could not execute query: ERROR:  duplicate key\nCommand was: COPY"
+        );
+    }
 
     #[test]
     fn the_cause_of_a_failed_program_is_read() {

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::contents::Contents;
-use super::scratch::Locale;
+use super::locale::Locale;
 use crate::config::DumpFormat;
 
 /// The time in a name.

@@ -6,6 +6,7 @@ mod destination;
 mod dump;
 mod error;
 mod inspect;
+mod locale;
 mod manifest;
 mod preflight;
 mod programs;

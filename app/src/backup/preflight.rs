@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::contents::{self, Relation};
 use super::error::{BackupError, Reason};
+use super::locale::Locale;
 use super::programs::check_version;
-use super::scratch::Locale;
 use crate::store::schema::{self, MigrationError};
 
 /// How far this machine's clock and the database's may be apart: a backup with a wrong date would hide that later ones

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use super::authorities::root_certificates;
 use super::destination::Folder;
-use super::error::{BackupError, Reason};
+use super::error::{BackupError, Reason, without_rows};
 use crate::config::DumpFormat;
 use crate::postgres_url::ProgramUrl;
 
@@ -245,22 +245,6 @@ async fn ends_of(stream: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&head).trim().to_owned()
 }
 
-/// The lines without those that quote what is in a table: messages are read by more people than the data is.
-pub fn without_rows(errors: &str) -> String {
-    const QUOTES: [&str; 4] = [
-        "CONTEXT:  COPY ",
-        "DETAIL:  Key (",
-        "DETAIL:  Failing row",
-        "DETAIL:  Array value",
-    ];
-    let is_kept = |line: &&str| {
-        let is_empty = line.trim().is_empty();
-        !is_empty && !QUOTES.iter().any(|quote| line.contains(quote))
-    };
-    let lines: Vec<_> = errors.lines().filter(is_kept).collect();
-    lines.join("\n")
-}
-
 /// Refuses programs that are older than the server that they dump.
 ///
 /// # Errors
@@ -302,17 +286,6 @@ mod tests {
         assert_eq!(
             environment("postgres://u@db.example.com/hello?sslmode=require"),
             [""; 0]
-        );
-    }
-
-    #[test]
-    fn messages_quote_no_rows() {
-        let errors = "pg_restore: error: could not execute query: ERROR:  duplicate key\n\
-                      DETAIL:  Key (username)=(alice) already exists.\n\n\
-                      CONTEXT:  COPY users, line 1: \"alice\"\nCommand was: COPY";
-        assert_eq!(
-            without_rows(errors),
-            "pg_restore: error: could not execute query: ERROR:  duplicate key\nCommand was: COPY"
         );
     }
 

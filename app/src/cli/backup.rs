@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, value_parser};
 
-use super::{BackupCommand, Command, Kind, Subcommand};
+use super::command::{BackupCommand, Command, Kind, Subcommand};
 use crate::config::{
     BackupConfig, CommandConfig, ConfigErrors, DestinationConfig, ScratchServerConfig, VerifyConfig,
 };

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::{Command, Kind, RestoreCommand, Subcommand};
+use super::command::{Command, Kind, RestoreCommand, Subcommand};
 use crate::config::{CommandConfig, ConfigErrors, RestoreConfig, StageConfig};
 
 const STAGE_HELP: &str = "\

@@ -4,7 +4,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::*;
-use crate::config::Section;
+use crate::config::{
+    BackupConfig, DestinationConfig, RestoreConfig, ScratchServerConfig, Section, StageConfig,
+    VerifyConfig,
+};
 
 #[test]
 fn the_command_line_is_consistent() {

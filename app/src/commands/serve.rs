@@ -15,7 +15,7 @@ use crate::api::{self, Api, Cors, RateLimit, Route};
 use crate::auth::Authenticator;
 use crate::config::{ServeConfig, ServerOptions};
 use crate::domain::{Calendar, SystemClock};
-use crate::lifecycle::{self, Phase, PhaseControl, Signal, Signals};
+use crate::lifecycle::{self, Phase, PhaseControl, PhaseWatch, Signal, Signals};
 use crate::serving::{
     ConnectionLimits, Listener, MemoryShares, Timeouts, Tls, TlsError, limit_of_control_group,
 };
@@ -143,20 +143,9 @@ impl Service {
             phase: phase.clone(),
         });
         log_listening(&listener, &admin_listener)?;
-        let admin_listening = Listener {
-            limits: admin_limits,
-            tls: None,
-            explain: api::explain_unreadable,
-            phase: admin_phase,
-            open: Gauge::default(),
-        };
-        let listening = Listener {
-            limits,
-            tls,
-            explain: api::explain_unreadable,
-            phase,
-            open: metrics.http.connections.clone(),
-        };
+        let admin_listening = listening(admin_limits, None, admin_phase, Gauge::default());
+        let open = metrics.http.connections.clone();
+        let listening = listening(limits, tls, phase, open);
         Ok(Self {
             store,
             api: tokio::spawn(listening.serve(listener, api::filter(api))),
@@ -189,6 +178,22 @@ impl Service {
         self.admin_control.advance(Phase::Stopping);
         let _ = self.admin.await;
         tracing::info!("stopped");
+    }
+}
+
+/// How connections are accepted, and counted while they are `open`.
+fn listening(
+    limits: ConnectionLimits,
+    tls: Option<Tls>,
+    phase: PhaseWatch,
+    open: Gauge,
+) -> Listener {
+    Listener {
+        limits,
+        tls,
+        explain: api::explain_unreadable,
+        phase,
+        open,
     }
 }
 

@@ -139,7 +139,8 @@ impl Direction {
             return Ok(());
         }
         let _lock = session.lock(lock_timeout).await?;
-        tables::migrate(&mut session.connection, &self.incoming).await
+        tables::migrate(&mut session.connection, &self.incoming).await?;
+        Ok(())
     }
 
     async fn refuse_loss(

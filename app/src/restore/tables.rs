@@ -1,10 +1,9 @@
 //! The tables of the service in a schema, and the schemas themselves.
 
 use sqlx::AssertSqlSafe;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
 
-use super::error::RestoreError;
 use super::names::{MIGRATIONS, TABLES};
 use crate::store::schema;
 
@@ -67,7 +66,7 @@ pub async fn version(
 ///
 /// # Errors
 /// When it has had other migrations, or one of them fails.
-pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), RestoreError> {
+pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), MigrateError> {
     execute(connection, &format!("SET search_path = {schema}")).await?;
     let migrator = Migrator {
         migrations: schema::POSTGRES.migrations.clone(),

@@ -18,4 +18,4 @@ pub use panics::{log_panics, panic_message};
 pub use request_id::{RequestIds, X_REQUEST_ID};
 #[cfg(feature = "otlp")]
 pub use spans::{Spans, SpansError};
-pub use trace_context::TraceParent;
+pub use trace_context::{TraceId, TraceParent};

@@ -202,51 +202,55 @@ async fn worlds() -> Vec<Objects> {
     ] {
         let mut spec = everything.clone();
         spec["database"] = database;
-        let service = json!({"apiVersion": hello_crds::API_VERSION, "kind": hello_crds::KIND, "spec": spec,
-            "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1,
-                "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {names::ROTATE_ANNOTATION: "1"}}});
-        let own = json!({"metadata": {"name": "own"}, "data": {"uri": "cG9zdGdyZXM6Ly9hOmJAYy5kL2U=", "tls.crt": "", "tls.key": ""}});
-        let id = |plural: &str, name: &str| (plural.to_owned(), name.to_owned());
-        let mut objects = Objects::from([
-            (id("helloservices", "demo"), service),
-            (id("secrets", "own"), own),
-            (
-                id("configmaps", "ca"),
-                json!({"metadata": {"name": "ca"}, "data": {"ca.crt": ""}}),
-            ),
-        ]);
-        // The claim is the StatefulSet controller's to make.
-        let labels =
-            json!({names::INSTANCE_LABEL: "demo", names::MANAGED_BY_LABEL: names::MANAGER});
-        let claim = json!({"metadata": {"name": "data-demo-db-0", "uid": "claim", "labels": labels}, "spec": {"volumeName": "v"},
-            "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}});
-        objects.insert(id("persistentvolumeclaims", "data-demo-db-0"), claim);
-        let world = World::new(objects);
-        let mut outcomes = Vec::new();
-        for round in 0..6 {
-            outcomes.push(world.pass().await);
-            if round == 2 {
-                // A rotation begins.
-                let mut objects = world.objects.lock().unwrap();
-                let service = objects.get_mut(&id("helloservices", "demo")).unwrap();
-                service["metadata"]["annotations"][names::ROTATE_ANNOTATION] = "2".into();
-            }
-        }
-        let mut objects = world.objects.lock().unwrap().clone();
-        let service = &objects[&id("helloservices", "demo")];
-        assert!(service["status"]["conditions"].is_array(), "{outcomes:?}");
-        assert!(objects.len() > 12, "{:?}", objects.keys());
-        for (component, container) in [
-            ("app", "app"),
-            ("database", "watch"),
-            ("migration", "migrate"),
-            ("backup", "backup"),
-        ] {
-            objects.insert(id("pods", component), pod(component, container));
-        }
-        worlds.push(objects);
+        worlds.push(world(spec).await);
     }
     worlds
+}
+
+/// The objects of a service with this spec after some passes, and its pods.
+async fn world(spec: Value) -> Objects {
+    let service = json!({"apiVersion": hello_crds::API_VERSION, "kind": hello_crds::KIND, "spec": spec,
+        "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {names::ROTATE_ANNOTATION: "1"}}});
+    let own = json!({"metadata": {"name": "own"}, "data": {"uri": "cG9zdGdyZXM6Ly9hOmJAYy5kL2U=", "tls.crt": "", "tls.key": ""}});
+    let id = |plural: &str, name: &str| (plural.to_owned(), name.to_owned());
+    let mut objects = Objects::from([
+        (id("helloservices", "demo"), service),
+        (id("secrets", "own"), own),
+        (
+            id("configmaps", "ca"),
+            json!({"metadata": {"name": "ca"}, "data": {"ca.crt": ""}}),
+        ),
+    ]);
+    // The claim is the StatefulSet controller's to make.
+    let labels = json!({names::INSTANCE_LABEL: "demo", names::MANAGED_BY_LABEL: names::MANAGER});
+    let claim = json!({"metadata": {"name": "data-demo-db-0", "uid": "claim", "labels": labels}, "spec": {"volumeName": "v"},
+        "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}});
+    objects.insert(id("persistentvolumeclaims", "data-demo-db-0"), claim);
+    let world = World::new(objects);
+    let mut outcomes = Vec::new();
+    for round in 0..6 {
+        outcomes.push(world.pass().await);
+        if round == 2 {
+            // A rotation begins.
+            let mut objects = world.objects.lock().unwrap();
+            let service = objects.get_mut(&id("helloservices", "demo")).unwrap();
+            service["metadata"]["annotations"][names::ROTATE_ANNOTATION] = "2".into();
+        }
+    }
+    let mut objects = world.objects.lock().unwrap().clone();
+    let service = &objects[&id("helloservices", "demo")];
+    assert!(service["status"]["conditions"].is_array(), "{outcomes:?}");
+    assert!(objects.len() > 12, "{:?}", objects.keys());
+    for (component, container) in [
+        ("app", "app"),
+        ("database", "watch"),
+        ("migration", "migrate"),
+        ("backup", "backup"),
+    ] {
+        objects.insert(id("pods", component), pod(component, container));
+    }
+    objects
 }
 
 /// Every place in a value, as JSON pointers.

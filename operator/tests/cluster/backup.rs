@@ -12,7 +12,7 @@ use crate::{
     controllers::Controllers,
     kubelet::{containers, new_pod, report},
     server::Server,
-    world::{World, eventually},
+    world::{Operator, World, eventually},
 };
 
 /// Requests a backup by the annotation, and waits for its pod.
@@ -79,6 +79,42 @@ async fn verified(world: &World, reason: &str) -> Value {
     .await
 }
 
+/// What is known of a run stays when its Job is deleted, and the request is not repeated.
+async fn is_known_without_its_job(world: &World, operator: &Operator, run: &str, proved: &Value) {
+    let jobs = world.api(Kind::Job);
+    let background = DeleteParams::background();
+    jobs.delete(run, &background).await.unwrap();
+    eventually("the run is gone", || async {
+        runs(world).await.is_empty().then_some(())
+    })
+    .await;
+    annotate(world, "test", "1").await;
+    world.settle(operator).await;
+    assert!(runs(world).await.is_empty());
+    assert_eq!(&status(world).await, proved);
+}
+
+/// The image of somebody else may have read what it should not.
+async fn words_of_other_images_are_not_repeated(
+    world: &World,
+    schedule: &ChildId,
+    known: &mut Vec<String>,
+) {
+    let spec = json!({"backup": {"schedule": "@yearly", "image": "elsewhere/postgres:18"}});
+    world.apply("demo", spec).await;
+    let image = |live: DynamicObject| live.data["spec"]["jobTemplate"].to_string();
+    eventually("the other image", || async {
+        let live = world.get(schedule).await?;
+        image(live).contains("elsewhere/postgres:18").then_some(())
+    })
+    .await;
+    let pod = requested(world, "third", known).await;
+    end(world, &pod, &failure("RestoreFailed", "hunter2")).await;
+    verified(world, "RestoreFailed").await;
+    let live = world.services().get("demo").await.unwrap();
+    assert!(!live.data["status"].to_string().contains("hunter2"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_requested_backup_is_made_once_and_its_end_outlives_its_job() {
     let server = Server::start();
@@ -113,18 +149,7 @@ async fn a_requested_backup_is_made_once_and_its_end_outlives_its_job() {
     );
     assert_eq!(proved["lastAttempt"]["reason"], "Verified");
 
-    // What is known stays, and the request is not repeated.
-    let jobs = world.api(Kind::Job);
-    let background = DeleteParams::background();
-    jobs.delete(&run.name_any(), &background).await.unwrap();
-    eventually("the run is gone", || async {
-        runs(&world).await.is_empty().then_some(())
-    })
-    .await;
-    annotate(&world, "test", "1").await;
-    world.settle(&operator).await;
-    assert!(runs(&world).await.is_empty());
-    assert_eq!(status(&world).await, proved);
+    is_known_without_its_job(&world, &operator, &run.name_any(), &proved).await;
     operator.stop().await;
     world.finds_nothing_to_write().await;
     let operator = world.operator();
@@ -140,19 +165,6 @@ async fn a_requested_backup_is_made_once_and_its_end_outlives_its_job() {
     world.ready("demo").await;
     world.condition("demo", "Degraded", "True").await;
 
-    // The words of somebody else's image are not repeated: it may have read what it should not.
-    let spec = json!({"backup": {"schedule": "@yearly", "image": "elsewhere/postgres:18"}});
-    world.apply("demo", spec).await;
-    let image = |live: DynamicObject| live.data["spec"]["jobTemplate"].to_string();
-    eventually("the other image", || async {
-        let live = world.get(&schedule).await?;
-        image(live).contains("elsewhere/postgres:18").then_some(())
-    })
-    .await;
-    let pod = requested(&world, "third", &mut known).await;
-    end(&world, &pod, &failure("RestoreFailed", "hunter2")).await;
-    verified(&world, "RestoreFailed").await;
-    let live = world.services().get("demo").await.unwrap();
-    assert!(!live.data["status"].to_string().contains("hunter2"));
+    words_of_other_images_are_not_repeated(&world, &schedule, &mut known).await;
     operator.stop().await;
 }

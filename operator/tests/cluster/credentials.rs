@@ -150,13 +150,8 @@ async fn given_passwords_have_any_characters_and_the_same_ones_again_change_noth
     assert_eq!(text(&data, "app-password"), format!("app{ODD}"));
     assert_eq!(text(&data, "owner-password"), format!("owner{ODD}"));
     let uri: http::Uri = text(&data, "app-uri").parse().unwrap();
-    assert!(
-        uri.authority()
-            .unwrap()
-            .as_str()
-            .starts_with("hello_app:appp%40ss%2F"),
-        "{uri}"
-    );
+    let authority = uri.authority().unwrap().as_str();
+    assert!(authority.starts_with("hello_app:appp%40ss%2F"), "{uri}");
     world.settle(&operator).await;
     operator.stop().await;
     let before = (templates(&world).await, job(&world).await);
@@ -180,12 +175,12 @@ async fn given_passwords_have_any_characters_and_the_same_ones_again_change_noth
     // Other values are a rotation: the roles get them when every pod has them.
     give(&world, "2").await;
     let operator = world.operator();
-    eventually("the new passwords beside the old ones", || async {
+    let both = || async {
         let new = credentials(&world).await;
-        (text(&new, "app-password") == "app2" && new["previous-app-uri"] == data["app-uri"])
-            .then_some(())
-    })
-    .await;
+        let is_new = text(&new, "app-password") == "app2";
+        (is_new && new["previous-app-uri"] == data["app-uri"]).then_some(())
+    };
+    eventually("the new passwords beside the old ones", both).await;
     world.settle(&operator).await;
     assert_eq!(job(&world).await, before.1, "the roles wait");
     operator.stop().await;

@@ -18,6 +18,9 @@ use crate::{
     world::{World, eventually},
 };
 
+/// What the LimitRange of [`limit`] answers.
+const TOO_SMALL: &str = "minimum memory usage per Container is 64Gi";
+
 const CONTROLLERS: [&str; 5] = [
     "deployment-controller",
     "job-controller",
@@ -139,24 +142,14 @@ async fn pods_that_the_api_server_refuses_are_reported_in_its_words_until_they_c
         .await
         .unwrap();
     // The next try meets the next obstacle.
-    refused(
-        &world,
-        "DatabaseReady",
-        "minimum memory usage per Container is 64Gi",
-    )
-    .await;
+    refused(&world, "DatabaseReady", TOO_SMALL).await;
     unlimited(&world).await;
     let server_pod = pod(&world, "database").await;
     world.condition("demo", "Degraded", "False").await;
 
     limit(&world).await;
     becomes(&world, &server_pod, "Running").await;
-    refused(
-        &world,
-        "Migrated",
-        "minimum memory usage per Container is 64Gi",
-    )
-    .await;
+    refused(&world, "Migrated", TOO_SMALL).await;
     unlimited(&world).await;
     let migration = pod(&world, "migration").await;
     world.condition("demo", "Degraded", "False").await;
@@ -165,12 +158,7 @@ async fn pods_that_the_api_server_refuses_are_reported_in_its_words_until_they_c
     becomes(&world, &migration, "Succeeded").await;
     let deployment = ChildId::new(Kind::Deployment, "demo");
     eventually("the Deployment", || world.get(&deployment)).await;
-    refused(
-        &world,
-        "Ready",
-        "minimum memory usage per Container is 64Gi",
-    )
-    .await;
+    refused(&world, "Ready", TOO_SMALL).await;
     unlimited(&world).await;
     let app = pod(&world, "app").await;
     becomes(&world, &app, "Running").await;

@@ -121,6 +121,31 @@ async fn is_held(world: &World, name: &str) -> bool {
     !live.finalizers().is_empty()
 }
 
+/// Undoes the restore and drops what was restored. What was written since the swap is asked about, too.
+async fn is_undone(world: &World, known: &mut Vec<String>) {
+    annotate(world, "back", "hello.internal/undo", "true").await;
+    let pod = step(world, known, "undo").await;
+    let refused = json!({"reason": "LossNotAccepted", "message": "1 row", "loss": {"added": 1, "changed": 0, "removed": 0}});
+    end(world, &pod, 65, refused).await;
+    let status = reached(world, "back", "Completed", "LossNotAccepted").await;
+    let words = status["conditions"][0]["message"].as_str().unwrap();
+    assert!(words.contains("1 row"), "{words}");
+    annotate(world, "back", "hello.internal/undo", "accept-data-loss").await;
+    let pod = step(world, known, "undo").await;
+    let undone = json!({"reason": "Undone"});
+    end(world, &pod, 0, undone).await;
+    let status = reached(world, "back", "Undone", "Undone").await;
+    assert_eq!(status["previous"], "hello_restore_1");
+    annotate(world, "back", "hello.internal/drop-previous", "true").await;
+    let pod = step(world, known, "discard").await;
+    end(world, &pod, 0, json!({"reason": "Discarded"})).await;
+    eventually("what was restored is gone", || async {
+        let live = restores(world).get("back").await.unwrap();
+        live.data["status"]["previous"].is_null().then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_asks_before_it_loses_rows_and_can_be_undone() {
     let server = Server::start();
@@ -162,28 +187,7 @@ async fn a_restore_asks_before_it_loses_rows_and_can_be_undone() {
     })
     .await;
 
-    // What was written since the swap is asked about, too.
-    annotate(&world, "back", "hello.internal/undo", "true").await;
-    let pod = step(&world, &mut known, "undo").await;
-    let refused = json!({"reason": "LossNotAccepted", "message": "1 row", "loss": {"added": 1, "changed": 0, "removed": 0}});
-    end(&world, &pod, 65, refused).await;
-    let status = reached(&world, "back", "Completed", "LossNotAccepted").await;
-    let words = status["conditions"][0]["message"].as_str().unwrap();
-    assert!(words.contains("1 row"), "{words}");
-    annotate(&world, "back", "hello.internal/undo", "accept-data-loss").await;
-    let pod = step(&world, &mut known, "undo").await;
-    let undone = json!({"reason": "Undone"});
-    end(&world, &pod, 0, undone).await;
-    let status = reached(&world, "back", "Undone", "Undone").await;
-    assert_eq!(status["previous"], "hello_restore_1");
-    annotate(&world, "back", "hello.internal/drop-previous", "true").await;
-    let pod = step(&world, &mut known, "discard").await;
-    end(&world, &pod, 0, json!({"reason": "Discarded"})).await;
-    eventually("what was restored is gone", || async {
-        let live = restores(&world).get("back").await.unwrap();
-        live.data["status"]["previous"].is_null().then_some(())
-    })
-    .await;
+    is_undone(&world, &mut known).await;
     world.settle(&operator).await;
     operator.stop().await;
     world.finds_nothing_to_write().await;

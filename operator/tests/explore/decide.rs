@@ -286,25 +286,7 @@ impl Operator {
             _ => mislead(flaw, prepared, &mut facts),
         }
         let mut plan = plan(&wanted, &facts);
-        let app = fixed_id(Name::App);
-        match flaw {
-            Flaw::WritesForever if facts.present.contains_key(&app) => {
-                plan.actions.push(Action::Update(app));
-            }
-            Flaw::NeverReleases => plan
-                .actions
-                .retain(|action| *action != Action::Release(app.clone())),
-            Flaw::KeepsTheRecord => plan
-                .actions
-                .retain(|action| *action != Action::Forget(app.clone())),
-            Flaw::LeavesStuckPods => plan.actions.retain(|a| !matches!(a, Action::Replace(..))),
-            Flaw::NeverBacksUp => {
-                let run = Action::Create(fixed_id(Name::Run));
-                plan.actions.retain(|action| *action != run);
-            }
-            Flaw::NeverRollsOut => plan.actions.retain(|a| *a != Action::Update(app.clone())),
-            _ => {}
-        }
+        misact(flaw, &facts, &mut plan.actions);
         let writes = writes(&plan, &facts, &prepared.children);
         (plan, writes, facts.started_backup().is_some())
     }
@@ -345,6 +327,25 @@ fn unready(pods: &[Pod]) -> Option<SeenPod> {
         uid: pod.uid()?,
         resource_version: pod.resource_version()?,
     })
+}
+
+/// Does other things than were planned.
+fn misact(flaw: Flaw, facts: &Facts, actions: &mut Vec<Action>) {
+    let app = fixed_id(Name::App);
+    match flaw {
+        Flaw::WritesForever if facts.present.contains_key(&app) => {
+            actions.push(Action::Update(app));
+        }
+        Flaw::NeverReleases => actions.retain(|action| *action != Action::Release(app.clone())),
+        Flaw::KeepsTheRecord => actions.retain(|action| *action != Action::Forget(app.clone())),
+        Flaw::LeavesStuckPods => actions.retain(|action| !matches!(action, Action::Replace(..))),
+        Flaw::NeverBacksUp => {
+            let run = Action::Create(fixed_id(Name::Run));
+            actions.retain(|action| *action != run);
+        }
+        Flaw::NeverRollsOut => actions.retain(|action| *action != Action::Update(app.clone())),
+        _ => {}
+    }
 }
 
 /// Shows the planner facts that differ from the real ones.

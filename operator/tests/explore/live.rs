@@ -174,6 +174,13 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
     if object.deleting {
         value["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
     }
+    add_status(name, object, &mut value);
+    let kind = bodies.id(name).kind;
+    Live::parse(kind, serde_json::from_value(value).unwrap()).unwrap()
+}
+
+/// Adds what the controllers and the API server have written.
+fn add_status(name: Name, object: &Object, value: &mut Value) {
     match object.status {
         Status::Server { ready } => {
             value["metadata"]["uid"] = "server".into();
@@ -218,8 +225,6 @@ pub fn live(name: Name, object: &Object, bodies: &Bodies) -> Live {
         }
         Status::Plain | Status::Claim { .. } | Status::Foreign | Status::Pod(_) => {}
     }
-    let kind = bodies.id(name).kind;
-    Live::parse(kind, serde_json::from_value(value).unwrap()).unwrap()
 }
 
 /// An object of a Helm release of the same name.

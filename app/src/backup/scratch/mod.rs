@@ -11,7 +11,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::process::{Child, Command};
@@ -21,6 +20,7 @@ pub use self::server::serve;
 use super::contents;
 use super::destination::{private_folder, write_whole};
 use super::error::{BackupError, not_proved};
+use super::locale::Locale;
 
 /// What the server is to be like; its presence starts it.
 const REQUEST: &str = "request.json";
@@ -39,58 +39,6 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a server of this process may take to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How a database encodes, sorts and compares texts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Locale {
-    /// Such as `UTF8`.
-    pub encoding: String,
-    /// The C library's locale of sorting.
-    pub lc_collate: String,
-    /// The C library's locale of classes of letters.
-    pub lc_ctype: String,
-    /// `libc`, `icu` or `builtin`; none before PostgreSQL 15.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub locale_provider: Option<String>,
-    /// The locale of another provider than `libc`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub locale: Option<String>,
-    /// Rules on top of an ICU locale.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub icu_rules: Option<String>,
-}
-
-impl Locale {
-    /// That of the connected database.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        // The columns differ by version.
-        let (encoding, row): (String, String) = sqlx::query_as(
-            "SELECT pg_encoding_to_char(encoding)::text, (to_jsonb(d) - 'datacl')::text \
-             FROM pg_database d WHERE datname = current_database()",
-        )
-        .fetch_one(connection)
-        .await?;
-        let row: serde_json::Value = serde_json::from_str(&row).unwrap_or_default();
-        let text = |name: &str| row[name].as_str().map(str::to_owned);
-        let provider = text("datlocprovider").map(|letter| match letter.as_str() {
-            "i" => "icu".to_owned(),
-            "b" => "builtin".to_owned(),
-            _ => "libc".to_owned(),
-        });
-        Ok(Self {
-            encoding,
-            lc_collate: text("datcollate").unwrap_or_default(),
-            lc_ctype: text("datctype").unwrap_or_default(),
-            locale_provider: provider,
-            locale: text("datlocale").or_else(|| text("daticulocale")),
-            icu_rules: text("daticurules"),
-        })
-    }
-}
 
 /// A server that was asked for. One that this process started ends with it.
 pub struct Scratch {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use tokio::process::Child;
 
-use super::{FAILED, Locale, PORT, REQUEST, SUPERUSER, signal};
+use super::{FAILED, PORT, REQUEST, SUPERUSER, signal};
 use crate::backup::destination::write_whole;
 use crate::backup::error::{BackupError, Reason, at};
+use crate::backup::locale::Locale;
 use crate::backup::programs::{Programs, run};
 use crate::config::ScratchServerConfig;
 use crate::lifecycle::Signals;

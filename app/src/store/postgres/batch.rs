@@ -1,17 +1,29 @@
 //! Batches: what is taken of a queue, how it is run under its deadline, and what becomes of it when that fails.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::deadline::{Class, Deadline, Window};
 use super::job::{Failure, Job, RunError};
-use super::link::Shared;
 use super::queue::Queue;
 use super::session::Session;
 use crate::store::StoreError;
+use crate::telemetry::StoreMetrics;
+
+/// What the batches of all links of a store share.
+pub struct Context {
+    /// How long callers wait.
+    pub deadline: Deadline,
+    /// Where sizes and times of batches are counted.
+    pub metrics: Arc<StoreMetrics>,
+    /// Connections that were lost. What took one, a restart or a failover, has mostly taken the others
+    /// too, so each of them is checked before it is used again.
+    pub losses: AtomicUsize,
+}
 
 /// Takes a batch and runs it; not while too many connections are held up. Returns whether there was a turn. An error is the
 /// reason why the connection cannot be used any more.
@@ -19,21 +31,21 @@ pub async fn run_next<J: Job, S: Session<J>>(
     queue: &Queue<J>,
     session: &mut S,
     batch: &mut Vec<J>,
-    shared: &Shared<S>,
+    context: &Context,
 ) -> Result<bool, String> {
     let Some(_run) = queue.crew().admit(J::CLASS) else {
         return Ok(false);
     };
-    take(queue, batch, shared.deadline);
+    take(queue, batch, context.deadline);
     if batch.is_empty() {
         return Ok(true);
     }
-    run_batch(queue, session, batch, shared).await?;
+    run_batch(queue, session, batch, context).await?;
     // They did nothing together.
     let mut apart = std::mem::take(batch).into_iter();
     while let Some(job) = apart.next() {
         batch.push(job);
-        if let Err(reason) = run_batch(queue, session, batch, shared).await {
+        if let Err(reason) = run_batch(queue, session, batch, context).await {
             give_up(queue, apart.collect());
             return Err(reason);
         }
@@ -74,14 +86,14 @@ async fn run_batch<J: Job, S: Session<J>>(
     queue: &Queue<J>,
     session: &mut S,
     batch: &mut Vec<J>,
-    shared: &Shared<S>,
+    context: &Context,
 ) -> Result<(), String> {
     let (size, started) = (batch.len(), Instant::now());
     let _in_progress = queue.in_progress(size);
-    let window = window(batch, shared.deadline);
+    let window = window(batch, context.deadline);
     let run = AssertUnwindSafe(session.run(batch, window)).catch_unwind();
     let outcome = timeout_at(window.end, run).await;
-    shared.metrics.statement(J::KIND, size, started.elapsed());
+    context.metrics.statement(J::KIND, size, started.elapsed());
     let error = match outcome {
         Ok(Ok(Ok(output))) => {
             J::answer(batch, output);
@@ -94,20 +106,20 @@ async fn run_batch<J: Job, S: Session<J>>(
             return Err("a statement panicked".into());
         }
         Err(_) => {
-            shared.losses.fetch_add(1, Ordering::Relaxed);
+            context.losses.fetch_add(1, Ordering::Relaxed);
             retry_or_fail(queue, batch, window, StoreError::Timeout);
             return Err(format!("no answer within {:?}", started.elapsed()));
         }
     };
-    settle(queue, batch, shared, window, &error)
+    settle(queue, batch, context, window, &error)
 }
 
 /// Answers the callers of a batch that the database did not do, unless each of several jobs has to run alone, or returns
 /// them to the queue. An error is the reason why the connection cannot be used any more.
-fn settle<J: Job, S: Session<J>>(
+fn settle<J: Job>(
     queue: &Queue<J>,
     batch: &mut Vec<J>,
-    shared: &Shared<S>,
+    context: &Context,
     window: Window,
     error: &RunError,
 ) -> Result<(), String> {
@@ -126,7 +138,7 @@ fn settle<J: Job, S: Session<J>>(
                 // It did nothing, and comes to an end when its caller has left, or too little time.
                 Class::Write => true,
                 Class::List => false,
-                Class::Read => shared.deadline.leaves_half(job.queued(), now) && job.may_retry(),
+                Class::Read => context.deadline.leaves_half(job.queued(), now) && job.may_retry(),
             };
             queue.return_to_front(batch.extract_if(.., again).collect());
             batch
@@ -135,7 +147,7 @@ fn settle<J: Job, S: Session<J>>(
             Ok(())
         }
         Failure::Stale => {
-            shared.losses.fetch_add(1, Ordering::Relaxed);
+            context.losses.fetch_add(1, Ordering::Relaxed);
             // Writes too. Each comes to an end when its caller has left, or too little time.
             queue.return_to_front(std::mem::take(batch));
             Err(error.to_string())
@@ -146,7 +158,7 @@ fn settle<J: Job, S: Session<J>>(
         }
         Failure::Connection => {
             // Before another connection takes what may run again: it has to be checked first.
-            shared.losses.fetch_add(1, Ordering::Relaxed);
+            context.losses.fetch_add(1, Ordering::Relaxed);
             retry_or_fail(queue, batch, window, StoreError::Unavailable);
             Err(error.to_string())
         }

@@ -1,5 +1,6 @@
 //! Connections that do the work of kinds for which the server has no room, beside that of their own.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,11 +8,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::batch::run_next;
+use super::batch::{Context, run_next};
 use super::crew::Counted;
 use super::deadline::Class;
 use super::job::Job;
-use super::link::Shared;
 use super::queue::Queue;
 use super::session::{Refusal, Session};
 
@@ -45,7 +45,7 @@ pub trait Helped<S>: Send + Sync {
     fn help<'a>(
         &'a self,
         session: &'a mut S,
-        shared: &'a Shared<S>,
+        context: &'a Context,
     ) -> BoxFuture<'a, Result<(), String>>;
 }
 
@@ -81,10 +81,10 @@ impl<J: Job, S: Session<J>> Helped<S> for Queue<J> {
     fn help<'a>(
         &'a self,
         session: &'a mut S,
-        shared: &'a Shared<S>,
+        context: &'a Context,
     ) -> BoxFuture<'a, Result<(), String>> {
         async move {
-            run_next(self, session, &mut Vec::new(), shared)
+            run_next(self, session, &mut Vec::new(), context)
                 .await
                 .map(drop)
         }
@@ -94,7 +94,7 @@ impl<J: Job, S: Session<J>> Helped<S> for Queue<J> {
 
 /// What one connection does for others.
 pub struct Helper<'a, S> {
-    shared: &'a Shared<S>,
+    context: &'a Context,
     /// How many connections had been lost before this one was opened.
     losses: usize,
     others: Vec<Other<'a, S>>,
@@ -120,16 +120,16 @@ pub enum Unfit {
 }
 
 impl<'a, S: Send> Helper<'a, S> {
-    /// For a connection that was opened after so many had been lost.
-    pub fn new(shared: &'a Shared<S>, losses: usize) -> Self {
-        let others = shared.queues.iter().map(|queue| Other {
+    /// For a connection that was opened after so many had been lost, and the queues of all kinds.
+    pub fn new(queues: &'a [Arc<dyn Helped<S>>], context: &'a Context, losses: usize) -> Self {
+        let others = queues.iter().map(|queue| Other {
             queue: &**queue,
             helper: None,
             asked: None,
             refusal: String::new(),
         });
         Self {
-            shared,
+            context,
             losses,
             others: others.collect(),
         }
@@ -145,7 +145,7 @@ impl<'a, S: Send> Helper<'a, S> {
             if !other.queue.is_orphaned() {
                 continue;
             }
-            let losses = self.shared.losses.load(Ordering::Relaxed);
+            let losses = self.context.losses.load(Ordering::Relaxed);
             if other.queue.writes() && J::CLASS != Class::Write && losses != self.losses {
                 return Err(Unfit::Outdated);
             }
@@ -156,7 +156,7 @@ impl<'a, S: Send> Helper<'a, S> {
             let is_there = other.helper.is_some();
             if is_there && other.queue.has_work() && other.queue.may_run() {
                 let _away = own.away();
-                let helped = other.queue.help(session, self.shared).await;
+                let helped = other.queue.help(session, self.context).await;
                 helped.map_err(Unfit::Lost)?;
             }
         }

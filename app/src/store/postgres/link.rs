@@ -4,21 +4,19 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::batch::{fail_all, run_next};
+use super::batch::{Context, fail_all, run_next};
 use super::crew::Counted;
-use super::deadline::Deadline;
 use super::help::{Helped, Helper, Unfit};
 use super::job::Job;
 use super::queue::{Queue, Turn};
 use super::session::{Connect, ConnectError, Session};
 use crate::store::StoreError;
-use crate::telemetry::StoreMetrics;
 
 /// First and longest pause between two attempts to connect. The longest bounds how long the service is
 /// away after the database is back.
@@ -32,13 +30,8 @@ const BUSY_CHECK: Duration = Duration::from_secs(10);
 
 /// What all links of a store share; `S` is a connection.
 pub struct Shared<S> {
-    /// How long callers wait.
-    pub deadline: Deadline,
-    /// Where sizes and times of batches are counted.
-    pub metrics: Arc<StoreMetrics>,
-    /// Connections that were lost. What took one, a restart or a failover, has mostly taken the others
-    /// too, so each of them is checked before it is used again.
-    pub losses: AtomicUsize,
+    /// What their batches share.
+    pub context: Context,
     /// The work of all kinds.
     pub queues: Vec<Arc<dyn Helped<S>>>,
 }
@@ -101,7 +94,7 @@ where
             Ok(End::Closed) => {}
             Ok(End::Lost(reason)) => {
                 tracing::warn!(kind = J::KIND, reason, "lost a database connection");
-                shared.losses.fetch_add(1, Ordering::Relaxed);
+                shared.context.losses.fetch_add(1, Ordering::Relaxed);
             }
             Ok(End::Outdated) => {
                 tracing::info!(kind = J::KIND, "opening a database connection again");
@@ -109,7 +102,7 @@ where
             Err(_) => {
                 // The callers of the batch, if there was one, have their answer: it was dropped.
                 tracing::error!(kind = J::KIND, "a database connection's task panicked");
-                shared.losses.fetch_add(1, Ordering::Relaxed);
+                shared.context.losses.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(BACK_OFF.0).await;
             }
         }
@@ -146,17 +139,17 @@ async fn session<'a, J: Job, C: Connect<J>>(
     shared: &Shared<C::Session>,
     left_out: &mut Option<Counted<'a>>,
 ) -> End {
-    let losses = shared.losses.load(Ordering::Relaxed);
+    let losses = shared.context.losses.load(Ordering::Relaxed);
     match server.connect().await {
         Ok(session) => {
             tracing::debug!(kind = J::KIND, "connected to the database");
             let _connected = queue.connected();
-            let _counted = shared.metrics.connected(J::KIND);
+            let _counted = shared.context.metrics.connected(J::KIND);
             *left_out = None;
             serve(queue, session, shared, losses).await
         }
         Err(error) => {
-            shared.metrics.not_connected(J::KIND, error.label());
+            shared.context.metrics.not_connected(J::KIND, error.label());
             End::NotConnected(error)
         }
     }
@@ -170,11 +163,11 @@ async fn serve<J: Job, S: Session<J>>(
     losses: usize,
 ) -> End {
     let mut batch = Vec::with_capacity(J::MAX_BATCH);
-    let mut helper = Helper::new(shared, losses);
-    let mut losses = shared.losses.load(Ordering::Relaxed);
+    let mut helper = Helper::new(&shared.queues, &shared.context, losses);
+    let mut losses = shared.context.losses.load(Ordering::Relaxed);
     let mut checked = Instant::now();
     loop {
-        let now = shared.losses.load(Ordering::Relaxed);
+        let now = shared.context.losses.load(Ordering::Relaxed);
         if now != losses || checked.elapsed() > BUSY_CHECK {
             losses = now;
             if let Err(reason) = session.check().await {
@@ -191,7 +184,7 @@ async fn serve<J: Job, S: Session<J>>(
             return unfit.into();
         }
         let has_run = match queue.turn(J::queued) {
-            Turn::Take => match run_next(queue, &mut session, &mut batch, shared).await {
+            Turn::Take => match run_next(queue, &mut session, &mut batch, &shared.context).await {
                 Ok(has_run) => has_run,
                 Err(reason) => return End::Lost(reason),
             },
@@ -208,23 +201,25 @@ async fn serve<J: Job, S: Session<J>>(
         if has_run {
             continue;
         }
-        let work = async {
-            // What is there already has to wait until others are done.
-            if queue.is_empty() && !queue.is_closing() {
-                tokio::select! {
-                    () = queue.wait() => {}
-                    () = called => {}
-                }
-            } else {
-                called.await;
-            }
-        };
-        if timeout(IDLE_CHECK, work).await.is_err() {
+        if timeout(IDLE_CHECK, work(queue, called)).await.is_err() {
             if let Err(reason) = session.check().await {
                 return End::Lost(reason);
             }
             checked = Instant::now();
         }
+    }
+}
+
+/// Waits until there may be work of its own, or it is `called` for that of others.
+async fn work<J: Job>(queue: &Queue<J>, called: impl Future<Output = ()>) {
+    // What is there already has to wait until others are done.
+    if queue.is_empty() && !queue.is_closing() {
+        tokio::select! {
+            () = queue.wait() => {}
+            () = called => {}
+        }
+    } else {
+        called.await;
     }
 }
 

@@ -29,6 +29,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use self::batch::Context;
 use self::change::Change;
 use self::conditional::ChangeIf;
 use self::crew::Crew;
@@ -83,9 +84,11 @@ impl PostgresStore {
             lists.clone(),
         ];
         let shared = Arc::new(Shared {
-            deadline,
-            metrics: options.metrics,
-            losses: AtomicUsize::new(0),
+            context: Context {
+                deadline,
+                metrics: options.metrics,
+                losses: AtomicUsize::new(0),
+            },
             queues,
         });
         let mut links = Vec::new();

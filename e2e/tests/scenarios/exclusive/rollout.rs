@@ -7,7 +7,7 @@ use hello_e2e::load::Load;
 use hello_e2e::scenario::jobs::ended;
 use hello_e2e::service::hello::READY_LIMIT;
 use hello_e2e::{Context, Hello, Result, ensure, scenario};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use serde_json::json;
@@ -55,17 +55,8 @@ async fn a_new_image_migrates_first_and_loses_no_request() -> Result<()> {
             .first()
             .filter(|job| ended(job) == Some(true))
             .context("the migration has not completed")?;
-        // The rollout begins with the end of the pod. The Job says so later.
         let migrations = hello.pods("migration").await?;
-        let migrated = migrations
-            .iter()
-            .filter(|pod| {
-                pod.owner_references()
-                    .iter()
-                    .any(|owner| Some(&owner.uid) == job.uid().as_ref())
-            })
-            .find_map(succeeded)
-            .context("no pod of the migration has succeeded")?;
+        let migrated = end_of(job, &migrations).context("no pod of the migration has succeeded")?;
         let pods = hello.pods("app").await?;
         let new: Vec<&Pod> = pods.iter().filter(|pod| runs_image(pod, &next)).collect();
         ensure!(new.len() == 2, "{} pods run the new image", new.len());
@@ -82,6 +73,17 @@ async fn a_new_image_migrates_first_and_loses_no_request() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// When the Job's pod ended with success. A rollout begins then; the Job reports it later.
+fn end_of(job: &Job, pods: &[Pod]) -> Option<Time> {
+    let is_owned = |pod: &&Pod| {
+        let owners = pod.owner_references().iter();
+        owners
+            .map(|owner| &owner.uid)
+            .any(|uid| Some(uid) == job.uid().as_ref())
+    };
+    pods.iter().filter(is_owned).find_map(succeeded)
 }
 
 /// When the program of a pod ended with success.

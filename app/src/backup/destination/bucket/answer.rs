@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::credentials::Keys;
+use super::keys::Keys;
 use crate::secret::Secret;
 
 /// A page has a thousand entries of about ten elements each.

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::answer;
 use super::error::Failure;
+use super::keys::Keys;
 use super::wire::{Attempt, Wire};
 use crate::secret::Secret;
 
@@ -17,17 +18,6 @@ use crate::secret::Secret;
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
 /// What the issuer calls the session; it is in the store's log.
 const SESSION: &str = "hello-backup";
-
-/// What a request is signed with.
-#[derive(Debug, Clone)]
-pub struct Keys {
-    /// The access key's ID.
-    pub id: Secret,
-    /// The access key.
-    pub secret: Secret,
-    /// Without which temporary keys are not accepted.
-    pub token: Option<Secret>,
-}
 
 /// Where keys come from.
 #[derive(Debug)]

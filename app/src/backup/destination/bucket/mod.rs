@@ -8,6 +8,7 @@ mod answer;
 mod client;
 mod credentials;
 mod error;
+mod keys;
 mod sign;
 mod wire;
 
@@ -22,8 +23,9 @@ use chrono::TimeDelta;
 use url::Url;
 
 use self::client::Client;
-use self::credentials::{Credentials, Issuer, Keys};
+use self::credentials::{Credentials, Issuer};
 use self::error::Failure;
+use self::keys::Keys;
 use self::wire::{LONGEST_ANSWER, Wire};
 use super::catalog::{Catalog, LONGEST_MANIFEST, parse_manifest};
 use super::folder::{PARTIAL, create_private, finished_name, partial_name};

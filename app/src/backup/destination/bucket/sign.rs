@@ -6,8 +6,8 @@ use ring::digest::{SHA256, digest};
 use ring::hmac;
 use url::Url;
 
-use super::credentials::Keys;
 use super::error::Failure;
+use super::keys::Keys;
 use crate::backup::destination::hexadecimal;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::super::change::Change;
 use super::super::crew::Crew;
-use super::super::deadline::{Class, Window};
+use super::super::deadline::{Class, Deadline, Window};
 use super::super::job::RunError;
 use super::super::lookup::Lookup;
 use super::super::queue::Overlap;
@@ -53,9 +53,11 @@ async fn until(mut so: impl FnMut() -> bool) {
 
 fn shared(wait: Duration) -> Arc<Shared<FakeSession>> {
     Arc::new(Shared {
-        deadline: Deadline::new(wait),
-        metrics: Metrics::new(&[]).store,
-        losses: AtomicUsize::new(0),
+        context: Context {
+            deadline: Deadline::new(wait),
+            metrics: Metrics::new(&[]).store,
+            losses: AtomicUsize::new(0),
+        },
         queues: Vec::new(),
     })
 }
@@ -220,7 +222,7 @@ async fn a_panic_outside_a_statement_costs_the_connection_only() {
     queue.push(good).unwrap();
     assert_eq!(answered(answer).await, Ok(None));
     // Another connection was lost: this one is checked before it is used again.
-    shared.losses.fetch_add(1, Ordering::Relaxed);
+    shared.context.losses.fetch_add(1, Ordering::Relaxed);
     let (good, answer) = lookup("alice");
     queue.push(good).unwrap();
     assert_eq!(answered(answer).await, Ok(None), "after a panic at a check");
@@ -360,7 +362,7 @@ async fn a_connection_does_not_write_for_others_when_one_was_lost_since_it_was_o
     } = in_a_crowd();
     until(|| writes.is_connected()).await;
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
-    shared.losses.fetch_add(1, Ordering::Relaxed);
+    shared.context.losses.fetch_add(1, Ordering::Relaxed);
     let (write, answer) = change("alice");
     writes.push(write).unwrap();
     assert_eq!(answered(answer).await, Ok(()));

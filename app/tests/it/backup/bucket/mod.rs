@@ -3,6 +3,8 @@
 mod faults;
 mod left;
 
+use std::path::Path;
+
 use super::bench::{Bench, filled_database, folder, names, stderr};
 use crate::support::authority::Authority;
 use crate::support::postgres;
@@ -70,18 +72,20 @@ fn large_database() -> String {
     database
 }
 
+/// Objects that are no backups of the bench.
+const OTHERS: [&str; 5] = [
+    "all/notes.txt",
+    "all/hello-20200101T000000Z.tar",
+    "all/below/hello-20200101T000000Z.json",
+    "hello-20200101T000000Z.json",
+    "all2/hello-20200101T000000Z.dump",
+];
+
 #[test]
 fn backups_in_a_bucket_are_made_kept_shown_proved_again_and_copied() {
     let store = Store::new(&filled_database());
     let (server, bench) = (&store.server, &store.bench);
-    let others = [
-        "all/notes.txt",
-        "all/hello-20200101T000000Z.tar",
-        "all/below/hello-20200101T000000Z.json",
-        "hello-20200101T000000Z.json",
-        "all2/hello-20200101T000000Z.dump",
-    ];
-    for other in others {
+    for other in OTHERS {
         let path = server.object(other);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "x").unwrap();
@@ -96,7 +100,7 @@ fn backups_in_a_bucket_are_made_kept_shown_proved_again_and_copied() {
             result["set"].as_str().unwrap().to_owned()
         })
         .collect();
-    let mut expected: Vec<String> = others.map(str::to_owned).to_vec();
+    let mut expected: Vec<String> = OTHERS.map(str::to_owned).to_vec();
     for set in &sets[1..] {
         expected.extend(["dump", "json", "sql"].map(|end| format!("all/{set}.{end}")));
     }
@@ -130,10 +134,7 @@ fn backups_in_a_bucket_are_made_kept_shown_proved_again_and_copied() {
     }
     // A flipped bit is found when it is read, a missing byte also when it is listed.
     let dump = store.object(&sets[2], "dump");
-    let bytes = std::fs::read(&dump).unwrap();
-    let mut flipped = bytes.clone();
-    flipped[bytes.len() / 2] ^= 1;
-    std::fs::write(&dump, flipped).unwrap();
+    let bytes = flip_a_bit(&dump);
     for output in [verify(), fetch()] {
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains("SHA-256"), "{}", stderr(&output));
@@ -142,6 +143,15 @@ fn backups_in_a_bucket_are_made_kept_shown_proved_again_and_copied() {
     std::fs::write(&dump, &bytes[1..]).unwrap();
     assert_eq!(bench.states(), [1, 0, 1]);
     assert_eq!(bench.names(), [""; 0]);
+}
+
+/// Changes one bit in the middle of a file; what it was before.
+fn flip_a_bit(file: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(file).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 2] ^= 1;
+    std::fs::write(file, flipped).unwrap();
+    bytes
 }
 
 #[test]

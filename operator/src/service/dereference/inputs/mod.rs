@@ -106,24 +106,8 @@ impl Inputs {
         match &service.database {
             Database::External(external) => {
                 let secret = observed.database_secret.as_ref();
-                Ok(match external_address(secret, external) {
-                    // Hashes of it are public, and it may hold a password that a person chose: with the resource's UID,
-                    // nobody can compare them with hashes that were computed beforehand.
-                    Ok(found) => Self {
-                        database_identity: Some(child::hash(&format!(
-                            "{}\n{}",
-                            service.identity.uid, found.identity
-                        ))),
-                        database_ports: found.ports,
-                        direct_ports: found.direct_ports,
-                        made_address: found.made,
-                        ..known
-                    },
-                    Err(problem) => Self {
-                        unusable_address: Some(problem),
-                        ..known
-                    },
-                })
+                let found = external_address(secret, external);
+                Ok(known.with_address(&service.identity.uid, found))
             }
             Database::CloudNativePg(_) => Ok(Self {
                 credentials: kept_credentials(observed, service, now)?.without_owner(),
@@ -149,6 +133,25 @@ impl Inputs {
                     ..known
                 })
             }
+        }
+    }
+
+    /// With the address of a database that the user runs, or why there is none.
+    fn with_address(self, service_uid: &str, found: Result<external::Found, String>) -> Self {
+        match found {
+            // Hashes of it are public, and it may hold a password that a person chose: with the resource's UID,
+            // nobody can compare them with hashes that were computed beforehand.
+            Ok(found) => Self {
+                database_identity: Some(child::hash(&format!("{service_uid}\n{}", found.identity))),
+                database_ports: found.ports,
+                direct_ports: found.direct_ports,
+                made_address: found.made,
+                ..self
+            },
+            Err(problem) => Self {
+                unusable_address: Some(problem),
+                ..self
+            },
         }
     }
 

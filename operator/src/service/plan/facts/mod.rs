@@ -14,7 +14,7 @@ use crate::{
     object::{
         child::{ChildId, Desired},
         kind::{Gate, Kind},
-        live::TypedChild,
+        live::{Live, TypedChild},
         names::{self, Component},
         pod::{self, SeenPod, is_owned_by},
         replicas,
@@ -115,40 +115,51 @@ impl Facts {
         for (id, live) in observed.children.iter() {
             let desired = prepared.children.iter().find(|child| child.id == *id);
             let identity = &service.identity;
-            let Some(presence) = Presence::from_live(identity, id, live, desired, server) else {
-                continue;
-            };
-            if let Some(job) = Job::from_live(live)
-                && presence != Presence::Foreign
-                && facts.is_migration(id)
-            {
-                let phase = phase(job, live.object(), desired, &observed.pods);
-                facts.jobs.insert(id.clone(), phase);
+            if let Some(presence) = Presence::from_live(identity, id, live, desired, server) {
+                facts.add(prepared, &observed.pods, (id, live), desired, presence);
             }
-            if let Some(deployment) = Deployment::from_live(live)
-                && desired.is_some()
-            {
-                let spec = deployment.spec.as_ref();
-                facts.live_replicas = spec.and_then(|spec| spec.replicas);
-                facts.holds_replicas = holds_replicas(live.object(), prepared.replicas.is_none());
-                facts.recorded = recorded(live.object())
-                    .filter(|_| presence.is_ours())
-                    .map(|job| (id.clone(), job));
-            }
-            if let Some(set) = StatefulSet::from_live(live)
-                && presence == Presence::Settled
-                && desired.is_some()
-            {
-                facts.stuck_pod = stuck_pod(set, &observed.pods);
-            }
-            if presence == Presence::Drifted
-                && desired.is_some_and(|child| outdated(live.object(), child))
-            {
-                facts.outdated.insert(id.clone());
-            }
-            facts.present.insert(id.clone(), presence);
         }
         facts
+    }
+
+    /// What one object shows.
+    fn add(
+        &mut self,
+        prepared: &Prepared,
+        pods: &[Pod],
+        (id, live): (&ChildId, &Live),
+        desired: Option<&Desired>,
+        presence: Presence,
+    ) {
+        if let Some(job) = Job::from_live(live)
+            && presence != Presence::Foreign
+            && self.is_migration(id)
+        {
+            let phase = phase(job, live.object(), desired, pods);
+            self.jobs.insert(id.clone(), phase);
+        }
+        if let Some(deployment) = Deployment::from_live(live)
+            && desired.is_some()
+        {
+            let spec = deployment.spec.as_ref();
+            self.live_replicas = spec.and_then(|spec| spec.replicas);
+            self.holds_replicas = holds_replicas(live.object(), prepared.replicas.is_none());
+            self.recorded = recorded(live.object())
+                .filter(|_| presence.is_ours())
+                .map(|job| (id.clone(), job));
+        }
+        if let Some(set) = StatefulSet::from_live(live)
+            && presence == Presence::Settled
+            && desired.is_some()
+        {
+            self.stuck_pod = stuck_pod(set, pods);
+        }
+        if presence == Presence::Drifted
+            && desired.is_some_and(|child| outdated(live.object(), child))
+        {
+            self.outdated.insert(id.clone());
+        }
+        self.present.insert(id.clone(), presence);
     }
 }
 

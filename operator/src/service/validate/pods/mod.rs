@@ -149,15 +149,6 @@ fn parse_part(
             reserved::check(field, component, settings)?;
         }
     }
-    let name = |of: fn(&hello_crds::PodSettings) -> Option<&String>, end: &str| {
-        let found = levels
-            .iter()
-            .rev()
-            .find_map(|(field, settings)| Some((field, of((*settings)?)?)));
-        found
-            .map(|(field, name)| object_name(&format!("{field}.{end}"), name))
-            .transpose()
-    };
     let given: Vec<&hello_crds::PodSettings> = levels.iter().filter_map(|(_, s)| *s).collect();
     let fingerprint = if given.is_empty() {
         String::new()
@@ -167,8 +158,8 @@ fn parse_part(
     let resources = resources(spec, &levels, component)?;
     let account = account(&levels)?;
     let (priority_class, runtime_class) = (
-        name(|s| s.priority_class_name.as_ref(), "priorityClassName")?,
-        name(|s| s.runtime_class_name.as_ref(), "runtimeClassName")?,
+        class(&levels, "priorityClassName", |s| &s.priority_class_name)?,
+        class(&levels, "runtimeClassName", |s| &s.runtime_class_name)?,
     );
     let [all, part] = levels.map(|(_, settings)| settings.cloned().unwrap_or_default());
     let settings = PodSettings {
@@ -199,6 +190,21 @@ fn parse_part(
     };
     has_every_mounted_volume(component, &settings)?;
     Ok(settings)
+}
+
+/// The name of a class, of the part or else of all parts.
+fn class(
+    levels: &[(String, Option<&hello_crds::PodSettings>); 2],
+    end: &str,
+    of: fn(&hello_crds::PodSettings) -> &Option<String>,
+) -> Result<Option<ObjectName>> {
+    let found = levels
+        .iter()
+        .rev()
+        .find_map(|(field, settings)| Some((field, of((*settings)?).as_ref()?)));
+    found
+        .map(|(field, name)| object_name(&format!("{field}.{end}"), name))
+        .transpose()
 }
 
 /// For CPU and for memory, the nearest place that sets one: the field of the component, the part, all parts, the default.
