@@ -68,6 +68,39 @@ fn delays_double_from_the_shortest_to_the_longest_and_jitter_only_shortens_them(
 }
 
 #[test]
+fn the_next_look_after_a_success_comes_up_to_a_tenth_earlier() {
+    for (jitter, seconds) in [(0.0, 600), (0.5, 570), (1.0, 540)] {
+        let now = Instant::now();
+        let mut queue = Queue::new(4);
+        queue.trigger(key("a"), now);
+        queue.take(now + SETTLE).unwrap();
+        queue.done(&key("a"), now, Next::After(SECOND * 600), jitter);
+        assert_eq!(queue.next_due(), Some(now + SECOND * seconds), "{jitter}");
+    }
+}
+
+#[test]
+fn what_is_known_waits_and_runs_is_counted() {
+    let now = Instant::now();
+    let mut queue = Queue::new(1);
+    assert_eq!((queue.len(), queue.waiting()), (0, 0));
+    for name in ["a", "b", "c"] {
+        queue.trigger(key(name), now);
+    }
+    assert!(!queue.is_empty());
+    assert_eq!(queue.len(), 3);
+    let first = queue.take(now + SETTLE).unwrap();
+    assert_eq!(queue.take(now + SETTLE), None, "the worker is busy");
+    assert_eq!(queue.waiting(), 2);
+    for name in ["a", "b", "c"] {
+        assert_eq!(queue.is_running(&key(name)), key(name) == first, "{name}");
+    }
+    queue.done(&first, now + SETTLE, Next::Forget, 0.0);
+    assert!(!queue.is_running(&first));
+    assert_eq!(queue.len(), 2);
+}
+
+#[test]
 fn a_success_starts_the_delays_again() {
     let mut queue = Queue::new(4);
     let mut now = Instant::now();

@@ -181,3 +181,23 @@ fn a_pod_is_stuck_only_once_its_server_is_as_wanted() {
     assert_eq!(drifted.stuck_pod, None);
     assert_eq!(drifted.outdated, [id].into());
 }
+
+#[test]
+fn the_migration_that_a_deployment_records_counts_while_the_deployment_is_ours() {
+    let mut world = World::new();
+    let (id, mut deployment) = world.wanted(|child| child.id.kind == Kind::Deployment);
+    let mut recorded = |deployment: &Value| {
+        let facts = world.facts(vec![(id.clone(), deployment.clone())], &[]);
+        facts.recorded.map(|(of, job)| {
+            assert_eq!(of, id);
+            job
+        })
+    };
+    let annotations = deployment["metadata"]["annotations"].as_object_mut();
+    annotations.unwrap().remove(names::MIGRATION_ANNOTATION);
+    assert_eq!(recorded(&deployment), None);
+    deployment["metadata"]["annotations"][names::MIGRATION_ANNOTATION] = "demo-migrate-1".into();
+    assert_eq!(recorded(&deployment).as_deref(), Some("demo-migrate-1"));
+    deployment["metadata"]["ownerReferences"][0]["uid"] = "other".into();
+    assert_eq!(recorded(&deployment), None);
+}

@@ -21,7 +21,7 @@ use crate::{
     },
     service::{
         apply::Applied,
-        plan::{action::Action, job_phase::JobPhase},
+        plan::{action::Action, facts::Facts, job_phase::JobPhase},
         report::{
             finding::{Finding, no, yes},
             pod_failure,
@@ -49,10 +49,11 @@ pub struct Backups<'a> {
 }
 
 /// The requested backup, once its Job is or was there. Were it not remembered, it would be made again when that is gone.
-fn started_request(applied: &Applied) -> Option<String> {
-    let facts = applied.facts();
-    let mut made = applied.writes().iter().map(|(action, _)| action);
-    let made = made.find_map(|action| match action {
+fn started_request<'a>(
+    facts: &Facts,
+    mut written: impl Iterator<Item = &'a Action>,
+) -> Option<String> {
+    let made = written.find_map(|action| match action {
         Action::Create(id) => Some(id).filter(|id| facts.requested_backup.as_ref() == Some(id)),
         _ => None,
     });
@@ -113,6 +114,7 @@ impl<'a> Backups<'a> {
         let history = self.history;
         let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let known = old.and_then(|old| old.backup.as_ref()?.last_request.clone());
+        let written = self.applied.writes().iter().map(|(action, _)| action);
         BackupStatus {
             last_schedule_time: text(history.started),
             next_schedule_time: text(self.wanted.next_start(self.now)),
@@ -120,7 +122,7 @@ impl<'a> Backups<'a> {
             last_success_time: text(history.succeeded),
             last_verified: history.verified.map(|verified| verified.backup),
             count: history.count,
-            last_request: started_request(self.applied).or(known),
+            last_request: started_request(self.applied.facts(), written).or(known),
         }
     }
 
@@ -273,4 +275,28 @@ impl<'a> Backups<'a> {
 /// Whether this Job is a run of the backups, by the schedule or by hand.
 fn is_run(job: &Job) -> bool {
     Component::from_labels(job.labels()) == Some(Component::Backup)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requested_backup_is_remembered_once_its_job_is_made() {
+        let id = |name: &str| ChildId::new(Kind::Job, name);
+        let facts = Facts {
+            requested_backup: Some(id("now")),
+            ..Facts::default()
+        };
+        let (now, other) = (Action::Create(id("now")), Action::Create(id("other")));
+        for (written, remembered) in [
+            (vec![], None),
+            (vec![other.clone()], None),
+            (vec![Action::Delete(id("now"))], None),
+            (vec![other, now], Some("now")),
+        ] {
+            let found = started_request(&facts, written.iter());
+            assert_eq!(found.as_deref(), remembered, "{written:?}");
+        }
+    }
 }
