@@ -6,7 +6,7 @@ SHELL       := /bin/bash
 CACHE := $(or $(HELLO_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hello)
 # Builds live outside the checkout, so that a fresh clone starts warm.
 export CARGO_TARGET_DIR ?= $(CACHE)/target
-# Cargo takes two checkouts that share this folder for the same packages and tells them apart by file times alone:
+# Cargo takes two checkouts that share this folder for the same packages and distinguishes them by file times alone:
 # the one that builds after the other has to look newer.
 ifneq ($(file <$(CARGO_TARGET_DIR)/checkout),$(CURDIR))
 $(shell mkdir -p $(CARGO_TARGET_DIR) && find app crds e2e operator -type f -exec touch {} + && echo $(CURDIR) > $(CARGO_TARGET_DIR)/checkout)
@@ -54,7 +54,7 @@ check: lint test-unit ## The quick one before a commit: format, clippy, scripts,
 
 lint: ## Format, clippy, manifests and scripts
 	@$(NEEDS) lint
-	e2e/tools/imports
+	e2e/tools/structure
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --workspace --all-targets --features hello-app/otlp --locked -- -D warnings

@@ -213,14 +213,12 @@ async fn world(spec: Value) -> Objects {
         "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1,
             "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {names::ROTATE_ANNOTATION: "1"}}});
     let own = json!({"metadata": {"name": "own"}, "data": {"uri": "cG9zdGdyZXM6Ly9hOmJAYy5kL2U=", "tls.crt": "", "tls.key": ""}});
+    let ca = json!({"metadata": {"name": "ca"}, "data": {"ca.crt": ""}});
     let id = |plural: &str, name: &str| (plural.to_owned(), name.to_owned());
     let mut objects = Objects::from([
         (id("helloservices", "demo"), service),
         (id("secrets", "own"), own),
-        (
-            id("configmaps", "ca"),
-            json!({"metadata": {"name": "ca"}, "data": {"ca.crt": ""}}),
-        ),
+        (id("configmaps", "ca"), ca),
     ]);
     // The claim is the StatefulSet controller's to make.
     let labels = json!({names::INSTANCE_LABEL: "demo", names::MANAGED_BY_LABEL: names::MANAGER});

@@ -339,10 +339,7 @@ fn misact(flaw: Flaw, facts: &Facts, actions: &mut Vec<Action>) {
         Flaw::NeverReleases => actions.retain(|action| *action != Action::Release(app.clone())),
         Flaw::KeepsTheRecord => actions.retain(|action| *action != Action::Forget(app.clone())),
         Flaw::LeavesStuckPods => actions.retain(|action| !matches!(action, Action::Replace(..))),
-        Flaw::NeverBacksUp => {
-            let run = Action::Create(fixed_id(Name::Run));
-            actions.retain(|action| *action != run);
-        }
+        Flaw::NeverBacksUp => actions.retain(|a| *a != Action::Create(fixed_id(Name::Run))),
         Flaw::NeverRollsOut => actions.retain(|action| *action != Action::Update(app.clone())),
         _ => {}
     }
