@@ -139,8 +139,8 @@ mod tests {
     use super::*;
     use crate::lifecycle::phases;
 
-    /// What is told of a store that is ready at the `ready`-th look, and how often it was looked at.
-    async fn told(ready: u32, phase: &PhaseWatch, at_most: Duration) -> (Health, u32) {
+    /// What is reported of a store that is ready at the `ready`-th look, and how often it was looked at.
+    async fn reported(ready: u32, phase: &PhaseWatch, at_most: Duration) -> (Health, u32) {
         let looks = Cell::new(0);
         let health = || {
             looks.set(looks.get() + 1);
@@ -158,10 +158,10 @@ mod tests {
         const LONG: Duration = Duration::from_secs(60);
         const SHORT: Duration = Duration::from_millis(50);
         let (control, phase) = phases();
-        assert_eq!(told(1, &phase, LONG).await, (Health::Ready, 1));
-        assert_eq!(told(3, &phase, LONG).await, (Health::Ready, 3));
-        assert_eq!(told(u32::MAX, &phase, SHORT).await.0, Health::Starting);
+        assert_eq!(reported(1, &phase, LONG).await, (Health::Ready, 1));
+        assert_eq!(reported(3, &phase, LONG).await, (Health::Ready, 3));
+        assert_eq!(reported(u32::MAX, &phase, SHORT).await.0, Health::Starting);
         control.advance(Phase::Draining);
-        assert_eq!(told(3, &phase, LONG).await, (Health::Starting, 1));
+        assert_eq!(reported(3, &phase, LONG).await, (Health::Starting, 1));
     }
 }

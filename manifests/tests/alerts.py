@@ -63,7 +63,7 @@ class Alerts(unittest.TestCase):
 
     def test_a_wrong_alert_is_noticed(self):
         for number, rule in enumerate(alerts()):
-            # Without its condition, without its patience, with too much of it, and without the alert.
+            # Without its condition, without its delay, with too long a one, and without the alert.
             for change in ({"expr": "vector(1)"}, {"for": "0s"}, {"for": "50m"}, None):
                 spec = copy.deepcopy(rules())
                 if change is None:

@@ -45,7 +45,7 @@ def present(item: dict) -> bool:
 
 
 def marks(*what: str) -> tuple[str, int]:
-    """What tells a new object, and a new content, from the former one."""
+    """What distinguishes a new object, and a new content, from the former one."""
     metadata = SERVER.get(*what)["metadata"]
     return metadata["uid"], metadata.get("generation", 0)
 

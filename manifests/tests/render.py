@@ -76,7 +76,7 @@ def templated(values: str, release: str, namespace: str) -> list[dict]:
 
 
 def identity(item: dict) -> tuple[str, str, str, str]:
-    """What tells objects of a cluster apart."""
+    """What distinguishes objects of a cluster."""
     metadata = item["metadata"]
     return item["apiVersion"], item["kind"], metadata.get("namespace", ""), metadata["name"]
 

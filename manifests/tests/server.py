@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 # How long the server may take to start, or to notice something, on a busy machine.
-PATIENCE = 120
+TIMEOUT = 120
 
 
 def free_port() -> int:
@@ -24,7 +24,7 @@ def free_port() -> int:
 
 def eventually(what: str, check):
     """The result of a check, once it is true."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not (result := check()):
         if time.monotonic() > end:
             raise TimeoutError(what)

@@ -66,7 +66,7 @@ impl Cors {
         (!origins.is_empty()).then_some(Self { origins, any })
     }
 
-    /// Tells the browser what a page may do with the response to a request, whatever the response is.
+    /// Adds the headers that name what a page may do with the response to a request, whatever the response is.
     pub fn apply(&self, head: &RequestHead, response: &mut Response) {
         let headers = response.headers_mut();
         if !self.any {
@@ -87,7 +87,7 @@ impl Cors {
         }
     }
 
-    /// The origin that the browser may be told.
+    /// The value of the header for the origin of a request, if a page of it may read the response.
     fn allowed(&self, head: &RequestHead) -> Option<HeaderValue> {
         let origin = head.headers.get(ORIGIN)?;
         if self.any {

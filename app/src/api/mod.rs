@@ -165,7 +165,10 @@ impl Api {
         route: Option<Route>,
         outcome: Result<Result<Response, Problem>, Box<dyn Any + Send>>,
     ) -> Response {
-        let id = self.request_ids.as_ref().map(|ids| ids.of(&head.headers));
+        let id = self
+            .request_ids
+            .as_ref()
+            .map(|ids| ids.for_headers(&head.headers));
         let text = id.as_ref().and_then(|id| id.to_str().ok());
         let mut response = match outcome {
             Ok(Ok(response)) => response,

@@ -40,7 +40,7 @@ pub struct Source {
 pub async fn check(
     connection: &mut PgConnection,
     tool_version: u32,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Source, BackupError> {
     let (number, server_version, time): (i32, String, DateTime<Utc>) = sqlx::query_as(
         "SELECT current_setting('server_version_num')::int, current_setting('server_version'), clock_timestamp()",
@@ -55,7 +55,7 @@ pub async fn check(
         let unfit = MigrationError::Encoding(locale.encoding);
         return Err(BackupError::found(Reason::DumpFailed, unfit.to_string()));
     }
-    wait_for_migration(connection, patience).await?;
+    wait_for_migration(connection, timeout).await?;
     let relations = contents::relations(connection).await?;
     check_rights(&relations)?;
     check_large_objects(connection, version).await?;
@@ -87,9 +87,9 @@ fn check_clocks(own: DateTime<Utc>, database: DateTime<Utc>) -> Result<(), Backu
 /// role, which only reads, could not take: it is looked for. An autovacuum of the table holds the same lock, shortly.
 async fn wait_for_migration(
     connection: &mut PgConnection,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(), BackupError> {
-    let end = Instant::now() + patience;
+    let end = Instant::now() + timeout;
     loop {
         let runs: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_class ON pg_class.oid = relation \
@@ -102,7 +102,7 @@ async fn wait_for_migration(
             return Ok(());
         }
         if Instant::now() >= end {
-            let message = format!("a migration of the database has not ended within {patience:?}");
+            let message = format!("a migration of the database has not ended within {timeout:?}");
             return Err(BackupError::found(Reason::Locked, message));
         }
         tokio::time::sleep(PAUSE).await;

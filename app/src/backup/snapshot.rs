@@ -42,9 +42,9 @@ impl Snapshot {
             .iter()
             .filter(|relation| relation.kind != Kind::Sequence);
         let names: Vec<_> = lockable.map(|relation| relation.name.as_str()).collect();
-        let patience = lock_timeout.max(SHORTEST).as_millis();
+        let timeout = lock_timeout.max(SHORTEST).as_millis();
         let mut statements = vec![
-            format!("SET lock_timeout = {patience}"),
+            format!("SET lock_timeout = {timeout}"),
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
         ];
         if !names.is_empty() {

@@ -209,7 +209,7 @@ fn log_listening(api: &TcpListener, admin: &TcpListener) -> io::Result<()> {
 
 /// What bounds the connections of the API, and those of health and metrics.
 fn connection_limits(options: &ServerOptions) -> (ConnectionLimits, ConnectionLimits) {
-    let shares = MemoryShares::of(options.memory_limit.or_else(limit_of_control_group));
+    let shares = MemoryShares::from_limit(options.memory_limit.or_else(limit_of_control_group));
     let max_connections = options.max_connections.map(NonZeroU32::get);
     let limits = ConnectionLimits {
         max_connections: max_connections.unwrap_or(shares.connections),

@@ -145,7 +145,7 @@ async fn stage_with(
         loss: Some(loss),
         rows: Some(note.rows),
         schema_version: Some(schema::postgres_version()),
-        ..Report::of(Done::Staged)
+        ..Report::new(Done::Staged)
     })
 }
 
@@ -197,5 +197,5 @@ async fn removed(config: &RestoreConfig, schema: &str, done: Done) -> Result<Rep
         tracing::info!(schema, set = note.set, "removing");
         tables::drop_schema(&mut session.connection, schema).await?;
     }
-    Ok(Report::of(done))
+    Ok(Report::new(done))
 }

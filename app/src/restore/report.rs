@@ -63,7 +63,7 @@ struct Failure<'a> {
 
 impl Report {
     /// Nothing but that it was done.
-    pub fn of(reason: Done) -> Self {
+    pub fn new(reason: Done) -> Self {
         Self {
             reason,
             time: Utc::now(),
@@ -123,7 +123,7 @@ mod tests {
             set: Some("hello-20260101T000000Z".into()),
             loss: Some(Loss::default()),
             previous: Some("x".repeat(63)),
-            ..Report::of(Done::Swapped)
+            ..Report::new(Done::Swapped)
         };
         let json = to_json(&Ok(report));
         assert!(json.len() <= LONGEST, "{}", json.len());

@@ -58,7 +58,7 @@ pub async fn fill(
     name: &str,
     note: Note,
 ) -> Result<Note, RestoreError> {
-    // Of somebody who was killed.
+    // What a process that was killed has left.
     tables::drop_schema(live, name).await?;
     let filled = try_fill(live, restored, name, note).await;
     if filled.is_err() {

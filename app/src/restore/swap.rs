@@ -206,7 +206,7 @@ impl Direction {
             rows: Some(note.rows),
             schema_version: Some(schema::postgres_version()),
             previous: (self.done == Done::Swapped).then(|| self.outgoing.clone()),
-            ..Report::of(self.done)
+            ..Report::new(self.done)
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct MemoryShares {
 
 impl MemoryShares {
     /// The parts of `memory`, or of as much as is ever needed.
-    pub fn of(memory: Option<u64>) -> Self {
+    pub fn from_limit(memory: Option<u64>) -> Self {
         let share = |divisor: u64, [least, most]: [u64; 2]| {
             memory.map_or(most, |memory| (memory / divisor).clamp(least, most))
         };
@@ -94,11 +94,11 @@ mod tests {
 
     #[test]
     fn shares_follow_the_memory_within_bounds() {
-        let of = |mib: u64| MemoryShares::of(Some(mib * MIB));
+        let of = |mib: u64| MemoryShares::from_limit(Some(mib * MIB));
         assert_eq!(of(64).connections, 546);
         assert_eq!(of(64).untaken_bytes, 8 << 20);
         assert_eq!(of(1).connections, 64);
-        assert_eq!(of(1 << 20), MemoryShares::of(None));
-        assert_eq!(MemoryShares::of(None).connections, 20_000);
+        assert_eq!(of(1 << 20), MemoryShares::from_limit(None));
+        assert_eq!(MemoryShares::from_limit(None).connections, 20_000);
     }
 }

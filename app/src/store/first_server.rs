@@ -11,7 +11,7 @@ use super::server_error::{self, INSUFFICIENT_PRIVILEGE};
 use crate::postgres_url::{PostgresUrl, server_name};
 
 /// How long each of several servers is tried.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -53,13 +53,13 @@ pub async fn connect_first(
     }
     let (mut failures, mut login_refused) = (Vec::new(), false);
     for server in url.servers() {
-        let failure = match timeout(PATIENCE, connect(server, url.wants_writes())).await {
+        let failure = match timeout(CONNECT_TIMEOUT, connect(server, url.wants_writes())).await {
             Ok(Ok(connection)) => return Ok((connection, server.clone())),
             Ok(Err(failure)) => {
                 login_refused |= failure.login_refused;
                 failure.message
             }
-            Err(_) => format!("no connection within {PATIENCE:?}"),
+            Err(_) => format!("no connection within {CONNECT_TIMEOUT:?}"),
         };
         failures.push(format!("{}: {failure}", server_name(server)));
     }

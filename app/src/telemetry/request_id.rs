@@ -14,7 +14,7 @@ const MAX_LENGTH: usize = 128;
 /// Gives every request an id.
 #[derive(Debug)]
 pub struct RequestIds {
-    /// Tells the ids of this process from those of others.
+    /// Differs between processes, so that their ids do.
     process: u64,
     next: AtomicU64,
 }
@@ -32,7 +32,7 @@ impl Default for RequestIds {
 
 impl RequestIds {
     /// The id in these headers, when there is one and it is sound, or else a new one.
-    pub fn of(&self, headers: &HeaderMap) -> HeaderValue {
+    pub fn for_headers(&self, headers: &HeaderMap) -> HeaderValue {
         let mut given = headers.get_all(&X_REQUEST_ID).iter();
         match (given.next(), given.next()) {
             (Some(id), None) if is_sound(id.as_bytes()) => id.clone(),
@@ -64,7 +64,7 @@ mod tests {
         let ids = RequestIds::default();
         let of = |given: &[&[u8]]| {
             let value = |text: &&[u8]| (X_REQUEST_ID, HeaderValue::from_bytes(text).unwrap());
-            ids.of(&given.iter().map(value).collect())
+            ids.for_headers(&given.iter().map(value).collect())
         };
         for sound in [
             &b"a"[..],

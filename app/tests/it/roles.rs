@@ -79,7 +79,7 @@ fn the_backup_reads_everything_of_the_owner_and_no_password() {
              RESET ROLE; CREATE SCHEMA more AUTHORIZATION {OWNER}; SET ROLE {OWNER}; CREATE TABLE more.things ()"
         ),
     );
-    // A table of somebody else, which the owner has no rights on, is no reason to fail.
+    // A foreign table, which the owner has no rights on, is no reason to fail.
     roles.server.sql("hello", "CREATE TABLE foreign_to_us ()");
     roles.migrate();
     roles.server.sql("hello", "DROP TABLE foreign_to_us");

@@ -8,7 +8,7 @@ use crate::support::postgres::{OWNER, Server, database, shared};
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::{eventually, succeed};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// Connections of the service: for reads, writes, lists and changes.
 const CONNECTIONS: &str = "7";
@@ -38,7 +38,7 @@ fn people(server: &Server, name: &str) -> String {
 }
 
 fn takes_writes(app: &App) {
-    eventually("writes are taken", PATIENCE, || {
+    eventually("writes are taken", WITHIN, || {
         app.put_date("/hello/zoe", "1990-01-01").status == 204
     });
 }
@@ -54,7 +54,7 @@ fn a_standby_is_passed_over_until_it_is_promoted() {
     assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
     assert_eq!(app.get("/hello/alice").status, 200);
     assert_eq!(people(&primary, "alice"), "1");
-    eventually("the standby has it", PATIENCE, || {
+    eventually("the standby has it", WITHIN, || {
         people(&standby, "alice") == "1"
     });
     drop(primary);
@@ -79,7 +79,7 @@ fn connections_that_read_and_connections_that_write_use_the_same_server() {
     // On a busy machine a connection takes seconds, and with a short deadline the next server is asked.
     let any_time = ("HELLO_DATABASE_DEADLINE", "60s");
     let app = App::start(&[("DATABASE_URL", &url), any_time]);
-    eventually("it reads", PATIENCE, || app.get("/hello/zoe").status == 404);
+    eventually("it reads", WITHIN, || app.get("/hello/zoe").status == 404);
     assert_eq!(app.put_date("/hello/zoe", "1990-01-01").status, 503);
     assert_eq!(people(&second, "zoe"), "0");
 
@@ -116,7 +116,7 @@ fn a_server_that_does_not_answer_costs_its_own_deadline_and_is_asked_first_again
             "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND {since}"
         );
         proxies.iter().for_each(Proxy::cut);
-        eventually("all connections are open again", PATIENCE, || {
+        eventually("all connections are open again", WITHIN, || {
             shared().sql("postgres", &count) == CONNECTIONS
         });
         second.count() == before
@@ -124,7 +124,7 @@ fn a_server_that_does_not_answer_costs_its_own_deadline_and_is_asked_first_again
     // On a busy machine, one may come too late and go on to the second.
     eventually(
         "all connections are to the first",
-        PATIENCE,
+        WITHIN,
         all_begin_with_the_first,
     );
     second.set(Mode::BlackHole);
@@ -143,7 +143,7 @@ fn what_was_acknowledged_after_a_failover_is_read_although_the_former_primary_is
     let url = primary.url_at(OWNER, "hello", address.address.port());
     let app = App::ready(&[("DATABASE_URL", &url)]);
     assert_eq!(app.put_date("/hello/zoe", "1990-01-01").status, 204);
-    eventually("the standby has it", PATIENCE, || {
+    eventually("the standby has it", WITHIN, || {
         people(&standby, "zoe") == "1"
     });
 
@@ -157,7 +157,7 @@ fn what_was_acknowledged_after_a_failover_is_read_although_the_former_primary_is
     };
     let answered = |target: &str| {
         let mut answer = app.get(target);
-        eventually("reads are answered", PATIENCE, || {
+        eventually("reads are answered", WITHIN, || {
             answer = app.get(target);
             answer.status != 503
         });
@@ -173,7 +173,7 @@ fn what_was_acknowledged_after_a_failover_is_read_although_the_former_primary_is
             .collect::<String>();
         let name = format!("new{letters}");
         let target = format!("/hello/{name}");
-        eventually("it is written", PATIENCE, || {
+        eventually("it is written", WITHIN, || {
             app.put_date(&target, "1990-01-01").status == 204
         });
         // What the former primary takes until the first connection has moved is lost with it.

@@ -59,7 +59,7 @@ fn a_date_that_is_stored_already_is_not_written_again() {
     );
 }
 
-/// The date that is visible is that of the request, but not the newest: another one is on its way.
+/// The date that is visible is that of the request, but not the newest: another one is in progress.
 #[test]
 fn a_repeated_date_is_compared_with_that_of_a_writer_who_came_first() {
     let service = Service::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// The time so much later; the last one that can be told when there is none. Addition by `+` panics then.
+/// The time so much later; the last one there is when that is too late. Addition by `+` panics then.
 #[must_use]
 pub fn after(time: Timestamp, duration: Duration) -> Timestamp {
     time.saturating_add(duration).unwrap_or(Timestamp::MAX)

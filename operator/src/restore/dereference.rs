@@ -50,7 +50,7 @@ pub struct Seen {
     /// UIDs of the Jobs.
     pub jobs: BTreeMap<Step, String>,
     /// What keeps a pod from its work, in words.
-    pub trouble: Option<String>,
+    pub pod_failure: Option<String>,
 }
 
 /// Reads the Jobs of a restore and how they ended. Pods are read after them, so that of a Job that was there each is seen.
@@ -89,8 +89,8 @@ pub async fn runs(
         };
         let run = run(step, job, &live, &pods);
         if run.is_at_work() {
-            let trouble = pod_failure::of_run(&pods, &live.uid(), now);
-            seen.trouble = trouble.map(|trouble| trouble.message).or(seen.trouble);
+            let failure = pod_failure::of_run(&pods, &live.uid(), now);
+            seen.pod_failure = failure.map(|failure| failure.message).or(seen.pod_failure);
         }
         seen.jobs.insert(step, live.uid());
         seen.runs.insert(step, run);

@@ -94,7 +94,7 @@ async fn is_known_without_its_job(world: &World, operator: &Operator, run: &str,
     assert_eq!(&status(world).await, proved);
 }
 
-/// The image of somebody else may have read what it should not.
+/// An image that is not the operator's own may have read what it should not.
 async fn words_of_other_images_are_not_repeated(
     world: &World,
     schedule: &ChildId,

@@ -34,11 +34,11 @@ const PORT: u16 = 5432;
 pub const DATABASE: &str = "proof";
 
 /// How long the server may take to start.
-const PATIENCE: Duration = Duration::from_secs(180);
+const START_TIMEOUT: Duration = Duration::from_secs(180);
 /// How often it is looked for.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a server of this process may take to end.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that was asked for. One that this process started ends with it.
 pub struct Scratch {
@@ -122,7 +122,7 @@ impl Scratch {
     /// # Errors
     /// When it failed, or takes too long.
     pub async fn ready(&mut self) -> Result<(), BackupError> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + START_TIMEOUT;
         loop {
             if let Ok(cause) = std::fs::read_to_string(self.folder.join(FAILED)) {
                 return Err(not_proved(cause));
@@ -140,7 +140,9 @@ impl Scratch {
                 Err(error) => error,
             };
             if Instant::now() >= end {
-                return Err(not_proved(format!("none within {PATIENCE:?}: {error}")));
+                return Err(not_proved(format!(
+                    "none within {START_TIMEOUT:?}: {error}"
+                )));
             }
             sleep(PAUSE).await;
         }
@@ -196,7 +198,7 @@ impl Scratch {
     pub async fn stop(mut self) {
         if let Some(child) = &mut self.child {
             signal(child, Signal::TERM);
-            let _ = tokio::time::timeout(STOP_PATIENCE, child.wait()).await;
+            let _ = tokio::time::timeout(STOP_TIMEOUT, child.wait()).await;
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }

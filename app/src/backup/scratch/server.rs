@@ -20,7 +20,7 @@ use crate::lifecycle::Signals;
 const DATA: &str = "data";
 /// How often the request is looked for.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often it is looked whether a server that was told to end has ended.
+/// How often it is looked whether a server that was asked to end has ended.
 const STOP_CHECKS: u32 = 100;
 const INITDB: &str = "initdb";
 const POSTGRES: &str = "postgres";

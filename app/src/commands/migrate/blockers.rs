@@ -10,7 +10,7 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
 /// A migration that waits for longer than this is worth a line of the log.
-const WORTH_TELLING: Duration = Duration::from_secs(1);
+const WORTH_REPORTING: Duration = Duration::from_secs(1);
 
 /// Sessions for which the session `$1` waits. Other roles' programs and times are shown to those who may see them.
 const BLOCKERS: &str = "SELECT string_agg(coalesce(format('%s in process %s', usename, pid) \
@@ -51,15 +51,15 @@ async fn look(
     seen: &mut Option<String>,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     let mut connection = options.connect().await?;
-    let (mut pause, mut told) = (FIRST, None);
+    let (mut pause, mut reported) = (FIRST, None);
     let mut since = Instant::now();
     loop {
         match blockers(&mut connection, pid).await? {
             None => since = Instant::now(),
             Some(held_by) => {
-                if since.elapsed() >= WORTH_TELLING && told.as_ref() != Some(&held_by) {
+                if since.elapsed() >= WORTH_REPORTING && reported.as_ref() != Some(&held_by) {
                     tracing::warn!(held_by, "a migration waits");
-                    told = Some(held_by.clone());
+                    reported = Some(held_by.clone());
                 }
                 *seen = Some(held_by);
             }

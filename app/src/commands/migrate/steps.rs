@@ -19,7 +19,7 @@ const MAX_BLOCKED: Duration = Duration::from_millis(400);
 /// Pauses before another try, in which those who waited go on: the first one, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(15)];
 /// How long a migration waits and is tried again.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is run in place of a released migration that holds back readers or writers for as long as it takes: one statement
 /// that does not, outside of a transaction. The released texts stay, since databases have their checksums.
@@ -43,7 +43,7 @@ pub async fn migrate(
     if found > known {
         return Ok(Migrated::IsNewer { found, known });
     }
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     let migrator = migrator();
     for migration in migrator.iter() {
         step(&migrator, migration, connection, options, end).await?;
@@ -84,13 +84,13 @@ async fn step(
     let [mut pause, longest] = PAUSES;
     loop {
         // What needs no transaction waits for others, too, but nobody waits behind it.
-        let patience = if migration.no_tx {
+        let lock_timeout = if migration.no_tx {
             end.saturating_duration_since(Instant::now())
                 .max(MAX_BLOCKED)
         } else {
             MAX_BLOCKED
         };
-        session::prepare(connection, patience).await?;
+        session::prepare(connection, lock_timeout).await?;
         let mut held_by = None;
         let attempt = attempt(migrator, migration, connection);
         let Err(error) = blockers::watched(pid, options, &mut held_by, attempt).await else {

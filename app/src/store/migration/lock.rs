@@ -14,7 +14,7 @@ use crate::store::server_error::{
 };
 
 /// How long the lock is tried for while another one holds it.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 /// Pause between two tries. A session that waits in the server has a snapshot, for which the other one's index waits.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -38,7 +38,7 @@ impl MigrationLock {
         let mut connection = options.connect().await?;
         ensure_table(&mut connection).await?;
         session::prepare(&mut connection, Duration::ZERO).await?;
-        begin_locked(&mut connection, &schema::POSTGRES.table_name, PATIENCE).await?;
+        begin_locked(&mut connection, &schema::POSTGRES.table_name, TIMEOUT).await?;
         Ok(Self { connection })
     }
 

@@ -5,7 +5,7 @@
 //!   the statement itself compares, and does nothing when it is late. A statement that is delayed in
 //!   the network, and whose callers got an error, would otherwise revert what they have written since.
 //! - It has to be done when seven eighths are over: it waits for locks only so long, and compares again at its end, when
-//!   it holds all locks that it needs. What is not done by then is undone, before its callers get an error.
+//!   it holds all locks that it needs. What is not done by then is rolled back, before its callers get an error.
 //! - A list has the whole time, the wait for a connection included: the server ends it when seven eighths are over.
 //! - A read is waited for half of the time, which leaves the other half to run it once more.
 

@@ -1,5 +1,5 @@
 //! The clauses that every statement which writes has: it begins in time, waits for locks only so long as it has time, and
-//! is undone unless it is done in time.
+//! is rolled back unless it is done in time.
 
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgConnection};

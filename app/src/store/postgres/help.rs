@@ -172,10 +172,10 @@ impl<'a, S: Send> Helper<'a, S> {
 }
 
 impl<S: Send> Other<'_, S> {
-    /// Whether it is not known if this connection may do the work, or was not lately.
+    /// Whether it is not known if this connection may do the work, or was not recently.
     fn is_to_be_asked(&self) -> bool {
-        let lately = self.asked.is_some_and(|asked| asked.elapsed() < ASK_AGAIN);
-        self.helper.is_none() && !lately
+        let recently = self.asked.is_some_and(|asked| asked.elapsed() < ASK_AGAIN);
+        self.helper.is_none() && !recently
     }
 
     /// Asks that.

@@ -19,7 +19,7 @@ pub struct Terms {
     /// A statement that writes does nothing when the server begins with it at this time or later. It is
     /// [`super::deadline::Window::start_by`] by the clock of the server.
     pub start_by: DateTime<Utc>,
-    /// It is undone when it is not done by this time, [`super::deadline::Window::done_by`] by the clock of the server.
+    /// It is rolled back when it is not done by this time, [`super::deadline::Window::done_by`] by the clock of the server.
     pub done_by: DateTime<Utc>,
     /// Whether statements may stay prepared on the connection.
     pub persistent: bool,

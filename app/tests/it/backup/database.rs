@@ -262,7 +262,7 @@ fn an_older_server_is_backed_up_with_newer_programs() {
     assert!(migrated.status.success(), "{}", stderr(&migrated));
     server.sql(
         "hello",
-        "INSERT INTO users VALUES ('José', '2000-02-29'); SELECT lo_from_bytea(0, 'of somebody else')",
+        "INSERT INTO users VALUES ('José', '2000-02-29'); SELECT lo_from_bytea(0, 'foreign')",
     );
     let bench = Bench::at(&url);
     let message = bench.fail("Privileges", &[]);

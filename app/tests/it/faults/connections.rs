@@ -85,7 +85,7 @@ fn notices_a_pooler_that_it_was_not_told_of() {
     assert!(log.contains("HELLO_DATABASE_POOLER"), "{log}");
 }
 
-/// The log of a service that was told of this pooler, with these settings of PgBouncer.
+/// The log of a service that is set up for this pooler, with these settings of PgBouncer.
 fn works_through_pgbouncer(pooler: &str, settings: &str) -> String {
     let (server, database) = (postgres::shared(), postgres::database());
     let bouncer = pgbouncer::start(server.port, &database, settings);

@@ -68,7 +68,7 @@ impl Dump {
     }
 }
 
-/// Clients that read and write all the time, and what they were told instead of an answer.
+/// Clients that read and write all the time, and what they got instead of an answer.
 #[derive(Default)]
 struct Load {
     over: AtomicBool,

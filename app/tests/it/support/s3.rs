@@ -227,7 +227,7 @@ fn forward(
 
 fn own_answer(status: u16, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status} As told\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+    format!("HTTP/1.1 {status} As asked\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 /// Where the body of a message begins.

@@ -150,7 +150,10 @@ fn message(plan: &Plan, seen: &Seen, words: Option<String>, old: &HelloRestoreSt
         let since = since.unwrap_or_default();
         format!("{} added and {} changed{since}", loss.added, loss.changed)
     });
-    let exact = words.or(loss).or(failure).or_else(|| seen.trouble.clone());
+    let exact = words
+        .or(loss)
+        .or(failure)
+        .or_else(|| seen.pod_failure.clone());
     match exact.filter(|exact| !exact.is_empty()) {
         Some(exact) => format!("{text}: {exact}"),
         None => {

@@ -19,7 +19,7 @@ use crate::{
         action::Action,
         facts::Facts,
         planner::{Migration, Plan},
-        readiness::{Readiness, judge},
+        readiness::{self, Readiness},
         write::Change,
         write_reason::WriteReason,
     },
@@ -218,7 +218,7 @@ pub async fn apply(cluster: &Cluster, mut decision: Decision) -> Result<Applied>
             }
         }
     }
-    decision.readiness = judge(
+    decision.readiness = readiness::observe(
         &decision.identity,
         &decision.database,
         &decision.facts,

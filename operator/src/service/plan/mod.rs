@@ -37,7 +37,7 @@ use crate::{
         plan::{
             facts::Facts,
             planner::{Plan, Wanted, plan},
-            readiness::{Readiness, judge},
+            readiness::Readiness,
             write::{Write, writes},
         },
         validate::{Database, Validated},
@@ -107,7 +107,7 @@ pub fn look(
     inputs: &Inputs,
 ) -> (Facts, Readiness) {
     let mut facts = Facts::from_observed(service, prepared, observed, inputs);
-    let readiness = judge(
+    let readiness = readiness::observe(
         &service.identity,
         &service.database,
         &facts,

@@ -57,9 +57,9 @@ pub fn refused(words: &str) -> Finding {
 /// Longest message kept, in characters.
 const LONGEST: usize = 600;
 
-/// What often ends by itself within this time is no failure before: volumes and autoscaled nodes are on their way, a pod
+/// What often ends by itself within this time is no failure before: volumes and autoscaled nodes are being made, a pod
 /// ends a little late.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SETTLING: Duration = Duration::from_secs(30);
 
 /// First failure among the pods of one component. Pods that are being deleted count when they do not end.
 #[must_use]
@@ -135,7 +135,7 @@ fn in_containers(pod: &Pod) -> Option<PodFailure> {
 }
 
 fn has_lasted(since: Timestamp, now: Timestamp) -> bool {
-    Duration::try_from(now.duration_since(since)).is_ok_and(|age| age >= PATIENCE)
+    Duration::try_from(now.duration_since(since)).is_ok_and(|age| age >= SETTLING)
 }
 
 /// The pod should be gone by now, its time to end included.

@@ -13,7 +13,7 @@ use super::error::Failure;
 use crate::http_client::{self, Connector, InvalidCertificates};
 
 /// How long an answer may take that has hardly a content.
-const PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is sent and received has to be at least so fast, in bytes a second.
 const SLOWEST: u64 = 64 << 10;
 /// How often a request is tried.
@@ -57,7 +57,7 @@ impl Wire {
     /// When there is no answer, or none of success.
     pub async fn exchange(&self, attempt: Attempt) -> Result<Response<Bytes>, Failure> {
         let length = attempt.body.len() as u64 + LONGEST_ANSWER;
-        let limit = PATIENCE + Duration::from_secs(length / SLOWEST);
+        let limit = ANSWER_TIMEOUT + Duration::from_secs(length / SLOWEST);
         let exchange = self.try_exchange(attempt);
         let answer = tokio::time::timeout(limit, exchange).await;
         let answer =

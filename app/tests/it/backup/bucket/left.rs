@@ -17,7 +17,7 @@ fn what_a_killed_backup_leaves_in_a_bucket_goes_after_a_day() {
         |seen| seen.line.starts_with("PUT") && seen.line.ends_with("Z.json"),
     ];
     for stage in stages {
-        let (reached, told) = std::sync::mpsc::channel();
+        let (reached, has_reached) = std::sync::mpsc::channel();
         store.proxy.set(move |seen| {
             if stage(seen) {
                 let _ = reached.send(());
@@ -26,7 +26,7 @@ fn what_a_killed_backup_leaves_in_a_bucket_goes_after_a_day() {
             Action::Pass
         });
         let mut child = store.bench.run_command(&["--keep-last=1"]).spawn().unwrap();
-        told.recv_timeout(Duration::from_secs(120)).unwrap();
+        has_reached.recv_timeout(Duration::from_secs(120)).unwrap();
         // `timeout` is its own group's leader, the program is in there with it.
         let group = format!("-{}", child.id());
         let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
@@ -60,7 +60,7 @@ fn what_a_killed_backup_leaves_in_a_bucket_goes_after_a_day() {
 #[test]
 fn a_signal_leaves_nothing_in_a_bucket() {
     let store = Store::new(&filled_database());
-    let (reached, told) = std::sync::mpsc::channel();
+    let (reached, has_reached) = std::sync::mpsc::channel();
     store.proxy.set(move |seen| {
         let is_dump = seen.line.starts_with("GET") && seen.line.ends_with(".dump");
         if is_dump && reached.send(()).is_ok() {
@@ -74,7 +74,7 @@ fn a_signal_leaves_nothing_in_a_bucket() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    told.recv_timeout(Duration::from_secs(120)).unwrap();
+    has_reached.recv_timeout(Duration::from_secs(120)).unwrap();
     let sent = Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
         .status();

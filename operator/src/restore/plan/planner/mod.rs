@@ -346,7 +346,7 @@ fn leave(facts: &Facts, progress: &Progress) -> Decision {
     }
     match (facts.runs.get(&Step::Discard), facts.hindrance) {
         (Some(Run::Active | Run::Leaving), _) => discarding(Next::Nothing),
-        // It would fail again, and nobody can be kept from a deletion for ever.
+        // It would fail again, and nobody can be kept from a deletion forever.
         (Some(Run::Done(_) | Run::Refused(_) | Run::Unreadable), _) => discarding(Next::Release),
         (Some(Run::GaveUp(_) | Run::Lost), _) => {
             (Next::Remove(Step::Discard), phase, Reason::Retrying)

@@ -358,7 +358,7 @@ fn a_deletion_removes_what_is_staged_and_leaves_what_was_swapped() {
     for (run, expected) in [
         (Run::Active, Next::Nothing),
         (done(Step::Discard, 0), Next::Release),
-        // Nobody can be kept from a deletion for ever.
+        // Nobody can be kept from a deletion forever.
         (refused("Privileges"), Next::Release),
         (Run::Unreadable, Next::Release),
     ] {

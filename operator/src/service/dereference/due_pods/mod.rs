@@ -178,7 +178,7 @@ impl Waiting {
         })
     }
 
-    /// Whether the event tells why it does not come.
+    /// Whether the event reports why it does not come.
     fn is_answered_by(&self, event: &Event) -> bool {
         let reason = event.reason.as_deref().unwrap_or_default();
         match self.reason() {

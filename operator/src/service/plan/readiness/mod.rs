@@ -134,7 +134,7 @@ pub enum Rollout {
 
 /// Judges the parts of a service.
 #[must_use]
-pub fn judge(
+pub fn observe(
     identity: &Identity,
     database: &Database,
     facts: &Facts,

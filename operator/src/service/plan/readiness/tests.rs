@@ -185,7 +185,7 @@ fn state(database: &Value, present: &[(ChildId, Presence)], live: LiveObjects) -
         present: present.iter().cloned().collect(),
         ..Facts::default()
     };
-    judge(&identity(), &validated.database, &facts, &live, &[]).database
+    observe(&identity(), &validated.database, &facts, &live, &[]).database
 }
 
 fn with(kind: Kind, object: Value) -> LiveObjects {

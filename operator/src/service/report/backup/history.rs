@@ -112,7 +112,7 @@ impl History {
 }
 
 /// The last run that has ended: the newest one that exists, unless a later one is remembered. Of the same one, what is
-/// remembered counts when nothing tells it any more.
+/// remembered counts when nothing reports it any more.
 fn last_attempt(newest: Option<&Ended<'_>>, old: Option<&BackupStatus>) -> Option<Attempt> {
     let old = old.and_then(|old| Attempt::from_status(old.last_attempt.as_ref()?));
     let Some(newest) = newest else {
@@ -120,8 +120,8 @@ fn last_attempt(newest: Option<&Ended<'_>>, old: Option<&BackupStatus>) -> Optio
     };
     match old.filter(|old| old.time >= newest.time) {
         Some(old) if old.time > newest.time => Some(old),
-        Some(old) => Some(newest.told().unwrap_or(old)),
-        None => Some(newest.told().unwrap_or_else(|| newest.untold())),
+        Some(old) => Some(newest.reported().unwrap_or(old)),
+        None => Some(newest.reported().unwrap_or_else(|| newest.unreported())),
     }
 }
 
@@ -208,7 +208,7 @@ impl<'a> Ended<'a> {
     }
 
     /// How it ended, from what its pods left.
-    fn told(&self) -> Option<Attempt> {
+    fn reported(&self) -> Option<Attempt> {
         let (reason, message) = match (&self.result, &self.words) {
             (Some(BackupResult::Verified(_)), _) if self.phase == JobPhase::Succeeded => {
                 (Reason::Verified, String::new())
@@ -230,7 +230,7 @@ impl<'a> Ended<'a> {
     }
 
     /// How it ended, when its pods are gone or left nothing.
-    fn untold(&self) -> Attempt {
+    fn unreported(&self) -> Attempt {
         let (reason, words) = match self.phase {
             JobPhase::Succeeded => (
                 Reason::NotProved,

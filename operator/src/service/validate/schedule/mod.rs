@@ -1,5 +1,5 @@
 //! Schedules of backups, by the rules of Kubernetes' CronJob, which are those of the Go library robfig/cron: a value that
-//! the API server would refuse is known before it is applied, and a run that was missed can be told from one that is not due.
+//! the API server would refuse is known before it is applied, and a run that was missed differs from one that is not due.
 
 use std::ops::RangeInclusive;
 

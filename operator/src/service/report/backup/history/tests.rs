@@ -44,17 +44,17 @@ fn remembered(backup: Value) -> HelloServiceStatus {
 
 #[test]
 fn of_the_run_that_exists_and_the_one_that_is_remembered_the_later_one_counts() {
-    let told = json!({"reason": "DumpFailed", "time": TIME, "message": "told"}).to_string();
+    let message = json!({"reason": "DumpFailed", "time": TIME, "message": "reported"}).to_string();
     let attempt = |time: &str, pods: &[Pod]| {
         let old = json!({"time": time, "reason": "Mismatch", "message": "remembered"});
         let old = remembered(json!({"lastAttempt": old}));
         let found = History::read(None, &[&run(false)], pods, Some(&old), None);
         found.attempt.unwrap().reason
     };
-    let told = [pod(&told)];
-    assert_eq!(attempt(LATER, &told), Reason::Mismatch);
-    assert_eq!(attempt(TIME, &told), Reason::DumpFailed);
-    // Nothing tells any more how the same run ended.
+    let reported = [pod(&message)];
+    assert_eq!(attempt(LATER, &reported), Reason::Mismatch);
+    assert_eq!(attempt(TIME, &reported), Reason::DumpFailed);
+    // Nothing reports any more how the same run ended.
     assert_eq!(attempt(TIME, &[]), Reason::Mismatch);
     assert_eq!(attempt(EARLIER, &[]), Reason::BackupFailed);
 }
