@@ -21,7 +21,7 @@ endif
 NEEDS := e2e/tools/prerequisites
 
 .PHONY: help up down check lint test test-setup test-build test-unit test-app test-contract test-browser test-operator test-cluster \
-        test-images test-e2e fuzz mutants images cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator
+        test-images test-e2e fuzz mutants images cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories
 
 ##@ Use
 help: ## Show this list
@@ -123,6 +123,15 @@ mutants: ## Change the pure parts in small ways and list what no test notices, M
 	cargo mutants --package hello-operator --output "$$CARGO_TARGET_DIR/operator" $(MUTANTS) -- --lib --test build || status=$$?; \
 	cargo mutants --package hello-app --output "$$CARGO_TARGET_DIR/app" $(MUTANTS) -- --lib || status=$$?; \
 	exit $$status
+
+##@ Release
+release: ## Rehearse the release VERSION=1.2.3 of this machine's architecture: images, chart, checksums, components; docs/release.md
+	@$(NEEDS) release
+	manifests/release/rehearse "$(VERSION)"
+
+advisories: ## Known faults and licences of all dependencies; fetches the database of advisories, and is not part of `make test`
+	@$(NEEDS) advisories
+	cargo deny --locked check
 
 ##@ Measure
 bench-app: ## The app beside pgbench, in one run

@@ -28,7 +28,7 @@ write_kind_config() {
 
 # cluster_hash SOURCE: what the nodes are made of.
 cluster_hash() {
-  local image=official
+  local image=${HELLO_KIND_NODE_IMAGE:-official}
   [[ $1 != local ]] || image=$(image_name)
   hash_of "$image" "$KIND_VERSION" "@$CLUSTER_DIR/kind.yaml" "@$CLUSTER_DIR/audit-policy.yaml" "@$SOURCE_DIR/lib/network.sh"
 }
@@ -110,7 +110,11 @@ api_and_nodes() { api_answers && nodes_ready; }
 
 create_nodes() {
   local source=$1 hash=$2 options=()
-  [[ $source != local ]] || options+=(--image "$(image_name)")
+  if [[ $source == local ]]; then
+    options+=(--image "$(image_name)")
+  elif [[ -n ${HELLO_KIND_NODE_IMAGE:-} ]]; then
+    options+=(--image "$HELLO_KIND_NODE_IMAGE")
+  fi
   rm -f "$CLUSTER_DIR/stamp" "$CLUSTER_DIR/pod-ranges" "$CLUSTER_KUBECONFIG"
   kind create cluster --name "$CLUSTER_NAME" --config "$CLUSTER_DIR/kind.yaml" --kubeconfig "$CLUSTER_KUBECONFIG" \
     --retain "${options[@]}"
