@@ -21,7 +21,7 @@ endif
 NEEDS := e2e/tools/prerequisites
 
 .PHONY: help up down check lint test test-setup test-build test-unit test-app test-contract test-browser test-operator test-cluster \
-        test-images test-e2e fuzz mutants images cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories
+        test-images test-e2e fuzz mutants images cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories docs
 
 ##@ Use
 help: ## Show this list
@@ -61,12 +61,16 @@ lint: ## Format, clippy, manifests and scripts
 	cargo clippy --workspace --test scenarios --locked -- -D warnings
 	manifests/check
 
-generate: ## Write the generated files again (CRD YAML, the chart's files, its table of values)
+docs: ## The documentation as a site, every link checked; prints its folder
+	@docs/site/build
+
+generate: ## Write the generated files again (CRD YAML, the page of all fields, the chart's files, its table of values)
 	@$(NEEDS) generate
 	cargo run --quiet --locked -p hello-operator -- crds | awk -v names="helloservices hellorestores" \
 	  'BEGIN {split(names, name, " ")} /^#/ {head = $$0; next} \
 	   /^---$$/ {file = "crds/" name[++n] ".yaml.new"; print head > file} {print > file}'
 	for name in helloservices hellorestores; do mv crds/$$name.yaml.new crds/$$name.yaml; done
+	"$$(e2e/tools/python-environment manifests manifests/tests/requirements.txt)/python" crds/reference
 	manifests/charts/generate
 
 ##@ Test
