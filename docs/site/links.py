@@ -2,6 +2,7 @@
 
     links.py           the pages as they are in Git
     links.py FOLDER    the site that was built
+    links.py --files   checks nothing, and lists the files that pages link to
 
 Addresses outside are not asked: a check must not fail because somebody else's server is away.
 """
@@ -42,23 +43,33 @@ def anchors(text: str) -> set[str]:
     return found
 
 
-def check_pages() -> list[str]:
-    """What is wrong with the links between the pages in Git."""
-    wrong = []
-    texts = {page: page.read_text() for page in pages()}
+def links(texts: dict[Path, str]):
+    """Each link to something of this project: its page, as it is written, the file, and the name of a heading."""
     for page, text in texts.items():
         for target in LINK.findall(re.sub(r"`[^`\n]*`", "", FENCE.sub("", text))):
             link = urlsplit(target)
             # The summary's links are from the root of the site.
             base = ROOT if page == SUMMARY else page.parent
-            file = (base / unquote(link.path)).resolve() if link.path else page
-            where = f"{page.relative_to(ROOT)}: {target}"
-            if link.scheme or (page == SUMMARY and link.path in MADE):
-                continue
-            if not file.exists():
-                wrong.append(f"{where}: no such file")
-            elif link.fragment and file.suffix == ".md" and link.fragment not in anchors(texts[file]):
-                wrong.append(f"{where}: no such heading")
+            if not link.scheme and not (page == SUMMARY and link.path in MADE):
+                yield page, target, (base / unquote(link.path)).resolve() if link.path else page, link.fragment
+
+
+def linked_files() -> set[str]:
+    """The files beside the pages that the site needs."""
+    found = {file for _, _, file, _ in links({page: page.read_text() for page in pages()})}
+    return {str(file.relative_to(ROOT)) for file in found if file.suffix != ".md" and file.is_file()}
+
+
+def check_pages() -> list[str]:
+    """What is wrong with the links between the pages in Git."""
+    wrong = []
+    texts = {page: page.read_text() for page in pages()}
+    for page, target, file, fragment in links(texts):
+        where = f"{page.relative_to(ROOT)}: {target}"
+        if not file.exists():
+            wrong.append(f"{where}: no such file")
+        elif fragment and file.suffix == ".md" and fragment not in anchors(texts[file]):
+            wrong.append(f"{where}: no such heading")
     listed = set(LINK.findall(SUMMARY.read_text()))
     for page in texts:
         name = str(page.relative_to(ROOT))
@@ -110,6 +121,9 @@ def check_site(folder: Path) -> list[str]:
 
 def main() -> None:
     """Prints what is wrong."""
+    if sys.argv[1:] == ["--files"]:
+        print("\n".join(sorted(linked_files())))
+        return
     wrong = check_site(Path(sys.argv[1])) if len(sys.argv) > 1 else check_pages()
     if wrong:
         sys.exit("\n".join(wrong))
