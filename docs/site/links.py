@@ -1,8 +1,9 @@
-"""Checks every link of the documentation: files exist, and so do the headings that links name; no page is left out of the site.
+"""Checks every link of the documentation: files exist, and so do the headings that links name.
 
     links.py           the pages as they are in Git
     links.py FOLDER    the site that was built
     links.py --files   checks nothing, and lists the files that pages link to
+    links.py --rest    checks nothing, and prints the summary's lines for pages that it has no line for
 
 Addresses outside are not asked: a check must not fail because somebody else's server is away.
 """
@@ -70,12 +71,15 @@ def check_pages() -> list[str]:
             wrong.append(f"{where}: no such file")
         elif fragment and file.suffix == ".md" and fragment not in anchors(texts[file]):
             wrong.append(f"{where}: no such heading")
-    listed = set(LINK.findall(SUMMARY.read_text()))
-    for page in texts:
-        name = str(page.relative_to(ROOT))
-        if name not in listed and page != SUMMARY:
-            wrong.append(f"{name}: the site has no place for this page: docs/site/SUMMARY.md")
     return wrong
+
+
+def rest() -> str:
+    """The lines of a last part of the summary, so that a new page is on the site at once."""
+    listed = set(LINK.findall(SUMMARY.read_text()))
+    left = [page for page in pages() if page != SUMMARY and str(page.relative_to(ROOT)) not in listed]
+    lines = [f"- [{page.read_text().splitlines()[0].lstrip('# ')}]({page.relative_to(ROOT)})" for page in left]
+    return "\n".join(["", "# More", "", *lines, ""]) if left else ""
 
 
 class Reader(HTMLParser):
@@ -123,6 +127,9 @@ def main() -> None:
     """Prints what is wrong."""
     if sys.argv[1:] == ["--files"]:
         print("\n".join(sorted(linked_files())))
+        return
+    if sys.argv[1:] == ["--rest"]:
+        print(rest(), end="")
         return
     wrong = check_site(Path(sys.argv[1])) if len(sys.argv) > 1 else check_pages()
     if wrong:
