@@ -112,7 +112,11 @@ mod tests {
             r#"hello_store_batch_size_count{kind="list"} 1"#,
             r#"hello_store_connections{kind="change"} 1"#,
             r#"hello_store_connections{kind="read"} 0"#,
-            concat!("hello_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            concat!(
+                "hello_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
