@@ -40,7 +40,8 @@ pub async fn order(world: &World, name: &str, consent: bool) {
     order_from(world, name, json!({"backup": "latest"}), consent).await;
 }
 
-async fn order_from(world: &World, name: &str, source: Value, consent: bool) {
+/// Orders a restore of the backup in this place.
+pub async fn order_from(world: &World, name: &str, source: Value, consent: bool) {
     let spec = json!({"service": {"name": "demo"}, "source": source, "acceptDataLoss": consent});
     let body = json!({"apiVersion": hello_crds::API_VERSION, "kind": hello_crds::RESTORE_KIND,
         "metadata": {"name": name}, "spec": spec});

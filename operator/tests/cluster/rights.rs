@@ -37,7 +37,9 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
     world.apply("demo", crate::converge::everything()).await;
     world.ready("demo").await;
     stuck_pod(&world).await;
-    crate::restore::order(&world, "back", false).await;
+    // With a network policy of its own.
+    let bucket = json!({"backup": "latest", "destination": {"s3": {"bucket": "company"}}});
+    crate::restore::order_from(&world, "back", bucket, false).await;
     crate::restore::reached(&world, "back", "Staging", "Staging").await;
     // The same transitions twice: the second ones are counted in the events of the first.
     for image in ["hello-app:2", "hello-app:3"] {

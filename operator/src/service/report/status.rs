@@ -7,6 +7,7 @@ use crate::{
     error::{Class, Error},
     kubernetes::optional_apis,
     object::{
+        child::ChildId,
         names::{self, Component},
         owner::Identity,
     },
@@ -156,13 +157,18 @@ fn with_pull_secrets(finding: Finding, applied: &Applied) -> Finding {
 
 /// What waiting does not change, whatever the state of the components.
 fn blocked(applied: &Applied) -> Option<Finding> {
-    if let Some((id, error)) = applied.refused().first() {
+    // A backup that a person requests is no part of the spec.
+    let request = applied.facts().requested_backup.as_ref();
+    let is_wanted = |id: &ChildId| request != Some(id);
+    let mut refused = applied.refused().iter();
+    if let Some((id, error)) = refused.find(|(id, _)| is_wanted(id)) {
         return Some(no(Reason::Refused).with(format!("{id}: {error}")));
     }
     if let Some((id, error)) = applied.failed().first() {
         return Some(no(Reason::ApiServerFailing).with(format!("{id}: {error}")));
     }
-    if let Some(conflict) = applied.plan().conflicts.first() {
+    let mut conflicts = applied.plan().conflicts.iter();
+    if let Some(conflict) = conflicts.find(|id| is_wanted(id)) {
         return Some(no(Reason::Conflict).with(format!(
             "{conflict} exists and does not belong to this resource; rename or delete it"
         )));

@@ -130,19 +130,21 @@ impl<'a> Backups<'a> {
         ChildId::new(kind, self.name.clone())
     }
 
-    /// The schedule or its volume is not as wanted, because it cannot be written.
+    /// The schedule, its volume or the requested backup is not as wanted, because it cannot be written.
     fn not_written(&self) -> Option<Finding> {
         if let Err(problem) = &self.wanted.schedule {
             let message = format!("spec.backup.schedule: {problem}");
             return Some(no(Reason::BackupScheduleInvalid).with(message));
         }
         let ours = [Kind::CronJob, Kind::PersistentVolumeClaim].map(|kind| self.child(kind));
+        let request = self.applied.facts().requested_backup.as_ref();
+        let is_ours = |id: &ChildId| ours.contains(id) || request == Some(id);
         let mut refused = self.applied.refused().iter();
-        if let Some((id, error)) = refused.find(|(id, _)| ours.contains(id)) {
+        if let Some((id, error)) = refused.find(|(id, _)| is_ours(id)) {
             return Some(no(Reason::Refused).with(format!("{id}: {error}")));
         }
         let mut conflicts = self.applied.plan().conflicts.iter();
-        let foreign = conflicts.find(|id| ours.contains(id))?;
+        let foreign = conflicts.find(|id| is_ours(id))?;
         let message = format!("{foreign} exists and does not belong to this resource");
         Some(no(Reason::Conflict).with(message))
     }
