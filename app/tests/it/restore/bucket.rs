@@ -4,6 +4,7 @@ use super::bench::Restore;
 use crate::backup::bench::filled_database;
 use crate::backup::bucket::Store;
 use crate::support::postgres::{self, OWNER};
+use crate::support::s3::Action;
 
 #[test]
 fn a_lost_database_comes_back_from_a_bucket() {
@@ -16,6 +17,14 @@ fn a_lost_database_comes_back_from_a_bucket() {
     store.bench.url = server.url(OWNER, &database);
     // What a new service backs up before anybody restores is the latest.
     store.bench.succeed(&[]);
+    // A key that may list the objects and read them is enough.
+    store.proxy.set(|seen| {
+        let reads = seen.line.starts_with("GET") && !seen.line.contains("uploads");
+        match reads {
+            true => Action::Pass,
+            false => Action::Answer(403, ""),
+        }
+    });
     let restore = Restore {
         backup: store.bench,
         database,
