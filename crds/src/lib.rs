@@ -8,12 +8,15 @@
 
 mod conditions;
 mod definition;
+pub mod names;
+mod next;
 mod restore;
 mod spec;
 mod status;
 
 pub use conditions::ConditionType;
 pub use definition::definitions;
+pub use next::*;
 pub use restore::*;
 pub use spec::*;
 pub use status::*;

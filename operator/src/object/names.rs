@@ -1,6 +1,9 @@
-//! The one home of every name, label and annotation the operator uses.
+//! The one home of every name, label and annotation the operator uses. Those that other programs use as well come from
+//! the crate of the resources.
 
 use std::collections::BTreeMap;
+
+pub use hello_crds::names::*;
 
 /// Field manager of everything the operator applies except replicas. Never rename: fields would be orphaned.
 pub const MANAGER: &str = "hello-operator";
@@ -23,14 +26,8 @@ pub const ROTATE_ANNOTATION: &str = "hello.internal/rotate-credentials";
 pub const ROTATED_ANNOTATION: &str = "hello.internal/credentials-rotated-at";
 /// On a resource: UID of the claim or Cluster that is accepted in place of the one with the service's data.
 pub const ACCEPT_DATA_ANNOTATION: &str = "hello.internal/accept-new-data";
-/// On a resource: a new value requests a backup.
-pub const BACKUP_REQUEST_ANNOTATION: &str = "hello.internal/backup-requested-at";
-/// On a HelloRestore: the former data serves again.
-pub const UNDO_ANNOTATION: &str = "hello.internal/undo";
 /// Value of [`UNDO_ANNOTATION`] that accepts the loss of what was written since the swap.
 pub const UNDO_WITH_LOSS: &str = "accept-data-loss";
-/// On a HelloRestore: the data that does not serve is removed.
-pub const DROP_ANNOTATION: &str = "hello.internal/drop-previous";
 /// On a HelloRestore whose staged data has to be removed before it is gone.
 pub const RESTORE_FINALIZER: &str = "hello.internal/staged-data";
 /// On the Jobs and pods of a restore: name of the HelloRestore.
@@ -40,22 +37,14 @@ pub const BY_HAND_ANNOTATION: &str = "cronjob.kubernetes.io/instantiate";
 /// Container that `kubectl logs` and `kubectl exec` use when none is named.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
-/// Label with the name of the `HelloService`.
-pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// End of that label's value on an object without an owner. Argo CD takes such an object for one of the application that
 /// the label names, and deletes it because no manifest has it. No application can have a name with two underscores.
 const WITHOUT_OWNER: &str = "__hello-operator";
-/// Label with the part of the service.
-pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// Label that selects everything the operator creates.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
-/// Name of the database inside the server.
-pub const DATABASE: &str = "hello";
 /// Role that owns the schema; only migrations use it.
 pub const OWNER_ROLE: &str = "hello_owner";
-/// Role of the server's own pod, by its socket only; it is the one that a cluster is created with.
-pub const SUPERUSER: &str = "postgres";
 /// Role of the application.
 pub const APP_ROLE: &str = "hello_app";
 /// Role of the backups.
@@ -222,12 +211,6 @@ pub fn database_hosts(instance: &str, namespace: &str) -> Vec<String> {
     ]
 }
 
-/// StatefulSet and headless Service of PostgreSQL, or the `Cluster` of CloudNativePG.
-#[must_use]
-pub fn database(instance: &str) -> String {
-    format!("{instance}-db")
-}
-
 /// Service of CloudNativePG in front of the primary.
 #[must_use]
 pub fn cnpg_service(instance: &str) -> String {
@@ -245,9 +228,6 @@ pub fn cnpg_secret(instance: &str) -> String {
 pub fn cnpg_authority(instance: &str) -> String {
     format!("{}-ca", database(instance))
 }
-
-/// Label of CloudNativePG on the pods of a `Cluster`; the value is its name.
-pub const CNPG_LABEL: &str = "cnpg.io/cluster";
 
 /// Claim of the managed database: the StatefulSet creates it for its only pod.
 #[must_use]
@@ -298,12 +278,6 @@ pub fn part_account(instance: &str, part: Component) -> String {
 #[must_use]
 pub fn external_address(instance: &str) -> String {
     format!("{instance}-address")
-}
-
-/// CronJob and volume of the backups.
-#[must_use]
-pub fn backup(instance: &str) -> String {
-    format!("{instance}-backup")
 }
 
 /// Job of a backup that was requested by the annotation [`BACKUP_REQUEST_ANNOTATION`], for a hash of its value.

@@ -112,6 +112,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_reason_that_needs_action_has_its_next_command() {
+        let known = hello_crds::RESTORE_REASONS_WITH_A_COMMAND;
+        let known: BTreeSet<String> = known.iter().map(ToString::to_string).collect();
+        let asking = Reason::ALL.iter().filter(|reason| reason.needs_action());
+        let wanted: BTreeSet<String> = asking.map(Reason::to_string).collect();
+        assert_eq!(known, wanted, "crds/src/next.rs");
+    }
+
+    #[test]
     fn the_documentation_explains_exactly_these_reasons() {
         let documented = crate::documented("conditions.md", "### Reasons of a restore");
         let known: BTreeSet<String> = Reason::ALL.iter().map(Reason::to_string).collect();

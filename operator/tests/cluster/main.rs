@@ -43,6 +43,7 @@ mod neighbours;
 mod operator;
 mod outage;
 mod panic;
+mod plugin;
 #[allow(dead_code)] // The benchmark uses more of it.
 mod process;
 mod quantity;

@@ -182,6 +182,17 @@ mod tests {
         }
     }
 
+    /// A new reason needs a row in the table, too, and a removed one leaves none behind.
+    #[test]
+    fn each_reason_that_needs_action_has_its_next_command() {
+        let known: BTreeSet<&str> = hello_crds::REASONS_WITH_A_COMMAND.iter().copied().collect();
+        // A pause is as wanted, and it is good to know how it ends.
+        let mut wanted = BTreeSet::from([Reason::Paused.as_str()]);
+        let asking = Reason::ALL.iter().filter(|reason| reason.needs_action());
+        wanted.extend(asking.map(|reason| reason.as_str()));
+        assert_eq!(known, wanted, "crds/src/next.rs");
+    }
+
     #[test]
     fn a_name_leads_back_to_its_reason() {
         for reason in Reason::ALL {

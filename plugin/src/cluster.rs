@@ -1,0 +1,284 @@
+//! The API server that the kubeconfig names, as `kubectl` chooses it.
+
+use std::{path::PathBuf, time::Duration};
+
+use hello_crds::{HelloRestore, HelloService, names};
+use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job, core::v1::Pod};
+use kube::{
+    Api, Client, Config,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::Value;
+
+use crate::error::{Error, Result, with_causes};
+
+/// Longest time that one call may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Field manager of what this program changes.
+const MANAGER: &str = "kubectl-hello";
+
+/// Which cluster, and where in it: the options that every verb has.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Place {
+    /// Kubeconfig file. Default: $KUBECONFIG, then ~/.kube/config, then the pod's own account
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig. Default: its current one
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Cluster")]
+    pub context: Option<String>,
+    /// Namespace. Default: that of the context
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        global = true,
+        help_heading = "Cluster"
+    )]
+    pub namespace: Option<String>,
+}
+
+impl Place {
+    /// The same choice as options of `kubectl`.
+    pub fn options(&self) -> Vec<String> {
+        let kubeconfig = self.kubeconfig.as_ref();
+        let file = kubeconfig.map(|file| format!("--kubeconfig={}", file.display()));
+        let context = self
+            .context
+            .as_ref()
+            .map(|name| format!("--context={name}"));
+        let namespace = self.namespace.as_ref();
+        let namespace = namespace.map(|name| format!("--namespace={name}"));
+        [file, context, namespace].into_iter().flatten().collect()
+    }
+
+    /// A command to type next: for this cluster and this namespace.
+    pub fn command(&self, command: &str) -> String {
+        let mut command = command.to_owned();
+        for option in self.options() {
+            let elsewhere = option.starts_with("--namespace=")
+                && (command.contains("--namespace=") || command.contains("--all-namespaces"));
+            if !elsewhere {
+                command += " ";
+                command += &quoted(&option);
+            }
+        }
+        command
+    }
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:@%+,".contains(c);
+    if word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// A namespace of a cluster.
+pub struct Cluster {
+    client: Client,
+    /// The namespace.
+    pub namespace: String,
+    /// How it was chosen.
+    pub place: Place,
+}
+
+impl Cluster {
+    /// Reads the kubeconfig. Nothing is asked yet.
+    pub async fn open(place: &Place) -> Result<Self> {
+        let config = config(place).await?;
+        let namespace = place.namespace.as_ref();
+        let namespace = namespace.unwrap_or(&config.default_namespace).clone();
+        let client =
+            Client::try_from(config).map_err(|error| Error::Kubeconfig(with_causes(&error)))?;
+        let place = place.clone();
+        Ok(Self {
+            client,
+            namespace,
+            place,
+        })
+    }
+
+    /// The service, or an error that says where to look for it.
+    pub async fn service(&self, name: &str) -> Result<HelloService> {
+        let what = format!("HelloService {name} in namespace {}", self.namespace);
+        let api = self.services();
+        match asked(&what, api.get_opt(name)).await? {
+            Some(service) => Ok(service),
+            // `get_opt` does not tell a missing resource from a missing definition; a list does.
+            None => {
+                let one = ListParams::default().limit(1);
+                asked(&what, api.list(&one)).await?;
+                Err(Error::Refused(format!(
+                    "{what} does not exist\nTry `kubectl get helloservices --all-namespaces`"
+                )))
+            }
+        }
+    }
+
+    /// All services of the namespace, by name.
+    pub async fn all_services(&self) -> Result<Vec<HelloService>> {
+        let what = format!("HelloServices in namespace {}", self.namespace);
+        let all = ListParams::default();
+        Ok(asked(&what, self.services().list(&all)).await?.items)
+    }
+
+    /// The pods of a service, those of CloudNativePG included.
+    pub async fn pods(&self, name: &str) -> Result<Vec<Pod>> {
+        let instance = names::INSTANCE_LABEL;
+        let ours = format!("app.kubernetes.io/name=hello,{instance}={name}");
+        let servers = format!("{}={}", names::CNPG_LABEL, names::database(name));
+        let api = self.pod_api();
+        let mut pods: Vec<Pod> = Vec::new();
+        for labels in [ours, servers] {
+            let selected = ListParams::default().labels(&labels);
+            for pod in asked("pods", api.list(&selected)).await?.items {
+                if pods
+                    .iter()
+                    .all(|known| known.metadata.name != pod.metadata.name)
+                {
+                    pods.push(pod);
+                }
+            }
+        }
+        Ok(pods)
+    }
+
+    /// Jobs of the backups of a service, those of the schedule and those that were requested.
+    pub async fn backup_jobs(&self, name: &str) -> Result<Vec<Job>> {
+        let (instance, part) = (names::INSTANCE_LABEL, names::COMPONENT_LABEL);
+        let labels = format!("app.kubernetes.io/name=hello,{instance}={name},{part}=backup");
+        let api: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
+        let selected = ListParams::default().labels(&labels);
+        Ok(asked("jobs", api.list(&selected)).await?.items)
+    }
+
+    /// The autoscaler of a service.
+    pub async fn autoscaler(&self, name: &str) -> Result<Option<HorizontalPodAutoscaler>> {
+        let api: Api<HorizontalPodAutoscaler> =
+            Api::namespaced(self.client.clone(), &self.namespace);
+        asked("autoscaler", api.get_opt(name)).await
+    }
+
+    /// The restores of a service.
+    pub async fn restores(&self, name: &str) -> Result<Vec<HelloRestore>> {
+        let all = ListParams::default();
+        let mut restores = asked("restores", self.restore_api().list(&all))
+            .await?
+            .items;
+        restores.retain(|restore| restore.spec.service.name == name);
+        Ok(restores)
+    }
+
+    /// One restore, unless it is gone.
+    pub async fn restore(&self, name: &str) -> Result<Option<HelloRestore>> {
+        let what = format!("HelloRestore {name}");
+        asked(&what, self.restore_api().get_opt(name)).await
+    }
+
+    /// Orders a restore.
+    pub async fn create_restore(&self, restore: &HelloRestore) -> Result<HelloRestore> {
+        let parameters = PostParams {
+            field_manager: Some(MANAGER.into()),
+            ..Default::default()
+        };
+        let api = self.restore_api();
+        asked("a HelloRestore", api.create(&parameters, restore)).await
+    }
+
+    /// Changes some fields of a restore.
+    pub async fn patch_restore(&self, name: &str, patch: &Value) -> Result<HelloRestore> {
+        let (what, api) = (format!("HelloRestore {name}"), self.restore_api());
+        let (parameters, patch) = (by_us(), Patch::Merge(patch));
+        asked(&what, api.patch(name, &parameters, &patch)).await
+    }
+
+    /// Deletes a restore; the operator then removes what it staged.
+    pub async fn delete_restore(&self, name: &str) -> Result<()> {
+        let (what, api) = (format!("HelloRestore {name}"), self.restore_api());
+        let parameters = DeleteParams::default();
+        let deletion = api.delete(name, &parameters);
+        asked(&what, deletion).await.map(|_| ())
+    }
+
+    /// Changes some fields of a service.
+    pub async fn patch_service(&self, name: &str, patch: &Value) -> Result<HelloService> {
+        let (what, api) = (format!("HelloService {name}"), self.services());
+        let (parameters, patch) = (by_us(), Patch::Merge(patch));
+        asked(&what, api.patch(name, &parameters, &patch)).await
+    }
+
+    /// Pods of the namespace.
+    pub fn pod_api(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    fn services(&self) -> Api<HelloService> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    fn restore_api(&self) -> Api<HelloRestore> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+fn by_us() -> PatchParams {
+    PatchParams {
+        field_manager: Some(MANAGER.into()),
+        ..Default::default()
+    }
+}
+
+/// The connection that the options and the kubeconfig ask for.
+async fn config(place: &Place) -> Result<Config> {
+    let wrong = |error: &dyn std::error::Error| Error::Kubeconfig(with_causes(error));
+    let options = KubeConfigOptions {
+        context: place.context.clone(),
+        ..Default::default()
+    };
+    if let Some(file) = &place.kubeconfig {
+        let file = Kubeconfig::read_from(file).map_err(|error| wrong(&error))?;
+        let config = Config::from_custom_kubeconfig(file, &options).await;
+        return config.map_err(|error| wrong(&error));
+    }
+    if place.context.is_some() {
+        let config = Config::from_kubeconfig(&options).await;
+        return config.map_err(|error| wrong(&error));
+    }
+    Config::infer().await.map_err(|error| wrong(&error))
+}
+
+/// The answer to a call, within the deadline.
+async fn asked<T>(what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(answer) => answer.map_err(|answer| Error::Api {
+            what: what.to_owned(),
+            answer: Box::new(answer),
+        }),
+        Err(_) => Err(Error::Silent(what.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_is_for_the_same_cluster_and_namespace() {
+        let place = Place {
+            kubeconfig: Some("/home/a b/config".into()),
+            context: Some("east".into()),
+            namespace: Some("team-a".into()),
+        };
+        assert_eq!(
+            place.command("kubectl get nodes"),
+            "kubectl get nodes '--kubeconfig=/home/a b/config' --context=east --namespace=team-a"
+        );
+        let elsewhere = place.command("kubectl logs --namespace=hello-system deployment/x");
+        assert!(!elsewhere.contains("team-a"), "{elsewhere}");
+        assert_eq!(Place::default().command("kubectl get x"), "kubectl get x");
+    }
+}

@@ -1,0 +1,296 @@
+//! `kubectl hello logs`: the logs of all parts of a service, merged by time.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use clap::{Args, ValueEnum};
+use futures::{AsyncBufReadExt, StreamExt, future::join_all, io::Lines};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, api::LogParams};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{
+    cluster::Cluster,
+    error::{Error, Exit, Result, with_causes},
+    status::part,
+    terminal::Terminal,
+    words::printable,
+};
+
+/// Interval at which new pods are looked for.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// Lines that may wait to be written, of all containers together.
+const WAITING: usize = 256;
+
+/// Part of a service.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Part {
+    /// The API
+    App,
+    /// PostgreSQL
+    Database,
+    /// The schema migration
+    Migration,
+    /// Backups
+    Backup,
+    /// Steps of restores
+    Restore,
+}
+
+impl Part {
+    /// The value of the pods' label.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Database => "database",
+            Self::Migration => "migration",
+            Self::Backup => "backup",
+            Self::Restore => "restore",
+        }
+    }
+}
+
+/// Options of `logs`.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The service
+    pub name: String,
+    /// Only these parts. Default: all
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
+    pub part: Vec<Part>,
+    /// Go on with what is written from now on, also by pods that start later
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Newest lines of each container, -1 for all
+    #[arg(
+        long,
+        value_name = "LINES",
+        default_value_t = 100,
+        allow_negative_numbers = true
+    )]
+    pub tail: i64,
+    /// Only lines that are newer than this, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub since: Option<Duration>,
+}
+
+impl Options {
+    fn parameters(&self, container: &str) -> LogParams {
+        LogParams {
+            container: Some(container.to_owned()),
+            follow: self.follow,
+            tail_lines: (self.tail >= 0).then_some(self.tail),
+            since_seconds: self
+                .since
+                .map(|time| time.as_secs().max(1).try_into().unwrap_or(i64::MAX)),
+            timestamps: !self.follow,
+            ..Default::default()
+        }
+    }
+}
+
+/// Prints the logs.
+pub async fn run(
+    cluster: &Cluster,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit> {
+    // A name that is wrong is better said than followed.
+    cluster.service(&options.name).await?;
+    if options.follow {
+        return follow(cluster, options, terminal).await;
+    }
+    let pods = cluster.pods(&options.name).await?;
+    let sources = sources(&pods, &options.part);
+    let api = cluster.pod_api();
+    let reads = sources.iter().map(async |source| {
+        let parameters = options.parameters(&source.container);
+        (source, api.logs(&source.pod, &parameters).await)
+    });
+    let (mut lines, mut read) = (Vec::new(), 0);
+    for (source, answer) in join_all(reads).await {
+        match answer {
+            Ok(text) => {
+                read += 1;
+                lines.extend(text.lines().map(|line| Line::read(source, line)));
+            }
+            Err(error) => terminal.report(&format!("{}: {}", source.prefix(), with_causes(&error))),
+        }
+    }
+    if read == 0 {
+        return Err(Error::Refused(format!(
+            "no logs of {} can be read",
+            options.name
+        )));
+    }
+    // Stable: lines of one container stay in their order.
+    lines.sort_by_key(|line| line.time);
+    for line in &lines {
+        terminal.print(&line.text)?;
+    }
+    Ok(Exit::Well)
+}
+
+/// A container, and how often it was started: each start has a log of its own.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Source {
+    pod: String,
+    container: String,
+    starts: i32,
+}
+
+impl Source {
+    fn prefix(&self) -> String {
+        format!("{}/{}", self.pod, self.container)
+    }
+}
+
+/// The containers of the pods of these parts that have been started.
+fn sources(pods: &[Pod], parts: &[Part]) -> Vec<Source> {
+    let wanted = |pod: &&Pod| parts.is_empty() || parts.iter().any(|p| p.label() == part(pod));
+    let mut sources = Vec::new();
+    for pod in pods.iter().filter(wanted) {
+        let status = pod.status.clone().unwrap_or_default();
+        let containers = [status.init_container_statuses, status.container_statuses];
+        for container in containers.into_iter().flatten().flatten() {
+            let state = container.state.unwrap_or_default();
+            if state.running.is_some() || state.terminated.is_some() {
+                sources.push(Source {
+                    pod: pod.metadata.name.clone().unwrap_or_default(),
+                    container: container.name,
+                    starts: container.restart_count,
+                });
+            }
+        }
+    }
+    sources.sort();
+    sources
+}
+
+/// A line of a log, ready to be shown.
+struct Line {
+    time: Option<Timestamp>,
+    text: String,
+}
+
+impl Line {
+    /// From a line that begins with its time.
+    fn read(source: &Source, line: &str) -> Self {
+        let (time, words) = line.split_once(' ').unwrap_or((line, ""));
+        match time.parse() {
+            Ok(time) => Self {
+                time: Some(time),
+                text: shown(source, words),
+            },
+            Err(_) => Self {
+                time: None,
+                text: shown(source, line),
+            },
+        }
+    }
+}
+
+fn shown(source: &Source, words: &str) -> String {
+    format!("{}  {}\n", source.prefix(), printable(words))
+}
+
+/// Prints what is written, until interrupted.
+async fn follow(cluster: &Cluster, options: &Options, terminal: &mut Terminal<'_>) -> Result<Exit> {
+    let (sender, mut lines) = mpsc::channel::<String>(WAITING);
+    let (mut known, mut readers) = (BTreeSet::new(), JoinSet::new());
+    let mut looks = tokio::time::interval(INTERVAL);
+    loop {
+        tokio::select! {
+            Some(line) = lines.recv() => terminal.print(&line)?,
+            _ = looks.tick() => match cluster.pods(&options.name).await {
+                Ok(pods) => {
+                    for source in sources(&pods, &options.part) {
+                        if known.insert(source.clone()) {
+                            let parameters = options.parameters(&source.container);
+                            readers.spawn(read(cluster.pod_api(), source, parameters, sender.clone()));
+                        }
+                    }
+                }
+                // The streams that stand go on; new pods are found when it answers again.
+                Err(error) => terminal.progress(&error.to_string(), true),
+            },
+        }
+    }
+}
+
+/// Sends the lines of a container until it ends.
+async fn read(api: Api<Pod>, source: Source, parameters: LogParams, sender: mpsc::Sender<String>) {
+    let failed = match api.log_stream(&source.pod, &parameters).await {
+        Ok(stream) => send(stream.lines(), &source, &sender).await,
+        Err(error) => Some(with_causes(&error)),
+    };
+    if let Some(words) = failed {
+        let _ = sender.send(shown(&source, &format!("[{words}]"))).await;
+    }
+}
+
+/// Sends lines, and returns why no more can be read.
+async fn send(
+    mut lines: Lines<impl futures::AsyncBufRead + Unpin>,
+    source: &Source,
+    sender: &mpsc::Sender<String>,
+) -> Option<String> {
+    while let Some(line) = lines.next().await {
+        match line {
+            Ok(line) => sender.send(shown(source, &line)).await.ok()?,
+            Err(error) => return Some(error.to_string()),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(name: &str, labels: serde_json::Value, state: serde_json::Value) -> Pod {
+        let status = json!({"name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 1, "state": state});
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": labels}, "status": {"containerStatuses": [status]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn logs_are_those_of_containers_that_were_started() {
+        let part = |part: &str| json!({"app.kubernetes.io/component": part});
+        let running = json!({"running": {}});
+        let pods = [
+            pod("app", part("app"), running.clone()),
+            pod(
+                "new",
+                part("app"),
+                json!({"waiting": {"reason": "ContainerCreating"}}),
+            ),
+            pod("server", json!({"cnpg.io/cluster": "x-db"}), running),
+            Pod::default(),
+        ];
+        let names = |parts: &[Part]| -> Vec<String> {
+            sources(&pods, parts).iter().map(Source::prefix).collect()
+        };
+        assert_eq!(names(&[]), ["app/main", "server/main"]);
+        assert_eq!(names(&[Part::Database]), ["server/main"]);
+        assert_eq!(names(&[Part::Backup]), [""; 0]);
+    }
+
+    #[test]
+    fn a_line_has_its_time_and_cannot_steer_the_terminal() {
+        let source = Source {
+            pod: "p".into(),
+            container: "c".into(),
+            starts: 0,
+        };
+        let line = Line::read(&source, "2026-01-01T00:00:00.5Z a \u{1b}[31mb");
+        assert_eq!(line.time, Some("2026-01-01T00:00:00.5Z".parse().unwrap()));
+        assert_eq!(line.text, "p/c  a \u{fffd}[31mb\n");
+        let line = Line::read(&source, "unable to");
+        assert_eq!((line.time, &*line.text), (None, "p/c  unable to\n"));
+    }
+}
