@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 # Cargo takes two checkouts that share this folder for the same packages and distinguishes them by file times alone:
 # the one that builds after the other has to look newer.
 ifneq ($(file <$(CARGO_TARGET_DIR)/checkout),$(CURDIR))
-$(shell mkdir -p $(CARGO_TARGET_DIR) && find app crds e2e operator -type f -exec touch {} + && echo $(CURDIR) > $(CARGO_TARGET_DIR)/checkout)
+$(shell mkdir -p $(CARGO_TARGET_DIR) && find app crds e2e operator plugin -type f -exec touch {} + && echo $(CURDIR) > $(CARGO_TARGET_DIR)/checkout)
 endif
 # Colour and cursor tricks only confuse a log.
 ifdef CI
@@ -17,11 +17,14 @@ export CARGO_TERM_COLOR := never
 export CARGO_TERM_PROGRESS_WHEN := never
 endif
 
+# Where `make plugin` installs: the folder `bin` below it has to be on the PATH.
+PLUGIN_ROOT ?= $(HOME)/.local
+
 # What a target needs of the machine, installed where that is possible, before anything else is done. The scripts call it themselves.
 NEEDS := e2e/tools/prerequisites
 
 .PHONY: help up down check lint test test-setup test-build test-unit test-app test-contract test-browser test-operator test-cluster \
-        test-images test-e2e fuzz mutants images cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories docs
+        test-images test-e2e fuzz mutants images plugin cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories docs
 
 ##@ Use
 help: ## Show this list
@@ -48,6 +51,12 @@ cluster-down: ## Take the local cluster down and leave nothing behind
 
 images: ## Build the container images
 	@manifests/images/build
+
+plugin: ## Install `kubectl hello` into PLUGIN_ROOT/bin (~/.local/bin)
+	@$(NEEDS) plugin
+	cargo install --quiet --locked --force --path plugin --root "$(PLUGIN_ROOT)"
+	"$(PLUGIN_ROOT)/bin/kubectl-hello" completion kubectl > "$(PLUGIN_ROOT)/bin/kubectl_complete-hello"
+	chmod +x "$(PLUGIN_ROOT)/bin/kubectl_complete-hello"
 
 ##@ Develop
 check: lint test-unit ## The quick one before a commit: format, clippy, scripts, unit tests

@@ -112,12 +112,6 @@ Examples:
 Examples:
   kubectl hello manual > ~/.local/share/man/man1/kubectl-hello.1")]
     Manual,
-    /// What kubectl asks while words are typed
-    #[command(name = "__complete", hide = true)]
-    Words {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        typed: Vec<String>,
-    },
 }
 
 /// Runs the verb of the arguments.
@@ -125,6 +119,17 @@ pub async fn run(
     arguments: impl IntoIterator<Item = OsString>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // What kubectl asks while words are typed; these may be of any form.
+    if let [_, verb, typed @ ..] = &*arguments
+        && verb == "__complete"
+    {
+        let typed: Vec<String> = typed
+            .iter()
+            .map(|word| word.to_string_lossy().into())
+            .collect();
+        return completion::words(&Cli::command(), &typed, terminal).await;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, terminal),
@@ -132,7 +137,6 @@ pub async fn run(
     match &cli.verb {
         Verb::Completion(options) => return completion::script(Cli::command(), options, terminal),
         Verb::Manual => return completion::manual(Cli::command(), terminal),
-        Verb::Words { typed } => return completion::words(&Cli::command(), typed, terminal).await,
         _ => {}
     }
     let cluster = Cluster::open(&cli.place).await?;
@@ -145,7 +149,7 @@ pub async fn run(
         Verb::Resume(options) => pause::run(&cluster, options, false, terminal).await,
         Verb::Logs(options) => logs::run(&cluster, options, terminal).await,
         Verb::Psql(options) => psql::run(&cluster, options, terminal).await,
-        Verb::Completion(_) | Verb::Manual | Verb::Words { .. } => Ok(Exit::Well),
+        Verb::Completion(_) | Verb::Manual => Ok(Exit::Well),
     }
 }
 
@@ -187,10 +191,7 @@ mod tests {
     #[test]
     fn the_definition_is_sound_and_each_verb_has_examples() {
         Cli::command().debug_assert();
-        for verb in Cli::command()
-            .get_subcommands()
-            .filter(|verb| !verb.is_hide_set())
-        {
+        for verb in Cli::command().get_subcommands() {
             let help = verb
                 .get_after_help()
                 .map(ToString::to_string)
@@ -198,6 +199,76 @@ mod tests {
             let example = format!("kubectl hello {}", verb.get_name());
             assert!(help.contains(&example), "{}: {help}", verb.get_name());
         }
+    }
+
+    /// The words of a command as a shell reads them; quotes are single ones.
+    fn words(command: &str) -> Vec<String> {
+        let command = command.split(" | ").next().unwrap_or(command);
+        let command = command.split(" > ").next().unwrap_or(command);
+        let mut words = vec![];
+        for (index, piece) in command.split('\'').enumerate() {
+            if index % 2 == 0 {
+                words.extend(piece.split_whitespace().map(str::to_owned));
+            } else if let Some(last) = words.last_mut() {
+                last.push_str(piece);
+            }
+        }
+        words
+    }
+
+    /// Whether a command line is one of ours; one that is not valid fails the test.
+    fn is_accepted(line: &str) -> bool {
+        let line = line.split(" # ").next().unwrap_or(line).trim();
+        let (line, end) = match line.strip_prefix("source <(") {
+            Some(line) => (line, ")"),
+            None => (line, ""),
+        };
+        let Some(rest) = line.strip_prefix("kubectl hello ") else {
+            return false;
+        };
+        let rest = words(rest.trim_end_matches(end));
+        let arguments = ["kubectl-hello".to_owned()].into_iter().chain(rest);
+        let parsed = Cli::try_parse_from(arguments);
+        assert!(parsed.is_ok(), "{line}: {parsed:?}");
+        true
+    }
+
+    #[test]
+    fn the_commands_of_the_documentation_are_accepted() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/plugin.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let accepted = page.lines().filter(|line| is_accepted(line)).count();
+        assert!(accepted > 15, "{accepted}");
+        for verb in Cli::command().get_subcommands() {
+            let name = verb.get_name();
+            assert!(page.contains(&format!("kubectl hello {name}")), "{name}");
+            let help = verb
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(help.lines().any(is_accepted), "{name}: {help}");
+        }
+        let example = include_str!("../tests/fixtures/status/degraded.txt");
+        assert!(
+            page.contains(example),
+            "the example of a status is another one"
+        );
+    }
+
+    #[test]
+    fn the_next_commands_of_reasons_are_accepted() {
+        let of_services = hello_crds::REASONS_WITH_A_COMMAND
+            .iter()
+            .map(|reason| hello_crds::next_command(reason));
+        let of_restores = hello_crds::RESTORE_REASONS_WITH_A_COMMAND;
+        let of_restores = of_restores
+            .iter()
+            .map(|reason| hello_crds::next_command_of_restore(reason));
+        let ours = of_services
+            .chain(of_restores)
+            .flatten()
+            .filter(|next| is_accepted(next));
+        assert!(ours.count() > 5);
     }
 
     #[tokio::test]
@@ -238,6 +309,7 @@ mod tests {
         assert_eq!(words(&["ba"]).await, "backup\nbackups\n:4\n");
         assert_eq!(words(&["re"]).await, "restore\nresume\n:4\n");
         assert_eq!(words(&["backup", "x", "--w"]).await, "--wait\n:4\n");
+        assert_eq!(words(&["-n", "a", "stat"]).await, "status\n:4\n");
         let here = "--kubeconfig=/does/not/exist";
         assert_eq!(words(&["backup", here, "x"]).await, ":4\n");
         assert!(!words(&[""]).await.contains("__complete"));

@@ -84,7 +84,7 @@ fn verb<'a>(command: &'a Command, typed: &[String]) -> Option<(&'a Command, usiz
 fn candidates(command: &Command, typed: &[String]) -> Vec<String> {
     let begun = typed.last().map_or("", String::as_str);
     let Some((verb, _)) = verb(command, typed) else {
-        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        let verbs = command.get_subcommands();
         return verbs.map(|verb| verb.get_name().to_owned()).collect();
     };
     if !begun.starts_with('-') {

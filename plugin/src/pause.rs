@@ -1,6 +1,6 @@
 //! `kubectl hello pause` and `resume`: whether the operator changes anything about a service.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     cluster::Cluster,
@@ -33,14 +33,8 @@ pub async fn run(
         terminal.print(&format!("{name} is {state}: nothing to do\n"))?;
         return Ok(Exit::Well);
     }
-    // Without a value the field is nobody's any more, and whoever applies the resource may set it.
-    let value = if paused {
-        Value::Bool(true)
-    } else {
-        Value::Null
-    };
     cluster
-        .patch_service(name, &json!({"spec": {"paused": value}}))
+        .patch_service(name, &json!({"spec": {"paused": paused}}))
         .await?;
     terminal.print(&match paused {
         true => format!(

@@ -1,13 +1,16 @@
 //! `kubectl hello status`: what a service consists of, what is wrong, and what to type next.
 
+mod node;
 mod pods;
 mod report;
+mod restores;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use node::{Mark, Node};
 pub use pods::part;
-pub use report::{Mark, Node, Report, backup_nodes};
+pub use report::{Report, backup_nodes};
 pub use text::tree;
 
 use std::time::Duration;

@@ -4,7 +4,7 @@ use hello_crds::names;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::report::{Mark, Node};
+use super::node::{Mark, Node};
 use crate::words::{count, duration, one_line};
 
 /// Part of the service that a pod belongs to, as its label names it; servers of CloudNativePG are the database.

@@ -1,9 +1,6 @@
 //! What is reported of a service. Pure: objects in, a tree and the problems out.
 
-use hello_crds::{
-    ConditionType, HelloRestore, HelloService, HelloServiceStatus, RestorePhase, next_command,
-    next_command_of_restore,
-};
+use hello_crds::{ConditionType, HelloRestore, HelloService, HelloServiceStatus, next_command};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{autoscaling::v2::HorizontalPodAutoscaler, core::v1::Pod},
@@ -11,14 +8,14 @@ use k8s_openapi::{
 };
 use serde::Serialize;
 
-use super::pods;
+use super::{
+    node::{Mark, Node, Problem},
+    pods, restores,
+};
 use crate::{
     cluster::Place,
-    words::{bytes, count, destination, moment, one_line},
+    words::{bytes, count, destination, moment},
 };
-
-/// Longest text of a line of the tree: problems have the whole one.
-const WIDTH: usize = 100;
 
 /// What was read. A text in place of an object says why it could not be.
 pub struct Observed {
@@ -26,60 +23,6 @@ pub struct Observed {
     pub pods: Result<Vec<Pod>, String>,
     pub autoscaler: Result<Option<HorizontalPodAutoscaler>, String>,
     pub restores: Result<Vec<HelloRestore>, String>,
-}
-
-/// How something is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Mark {
-    /// As wanted.
-    Good,
-    /// On its way.
-    Busy,
-    /// Waiting does not help.
-    Bad,
-    /// It is not known.
-    Unknown,
-}
-
-/// A line of the tree, with those below it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Node {
-    pub name: String,
-    pub mark: Mark,
-    pub text: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub children: Vec<Node>,
-}
-
-impl Node {
-    pub fn new(name: &str, mark: Mark, text: impl AsRef<str>) -> Self {
-        Self {
-            name: name.to_owned(),
-            mark,
-            text: one_line(text.as_ref(), WIDTH),
-            children: vec![],
-        }
-    }
-
-    fn with(mut self, children: Vec<Self>) -> Self {
-        self.children = children;
-        self
-    }
-}
-
-/// What is not as wanted.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Problem {
-    /// The condition's reason.
-    pub reason: String,
-    /// The condition's message.
-    pub message: String,
-    /// What to type next.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 /// The report on one service.
@@ -284,11 +227,11 @@ impl View<'_> {
     }
 
     fn restores(&self) -> Option<Node> {
-        let restores = match &self.observed.restores {
+        let found = match &self.observed.restores {
             Err(reason) => return Some(Node::new("restores", Mark::Unknown, reason)),
-            Ok(restores) => restores,
+            Ok(found) => found,
         };
-        let nodes: Vec<Node> = restores.iter().map(restore_node).collect();
+        let nodes: Vec<Node> = found.iter().map(restores::node).collect();
         let worst = [Mark::Bad, Mark::Busy, Mark::Unknown]
             .into_iter()
             .find(|mark| nodes.iter().any(|node| node.mark == *mark));
@@ -341,11 +284,11 @@ impl View<'_> {
                 });
             }
         }
-        let restores = self.observed.restores.as_deref().unwrap_or_default();
+        let found = self.observed.restores.as_deref().unwrap_or_default();
         problems.extend(
-            restores
+            found
                 .iter()
-                .filter_map(|restore| restore_problem(restore, self.place)),
+                .filter_map(|restore| restores::problem(restore, self.place)),
         );
         problems
     }
@@ -387,39 +330,4 @@ pub fn backup_nodes(status: &HelloServiceStatus, now: Timestamp) -> Vec<Node> {
         .into_iter()
         .flatten()
         .collect()
-}
-
-/// Condition of a restore.
-fn told_by<'a>(restore: &'a HelloRestore, type_: &str) -> Option<&'a Condition> {
-    let mut conditions = restore.status.as_ref()?.conditions.iter();
-    conditions.find(|condition| condition.type_ == type_)
-}
-
-fn restore_node(restore: &HelloRestore) -> Node {
-    let name = restore.metadata.name.as_deref().unwrap_or_default();
-    let Some(phase) = restore.status.as_ref().and_then(|status| status.phase) else {
-        return Node::new(name, Mark::Unknown, "not reported yet");
-    };
-    let stalled = told_by(restore, "Stalled").is_some_and(|c| c.status == "True");
-    let mark = match phase {
-        RestorePhase::Completed | RestorePhase::Undone => Mark::Good,
-        _ if stalled => Mark::Bad,
-        _ => Mark::Busy,
-    };
-    let message = told_by(restore, "Ready").map_or("", |condition| &condition.message);
-    Node::new(name, mark, format!("{}: {message}", phase.as_str()))
-}
-
-fn restore_problem(restore: &HelloRestore, place: &Place) -> Option<Problem> {
-    let stalled = told_by(restore, "Stalled").filter(|condition| condition.status == "True")?;
-    let name = restore.metadata.name.as_deref().unwrap_or_default();
-    let next = next_command_of_restore(&stalled.reason).map(|next| {
-        let next = next.replace("RESTORE", name);
-        place.command(&next.replace("NAME", &restore.spec.service.name))
-    });
-    Some(Problem {
-        reason: format!("HelloRestore {name}: {}", stalled.reason),
-        message: stalled.message.clone(),
-        next,
-    })
 }

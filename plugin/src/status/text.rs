@@ -1,6 +1,9 @@
 //! A report as text for people.
 
-use super::report::{Mark, Node, Report};
+use super::{
+    node::{Mark, Node},
+    report::Report,
+};
 use crate::words::printable;
 
 impl Mark {
