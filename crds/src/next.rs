@@ -59,6 +59,7 @@ commands! {
     "ServicePaused" => "kubectl hello resume NAME";
     "ServiceInvalid" => "kubectl hello status NAME";
     "BackupsDisabled" | "DestinationFull" => "kubectl edit helloservice NAME";
+    "SourceInvalid" => "kubectl describe hellorestore RESTORE";
     "WaitingForConsent" => "kubectl patch hellorestore RESTORE --type=merge -p '{\"spec\":{\"acceptDataLoss\":true}}'";
     "LossNotAccepted" => "kubectl annotate --overwrite hellorestore RESTORE hello.internal/undo=accept-data-loss";
     "RestoreFailed" | "Mismatch" => "kubectl hello backups NAME";

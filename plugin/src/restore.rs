@@ -84,6 +84,7 @@ fn order(options: &Options) -> HelloRestore {
         },
         source: RestoreSource {
             backup: options.from.clone(),
+            destination: None,
         },
         accept_data_loss: options.accept_data_loss,
     };
