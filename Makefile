@@ -104,6 +104,7 @@ test-app: ## The real app binary over HTTP on a real PostgreSQL and on SQLite
 
 test-contract: ## The real app binary asked whatever its OpenAPI document allows and forbids, on both stores
 	app/tests/contract/run
+	app/tests/contract/alerts
 	app/tests/contract/clients
 
 test-browser: ## The pages for people in Chromium, with nothing else to reach

@@ -62,16 +62,26 @@ class Alerts(unittest.TestCase):
             self.assertEqual(set(expected), {True, False}, rule["alert"])
 
     def test_a_wrong_alert_is_noticed(self):
-        for number, rule in enumerate(alerts()):
+        groups = rules()["groups"]
+        places = [(group, number) for group, content in enumerate(groups) for number, rule in enumerate(content["rules"]) if "alert" in rule]
+        for group, number in places:
+            rule = groups[group]["rules"][number]
             # Without its condition, without its delay, with too long a one, and without the alert.
             for change in ({"expr": "vector(1)"}, {"for": "0s"}, {"for": "50m"}, None):
                 spec = copy.deepcopy(rules())
                 if change is None:
-                    del spec["groups"][0]["rules"][number]
+                    del spec["groups"][group]["rules"][number]
                 else:
-                    spec["groups"][0]["rules"][number] |= change
+                    spec["groups"][group]["rules"][number] |= change
                 with self.subTest(f"{rule['alert']}: {change}"):
                     self.assertEqual(promtool(spec, "test", "rules", "tests.yaml").returncode, 1)
+
+    def test_they_ask_for_metrics_that_exist(self):
+        # The tables that tests of both programs compare with what they expose.
+        known = set(re.findall(r"^\| `(hello_\w+)`", (ROOT / "docs/operate.md").read_text(), re.MULTILINE))
+        for rule in (rule for group in rules()["groups"] for rule in group["rules"]):
+            # What a rule has recorded has colons in its name.
+            self.assertEqual(set(re.findall(r"(?<![\w:])hello_\w+", rule["expr"])) - known, set(), rule)
 
     def test_each_alert_leads_to_a_section_that_names_it(self):
         for rule in alerts():
