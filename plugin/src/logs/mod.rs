@@ -1,5 +1,8 @@
 //! `kubectl hello logs`: the logs of all parts of a service, merged by time.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use clap::{Args, ValueEnum};
@@ -242,55 +245,4 @@ async fn send(
         }
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn pod(name: &str, labels: serde_json::Value, state: serde_json::Value) -> Pod {
-        let status = json!({"name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 1, "state": state});
-        serde_json::from_value(json!({
-            "metadata": {"name": name, "labels": labels}, "status": {"containerStatuses": [status]},
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn logs_are_those_of_containers_that_were_started() {
-        let part = |part: &str| json!({"app.kubernetes.io/component": part});
-        let running = json!({"running": {}});
-        let pods = [
-            pod("app", part("app"), running.clone()),
-            pod(
-                "new",
-                part("app"),
-                json!({"waiting": {"reason": "ContainerCreating"}}),
-            ),
-            pod("server", json!({"cnpg.io/cluster": "x-db"}), running),
-            Pod::default(),
-        ];
-        let names = |parts: &[Part]| -> Vec<String> {
-            sources(&pods, parts).iter().map(Source::prefix).collect()
-        };
-        assert_eq!(names(&[]), ["app/main", "server/main"]);
-        assert_eq!(names(&[Part::Database]), ["server/main"]);
-        assert_eq!(names(&[Part::Backup]), [""; 0]);
-    }
-
-    #[test]
-    fn a_line_has_its_time_and_cannot_steer_the_terminal() {
-        let source = Source {
-            pod: "p".into(),
-            container: "c".into(),
-            starts: 0,
-        };
-        let line = Line::read(&source, "2026-01-01T00:00:00.5Z a \u{1b}[31mb");
-        assert_eq!(line.time, Some("2026-01-01T00:00:00.5Z".parse().unwrap()));
-        assert_eq!(line.text, "p/c  a \u{fffd}[31mb\n");
-        let line = Line::read(&source, "unable to");
-        assert_eq!((line.time, &*line.text), (None, "p/c  unable to\n"));
-    }
 }
