@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::SCRIPT_ELEMENT;
+use super::document::{entries, items, string};
 use super::html::{head, text};
 use super::try_out::{render_form, token_field};
 
@@ -13,18 +14,6 @@ pub fn api_documentation(document: &str) -> String {
     // The document is part of the program: the tests parse it.
     let document: Value = serde_json::from_str(document).unwrap_or_default();
     render(&document)
-}
-
-pub(super) fn string<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
-}
-
-pub(super) fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    value.as_object().into_iter().flatten()
-}
-
-pub(super) fn items(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 /// Operations of one tag, as path, method and definition.

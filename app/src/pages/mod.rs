@@ -2,6 +2,7 @@
 //! nothing from elsewhere, so they work without internet access.
 
 mod api_documentation;
+mod document;
 mod html;
 mod problems;
 mod try_out;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::api_documentation::{entries, items, string};
+use super::document::{entries, items, string};
 use super::html::text;
 
 /// Where the reader enters a token for all forms of the page.
