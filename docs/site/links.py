@@ -5,7 +5,7 @@
     links.py --files   checks nothing, and lists the files that pages link to
     links.py --rest    checks nothing, and prints the summary's lines for pages that it has no line for
 
-Addresses outside are not asked: a check must not fail because somebody else's server is away.
+Addresses outside are not asked: a check must not fail because a foreign server is away.
 """
 
 import re

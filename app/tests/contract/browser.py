@@ -8,7 +8,7 @@ import sys
 import time
 
 # Seconds until something that a page does by itself has to be there, on any machine.
-PATIENCE = 60
+TIMEOUT = 60
 # Every other address is sent to a proxy that does not run; names are not even resolved.
 ARGUMENTS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
@@ -86,7 +86,7 @@ class Browser:
 
     def wait_until(self, expression):
         """Waits until an expression is true in the page; whether it became so."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while not (reached := self.evaluate(expression)) and time.monotonic() < end:
             time.sleep(0.05)
         return bool(reached)

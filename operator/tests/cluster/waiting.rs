@@ -217,7 +217,7 @@ async fn a_misspelt_pull_secret_is_named_until_it_exists() {
         waiting("ImagePullBackOff", "Back-off", json!({})),
     )
     .await;
-    let told = async |wanted: bool| {
+    let reported = async |wanted: bool| {
         eventually(&format!("the Secret is named: {wanted}"), || async {
             let condition = world.condition("demo", "Migrated", "False").await;
             let message = condition["message"].as_str()?;
@@ -226,12 +226,12 @@ async fn a_misspelt_pull_secret_is_named_until_it_exists() {
         })
         .await;
     };
-    told(true).await;
+    reported(true).await;
     secrets
         .create(&PostParams::default(), &secret("regsitry"))
         .await
         .unwrap();
-    told(false).await;
+    reported(false).await;
     operator.stop().await;
 }
 

@@ -143,7 +143,7 @@ impl PostgresStore {
         }
     }
 
-    /// Runs a statement that may take long, for one caller. It is told its share of the connections, to keep until it ends.
+    /// Runs a statement that may take long, for one caller. It gets its share of the connections, to keep until it ends.
     fn long_query<S: Statement>(
         &self,
         statement: impl FnOnce(Share) -> S + Send + 'static,

@@ -158,20 +158,20 @@ fn a_claim_without_a_volume_has_the_words_of_its_provisioner() {
     assert_eq!(all, []);
     let observed = observed(Kind::PersistentVolumeClaim, &claim("Pending"), json!([]));
     let all = waiting(&observed, Times::default());
-    let told = |reason: &str| {
+    let reported = |reason: &str| {
         let mut event = event("storageclass not found", CREATED);
         event.reason = Some(reason.to_owned());
         all[0].refusal(&[event])
     };
     assert_eq!(
-        told("ProvisioningFailed").as_deref(),
+        reported("ProvisioningFailed").as_deref(),
         Some("storageclass not found")
     );
     assert_eq!(
-        told("FailedBinding").as_deref(),
+        reported("FailedBinding").as_deref(),
         Some("storageclass not found")
     );
-    assert_eq!(told("WaitForFirstConsumer"), None);
+    assert_eq!(reported("WaitForFirstConsumer"), None);
     assert!(!all[0].is_awaited(at(CREATED)));
     // A server on it is ready.
     for (ready, waits) in [(0, true), (1, false)] {
