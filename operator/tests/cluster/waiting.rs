@@ -217,7 +217,7 @@ async fn a_misspelt_pull_secret_is_named_until_it_exists() {
         waiting("ImagePullBackOff", "Back-off", json!({})),
     )
     .await;
-    let reported = async |wanted: bool| {
+    let names_the_secret = async |wanted: bool| {
         eventually(&format!("the Secret is named: {wanted}"), || async {
             let condition = world.condition("demo", "Migrated", "False").await;
             let message = condition["message"].as_str()?;
@@ -226,12 +226,12 @@ async fn a_misspelt_pull_secret_is_named_until_it_exists() {
         })
         .await;
     };
-    reported(true).await;
+    names_the_secret(true).await;
     secrets
         .create(&PostParams::default(), &secret("regsitry"))
         .await
         .unwrap();
-    reported(false).await;
+    names_the_secret(false).await;
     operator.stop().await;
 }
 
