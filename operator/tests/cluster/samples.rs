@@ -13,6 +13,10 @@ fn published(kind: &str) -> Vec<(String, Value)> {
     for folder in ["manifests/samples", "docs"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
+            // Pictures, and what makes the site of the pages, are in folders of docs.
+            if path.is_dir() {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).unwrap();
             let blocks: Vec<&str> = match folder {
                 "docs" => text
