@@ -87,7 +87,8 @@ fn explain(answer: &kube::Error) -> String {
         kube::Error::SerdeError(error) => format!(
             "{error}\nThe resource has a form that this version does not know: use the plugin of the operator's version"
         ),
-        other => with_causes(other),
+        // No answer at all: the address, the network, certificates.
+        other => format!("{}\nTry `kubectl cluster-info`", with_causes(other)),
     }
 }
 
@@ -120,6 +121,16 @@ mod tests {
         let what = "HelloService hello".into();
         let answer = Box::new(kube::Error::Api(Box::new(status)));
         Error::Api { what, answer }.to_string()
+    }
+
+    #[test]
+    fn without_an_answer_the_connection_is_to_blame() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let text = explain(&kube::Error::Service(Box::new(refused)));
+        assert!(
+            text.contains("refused") && text.contains("kubectl cluster-info"),
+            "{text}"
+        );
     }
 
     #[test]
