@@ -4,7 +4,7 @@
 //! ten minutes, and objects come in large parts. A pool of connections and HTTP/2 would only make the program larger.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use url::{Position, Url};
+
+use crate::aside::Aside;
 
 /// The longest time for one document, from the lookup of the name to the last byte.
 pub const DEADLINE: Duration = Duration::from_secs(5);
@@ -58,18 +60,18 @@ pub enum FetchError {
 #[error("{0}")]
 pub struct InvalidCertificates(String);
 
-/// Fetches a JSON document. `ca_file` replaces the certificates of the system.
+/// Fetches a JSON document.
 ///
 /// # Errors
 /// See [`FetchError`]. Redirects are not followed.
-pub async fn get(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError> {
-    tokio::time::timeout(DEADLINE, fetch(url, ca_file))
+pub async fn get(url: &Url, connector: Connector) -> Result<Bytes, FetchError> {
+    tokio::time::timeout(DEADLINE, fetch(url, connector))
         .await
         .map_err(|_| FetchError::Timeout)?
 }
 
-async fn fetch(url: &Url, ca_file: Option<&Path>) -> Result<Bytes, FetchError> {
-    let answer = exchange(connector(ca_file)?, url, request(url)?, MAX_BODY).await?;
+async fn fetch(url: &Url, connector: Connector) -> Result<Bytes, FetchError> {
+    let answer = exchange(connector, url, request(url)?, MAX_BODY).await?;
     match answer.status() {
         StatusCode::OK => Ok(answer.into_body()),
         status => Err(FetchError::Status(status)),
@@ -151,8 +153,27 @@ fn with_sources(error: &dyn Error) -> String {
 /// Connects to servers.
 pub type Connector = HttpsConnector<HttpConnector>;
 
+/// [`connector`], made `aside`: the certificates are files, which may be on a network that hangs.
+///
+/// # Errors
+/// The same, or when the files are not read within [`DEADLINE`].
+pub async fn connector_aside(
+    ca_file: Option<PathBuf>,
+    aside: &Aside,
+) -> Result<Connector, InvalidCertificates> {
+    let file = ca_file.clone();
+    let made = aside.run(DEADLINE, move || connector(file.as_deref()));
+    made.await.unwrap_or_else(|error| {
+        let files = ca_file.map_or_else(
+            || "the certificates of the system".into(),
+            |file| file.display().to_string(),
+        );
+        Err(InvalidCertificates(format!("{files}: {error}")))
+    })
+}
+
 /// Connects with TLS or without, as the URL says. Trusts the certificates in `ca_file`, or those of the
-/// system. It is made again for each document of an issuer, because certificates change.
+/// system. It is made again for each fetch of an issuer's keys, because certificates change.
 ///
 /// # Errors
 /// When the file cannot be read or holds no certificate.
@@ -238,6 +259,22 @@ mod tests {
             "tcp connect error: refused"
         );
         assert_eq!(with_sources(&std::io::Error::other(refused())), "refused");
+    }
+
+    /// The test would hang with the thread.
+    #[tokio::test]
+    async fn certificates_in_a_pipe_that_nobody_writes_hold_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("ca.crt");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let aside = Aside::default();
+        let connector = connector_aside(Some(pipe.clone()), &aside);
+        let waited = tokio::time::timeout(Duration::from_millis(10), connector).await;
+        assert!(waited.is_err());
+        // The reader, once it is there, gets the end of the file.
+        let writer = tokio::task::spawn_blocking(|| std::fs::File::create(pipe));
+        writer.await.unwrap().unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod api;
+mod aside;
 pub mod auth;
 mod backup;
 pub mod cli;

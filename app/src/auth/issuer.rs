@@ -7,6 +7,7 @@ use url::{Host, Url};
 
 use super::keys::{InvalidKeySet, KeySet};
 use super::oidc::OidcConfig;
+use crate::aside::Aside;
 use crate::http_client::{self, FetchError};
 
 /// Where the discovery document is, below the issuer.
@@ -57,12 +58,17 @@ struct Discovery {
 #[derive(Debug)]
 pub struct Issuer {
     config: OidcConfig,
+    /// Reads the certificates of the authorities.
+    aside: Aside,
 }
 
 impl Issuer {
     /// The issuer of this configuration.
     pub fn new(config: OidcConfig) -> Self {
-        Self { config }
+        Self {
+            config,
+            aside: Aside::default(),
+        }
     }
 
     /// Fetches the present keys.
@@ -70,12 +76,14 @@ impl Issuer {
     /// # Errors
     /// See [`IssuerError`].
     pub async fn keys(&self) -> Result<KeySet, IssuerError> {
-        let ca_file = self.config.ca_file.as_deref();
-        let document = http_client::get(&self.discovery_url(), ca_file)
+        let connector = http_client::connector_aside(self.config.ca_file.clone(), &self.aside)
+            .await
+            .map_err(|error| IssuerError::Discovery(error.into()))?;
+        let document = http_client::get(&self.discovery_url(), connector.clone())
             .await
             .map_err(IssuerError::Discovery)?;
         let keys_url = self.keys_url(&document)?;
-        let keys = http_client::get(&keys_url, ca_file)
+        let keys = http_client::get(&keys_url, connector)
             .await
             .map_err(IssuerError::Keys)?;
         Ok(KeySet::parse(&keys, &self.config.algorithms)?)

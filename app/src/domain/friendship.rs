@@ -43,6 +43,15 @@ impl Pair {
         self.actor_is_low
     }
 
+    /// The user on whose behalf a request is made.
+    pub fn actor(&self) -> &Username {
+        if self.actor_is_low {
+            &self.low
+        } else {
+            &self.high
+        }
+    }
+
     /// The friendship of the pair from the columns of its row.
     pub fn friendship(&self, requested_by_low: bool, accepted: bool) -> Friendship {
         let requester = if requested_by_low {
@@ -80,6 +89,7 @@ mod tests {
         let other = Pair::new(name("bob"), name("alice")).unwrap();
         assert_eq!((one.low(), one.high()), (other.low(), other.high()));
         assert!(one.actor_is_low() && !other.actor_is_low());
+        assert_eq!((one.actor(), other.actor()), (one.low(), one.high()));
         // By bytes, as the store's collation orders.
         let case = Pair::new(name("alice"), name("Zoe")).unwrap();
         assert_eq!(case.low(), &name("Zoe"));

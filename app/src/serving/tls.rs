@@ -13,9 +13,13 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::aside::Aside;
+
 /// How often the files are read. Kubernetes itself takes up to a minute to bring a renewed Secret
 /// to a pod.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
+/// How long reading them may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The files of the certificate and its key, in PEM.
 #[derive(Debug, Clone)]
@@ -122,10 +126,11 @@ impl Tls {
 async fn replace(files: TlsFiles, current: Contents, sender: watch::Sender<Arc<ServerConfig>>) {
     let mut current = Arc::new(current);
     let mut reported = String::new();
+    let aside = Aside::default();
     while !sender.is_closed() {
         tokio::time::sleep(RELOAD_INTERVAL).await;
         // Not on a thread that serves: a file may be on a network that hangs, and parsing takes long for one request.
-        let read = tokio::task::spawn_blocking({
+        let read = aside.run(READ_TIMEOUT, {
             let (files, current) = (files.clone(), current.clone());
             move || {
                 let contents = files.read()?;
@@ -136,10 +141,9 @@ async fn replace(files: TlsFiles, current: Contents, sender: watch::Sender<Arc<S
                 Ok(Some((Arc::new(contents), config)))
             }
         });
-        // The hook logs a panic. Without this task the certificate would expire.
-        let Ok(newer) = read.await else {
-            continue;
-        };
+        let path = files.certificate.clone();
+        let read = read.await.map_err(|error| TlsError::File { path, error });
+        let newer = read.and_then(|newer| newer);
         let newer = newer.map(|newer| {
             if let Some((contents, config)) = newer {
                 current = contents;

@@ -132,11 +132,17 @@ impl DatabaseUrlSource {
                 let file = folder.join("hello.db");
                 Ok(Secret::new(format!("sqlite://{}", file.display())))
             }
-            Self::File(path) => Secret::read(path).map_err(|error| InvalidDatabaseUrl::File {
-                path: path.clone(),
-                error,
-            }),
+            Self::File(path) => Secret::read(path).map_err(|error| self.unreadable(error)),
         }
+    }
+
+    /// The error of a source that cannot be read.
+    pub fn unreadable(&self, error: std::io::Error) -> InvalidDatabaseUrl {
+        let path = match self {
+            Self::File(path) | Self::Embedded(path) => path.clone(),
+            Self::Value(_) => PathBuf::from("DATABASE_URL"),
+        };
+        InvalidDatabaseUrl::File { path, error }
     }
 }
 

@@ -41,10 +41,56 @@ pub struct PostgresState {
     pub encoding: String,
     /// The schema's version, 0 when it was never migrated.
     pub version: i64,
+    /// What this role may not do, of what the service does.
+    pub lacking: Vec<Right>,
     /// The time by its clock.
     pub time: DateTime<Utc>,
     /// When it was started, in microseconds: no two servers have this in common.
     pub started: i64,
+}
+
+/// A right on a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right {
+    /// What may be done.
+    pub privilege: &'static str,
+    /// The table.
+    pub table: &'static str,
+}
+
+impl Right {
+    /// All rights that any part of the service needs.
+    pub const ALL: [Self; 8] = [
+        Self::new("SELECT", "users"),
+        Self::new("INSERT", "users"),
+        Self::new("UPDATE", "users"),
+        Self::new("DELETE", "users"),
+        Self::new("SELECT", "friendships"),
+        Self::new("INSERT", "friendships"),
+        Self::new("UPDATE", "friendships"),
+        Self::new("DELETE", "friendships"),
+    ];
+
+    /// The right to do something with a table.
+    pub const fn new(privilege: &'static str, table: &'static str) -> Self {
+        Self { privilege, table }
+    }
+
+    /// Whether the role has it, or on some columns at least; no value where there is no such table.
+    fn condition(self) -> String {
+        let Self { privilege, table } = self;
+        let function = match privilege {
+            "DELETE" => "has_table_privilege",
+            _ => "has_any_column_privilege",
+        };
+        format!("{function}(to_regclass('{table}'), '{privilege}')")
+    }
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} on {}", self.privilege, self.table)
+    }
 }
 
 /// Reads the state of a server, in one simple query that every pooler accepts.
@@ -56,9 +102,11 @@ pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresSta
          current_setting('server_encoding'), clock_timestamp(), \
          (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
     const UNDEFINED_TABLE: &str = "42P01";
-    let versioned =
-        format!("{SERVER}, coalesce((SELECT max(version) FROM _sqlx_migrations WHERE success), 0)");
-    let unversioned = format!("{SERVER}, 0::bigint");
+    let rights = Right::ALL.map(Right::condition).join(", ");
+    let versioned = format!(
+        "{SERVER}, coalesce((SELECT max(version) FROM _sqlx_migrations WHERE success), 0), {rights}"
+    );
+    let unversioned = format!("{SERVER}, 0::bigint, {rights}");
     let answer = sqlx::raw_sql(AssertSqlSafe(versioned))
         .fetch_one(&mut *connection)
         .await;
@@ -70,7 +118,14 @@ pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresSta
         }
         answer => answer?,
     };
+    let mut lacking = Vec::new();
+    for (place, right) in Right::ALL.into_iter().enumerate() {
+        if row.try_get::<Option<bool>, _>(6 + place)? == Some(false) {
+            lacking.push(right);
+        }
+    }
     Ok(PostgresState {
+        lacking,
         read_only: row.try_get(0)?,
         standby: row.try_get(1)?,
         encoding: row.try_get(2)?,

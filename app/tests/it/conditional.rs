@@ -1,7 +1,7 @@
 //! Entity tags and conditional requests, on both stores.
 
 use crate::api::{on_both_stores, problem};
-use crate::support::app::{App, JSON};
+use crate::support::app::{App, JSON, status_at_last};
 use crate::support::client::{Answer, Connection};
 
 on_both_stores!(
@@ -235,8 +235,10 @@ fn one_of_racing_writers_that_expect_the_same_state_succeeds(app: &App) {
         let target = format!("/hello/new{}", "x".repeat(round));
         let mut succeeded = race(8, |number| {
             let date = format!("1990-02-0{}", number + 1);
-            let changed = put_if(app, "/hello/alice", &date, ("if-match", &seen)).status;
-            let made = put_if(app, &target, &date, ("if-none-match", "*")).status;
+            let put =
+                |target: &str, condition| status_at_last(|| put_if(app, target, &date, condition));
+            let changed = put("/hello/alice", ("if-match", &seen));
+            let made = put(&target, ("if-none-match", "*"));
             (changed, made)
         });
         succeeded.sort_unstable();
@@ -260,10 +262,11 @@ fn racing_unconditional_writes_are_never_overwritten_unseen(app: &App) {
         let seen = tag(&app.get("/hello/alice"));
         let statuses = race(6, |number| {
             if number < 2 {
-                put_if(app, "/hello/alice", "1991-01-01", ("if-match", &seen)).status
+                let condition = ("if-match", seen.as_str());
+                status_at_last(|| put_if(app, "/hello/alice", "1991-01-01", condition))
             } else {
                 let date = format!("1992-01-0{number}");
-                app.put_date("/hello/alice", &date).status
+                status_at_last(|| app.put_date("/hello/alice", &date))
             }
         });
         assert!(statuses[2..].iter().all(|status| *status == 204));

@@ -90,8 +90,6 @@ fn slow_senders_are_cut_off() {
     let app = App::ready(&[
         ("DATABASE_URL", "sqlite::memory:"),
         ("HELLO_HEADER_TIMEOUT", "300ms"),
-        ("HELLO_IDLE_TIMEOUT", "300ms"),
-        ("HELLO_BODY_TIMEOUT", "300ms"),
     ]);
     let started = std::time::Instant::now();
     for stalled in [
@@ -107,6 +105,12 @@ fn slow_senders_are_cut_off() {
         let _ = connection.read(false);
         assert!(connection.is_closed(), "{stalled:?}");
     }
+    // Heads have all their time here: that of a busy machine's client takes long, too.
+    let app = App::ready(&[
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("HELLO_IDLE_TIMEOUT", "300ms"),
+        ("HELLO_BODY_TIMEOUT", "300ms"),
+    ]);
     let mut connection = Connection::open(app.api);
     connection
         .send(b"PUT /hello/alice HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 28\r\n\r\n{")
@@ -120,7 +124,7 @@ fn slow_senders_are_cut_off() {
         404
     );
     assert!(connection.is_closed());
-    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(50));
 }
 
 /// hyper takes it for a part of a trailer. Whoever takes it for the end of the body sees another next request.
@@ -248,7 +252,8 @@ fn a_client_that_will_send_no_more_gets_its_answers() {
 #[test]
 fn an_idle_connection_has_a_time_of_its_own() {
     let get = b"GET /hello/alice HTTP/1.1\r\nhost: x\r\n\r\n";
-    for (header, idle, idle_ends_first) in [("300ms", "1h", false), ("1h", "300ms", true)] {
+    // Longer than a busy machine's client takes between two lines of this test.
+    for (header, idle, idle_ends_first) in [("2s", "1h", false), ("1h", "2s", true)] {
         let app = App::ready(&[
             ("DATABASE_URL", "sqlite::memory:"),
             ("HELLO_HEADER_TIMEOUT", header),

@@ -4,7 +4,7 @@ use chrono::{Days, Utc};
 use serde_json::{Value, json};
 
 use crate::api::{on_both_stores, problem};
-use crate::support::app::App;
+use crate::support::app::{App, status_at_last};
 use crate::support::client::{Answer, Connection};
 
 on_both_stores!(
@@ -266,9 +266,8 @@ fn racing_requests_become_one_friendship(app: &App) {
                     scope.spawn(move || {
                         let mut connection = Connection::open(app.api);
                         start.wait();
-                        connection
-                            .request("PUT", &target(user, friend), &[], b"")
-                            .status
+                        let target = target(user, friend);
+                        status_at_last(|| connection.request("PUT", &target, &[], b""))
                     })
                 })
                 .collect();

@@ -48,7 +48,7 @@ impl Guarded {
 
     fn wait_for_keys(&self) {
         let got = || self.metric("hello_oidc_keys") > 0;
-        let deadline = std::time::Duration::from_secs(20);
+        let deadline = crate::support::LONG;
         crate::support::eventually("the issuer's keys are there", deadline, got);
     }
 

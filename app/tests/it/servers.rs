@@ -1,14 +1,11 @@
 //! A URL that lists several servers.
 
 use std::process::Command;
-use std::time::Duration;
 
 use crate::support::app::{App, command};
 use crate::support::postgres::{OWNER, Server, database, shared};
 use crate::support::proxy::{Mode, Proxy};
-use crate::support::{eventually, succeed};
-
-const WITHIN: Duration = Duration::from_secs(60);
+use crate::support::{LONG, eventually, succeed};
 
 /// Connections of the service: for reads, writes, lists and changes.
 const CONNECTIONS: &str = "7";
@@ -38,7 +35,7 @@ fn people(server: &Server, name: &str) -> String {
 }
 
 fn takes_writes(app: &App) {
-    eventually("writes are taken", WITHIN, || {
+    eventually("writes are taken", LONG, || {
         app.put_date("/hello/zoe", "1990-01-01").status == 204
     });
 }
@@ -54,7 +51,7 @@ fn a_standby_is_passed_over_until_it_is_promoted() {
     assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
     assert_eq!(app.get("/hello/alice").status, 200);
     assert_eq!(people(&primary, "alice"), "1");
-    eventually("the standby has it", WITHIN, || {
+    eventually("the standby has it", LONG, || {
         people(&standby, "alice") == "1"
     });
     drop(primary);
@@ -77,9 +74,8 @@ fn connections_that_read_and_connections_that_write_use_the_same_server() {
     );
     let url = listed([first.port, second.port], "hello");
     // On a busy machine a connection takes seconds, and with a short deadline the next server is asked.
-    let any_time = ("HELLO_DATABASE_DEADLINE", "60s");
-    let app = App::start(&[("DATABASE_URL", &url), any_time]);
-    eventually("it reads", WITHIN, || app.get("/hello/zoe").status == 404);
+    let app = App::start(&[("DATABASE_URL", &url)]);
+    eventually("it reads", LONG, || app.get("/hello/zoe").status == 404);
     assert_eq!(app.put_date("/hello/zoe", "1990-01-01").status, 503);
     assert_eq!(people(&second, "zoe"), "0");
 
@@ -89,7 +85,7 @@ fn connections_that_read_and_connections_that_write_use_the_same_server() {
     );
     for url in [url, parameters] {
         let url = format!("{url}&target_session_attrs=read-write");
-        let app = App::ready(&[("DATABASE_URL", &url), any_time]);
+        let app = App::ready(&[("DATABASE_URL", &url)]);
         takes_writes(&app);
         assert_eq!(app.get("/hello/zoe").status, 200);
         assert_eq!(people(&second, "zoe"), "1");
@@ -116,7 +112,7 @@ fn a_server_that_does_not_answer_costs_its_own_deadline_and_is_asked_first_again
             "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND {since}"
         );
         proxies.iter().for_each(Proxy::cut);
-        eventually("all connections are open again", WITHIN, || {
+        eventually("all connections are open again", LONG, || {
             shared().sql("postgres", &count) == CONNECTIONS
         });
         second.count() == before
@@ -124,7 +120,7 @@ fn a_server_that_does_not_answer_costs_its_own_deadline_and_is_asked_first_again
     // On a busy machine, one may come too late and go on to the second.
     eventually(
         "all connections are to the first",
-        WITHIN,
+        LONG,
         all_begin_with_the_first,
     );
     second.set(Mode::BlackHole);
@@ -143,7 +139,7 @@ fn what_was_acknowledged_after_a_failover_is_read_although_the_former_primary_is
     let url = primary.url_at(OWNER, "hello", address.address.port());
     let app = App::ready(&[("DATABASE_URL", &url)]);
     assert_eq!(app.put_date("/hello/zoe", "1990-01-01").status, 204);
-    eventually("the standby has it", WITHIN, || {
+    eventually("the standby has it", LONG, || {
         people(&standby, "zoe") == "1"
     });
 
@@ -157,7 +153,7 @@ fn what_was_acknowledged_after_a_failover_is_read_although_the_former_primary_is
     };
     let answered = |target: &str| {
         let mut answer = app.get(target);
-        eventually("reads are answered", WITHIN, || {
+        eventually("reads are answered", LONG, || {
             answer = app.get(target);
             answer.status != 503
         });
@@ -173,7 +169,7 @@ fn what_was_acknowledged_after_a_failover_is_read_although_the_former_primary_is
             .collect::<String>();
         let name = format!("new{letters}");
         let target = format!("/hello/{name}");
-        eventually("it is written", WITHIN, || {
+        eventually("it is written", LONG, || {
             app.put_date(&target, "1990-01-01").status == 204
         });
         // What the former primary takes until the first connection has moved is lost with it.

@@ -5,6 +5,7 @@ mod memory;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use rustls::pki_types::CertificateDer;
 use crate::support::app::{App, command};
 use crate::support::client::Connection;
 use crate::support::postgres::{self, OWNER};
-use crate::support::{LONG, eventually};
+use crate::support::{LONG, eventually, succeed};
 
 #[tokio::test]
 async fn speaks_http2_without_tls() {
@@ -76,7 +77,7 @@ fn no_more_connections_than_configured_are_served_at_a_time() {
     }
     let mut third = Connection::open(app.api);
     third.send(request).unwrap();
-    assert!(!third.is_closed(), "it waits");
+    assert!(!third.closes_within(Duration::from_secs(1)), "it waits");
     drop(first);
     assert_eq!(third.read(false).unwrap().status, 404);
 }
@@ -185,7 +186,7 @@ fn ten_thousand_idle_connections_do_no_harm() {
         }
         idle.push(stream);
     }
-    eventually("all are open", Duration::from_secs(60), || {
+    eventually("all are open", LONG, || {
         app.admin("/metrics")
             .text()
             .contains(&format!("hello_http_connections {COUNT}"))
@@ -194,11 +195,7 @@ fn ten_thousand_idle_connections_do_no_harm() {
     for _ in 0..100 {
         assert_eq!(app.get("/hello/alice").status, 200);
     }
-    assert!(
-        started.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
     let each = (resident(&app) - before) * 1024 / COUNT as u64;
     println!("memory of an idle connection: {each} bytes");
     // hyper's read buffer is 8 KiB; the rest is the connection's state and its task.
@@ -316,6 +313,22 @@ fn a_certificate_that_cannot_be_used_is_an_error_at_the_start() {
 }
 
 #[test]
+fn a_certificate_that_hangs_holds_up_neither_requests_nor_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = certify(folder.path());
+    let mut app = with_tls(folder.path(), &[]);
+    let pipe = folder.path().join("pipe");
+    succeed(Command::new("mkfifo").arg(&pipe));
+    std::fs::rename(&pipe, folder.path().join("tls.crt")).unwrap();
+    eventually("it is noticed", LONG, || {
+        app.log().contains("not read within")
+    });
+    connect(&app, &certificate).unwrap();
+    app.signal("-TERM");
+    assert_eq!(app.wait().code(), Some(0));
+}
+
+#[test]
 fn clients_that_do_no_tls_handshake_are_disconnected() {
     let folder = tempfile::tempdir().unwrap();
     let certificate = certify(folder.path());
@@ -325,13 +338,15 @@ fn clients_that_do_no_tls_handshake_are_disconnected() {
     plain
         .send(b"GET /hello/alice HTTP/1.1\r\nhost: x\r\n\r\n")
         .unwrap();
-    connect(&app, &certificate).unwrap();
+    // A busy machine may be too late for one.
+    let connects = || connect(&app, &certificate).is_ok();
+    eventually("a handshake is done in time", LONG, connects);
     for mut connection in [silent, plain] {
         // Closed, with or without an alert.
         let _ = connection.read(false);
         assert!(connection.is_closed());
     }
-    connect(&app, &certificate).unwrap();
+    eventually("a handshake is done in time", LONG, connects);
 }
 
 #[tokio::test]

@@ -114,6 +114,15 @@ async fn run_batch<J: Job, S: Session<J>>(
     settle(queue, batch, context, window, &error)
 }
 
+/// What an error means for this kind of work.
+fn failure<J: Job>(error: &RunError) -> Failure {
+    match error.failure() {
+        // Without the right to read there is nothing to serve: the connection ends, and the service is not ready.
+        Failure::Unable if J::CLASS == Class::Read && error.is_forbidden() => Failure::Connection,
+        failure => failure,
+    }
+}
+
 /// Answers the callers of a batch that the database did not do, unless each of several jobs has to run alone, or returns
 /// them to the queue. An error is the reason why the connection cannot be used any more.
 fn settle<J: Job>(
@@ -123,10 +132,20 @@ fn settle<J: Job>(
     window: Window,
     error: &RunError,
 ) -> Result<(), String> {
-    match error.failure() {
-        Failure::Values if batch.len() > 1 => Ok(()),
+    match failure::<J>(error) {
+        Failure::Values | Failure::Unable if batch.len() > 1 => Ok(()),
         Failure::Values => {
             tracing::error!(kind = J::KIND, %error, "the database refused a statement");
+            let refused = StoreError::Refused(error.to_string());
+            batch.drain(..).for_each(|job| job.fail(refused.clone()));
+            Ok(())
+        }
+        Failure::Unable => {
+            // A right that is lacking is logged by its name when it is noticed, and lacks a while.
+            if !error.is_forbidden() {
+                tracing::error!(kind = J::KIND, %error, "the database cannot do a statement");
+                queue.return_to_front(batch.extract_if(.., J::may_retry).collect());
+            }
             let refused = StoreError::Refused(error.to_string());
             batch.drain(..).for_each(|job| job.fail(refused.clone()));
             Ok(())

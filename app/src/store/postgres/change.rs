@@ -10,8 +10,10 @@ use super::deadline::Class;
 use super::fence::{complete, fence, friendless, in_time};
 use super::job::{Job, Reply, RunError, Terms};
 use super::queue::Overlap;
+use super::rights::WRITE_USERS;
 use crate::domain::{DateOfBirth, Username};
 use crate::store::StoreError;
+use crate::store::schema::Right;
 
 /// A date that is stored already is not written again. Its row is locked all the same: that waits for a writer who came
 /// first, compares with the newest date, and makes this a transaction whose commit is flushed, and sent to synchronous
@@ -66,6 +68,7 @@ impl Job for Change {
     const MAX_BATCH: usize = 256;
     const OVERLAP: Overlap = Overlap::WhenSlow;
     const CLASS: Class = Class::Write;
+    const RIGHTS: &'static [Right] = WRITE_USERS;
     const SETTINGS: &'static [(&'static str, &'static str)] = &[];
     type Output = ();
 

@@ -10,43 +10,52 @@ use crate::domain::{DateOfBirth, Username};
 use crate::store::Precondition;
 
 // Each compares under the lock of the row, with the newest committed date: a writer that is first is
-// waited for. The answer is whether the server began in time, and whether the change was made.
+// waited for. The answer is whether the server began in time, and whether the change was made. A date that is stored already
+// is not written again, but its row is locked, see [`super::change`].
 
-/// The day of the year as [`crate::domain::MonthDay`] numbers it.
-macro_rules! month_day {
+/// Whether a date is one under which the change is made.
+macro_rules! fits {
     ($column:literal) => {
         concat!(
-            "((extract(month FROM ",
+            // The day of the year as [`crate::domain::MonthDay`] numbers it.
+            "(((extract(month FROM ",
             $column,
             ") * 100 + extract(day FROM ",
             $column,
-            "))::smallint)"
+            "))::smallint) = ANY($3)) = $4"
         )
     };
 }
 
+/// The date to compare with is that of `held`: the update itself would see only the one that was there when it began.
 const UPDATE: &str = concat!(
     fence!("$2", "$6"),
-    "done AS (UPDATE users SET date_of_birth = $5 \
-         WHERE username = $1 AND (",
-    month_day!("date_of_birth"),
-    " = ANY($3)) = $4 AND (SELECT in_time FROM fence) \
-         RETURNING username) \
-     SELECT (SELECT in_time FROM fence), count(*) * ",
+    "held AS MATERIALIZED (SELECT date_of_birth FROM users \
+         WHERE username = $1 AND ",
+    fits!("date_of_birth"),
+    " AND (SELECT in_time FROM fence) FOR NO KEY UPDATE), \
+     done AS (UPDATE users SET date_of_birth = $5 \
+         WHERE username = $1 AND EXISTS (SELECT FROM held WHERE date_of_birth <> $5) RETURNING 1) \
+     SELECT (SELECT in_time FROM fence), count(*) * (1 + 0 * (SELECT count(*) FROM done)) * ",
     in_time!("$6"),
-    " > 0 FROM done"
+    " > 0 FROM held"
 );
 
+/// A user who was made since the statement began is not `held`, and so written again also when the date is the same.
 const UPSERT: &str = concat!(
     fence!("$2", "$6"),
-    "done AS (INSERT INTO users AS old (username, date_of_birth) \
-         SELECT $1::text, $5::date FROM fence WHERE in_time \
+    "held AS MATERIALIZED (SELECT date_of_birth FROM users \
+         WHERE username = $1 AND (SELECT in_time FROM fence) FOR NO KEY UPDATE), \
+     same AS MATERIALIZED (SELECT FROM held WHERE date_of_birth = $5 AND ",
+    fits!("date_of_birth"),
+    "), \
+     done AS (INSERT INTO users AS old (username, date_of_birth) \
+         SELECT $1::text, $5::date FROM fence WHERE in_time AND NOT EXISTS (SELECT FROM same) \
          ON CONFLICT (username) DO UPDATE SET date_of_birth = EXCLUDED.date_of_birth \
-         WHERE (",
-    month_day!("old.date_of_birth"),
-    " = ANY($3)) = $4 \
-         RETURNING username) \
-     SELECT (SELECT in_time FROM fence), count(*) * ",
+         WHERE ",
+    fits!("old.date_of_birth"),
+    " RETURNING 1) \
+     SELECT (SELECT in_time FROM fence), (count(*) + (SELECT count(*) FROM same)) * ",
     in_time!("$6"),
     " > 0 FROM done"
 );
@@ -54,9 +63,9 @@ const UPSERT: &str = concat!(
 const DELETE: &str = concat!(
     fence!("$2", "$6"),
     "doomed AS MATERIALIZED (SELECT username FROM users \
-         WHERE username = $1 AND (",
-    month_day!("date_of_birth"),
-    " = ANY($3)) = $4 AND (SELECT in_time FROM fence) FOR UPDATE), ",
+         WHERE username = $1 AND ",
+    fits!("date_of_birth"),
+    " AND (SELECT in_time FROM fence) FOR UPDATE), ",
     friendless!(),
     "gone AS (DELETE FROM users WHERE username IN (SELECT username FROM doomed) RETURNING username) \
      SELECT (SELECT in_time FROM fence), \

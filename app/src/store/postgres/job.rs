@@ -1,14 +1,16 @@
 //! Work for a connection: what a batch is, and how it is run and answered.
 
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgConnection;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::deadline::Class;
 use super::queue::Overlap;
-use crate::store::StoreError;
-use crate::store::server_error::LOCK_NOT_AVAILABLE;
+use crate::store::schema::Right;
+use crate::store::server_error::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
+use crate::store::{StoreError, server_error};
 
 /// Where a caller waits for its answer.
 pub type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -35,6 +37,8 @@ pub trait Job: Send + Sync + Sized + 'static {
     const OVERLAP: Overlap;
     /// What it does, and so how much time it has.
     const CLASS: Class;
+    /// What the role has to be allowed for it.
+    const RIGHTS: &'static [Right];
     /// Settings of the server for connections that do only this work.
     const SETTINGS: &'static [(&'static str, &'static str)];
     /// The answer of the database to a whole batch.
@@ -104,6 +108,9 @@ pub enum RunError {
 pub enum Failure {
     /// The statement's own values are at fault: it did nothing, and others are not concerned.
     Values,
+    /// The server cannot do it as it is: a right is lacking, or room, or what is stored cannot be read. It did nothing, and the
+    /// connection can do other work. A new one would find the same.
+    Unable,
     /// It took too long, or waited too long for a lock: it did nothing.
     Slow,
     /// The session is over, or what was prepared in it does not fit any more: the server ended it, the schema has
@@ -118,11 +125,28 @@ pub enum Failure {
 }
 
 impl RunError {
-    /// What the error means.
+    /// What the error means. A server that says only ERROR has undone the statement, and its session goes on: for what it
+    /// means to say about this statement alone, another connection is not any better. What is not listed may concern the
+    /// session, the schema or the server as a whole, and so costs the connection, which is then opened on a server that can do
+    /// the work: 08 connection, 25 state of the transaction (25006: read-only), 28 and 3D login, 42 the schema has changed, 57
+    /// shutdown, 53300 connections.
     pub fn failure(&self) -> Failure {
-        const VALUES: [&str; 2] = ["22", "23"];
+        // Data, constraints, and what the owner's own triggers, rules and functions refuse.
+        const VALUES: [&str; 8] = ["09", "22", "23", "27", "38", "39", "44", "P0"];
         const CONFLICT: &str = "40";
         const SLOW: [&str; 2] = ["57014", LOCK_NOT_AVAILABLE];
+        // Rights; disk, memory and configured limits; limits of the program; objects in use; files; internal errors, such as
+        // of a damaged page.
+        const UNABLE: [&str; 8] = [
+            INSUFFICIENT_PRIVILEGE,
+            "53100",
+            "53200",
+            "53400",
+            "54",
+            "55",
+            "58",
+            "XX",
+        ];
         // The server ends a session (57P01, 57P05) in place of a statement's answer only when it has not committed it:
         // where it has, and waits for a standby, it closes the connection without an error.
         const STALE: [&str; 6] = ["08P01", "0A000", "26000", "42P05", "57P01", "57P05"];
@@ -132,11 +156,36 @@ impl RunError {
             Self::Database(sqlx::Error::Database(error)) => error,
             Self::Database(_) => return Failure::Connection,
         };
-        match error.code().as_deref() {
-            Some(code) if SLOW.contains(&code) || code.starts_with(CONFLICT) => Failure::Slow,
-            Some(code) if VALUES.iter().any(|class| code.starts_with(class)) => Failure::Values,
-            Some(code) if STALE.contains(&code) => Failure::Stale,
-            _ => Failure::Connection,
+        let Some(code) = error.code() else {
+            return Failure::Connection;
+        };
+        let is_of = |classes: &[&str]| classes.iter().any(|class| code.starts_with(class));
+        if is_of(&SLOW) || code.starts_with(CONFLICT) {
+            Failure::Slow
+        } else if is_of(&STALE) {
+            Failure::Stale
+        } else if ends_session(&**error) {
+            Failure::Connection
+        } else if is_of(&VALUES) {
+            Failure::Values
+        } else if is_of(&UNABLE) {
+            Failure::Unable
+        } else {
+            Failure::Connection
         }
     }
+
+    /// Whether the role is not allowed to do this.
+    pub fn is_forbidden(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        server_error::code(error).as_deref() == Some(INSUFFICIENT_PRIVILEGE)
+    }
+}
+
+/// Whether the server ends the session with this error.
+fn ends_session(error: &dyn DatabaseError) -> bool {
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }

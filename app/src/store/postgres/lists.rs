@@ -23,22 +23,26 @@ const FRIEND_BIRTHDAYS: &str = friend_birthdays!(
     "((extract(month FROM date_of_birth) * 100 + extract(day FROM date_of_birth))::smallint)"
 );
 
-/// Requests, accepts, or changes nothing. A row that existed before has been locked, and so has the
-/// number of this transaction as `xmax`. The users are locked first, as the foreign keys would do it after the statement
-/// has compared the time.
+/// Requests, accepts, or changes nothing: then no row is written, but it is locked, see [`super::change`]. A row that was
+/// there before and is written has been locked, and so has the number of this transaction as `xmax`. The users are locked
+/// first, as the foreign keys would do it after the statement has compared the time. A friendship that was made since the
+/// statement began is not `held`, and so written again.
 const BEFRIEND: &str = concat!(
     fence!("$4", "$5"),
     "parents AS MATERIALIZED (SELECT username FROM users \
          WHERE username IN ($1, $2) AND (SELECT in_time FROM fence) ORDER BY username FOR KEY SHARE), \
+     held AS MATERIALIZED (SELECT requested_by_low, accepted FROM friendships \
+         WHERE low = $1 AND high = $2 AND (SELECT count(*) FROM parents) > 0 FOR NO KEY UPDATE), \
+     same AS MATERIALIZED (SELECT requested_by_low, accepted FROM held WHERE accepted OR requested_by_low = $3), \
      done AS (INSERT INTO friendships (low, high, requested_by_low) \
          SELECT $1::text, $2::text, $3::boolean FROM (SELECT count(*) FROM parents) AS locked \
-             WHERE (SELECT in_time FROM fence) \
+             WHERE (SELECT in_time FROM fence) AND NOT EXISTS (SELECT FROM same) \
          ON CONFLICT (low, high) DO UPDATE SET accepted = friendships.accepted \
              OR friendships.requested_by_low <> EXCLUDED.requested_by_low \
          RETURNING requested_by_low, accepted, xmax = 0 AS created) \
      SELECT requested_by_low, accepted, created, ",
     in_time!("$5"),
-    " FROM done"
+    " FROM (SELECT * FROM done UNION ALL SELECT *, false FROM same) AS found"
 );
 
 const UNFRIEND: &str = concat!(

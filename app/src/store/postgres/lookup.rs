@@ -9,8 +9,10 @@ use tokio::time::Instant;
 use super::deadline::Class;
 use super::job::{Job, Reply, Reruns, RunError, Terms};
 use super::queue::Overlap;
+use super::rights::READ_USERS;
 use crate::domain::{DateOfBirth, Username};
 use crate::store::StoreError;
+use crate::store::schema::Right;
 
 /// What [`Lookup::SETTINGS`] change, as other work needs it that is done on a connection for this one.
 pub const ORDINARY_PLANS: [(&str, &str); 2] =
@@ -42,6 +44,7 @@ impl Job for Lookup {
     const MAX_BATCH: usize = 128;
     const OVERLAP: Overlap = Overlap::FromHalf;
     const CLASS: Class = Class::Read;
+    const RIGHTS: &'static [Right] = READ_USERS;
     /// There is one good plan, by the primary key: to plan again for each statement takes the server longer than to run it.
     const SETTINGS: &'static [(&'static str, &'static str)] = &[
         ("plan_cache_mode", "force_generic_plan"),

@@ -16,11 +16,13 @@ mod options;
 mod query;
 mod queue;
 mod refusals;
+mod rights;
 mod server;
+mod server_session;
 mod session;
 mod shares;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
@@ -41,9 +43,12 @@ use self::lookup::Lookup;
 pub use self::options::{Pooler, PostgresOptions};
 use self::query::{Query, Statement};
 use self::queue::Queue;
-use self::server::{Server, ServerSession};
+use self::rights::Rights;
+use self::server::Server;
+use self::server_session::ServerSession;
 use self::shares::{Share, Shares};
 use super::{Birthdays, Health, Precondition, Store, StoreError, StoreFuture};
+use crate::aside::Aside;
 use crate::domain::{DateOfBirth, Username};
 
 /// The store on PostgreSQL.
@@ -67,10 +72,13 @@ impl PostgresStore {
         let deadline = Deadline::new(options.deadline);
         let server = Arc::new(Server {
             url: options.url,
+            aside: Aside::default(),
             connect_timeout: options.connect_timeout,
+            too_short: AtomicU32::new(0),
             deadline,
             pooled: Arc::new(AtomicBool::new(options.pooler == Pooler::Transaction)),
             written: Arc::default(),
+            rights: Arc::new(Rights::new(options.metrics.clone())),
         });
         let (capacity, crew) = (options.queue_capacity, Arc::default());
         let reads = queue(capacity, &crew);

@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use super::deadline::Class;
 use super::job::{Job, Reply, Reruns, RunError, Terms};
 use super::queue::Overlap;
+use super::rights::{READ_ALL, WRITE_ALL};
 use crate::store::StoreError;
+use crate::store::schema::Right;
 
 /// A statement, or a few that need not be one transaction.
 pub trait Statement: Send + Sync + 'static {
@@ -114,6 +116,7 @@ impl<const CHANGES: bool> Job for Query<CHANGES> {
     const MAX_BATCH: usize = 1;
     const OVERLAP: Overlap = Overlap::FromHalf;
     const CLASS: Class = if CHANGES { Class::Write } else { Class::List };
+    const RIGHTS: &'static [Right] = if CHANGES { WRITE_ALL } else { READ_ALL };
     const SETTINGS: &'static [(&'static str, &'static str)] = &[];
     type Output = Vec<AnyOutput>;
 

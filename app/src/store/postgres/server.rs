@@ -1,39 +1,48 @@
 //! Connections to a real server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::time::{Instant, timeout};
 
-use super::deadline::{Class, Deadline, ServerClock, Window};
-use super::job::{Job, RunError, Terms};
-use super::lookup::ORDINARY_PLANS;
+use super::deadline::{Class, Deadline, ServerClock};
+use super::job::{Job, RunError};
 use super::options::Pooler;
-use super::refusals::{is_crowded, is_lost_statement, is_refused_setting, is_rejected_login};
-use super::session::{Connect, ConnectError, Refusal, Session};
+use super::refusals::{is_crowded, is_refused_setting, is_rejected_login};
+use super::rights::Rights;
+use super::server_session::ServerSession;
+use super::session::{Connect, ConnectError};
+use crate::aside::Aside;
 use crate::postgres_url::{PostgresUrl, server_name};
 use crate::store::schema::PostgresState;
 use crate::store::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl, schema};
 
-/// How long a check or the end of a connection may take.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// So many times its time an attempt to connect has, once others before it had too little.
+const MOST_PATIENCE: u32 = 4;
 
 /// The server behind a URL.
 #[derive(Debug)]
 pub struct Server {
     /// Where the URL comes from.
     pub url: DatabaseUrlSource,
-    /// The longest time of one attempt to connect.
+    /// Reads it.
+    pub aside: Aside,
+    /// The time of one attempt to connect.
     pub connect_timeout: Duration,
+    /// Attempts in a row that had too little: a server, or a machine of this program, that is so busy would never answer in
+    /// time, and the more often it is asked the less.
+    pub too_short: AtomicU32,
     /// How long callers wait.
     pub deadline: Deadline,
     /// Whether a connection may change its server with every transaction: as configured, or as noticed.
     pub pooled: Arc<AtomicBool>,
     /// Where the last connection for writes was opened.
     pub written: Arc<WrittenServer>,
+    /// What is known of the rights of the role.
+    pub rights: Arc<Rights>,
 }
 
 /// The server that takes the writes, as one that was connected to last for writes: [`PostgresState::started`], 0 at first. All
@@ -43,12 +52,12 @@ pub struct WrittenServer(AtomicI64);
 
 impl WrittenServer {
     /// Notes a server that is asked to write.
-    fn note(&self, started: i64) {
+    pub fn note(&self, started: i64) {
         self.0.store(started, Ordering::SeqCst);
     }
 
     /// Whether a server is this one, as far as is known.
-    fn is(&self, started: i64) -> bool {
+    pub fn is(&self, started: i64) -> bool {
         let known = self.0.load(Ordering::SeqCst);
         known == 0 || known == started
     }
@@ -63,28 +72,11 @@ struct Target<'a> {
     needs_writes: bool,
 }
 
-/// An open connection, and the clock of its server.
-pub struct ServerSession {
-    connection: PgConnection,
-    clock: ServerClock,
-    /// Whether a server that takes no writes will not do.
-    needs_writes: bool,
-    /// As it was when the connection was opened.
-    pooler: Pooler,
-    /// [`Job::KIND`] of the work that the connection was opened for, and that its settings fit.
-    kind: &'static str,
-    deadline: Deadline,
-    pooled: Arc<AtomicBool>,
-    /// [`PostgresState::started`] of its server.
-    started: i64,
-    written: Arc<WrittenServer>,
-}
-
 impl<J: Job> Connect<J> for Server {
     type Session = ServerSession;
 
     async fn connect(&self) -> Result<ServerSession, ConnectError> {
-        let url = postgres(self.url.read()?)?;
+        let url = postgres(self.read(DatabaseUrlSource::read).await??)?;
         let (mut failures, mut no_room) = (Vec::new(), false);
         for (place, server) in url.servers().iter().enumerate() {
             let target = Target {
@@ -92,18 +84,24 @@ impl<J: Job> Connect<J> for Server {
                 place,
                 needs_writes: J::CLASS == Class::Write || url.wants_writes(),
             };
-            let attempt = timeout(self.connect_timeout, self.attempt::<J>(&target));
+            let time = self.attempt_time();
+            let attempt = timeout(time, self.attempt::<J>(&target));
             let error = match attempt.await {
-                Ok(Ok(session)) => return Ok(session),
+                Ok(Ok(session)) => {
+                    self.too_short.store(0, Ordering::Relaxed);
+                    return Ok(session);
+                }
                 Ok(Err(ConnectError::Database(error))) if is_crowded(&error) => {
                     ConnectError::NoRoom(error.to_string())
                 }
                 Ok(Err(error)) => error,
                 Err(_) if self.pooler() == Pooler::Transaction => {
-                    let time = self.connect_timeout;
                     ConnectError::NoRoom(format!("no connection of the pooler within {time:?}"))
                 }
-                Err(_) => ConnectError::Timeout(self.connect_timeout),
+                Err(_) => {
+                    self.too_short.fetch_add(1, Ordering::Relaxed);
+                    ConnectError::Timeout(time)
+                }
             };
             // Connections that write go no further than those that read: what is read is what was written.
             let is_last_word = matches!(error, ConnectError::ReadOnly) && !url.wants_writes();
@@ -121,6 +119,22 @@ impl<J: Job> Connect<J> for Server {
 }
 
 impl Server {
+    /// The time of the next attempt to connect.
+    fn attempt_time(&self) -> Duration {
+        let too_short = self.too_short.load(Ordering::Relaxed);
+        self.connect_timeout * too_short.saturating_add(1).min(MOST_PATIENCE)
+    }
+
+    /// Reads of the source of the URL, which may be a file on a network that hangs.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: fn(&DatabaseUrlSource) -> T,
+    ) -> Result<T, InvalidDatabaseUrl> {
+        let url = self.url.clone();
+        let answer = self.aside.run(self.connect_timeout, move || read(&url));
+        answer.await.map_err(|error| self.url.unreadable(error))
+    }
+
     async fn attempt<J: Job>(&self, target: &Target<'_>) -> Result<ServerSession, ConnectError> {
         let limit = self.deadline.limit(J::CLASS);
         let pooler = self.pooler();
@@ -134,6 +148,10 @@ impl Server {
         let state = schema::postgres_state(&mut connection).await?;
         let clock = ServerClock::new(state.time, Instant::now());
         self.admit::<J>(&state, target.needs_writes)?;
+        self.rights.note(&state.lacking);
+        if let Some(lacking) = self.rights.lacking::<J>() {
+            return Err(ConnectError::Rights(lacking));
+        }
         let mut session = ServerSession {
             connection,
             clock,
@@ -144,6 +162,7 @@ impl Server {
             pooled: self.pooled.clone(),
             started: state.started,
             written: self.written.clone(),
+            rights: self.rights.clone(),
         };
         match session.try_out::<J>().await {
             Ok(()) => Ok(session),
@@ -188,7 +207,8 @@ impl Server {
             Err(error) if is_rejected_login(&error) => error,
             answer => return Ok(answer?),
         };
-        let previous = self.url.read_previous().map(postgres).transpose()?;
+        let previous = self.read(DatabaseUrlSource::read_previous).await?;
+        let previous = previous.map(postgres).transpose()?;
         let servers = previous.as_deref().map(PostgresUrl::servers);
         let Some(previous) = servers.and_then(|servers| servers.get(target.place)) else {
             return Err(rejected.into());
@@ -226,12 +246,13 @@ fn options<J: Job>(server: &PgConnectOptions, pooler: Pooler, limit: Duration) -
     }
 }
 
-fn milliseconds(limit: Duration) -> String {
+/// A duration as a setting of the server.
+pub fn milliseconds(limit: Duration) -> String {
     format!("{}ms", limit.as_millis().max(1))
 }
 
 /// Whether a server in this state can do the work.
-fn usable(state: &PostgresState, needs_writes: bool) -> Result<(), ConnectError> {
+pub fn usable(state: &PostgresState, needs_writes: bool) -> Result<(), ConnectError> {
     let needed = schema::postgres_version();
     // A newer schema is fine: during a rolling update the old pods serve on the new one.
     if state.version < needed {
@@ -251,132 +272,11 @@ fn usable(state: &PostgresState, needs_writes: bool) -> Result<(), ConnectError>
 }
 
 /// From now on, connections are used as a pooler needs it.
-fn notice_pooler(pooled: &AtomicBool, error: &dyn std::fmt::Display) {
+pub fn notice_pooler(pooled: &AtomicBool, error: &dyn std::fmt::Display) {
     if !pooled.swap(true, Ordering::Relaxed) {
         tracing::warn!(
             %error,
             "there is a pooler in front of the database: HELLO_DATABASE_POOLER should be transaction"
         );
-    }
-}
-
-impl ServerSession {
-    /// Whether this role may do the work of `J`, and on this schema: a statement that concerns nothing.
-    async fn try_out<J: Job>(&mut self) -> Result<(), RunError> {
-        let (now, limit) = (Instant::now(), self.deadline.limit(J::CLASS));
-        let window = Window {
-            start_by: now,
-            done_by: now + limit,
-            end: now + limit * 2,
-        };
-        Session::<J>::run(self, &[], window).await.map(drop)
-    }
-
-    /// The longest time of a statement: less than usual for a list that has waited for its turn. One that goes on after
-    /// its caller's time would cost the connection.
-    fn statement_limit<J: Job>(&self, window: Window) -> Duration {
-        let limit = self.deadline.limit(J::CLASS);
-        let left = window.done_by.saturating_duration_since(Instant::now());
-        // So that one that has hardly waited needs no transaction. It ends in time all the same.
-        let is_late = left + limit / 16 < limit;
-        if J::CLASS == Class::List && is_late {
-            left
-        } else {
-            limit
-        }
-    }
-
-    /// What begins a transaction with limits of its own, and with the settings for work that the connection was not opened for.
-    fn begin<J: Job>(&self, limit: Duration, window: Window) -> String {
-        // A transaction whose end does not come in time is undone: what its statements did has to take effect
-        // before the wait for the answer is over, or never.
-        let open = match J::CLASS {
-            Class::Write => window.end.saturating_duration_since(window.done_by),
-            Class::List | Class::Read => self.deadline.limit(J::CLASS),
-        };
-        let (limit, open) = (milliseconds(limit), milliseconds(open));
-        let mut begin = format!(
-            "BEGIN; SET LOCAL statement_timeout = '{limit}'; SET LOCAL idle_in_transaction_session_timeout = '{open}'"
-        );
-        if self.kind != J::KIND {
-            for (name, value) in ORDINARY_PLANS {
-                begin.push_str(&format!("; SET LOCAL {name} = '{value}'"));
-            }
-        }
-        begin
-    }
-
-    /// Reads the state of the server, whose clock may have stepped, and tries the work out on it.
-    async fn try_again<J: Job>(&mut self, needs_writes: bool) -> Result<(), ConnectError> {
-        let state = schema::postgres_state(&mut self.connection).await?;
-        self.clock = ServerClock::new(state.time, Instant::now());
-        // A pooler may have another server behind it now.
-        if J::CLASS == Class::Write && state.started != self.started {
-            self.written.note(state.started);
-        }
-        self.started = state.started;
-        usable(&state, needs_writes)?;
-        match self.try_out::<J>().await {
-            Ok(()) => Ok(()),
-            Err(RunError::Database(error)) => Err(error.into()),
-            Err(RunError::Late) => Err(ConnectError::Timeout(CHECK_TIMEOUT)),
-            Err(RunError::OtherServer) => Err(ConnectError::OtherServer),
-        }
-    }
-}
-
-impl<J: Job> Session<J> for ServerSession {
-    async fn run(&mut self, batch: &[J], window: Window) -> Result<J::Output, RunError> {
-        if !self.written.is(self.started) {
-            return Err(RunError::OtherServer);
-        }
-        let terms = Terms {
-            start_by: self.clock.at(window.start_by),
-            done_by: self.clock.at(window.done_by),
-            persistent: self.pooler == Pooler::None,
-        };
-        let limit = self.statement_limit::<J>(window);
-        let is_at_home = self.pooler == Pooler::None && self.kind == J::KIND;
-        if is_at_home && limit == self.deadline.limit(J::CLASS) {
-            let output = J::run(&mut self.connection, batch, terms).await;
-            return output.inspect_err(|error| {
-                if is_lost_statement(error) {
-                    notice_pooler(&self.pooled, error);
-                }
-            });
-        }
-        let begin = AssertSqlSafe(self.begin::<J>(limit, window));
-        let mut transaction = self.connection.begin_with(begin).await?;
-        let output = J::run(&mut transaction, batch, terms).await?;
-        transaction.commit().await?;
-        Ok(output)
-    }
-
-    async fn check(&mut self) -> Result<(), String> {
-        let check = self.try_again::<J>(self.needs_writes);
-        match timeout(CHECK_TIMEOUT, check).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err("idle connection is dead".into()),
-        }
-    }
-
-    async fn take_on(&mut self) -> Result<(), Refusal> {
-        let needs_writes = self.needs_writes || J::CLASS == Class::Write;
-        let answer = timeout(CHECK_TIMEOUT, self.try_again::<J>(needs_writes)).await;
-        let Ok(answer) = answer else {
-            return Err(Refusal::Lost("no answer to a check".into()));
-        };
-        answer.map_err(|error| match &error {
-            ConnectError::Database(sqlx::Error::Database(_)) => Refusal::Unable(error.to_string()),
-            ConnectError::Database(_) | ConnectError::OtherServer => {
-                Refusal::Lost(error.to_string())
-            }
-            _ => Refusal::Unable(error.to_string()),
-        })
-    }
-
-    async fn close(self) {
-        // The server notices by itself, if later.
-        let _ = timeout(CHECK_TIMEOUT, self.connection.close()).await;
     }
 }

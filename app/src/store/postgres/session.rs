@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::deadline::Window;
 use super::job::{Job, RunError};
+use super::rights::Lacking;
 use crate::store::InvalidDatabaseUrl;
 
 /// Opens connections that can do the work of `J`.
@@ -67,6 +68,9 @@ pub enum ConnectError {
         /// Whether one of them has no room.
         no_room: bool,
     },
+    /// The role has not all rights that the work needs.
+    #[error("the role of the database URL lacks rights: {0}")]
+    Rights(Lacking),
     /// The server rejects writes.
     #[error("the database is read-only")]
     ReadOnly,
@@ -103,6 +107,7 @@ impl ConnectError {
             Self::Timeout(_) => "timeout",
             _ if self.has_no_room() => "no_room",
             Self::NoRoom(_) | Self::NoServer { .. } => "no_server",
+            Self::Rights(_) => "rights",
             Self::ReadOnly => "read_only",
             Self::Standby => "standby",
             Self::OtherServer => "other_server",

@@ -93,10 +93,19 @@ async fn request(
     connection: &mut SqliteConnection,
     pair: &Pair,
 ) -> Result<Result<Asked, UnknownUser>, sqlx::Error> {
-    let created = match read_pair(connection, pair).await? {
+    let stored = match read_pair(connection, pair).await? {
         Err(unknown) => return Ok(Err(unknown)),
-        Ok(found) => found.is_none(),
+        Ok(stored) => stored,
     };
+    let created = stored.is_none();
+    if let Some(friendship) = stored
+        && (friendship.accepted || friendship.requested_by == *pair.actor())
+    {
+        return Ok(Ok(Asked {
+            friendship,
+            created,
+        }));
+    }
     let (requested_by_low, accepted) = sqlx::query_as(
         "INSERT INTO friendships (low, high, requested_by_low) VALUES ($1, $2, $3) \
          ON CONFLICT (low, high) DO UPDATE \
@@ -207,13 +216,51 @@ mod tests {
     use crate::store::schema;
     use sqlx::Connection;
 
-    /// The steps SQLite would take.
-    async fn plan(statement: &'static str) -> Vec<String> {
+    /// A migrated database.
+    async fn migrated() -> SqliteConnection {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         schema::SQLITE
             .run_direct(None, &mut connection, false)
             .await
             .unwrap();
+        connection
+    }
+
+    #[tokio::test]
+    async fn a_request_that_changes_nothing_writes_nothing() {
+        let mut connection = migrated().await;
+        sqlx::raw_sql("INSERT INTO users VALUES ('alice', '1990-01-01'), ('bob', '1990-01-01')")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let pair = |actor: &str, other: &str| {
+            let name = |text: &str| Username::from_stored(text.into());
+            Pair::new(name(actor), name(other)).unwrap()
+        };
+        // Each request, and whether it changes something.
+        for (actor, other, changes) in [
+            ("bob", "alice", true),
+            ("bob", "alice", false),
+            ("alice", "bob", true),
+            ("alice", "bob", false),
+            ("bob", "alice", false),
+        ] {
+            let before = changes_so_far(&mut connection).await;
+            let asked = request(&mut connection, &pair(actor, other)).await;
+            asked.unwrap().unwrap();
+            let written = changes_so_far(&mut connection).await - before;
+            assert_eq!(written, i64::from(changes), "{actor}");
+        }
+    }
+
+    async fn changes_so_far(connection: &mut SqliteConnection) -> i64 {
+        let total = sqlx::query_scalar("SELECT total_changes()");
+        total.fetch_one(connection).await.unwrap()
+    }
+
+    /// The steps SQLite would take.
+    async fn plan(statement: &'static str) -> Vec<String> {
+        let mut connection = migrated().await;
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         let rows: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
             .fetch_all(&mut connection)

@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 
 use super::buckets::{BATCH, SECONDS};
 use super::table;
+use crate::store::schema::Right;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
@@ -23,6 +24,12 @@ struct FailureLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RightLabels {
+    privilege: &'static str,
+    table: &'static str,
+}
+
 /// The kinds of work: greetings, lists, and what changes something under a condition, one by one.
 const KINDS: [&str; 4] = ["read", "write", "list", "change"];
 
@@ -31,6 +38,7 @@ const KINDS: [&str; 4] = ["read", "write", "list", "change"];
 pub struct StoreMetrics {
     kinds: [KindMetrics; KINDS.len()],
     failures: Family<FailureLabels, Counter>,
+    lacking_rights: Family<RightLabels, Gauge>,
     /// 1 while the database can be used.
     pub ready: Gauge,
 }
@@ -64,6 +72,8 @@ impl StoreMetrics {
         table::STORE_STATEMENT_DURATION.register(registry, duration.clone());
         table::STORE_CONNECTIONS.register(registry, connections.clone());
         table::STORE_CONNECTION_FAILURES.register(registry, failures.clone());
+        let lacking_rights = Family::default();
+        table::STORE_LACKING_RIGHTS.register(registry, lacking_rights.clone());
         table::STORE_READY.register(registry, ready.clone());
         let kinds = KINDS.map(|kind| {
             let labels = KindLabels { kind };
@@ -76,6 +86,7 @@ impl StoreMetrics {
         Self {
             kinds,
             failures,
+            lacking_rights,
             ready,
         }
     }
@@ -101,6 +112,15 @@ impl StoreMetrics {
     pub fn not_connected(&self, kind: &'static str, reason: &'static str) {
         let labels = FailureLabels { kind, reason };
         self.failures.get_or_create(&labels).inc();
+    }
+
+    /// Notes the rights that the role lacks.
+    pub fn lacking_rights(&self, lacking: &[Right]) {
+        self.lacking_rights.clear();
+        for &Right { privilege, table } in lacking {
+            let labels = RightLabels { privilege, table };
+            self.lacking_rights.get_or_create(&labels).set(1);
+        }
     }
 
     fn kind(&self, kind: &str) -> Option<&KindMetrics> {

@@ -84,6 +84,8 @@ metrics! {
         "Open connections to PostgreSQL, by the kind of work that they were opened for";
     STORE_CONNECTION_FAILURES: Counter "store_connection_failures" ["kind", "reason"]
         "Failed attempts to connect to PostgreSQL";
+    STORE_LACKING_RIGHTS: Gauge "store_lacking_rights" ["privilege", "table"]
+        "1 for each right in PostgreSQL that the service needs and its role lacks";
     STORE_READY: Gauge "store_ready" [] "1 while the database can be used";
     OIDC_KEY_REFRESHES: Counter "oidc_key_refreshes" ["result"]
         "Fetches of the keys of the issuer of tokens";

@@ -1,6 +1,6 @@
 //! Many connections to the database, clients that disconnect, and a pooler.
 
-use super::{ANY_TIME, DEADLINE, recovers, terminate};
+use super::{recovers, terminate};
 use crate::support::app::{App, JSON};
 use crate::support::client::{Connection, request_bytes};
 use crate::support::postgres::{self, OWNER};
@@ -39,7 +39,7 @@ fn never_more_connections_than_configured() {
 #[test]
 fn an_ended_session_costs_no_request() {
     let (server, database) = (postgres::shared(), postgres::database());
-    let app = App::ready(&[("DATABASE_URL", &server.url(OWNER, &database)), ANY_TIME]);
+    let app = App::ready(&[("DATABASE_URL", &server.url(OWNER, &database))]);
     for _ in 0..10 {
         assert_eq!(app.put_date("/hello/alice", "1990-01-01").status, 204);
         terminate(&database);
@@ -63,7 +63,7 @@ fn a_client_that_disconnects_affects_no_other() {
     }
     assert_eq!(app.put_date("/hello/bob", "1990-01-01").status, 204);
     assert_eq!(app.get("/hello/bob").status, 200);
-    eventually("nothing is left in flight", DEADLINE, || {
+    eventually("nothing is left in flight", LONG, || {
         app.admin("/metrics")
             .text()
             .contains("hello_http_requests_in_flight 0")

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::{ANY_TIME, RECOVERY, SLACK, assert_unavailable, terminate};
-use crate::support::app::App;
+use super::{IN_TIME, RECOVERY, SLACK, assert_unavailable, terminate};
+use crate::support::app::{App, JSON, status_at_last};
 use crate::support::postgres::{self, OWNER};
 use crate::support::session::Session;
-use crate::support::{eventually, pgbouncer};
+use crate::support::{LONG, eventually, pgbouncer};
 
 /// As many connections as the service wants.
 const ALL: usize = 7;
@@ -29,19 +29,33 @@ fn limited_role(database: &str, connections: usize) -> String {
 
 /// Asks for every kind of work, each of which has to be done.
 fn every_kind_works(app: &App, user: &str) {
+    every_kind(user, |method, target, headers, body| {
+        app.request(method, target, headers, body).status
+    });
+}
+
+/// The same where a request may wait so long that it is refused, and then has done nothing.
+fn every_kind_works_at_last(app: &App, user: &str) {
+    every_kind(user, |method, target, headers, body| {
+        status_at_last(|| app.request(method, target, headers, body))
+    });
+}
+
+fn every_kind(user: &str, ask: impl Fn(&str, &str, &[(&str, &str)], &[u8]) -> u16) {
     let (hello, friend) = (
         format!("/hello/{user}"),
         format!("/users/{user}/friends/friend"),
     );
-    assert_eq!(app.put_date("/hello/friend", "1990-01-01").status, 204);
-    assert_eq!(app.put_date(&hello, "1990-01-01").status, 204);
-    assert_eq!(app.get(&hello).status, 200);
-    assert_eq!(app.get("/users").status, 200);
-    assert_eq!(app.request("PUT", &friend, &[], b"").status, 201);
-    assert_eq!(app.get(&format!("/users/{user}/friends")).status, 200);
-    let any = [("if-match", "*")];
-    assert_eq!(app.request("DELETE", &hello, &any, b"").status, 204);
-    assert_eq!(app.get(&hello).status, 404);
+    let body = br#"{"dateOfBirth":"1990-01-01"}"#;
+    let get = |target: &str| ask("GET", target, &[], b"");
+    assert_eq!(ask("PUT", "/hello/friend", &[JSON], body), 204);
+    assert_eq!(ask("PUT", &hello, &[JSON], body), 204);
+    assert_eq!(get(&hello), 200);
+    assert_eq!(get("/users"), 200);
+    assert_eq!(ask("PUT", &friend, &[], b""), 201);
+    assert_eq!(get(&format!("/users/{user}/friends")), 200);
+    assert_eq!(ask("DELETE", &hello, &[("if-match", "*")], b""), 204);
+    assert_eq!(get(&hello), 404);
 }
 
 /// The value of a metric, all labels included in its name.
@@ -64,7 +78,7 @@ fn every_kind_of_work_is_done_with_few_connections() {
     let (server, database) = (postgres::shared(), postgres::database());
     for limit in 1..=ALL {
         let role = limited_role(&database, limit);
-        let app = App::ready(&[("DATABASE_URL", &server.url(&role, &database)), ANY_TIME]);
+        let app = App::ready(&[("DATABASE_URL", &server.url(&role, &database))]);
         std::thread::scope(|scope| {
             for user in ["amy", "bob", "zoe"] {
                 let app = &app;
@@ -89,7 +103,7 @@ fn every_kind_of_work_is_done_with_few_connections() {
 fn no_kind_of_work_starves_behind_another_on_one_connection() {
     let (server, database) = (postgres::shared(), postgres::database());
     let role = limited_role(&database, 1);
-    let app = App::ready(&[("DATABASE_URL", &server.url(&role, &database)), ANY_TIME]);
+    let app = App::ready(&[("DATABASE_URL", &server.url(&role, &database))]);
     let ended = AtomicU32::new(0);
     std::thread::scope(|scope| {
         for reader in 0..8 {
@@ -162,7 +176,7 @@ fn greetings_are_read_while_the_other_connection_is_held_up() {
 fn all_connections_come_when_the_limit_goes() {
     let (server, database) = (postgres::shared(), postgres::database());
     let role = limited_role(&database, 2);
-    let app = App::ready(&[("DATABASE_URL", &server.url(&role, &database)), ANY_TIME]);
+    let app = App::ready(&[("DATABASE_URL", &server.url(&role, &database))]);
     every_kind_works(&app, "amy");
     server.sql(
         "postgres",
@@ -184,7 +198,7 @@ fn a_read_only_database_is_not_ready_with_one_connection_either() {
         server.sql("postgres", &sql);
     };
     set("on");
-    let app = App::start(&[("DATABASE_URL", &server.url(&role, &database)), ANY_TIME]);
+    let app = App::start(&[("DATABASE_URL", &server.url(&role, &database))]);
     eventually("it says why", RECOVERY, || {
         app.log().contains("the database is read-only")
     });
@@ -192,9 +206,7 @@ fn a_read_only_database_is_not_ready_with_one_connection_either() {
     set("off");
     // A session keeps the setting that it began with.
     terminate(&database);
-    eventually("it is ready", Duration::from_secs(60), || {
-        app.admin("/readyz").status == 200
-    });
+    eventually("it is ready", LONG, || app.admin("/readyz").status == 200);
     every_kind_works(&app, "amy");
     // From now on, greetings are better than nothing.
     set("on");
@@ -222,11 +234,13 @@ fn every_kind_of_work_is_done_behind_a_pooler_with_few_connections() {
         let app = App::ready(&[
             ("DATABASE_URL", &url),
             ("HELLO_DATABASE_POOLER", "transaction"),
+            // A connection that the pooler has not got in this time counts as one for which there is no room.
+            IN_TIME,
         ]);
         std::thread::scope(|scope| {
             for user in ["amy", "bob", "zoe"] {
                 let app = &app;
-                scope.spawn(move || (0..10).for_each(|_| every_kind_works(app, user)));
+                scope.spawn(move || (0..10).for_each(|_| every_kind_works_at_last(app, user)));
             }
         });
     }

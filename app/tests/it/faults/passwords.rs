@@ -1,13 +1,14 @@
 //! The password of the database changes while the service runs.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{DEADLINE, assert_unavailable, recovers};
+use super::{assert_unavailable, recovers, terminate};
 use crate::support::app::{App, command};
 use crate::support::client::Connection;
-use crate::support::eventually;
 use crate::support::postgres::{self, OWNER};
+use crate::support::{LONG, eventually, succeed};
 
 /// A service that reads its address from a file, on a server of its own.
 fn with_address_in_a_file(name: &str) -> (App, postgres::Server, tempfile::NamedTempFile) {
@@ -43,13 +44,58 @@ fn end_sessions(server: &postgres::Server) {
 fn a_rotated_password_takes_effect_without_a_restart() {
     let (app, server, file) = with_address_in_a_file("rotation");
     rotate(&server);
-    eventually("the old password is refused", DEADLINE, || {
+    eventually("the old password is refused", LONG, || {
         app.admin("/readyz").status == 503
     });
     let url = server.url(OWNER, "hello").replace("secret", "rotated");
     std::fs::write(file.path(), url).unwrap();
     recovers(&app);
     assert!(!app.log().contains("rotated"));
+}
+
+/// As on a network that hangs: whoever opens a pipe that nobody writes does not come back.
+#[test]
+fn a_file_that_hangs_holds_up_nothing_but_new_connections() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (server, database) = (postgres::shared(), postgres::database());
+    std::fs::write(path("url"), server.url(OWNER, &database)).unwrap();
+    succeed(Command::new("mkfifo").arg(path("pipe")));
+    let lead_to = |name: &str| {
+        std::os::unix::fs::symlink(path(name), path("new")).unwrap();
+        std::fs::rename(path("new"), path("link")).unwrap();
+    };
+    lead_to("url");
+    let link = path("link");
+    let mut app = App::ready(&[
+        ("DATABASE_URL_FILE", link.to_str().unwrap()),
+        ("HELLO_DATABASE_DEADLINE", "5s"),
+    ]);
+    lead_to("pipe");
+    terminate(&database);
+    eventually("the log says why", LONG, || {
+        app.log().contains("not read within")
+    });
+    assert_unavailable(&app.get("/hello/alice"));
+    assert_eq!(app.admin("/livez").status, 200);
+    assert_eq!(app.admin("/readyz").status, 503);
+    let threads = std::fs::read_dir(format!("/proc/{}/task", app.pid())).unwrap();
+    let name = |thread: std::path::PathBuf| std::fs::read_to_string(thread.join("comm"));
+    let readers = threads
+        .filter(|thread| name(thread.as_ref().unwrap().path()).is_ok_and(|name| name == "aside\n"));
+    assert_eq!(readers.count(), 1, "whatever the number of attempts");
+    // The one that hangs gets an empty file, and the next one the URL.
+    lead_to("url");
+    drop(std::fs::File::create(path("pipe")).unwrap());
+    recovers(&app);
+    // Nobody waits for it at the end either.
+    lead_to("pipe");
+    terminate(&database);
+    eventually("it is not ready", LONG, || {
+        app.admin("/readyz").status == 503
+    });
+    app.signal("-TERM");
+    assert_eq!(app.wait().code(), Some(0));
 }
 
 /// Before, during and after the change in the server, a lost connection is replaced at once.

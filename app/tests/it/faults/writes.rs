@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{DEADLINE, SLACK, assert_unavailable, behind_proxy, recovers, terminate};
+use super::{DEADLINE, IN_TIME, SLACK, assert_unavailable, behind_proxy, recovers, terminate};
 use crate::support::app::{App, JSON};
 use crate::support::client::Connection;
 use crate::support::eventually;
@@ -142,7 +142,11 @@ fn a_write_that_arrives_late_does_nothing() {
     let proxy = Proxy::start(server.port);
     let url = server.url_at(OWNER, &database, proxy.address.port());
     // One connection, so that the statements below are prepared on it by those before.
-    let app = App::ready(&[("DATABASE_URL", &url), ("HELLO_WRITE_CONNECTIONS", "1")]);
+    let app = App::ready(&[
+        ("DATABASE_URL", &url),
+        ("HELLO_WRITE_CONNECTIONS", "1"),
+        IN_TIME,
+    ]);
     let delete = |name: &str| app.request("DELETE", &format!("/hello/{name}"), &[], b"");
     for name in ["kept", "overwritten"] {
         assert_eq!(

@@ -12,7 +12,7 @@ use crate::support::issuer::{Behaviour, Issuer};
 use crate::support::signing::SigningKey;
 
 /// Longest time until keys are loaded once the issuer is available.
-const RECOVERY: Duration = Duration::from_secs(20);
+const RECOVERY: Duration = crate::support::LONG;
 
 #[test]
 fn new_keys_are_used_at_once_and_old_ones_dropped() {
@@ -137,18 +137,15 @@ fn an_issuer_that_hangs_delays_no_request_for_long() {
     let started = Instant::now();
     std::thread::scope(|scope| {
         let unknown = scope.spawn(|| service.accepts(&keys.ed.token("unknown", &claims)));
-        let known = Instant::now();
         assert!(service.accepts(&keys.ed.token("ed", &claims)));
-        assert!(known.elapsed() < Duration::from_secs(2));
+        assert!(!unknown.is_finished(), "it waits for the issuer");
         assert!(!unknown.join().unwrap());
     });
-    assert!(started.elapsed() < Duration::from_secs(9));
-    let again = Instant::now();
+    // The issuer goes on to hang.
+    assert!(started.elapsed() < Duration::from_secs(25));
     assert!(!service.accepts(&keys.ed.token("unknown", &claims)));
-    assert!(
-        again.elapsed() < Duration::from_secs(2),
-        "not fetched again"
-    );
+    let failed = service.metric(r#"hello_oidc_key_refreshes_total{result="failed"}"#);
+    assert_eq!(failed, 1, "not fetched again");
 }
 
 #[test]

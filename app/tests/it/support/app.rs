@@ -4,13 +4,15 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::client::{Answer, Connection};
-use super::{eventually, postgres};
+use super::{LONG, eventually, postgres};
 
 /// The header that every PUT needs.
 pub const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// Where the deadline of the database would only measure how busy the machine is: a connection then takes seconds.
+pub const ANY_TIME: (&str, &str) = ("HELLO_DATABASE_DEADLINE", "60s");
 
 /// The program with a clean environment. It ends with the thread that starts it.
 pub fn command(arguments: &[&str]) -> Command {
@@ -63,13 +65,13 @@ impl App {
     /// Serves with these variables, and waits until it is ready.
     pub fn ready(variables: &[(&str, &str)]) -> Self {
         let app = Self::start(variables);
-        eventually("the service is ready", Duration::from_secs(60), || {
+        eventually("the service is ready", LONG, || {
             app.admin("/readyz").status == 200
         });
         app
     }
 
-    /// Serves with these variables, and waits only until it listens.
+    /// Serves with these variables, and waits only until it listens. It has time for the database, unless they say how much.
     pub fn start(variables: &[(&str, &str)]) -> Self {
         let mut child = command(&["serve"])
             .envs([
@@ -77,6 +79,7 @@ impl App {
                 ("HELLO_ADMIN_LISTEN", "127.0.0.1:0"),
                 ("HELLO_DRAIN_DELAY", "0s"),
                 ("HELLO_LOG_FORMAT", "json"),
+                ANY_TIME,
             ])
             .envs(variables.iter().copied())
             .stderr(Stdio::piped())
@@ -175,6 +178,17 @@ impl Drop for App {
             eprintln!("log of the service:\n{}", self.log());
         }
     }
+}
+
+/// The status of a request that is repeated while it is refused: the embedded database gives each two seconds, which may
+/// be too little on a busy machine. One that is refused has done nothing.
+pub fn status_at_last(mut ask: impl FnMut() -> Answer) -> u16 {
+    let mut status = 503;
+    eventually("the request is not refused", LONG, || {
+        status = ask().status;
+        status != 503
+    });
+    status
 }
 
 /// The addresses in the log line of the listeners.

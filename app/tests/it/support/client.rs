@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::LONG;
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -42,9 +44,7 @@ impl Connection {
     pub fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(30)))
-            .unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
         Self {
             stream: BufReader::new(stream),
         }
@@ -113,12 +113,14 @@ impl Connection {
         }
     }
 
-    /// Whether the server closes the connection, within a few seconds.
+    /// Whether the server closes the connection.
     pub fn is_closed(&mut self) -> bool {
-        self.stream
-            .get_ref()
-            .set_read_timeout(Some(Duration::from_secs(3)))
-            .unwrap();
+        self.closes_within(LONG)
+    }
+
+    /// Whether the server does so in this time.
+    pub fn closes_within(&mut self, time: Duration) -> bool {
+        self.stream.get_ref().set_read_timeout(Some(time)).unwrap();
         match self.stream.fill_buf() {
             Ok(bytes) => bytes.is_empty(),
             Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,

@@ -181,19 +181,11 @@ fn a_collector_that_is_unavailable_does_no_harm() {
     for _ in 0..100 {
         assert_eq!(app.get("/hello/alice").status, 404);
     }
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
     app.signal("-TERM");
     let started = Instant::now();
     assert!(app.wait().success());
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
     assert!(app.log().contains("\"WARN\"") || app.log().contains("\"ERROR\""));
 }
 
