@@ -62,7 +62,8 @@ impl Rights {
         if *known == lacking {
             return;
         }
-        self.metrics.lacking_rights(lacking);
+        let names = lacking.iter().map(|right| (right.privilege, right.table));
+        self.metrics.lacking_rights(names);
         *known = lacking.to_vec();
         if lacking.is_empty() {
             tracing::info!("the role has all rights in the database");

@@ -1,7 +1,7 @@
 //! Connections to a real server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
@@ -13,7 +13,7 @@ use super::job::{Job, RunError};
 use super::options::Pooler;
 use super::refusals::{is_crowded, is_refused_setting, is_rejected_login};
 use super::rights::Rights;
-use super::server_session::ServerSession;
+use super::server_session::{ServerSession, WrittenServer, milliseconds, notice_pooler, usable};
 use super::session::{Connect, ConnectError};
 use crate::aside::Aside;
 use crate::postgres_url::{PostgresUrl, server_name};
@@ -43,24 +43,6 @@ pub struct Server {
     pub written: Arc<WrittenServer>,
     /// What is known of the rights of the role.
     pub rights: Arc<Rights>,
-}
-
-/// The server that takes the writes, as one that was connected to last for writes: [`PostgresState::started`], 0 at first. All
-/// else goes there too, so that what was acknowledged is read: a former primary may be alive and not know of the failover.
-#[derive(Debug, Default)]
-pub struct WrittenServer(AtomicI64);
-
-impl WrittenServer {
-    /// Notes a server that is asked to write.
-    pub fn note(&self, started: i64) {
-        self.0.store(started, Ordering::SeqCst);
-    }
-
-    /// Whether a server is this one, as far as is known.
-    pub fn is(&self, started: i64) -> bool {
-        let known = self.0.load(Ordering::SeqCst);
-        known == 0 || known == started
-    }
 }
 
 /// One of the servers of a URL, and what is asked of it.
@@ -243,40 +225,5 @@ fn options<J: Job>(server: &PgConnectOptions, pooler: Pooler, limit: Duration) -
         // The server behind a connection changes with every transaction: nothing may be left
         // there, and poolers refuse start-up parameters that they cannot track.
         Pooler::Transaction => options.extra_float_digits(None),
-    }
-}
-
-/// A duration as a setting of the server.
-pub fn milliseconds(limit: Duration) -> String {
-    format!("{}ms", limit.as_millis().max(1))
-}
-
-/// Whether a server in this state can do the work.
-pub fn usable(state: &PostgresState, needs_writes: bool) -> Result<(), ConnectError> {
-    let needed = schema::postgres_version();
-    // A newer schema is fine: during a rolling update the old pods serve on the new one.
-    if state.version < needed {
-        let found = state.version;
-        return Err(ConnectError::Schema { found, needed });
-    }
-    if state.encoding != schema::ENCODING {
-        return Err(ConnectError::Encoding(state.encoding.clone()));
-    }
-    if state.standby {
-        return Err(ConnectError::Standby);
-    }
-    if needs_writes && state.read_only {
-        return Err(ConnectError::ReadOnly);
-    }
-    Ok(())
-}
-
-/// From now on, connections are used as a pooler needs it.
-pub fn notice_pooler(pooled: &AtomicBool, error: &dyn std::fmt::Display) {
-    if !pooled.swap(true, Ordering::Relaxed) {
-        tracing::warn!(
-            %error,
-            "there is a pooler in front of the database: HELLO_DATABASE_POOLER should be transaction"
-        );
     }
 }

@@ -1,7 +1,7 @@
 //! One connection to a real server: how work is run on it, and how it is checked.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
@@ -14,12 +14,29 @@ use super::lookup::ORDINARY_PLANS;
 use super::options::Pooler;
 use super::refusals::is_lost_statement;
 use super::rights::Rights;
-use super::server::{WrittenServer, milliseconds, notice_pooler, usable};
 use super::session::{ConnectError, Refusal, Session};
-use crate::store::schema;
+use crate::store::schema::{self, PostgresState};
 
 /// How long a check or the end of a connection may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The server that takes the writes, as one that was connected to last for writes: [`PostgresState::started`], 0 at first. All
+/// else goes there too, so that what was acknowledged is read: a former primary may be alive and not know of the failover.
+#[derive(Debug, Default)]
+pub struct WrittenServer(AtomicI64);
+
+impl WrittenServer {
+    /// Notes a server that is asked to write.
+    pub fn note(&self, started: i64) {
+        self.0.store(started, Ordering::SeqCst);
+    }
+
+    /// Whether a server is this one, as far as is known.
+    pub fn is(&self, started: i64) -> bool {
+        let known = self.0.load(Ordering::SeqCst);
+        known == 0 || known == started
+    }
+}
 
 /// An open connection, and the clock of its server.
 pub struct ServerSession {
@@ -203,5 +220,40 @@ impl<J: Job> Session<J> for ServerSession {
     async fn close(self) {
         // The server notices by itself, if later.
         let _ = timeout(CHECK_TIMEOUT, self.connection.close()).await;
+    }
+}
+
+/// A duration as a setting of the server.
+pub fn milliseconds(limit: Duration) -> String {
+    format!("{}ms", limit.as_millis().max(1))
+}
+
+/// Whether a server in this state can do the work.
+pub fn usable(state: &PostgresState, needs_writes: bool) -> Result<(), ConnectError> {
+    let needed = schema::postgres_version();
+    // A newer schema is fine: during a rolling update the old pods serve on the new one.
+    if state.version < needed {
+        let found = state.version;
+        return Err(ConnectError::Schema { found, needed });
+    }
+    if state.encoding != schema::ENCODING {
+        return Err(ConnectError::Encoding(state.encoding.clone()));
+    }
+    if state.standby {
+        return Err(ConnectError::Standby);
+    }
+    if needs_writes && state.read_only {
+        return Err(ConnectError::ReadOnly);
+    }
+    Ok(())
+}
+
+/// From now on, connections are used as a pooler needs it.
+pub fn notice_pooler(pooled: &AtomicBool, error: &dyn std::fmt::Display) {
+    if !pooled.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            %error,
+            "there is a pooler in front of the database: HELLO_DATABASE_POOLER should be transaction"
+        );
     }
 }

@@ -77,8 +77,7 @@ mod tests {
             .record(Some(0), &Method::GET, StatusCode::OK, second);
         metrics.store.statement("write", 1, second);
         metrics.store.not_connected("write", "no_room");
-        let right = crate::store::schema::Right::new("INSERT", "users");
-        metrics.store.lacking_rights(&[right]);
+        metrics.store.lacking_rights([("INSERT", "users")]);
         metrics.oidc.fetched(1);
         metrics
     }

@@ -11,7 +11,6 @@ use prometheus_client::registry::Registry;
 
 use super::buckets::{BATCH, SECONDS};
 use super::table;
-use crate::store::schema::Right;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
@@ -114,10 +113,10 @@ impl StoreMetrics {
         self.failures.get_or_create(&labels).inc();
     }
 
-    /// Notes the rights that the role lacks.
-    pub fn lacking_rights(&self, lacking: &[Right]) {
+    /// Notes what the role lacks: privileges on tables.
+    pub fn lacking_rights(&self, lacking: impl IntoIterator<Item = (&'static str, &'static str)>) {
         self.lacking_rights.clear();
-        for &Right { privilege, table } in lacking {
+        for (privilege, table) in lacking {
             let labels = RightLabels { privilege, table };
             self.lacking_rights.get_or_create(&labels).set(1);
         }
