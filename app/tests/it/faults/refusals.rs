@@ -3,6 +3,7 @@
 use super::{IN_TIME, assert_unavailable, recovers};
 use crate::support::app::{ANY_TIME, App};
 use crate::support::postgres::{self, OWNER};
+use crate::support::{LONG, eventually};
 
 /// A service whose database fails with the error that the table `planted` names when it writes the user `bad`.
 fn with_a_planted_error(deadline: (&str, &str)) -> (App, String) {
@@ -24,20 +25,17 @@ fn plant(database: &str, code: &str) {
     postgres::shared().sql(database, &plant);
 }
 
-/// The processes of the service's connections.
-fn connections(database: &str) -> String {
-    postgres::shared().sql(
-        database,
-        "SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity \
-         WHERE datname = current_database() AND application_name = 'hello-app'",
-    )
+/// Whether a connection was lost with that error. Others are lost when a busy machine does not answer a check in time.
+fn lost_a_connection(app: &App) -> bool {
+    let of_the_error =
+        |line: &str| line.contains("lost a database connection") && line.contains("planted");
+    app.log().lines().any(of_the_error)
 }
 
 #[test]
 fn what_the_server_cannot_do_costs_no_connection_and_no_stranger() {
     let (app, database) = with_a_planted_error(ANY_TIME);
     let put = |name: &str| app.put_date(&format!("/hello/{name}"), "1990-01-01");
-    let before = connections(&database);
     for code in [
         // What the owner's own triggers and rules say.
         "P0001", "09000", "27000", "38000", "39000", "44000",
@@ -54,19 +52,18 @@ fn what_the_server_cannot_do_costs_no_connection_and_no_stranger() {
                 assert_eq!(answer.status, 204, "{code} {name}: {}", answer.text());
             }
         });
-        assert_eq!(connections(&database), before, "{code}");
+        assert!(!lost_a_connection(&app), "{code}: {}", app.log());
     }
 }
 
 /// Another server may take the writes, or this one is about to end.
 #[test]
 fn what_may_mean_another_server_costs_the_connection() {
-    let (app, database) = with_a_planted_error(IN_TIME);
     for code in ["25006", "57P03"] {
-        let before = connections(&database);
+        let (app, database) = with_a_planted_error(IN_TIME);
         plant(&database, code);
         assert_unavailable(&app.put_date("/hello/bad", "1990-01-01"));
-        assert_ne!(connections(&database), before, "{code}");
+        eventually("the connection is lost", LONG, || lost_a_connection(&app));
         recovers(&app);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::assert_unavailable;
-use crate::support::app::App;
+use crate::support::app::{App, status_at_last};
 use crate::support::client::Answer;
 use crate::support::postgres;
 use crate::support::{LONG, eventually};
@@ -61,14 +61,6 @@ impl Role {
     fn revoke(&self, privilege: &str, table: &str) {
         self.sql(&format!("REVOKE {privilege} ON {table} FROM {}", self.role));
     }
-
-    /// The processes of the service's connections.
-    fn connections(&self) -> String {
-        self.sql(
-            "SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity \
-             WHERE datname = current_database() AND application_name = 'hello-app'",
-        )
-    }
 }
 
 fn metric((privilege, table): Right) -> String {
@@ -94,7 +86,9 @@ fn a_right_that_is_lacking_at_the_start_is_named_until_it_is_granted() {
                 let name = format!("lacks rights: {privilege} on {table}\"");
                 eventually("the log names it", LONG, || app.log().contains(&name));
                 assert_eq!(app.admin("/readyz").status, 503, "{name}");
-                assert!(is_counted(&app, (privilege, table)), "{name}");
+                eventually("it is counted", LONG, || {
+                    is_counted(&app, (privilege, table))
+                });
                 role.grant(privilege, table);
                 eventually("it is ready", LONG, || app.admin("/readyz").status == 200);
                 eventually("nothing is lacking", LONG, || {
@@ -149,25 +143,34 @@ fn a_right_that_is_revoked_fails_its_callers_and_costs_no_connection() {
             204,
         ),
     ];
-    let connections = role.connections();
     for (right, request, answer) in requests {
         role.revoke(right.0, right.1);
         for _ in 0..5 {
             assert_unavailable(&request());
             assert_eq!(app.get("/hello/alice").status, 200, "{right:?}");
         }
-        assert_eq!(app.admin("/readyz").status, 200, "reads are answered");
-        assert!(is_counted(&app, right), "{right:?}");
+        eventually("reads are answered", LONG, || {
+            app.admin("/readyz").status == 200
+        });
+        eventually("it is counted", LONG, || is_counted(&app, right));
         let named = format!("\"lacking\":\"{} on {}\"", right.0, right.1);
         eventually("it is logged", LONG, || app.log().contains(&named));
-        // Twice when two connections hear of a change in another order than the server told them.
+        // More than once when connections hear of a change in another order than the server told them.
         let times = app.log().matches(&named).count();
-        assert!(times < 3, "not with each request: {right:?} {times} times");
+        assert!(times < 5, "not with each request: {right:?} {times} times");
         role.grant(right.0, right.1);
-        assert_eq!(request().status, answer, "{right:?}");
+        // A connection that a busy machine lost meanwhile is opened again first.
+        assert_eq!(status_at_last(request), answer, "{right:?}");
         eventually("nothing is lacking", LONG, || !is_counted(&app, right));
     }
-    assert_eq!(role.connections(), connections);
+    let log = app.log();
+    let mut lost = log
+        .lines()
+        .filter(|line| line.contains("lost a database connection"));
+    assert!(
+        !lost.any(|line| line.contains("permission denied")),
+        "{log}"
+    );
 }
 
 #[test]
