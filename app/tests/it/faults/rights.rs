@@ -145,7 +145,7 @@ fn a_right_that_is_revoked_fails_its_callers_and_costs_no_connection() {
     ];
     for (right, request, answer) in requests {
         role.revoke(right.0, right.1);
-        for _ in 0..5 {
+        for _ in 0..15 {
             assert_unavailable(&request());
             assert_eq!(app.get("/hello/alice").status, 200, "{right:?}");
         }
@@ -157,7 +157,7 @@ fn a_right_that_is_revoked_fails_its_callers_and_costs_no_connection() {
         eventually("it is logged", LONG, || app.log().contains(&named));
         // More than once when connections hear of a change in another order than the server told them.
         let times = app.log().matches(&named).count();
-        assert!(times < 5, "not with each request: {right:?} {times} times");
+        assert!(times < 10, "not with each request: {right:?} {times} times");
         role.grant(right.0, right.1);
         // A connection that a busy machine lost meanwhile is opened again first.
         assert_eq!(status_at_last(request), answer, "{right:?}");
