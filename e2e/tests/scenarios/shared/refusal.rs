@@ -113,11 +113,6 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "spec.database.managed.parameters",
         ),
         (
-            "a backup without a schedule",
-            json!({"backup": {}}),
-            "spec.backup.schedule",
-        ),
-        (
             "an invalid schedule",
             json!({"backup": {"schedule": "nightly"}}),
             "spec.backup.schedule",
