@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper::{Method, StatusCode, Version, header};
+use hyper::{Method, StatusCode, Uri, Version, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -80,11 +80,16 @@ fn inspected(bytes: &[u8]) -> Vec<Seen> {
             if !was_between {
                 let line = head.trim_ascii_start();
                 let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-                requests.push((target.to_vec(), body));
+                requests.push((parsed(target), body));
             }
         }
     }
     requests
+}
+
+/// A target as hyper gives it to its service: without a fragment, for one thing.
+fn parsed(target: &[u8]) -> Vec<u8> {
+    Uri::try_from(target).map_or_else(|_| target.to_vec(), |uri| uri.to_string().into_bytes())
 }
 
 /// The whole requests that hyper sees behind the inspection, and whether it went on to the end without a complaint.
@@ -230,6 +235,22 @@ mod tests {
         let expected = vec![seen("/b", "hello"), seen("/a", "")];
         assert_eq!(served(sound.as_bytes(), 3), (expected.clone(), true));
         assert_eq!(inspected(sound.as_bytes()), expected);
+    }
+
+    #[test]
+    fn targets_are_those_that_hyper_makes_of_them() {
+        for (target, seen) in [
+            ("/a#b", "/a"),
+            ("/#", "/"),
+            ("/a?", "/a?"),
+            ("HTTP://x", "http://x/"),
+            ("*", "*"),
+        ] {
+            let text = format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n{}", PARTS[0]);
+            let expected = vec![(seen.into(), Vec::new()), ("/a".into(), Vec::new())];
+            assert_eq!(inspected(text.as_bytes()), expected, "{target}");
+            wire(&[&[0], text.as_bytes()].concat());
+        }
     }
 
     proptest! {
