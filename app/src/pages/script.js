@@ -11,12 +11,13 @@ async function ask(method, path, { headers = {}, body } = {}) {
   }
   const given = token.value.trim();
   const authorization = given ? { Authorization: `Bearer ${given}` } : {};
-  return fetch(path, { method, body, headers: { ...authorization, ...headers }, credentials: "omit" });
+  const answer = await fetch(path, { method, body, headers: { ...authorization, ...headers }, credentials: "omit" });
+  if (answer.status === 401) document.getElementById("authorization").open = true;
+  return answer;
 }
 
 /** Why the service refused, in its own words. */
 async function refusal(answer) {
-  if (answer.status === 401) document.getElementById("authorization").open = true;
   const problem = await answer.json().catch(() => ({}));
   const rules = (problem.errors ?? []).map((error) => error.detail);
   const reason = rules.length ? rules.join(" ") : problem.detail;
@@ -105,7 +106,6 @@ async function tryOut(form) {
   }
   if (query.size) path += `?${query}`;
   const answer = await ask(method, path, { headers, body });
-  if (answer.status === 401) document.getElementById("authorization").open = true;
   const text = await answer.text();
   const lines = [`${method} ${path}`, `${answer.status} ${answer.statusText}`.trim()];
   answer.headers.forEach((value, name) => lines.push(`${name}: ${value}`));
