@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     controllers::Controllers,
-    kubelet::{containers, new_pod, report},
+    kubelet::{end_at_once, new_pod},
     server::Server,
     world::{Operator, World, eventually},
 };
@@ -34,20 +34,8 @@ async fn annotate(world: &World, key: &str, value: &str) {
 
 /// Ends the pod of a backup with this result. Its Job does not try again.
 async fn end(world: &World, pod: &Pod, result: &Value) {
-    let verified = result["reason"] == "Verified";
-    let (phase, code) = match verified {
-        true => ("Succeeded", 0),
-        false => ("Failed", 1),
-    };
-    let job = &pod.labels()["batch.kubernetes.io/job-name"];
-    let once = Patch::Merge(json!({"spec": {"backoffLimit": 0}}));
-    let jobs = world.api(Kind::Job);
-    jobs.patch(job, &PatchParams::default(), &once)
-        .await
-        .unwrap();
-    let ended = json!({"terminated": {"exitCode": code, "message": result.to_string(), "reason": "x",
-        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}});
-    report(world, pod, containers(pod, phase, &ended)).await;
+    let code = i32::from(result["reason"] != "Verified");
+    end_at_once(world, pod, code, &result.to_string()).await;
 }
 
 fn failure(reason: &str, message: &str) -> Value {

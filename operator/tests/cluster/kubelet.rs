@@ -1,5 +1,6 @@
 //! Acts as the kubelet of pods that Kubernetes' controllers, or a test, have made: there are no nodes.
 
+use hello_operator::object::kind::Kind;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
@@ -38,6 +39,25 @@ pub async fn report(world: &World, pod: &Pod, status: Value) {
     let (name, parameters) = (pod.name_any(), PatchParams::default());
     let (api, patch) = (pods(world), Patch::Merge(&patch));
     api.patch_status(&name, &parameters, &patch).await.unwrap();
+}
+
+/// Ends all containers of a pod with this code and what they have left to say.
+pub async fn end(world: &World, pod: &Pod, code: i32, message: &str) {
+    let phase = if code == 0 { "Succeeded" } else { "Failed" };
+    let ended = json!({"terminated": {"exitCode": code, "message": message, "reason": "x",
+        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}});
+    report(world, pod, containers(pod, phase, &ended)).await;
+}
+
+/// The same, and its Job does not try again.
+pub async fn end_at_once(world: &World, pod: &Pod, code: i32, message: &str) {
+    let job = &pod.labels()["batch.kubernetes.io/job-name"];
+    let once = Patch::Merge(json!({"spec": {"backoffLimit": 0}}));
+    let jobs = world.api(Kind::Job);
+    jobs.patch(job, &PatchParams::default(), &once)
+        .await
+        .unwrap();
+    end(world, pod, code, message).await;
 }
 
 /// Status of a pod whose containers are all in this state.

@@ -2,18 +2,14 @@
 
 use std::{ffi::OsString, io::BufRead, path::PathBuf};
 
-use hello_operator::object::kind::Kind;
 use hello_plugin::{Exit, Terminal};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::{
     controllers::Controllers,
-    kubelet::{containers, new_pod, report},
+    kubelet::{end_at_once, new_pod},
     restore::restores,
     server::{Server, server},
     world::{World, eventually},
@@ -178,23 +174,10 @@ async fn the_plugin_says_what_a_person_may_not_do() {
 
 /// Ends the only container of a pod that does work with this result. Its Job does not try again.
 async fn end(world: &World, pod: &Pod, result: Value) {
-    let failed = result["reason"].as_str().unwrap().ends_with("Failed");
-    let (phase, code) = if failed {
-        ("Failed", 1)
-    } else {
-        ("Succeeded", 0)
-    };
+    let code = i32::from(result["reason"].as_str().unwrap().ends_with("Failed"));
     let mut result = result;
     result["time"] = "2026-01-01T00:00:00Z".into();
-    let job = &pod.labels()["batch.kubernetes.io/job-name"];
-    let once = Patch::Merge(json!({"spec": {"backoffLimit": 0}}));
-    let jobs = world.api(Kind::Job);
-    jobs.patch(job, &PatchParams::default(), &once)
-        .await
-        .unwrap();
-    let ended = json!({"terminated": {"exitCode": code, "message": result.to_string(), "reason": "x",
-        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}});
-    report(world, pod, containers(pod, phase, &ended)).await;
+    end_at_once(world, pod, code, &result.to_string()).await;
 }
 
 /// The next pod of this part.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     controllers::Controllers,
-    kubelet::{containers, new_pod, report},
+    kubelet::{self, new_pod},
     refused::{allow, until_enforced},
     server::Server,
     world::{Operator, World, eventually},
@@ -102,10 +102,7 @@ fn arguments(pod: &Pod) -> Vec<String> {
 async fn end(world: &World, pod: &Pod, code: i32, result: Value) {
     let mut result = result;
     result["time"] = "2026-01-01T00:00:00Z".into();
-    let phase = if code == 0 { "Succeeded" } else { "Failed" };
-    let ended = json!({"terminated": {"exitCode": code, "message": result.to_string(), "reason": "x",
-        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}});
-    report(world, pod, containers(pod, phase, &ended)).await;
+    kubelet::end(world, pod, code, &result.to_string()).await;
 }
 
 fn staged(added: i64) -> Value {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     controllers::Controllers,
-    kubelet::{containers, find, new_pod, report},
+    kubelet::{containers, end, find, new_pod, report},
     server::Server,
     world::{Jobs, World, eventually},
 };
@@ -97,14 +97,6 @@ async fn a_mistake_in_the_servers_template_can_be_corrected() {
         "a server that recovers is left alone"
     );
     operator.stop().await;
-}
-
-/// Reports the end of a migration's pod.
-async fn end(world: &World, pod: &Pod, code: i32, message: &str) {
-    let phase = if code == 0 { "Succeeded" } else { "Failed" };
-    let ended = json!({"terminated": {"exitCode": code, "message": message, "reason": "x",
-        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}});
-    report(world, pod, containers(pod, phase, &ended)).await;
 }
 
 async fn migrated(world: &World, reason: &str, words: &str) {
