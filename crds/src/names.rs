@@ -1,5 +1,7 @@
 //! Names, labels and annotations that programs beside the operator know, too.
 
+use std::collections::BTreeMap;
+
 /// On a HelloService: a new value requests a backup.
 pub const BACKUP_REQUEST_ANNOTATION: &str = "hello.internal/backup-requested-at";
 /// On a HelloRestore: the former data serves again.
@@ -29,4 +31,60 @@ pub fn database(instance: &str) -> String {
 #[must_use]
 pub fn backup(instance: &str) -> String {
     format!("{instance}-backup")
+}
+
+/// What the keys begin with that a service makes in a bucket, unless it names something else.
+#[must_use]
+pub fn usual_prefix(namespace: &str, instance: &str) -> String {
+    format!("{namespace}/{instance}")
+}
+
+/// Part of a service; the value of the component label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// The API.
+    App,
+    /// PostgreSQL.
+    Database,
+    /// The schema migration.
+    Migration,
+    /// Scheduled backups.
+    Backup,
+    /// The steps of a restore. Their pods have the settings of the backups' or of the migrations'.
+    Restore,
+}
+
+impl Component {
+    /// All parts.
+    pub const ALL: [Self; 5] = [
+        Self::App,
+        Self::Database,
+        Self::Migration,
+        Self::Backup,
+        Self::Restore,
+    ];
+
+    /// The label's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Database => "database",
+            Self::Migration => "migration",
+            Self::Backup => "backup",
+            Self::Restore => "restore",
+        }
+    }
+
+    /// The part with this value of the label.
+    #[must_use]
+    pub fn from_value(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.as_str() == value)
+    }
+
+    /// The part that the labels of an object name.
+    #[must_use]
+    pub fn from_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
+        Self::from_value(labels.get(COMPONENT_LABEL)?)
+    }
 }

@@ -64,9 +64,8 @@ pub async fn run(
             "the backup does not count: {}: {}",
             attempt.reason, attempt.message
         ));
-        let next = hello_crds::next_command(&attempt.reason);
-        if let Some(next) = next.map(|next| next.replace("NAME", name)) {
-            terminal.report(&format!("next: {}", cluster.place.command(&next)));
+        if let Some(next) = cluster.place.next(&attempt.reason, name) {
+            terminal.report(&format!("next: {next}"));
         }
         return Ok(Exit::Unwell);
     }

@@ -52,6 +52,18 @@ impl Place {
         [file, context, namespace].into_iter().flatten().collect()
     }
 
+    /// What to type next for a reason of this service, in this cluster and namespace.
+    pub fn next(&self, reason: &str, service: &str) -> Option<String> {
+        let next = hello_crds::next_command(reason)?;
+        Some(self.command(&next.replace("NAME", service)))
+    }
+
+    /// The same for a reason of a restore of this service.
+    pub fn next_of_restore(&self, reason: &str, restore: &str, service: &str) -> Option<String> {
+        let next = hello_crds::next_command_of_restore(reason)?;
+        Some(self.command(&next.replace("RESTORE", restore).replace("NAME", service)))
+    }
+
     /// A command to type next: for this cluster and this namespace.
     pub fn command(&self, command: &str) -> String {
         let mut command = command.to_owned();
@@ -128,8 +140,7 @@ impl Cluster {
 
     /// The pods of a service, those of CloudNativePG included.
     pub async fn pods(&self, name: &str) -> Result<Vec<Pod>> {
-        let instance = names::INSTANCE_LABEL;
-        let ours = format!("app.kubernetes.io/name=hello,{instance}={name}");
+        let ours = selector(name);
         let servers = format!("{}={}", names::CNPG_LABEL, names::database(name));
         let api = self.pod_api();
         let mut pods: Vec<Pod> = Vec::new();
@@ -149,8 +160,8 @@ impl Cluster {
 
     /// Jobs of the backups of a service, those of the schedule and those that were requested.
     pub async fn backup_jobs(&self, name: &str) -> Result<Vec<Job>> {
-        let (instance, part) = (names::INSTANCE_LABEL, names::COMPONENT_LABEL);
-        let labels = format!("app.kubernetes.io/name=hello,{instance}={name},{part}=backup");
+        let (part, backup) = (names::COMPONENT_LABEL, names::Component::Backup.as_str());
+        let labels = format!("{},{part}={backup}", selector(name));
         let api: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
         let selected = ListParams::default().labels(&labels);
         Ok(asked("jobs", api.list(&selected)).await?.items)
@@ -223,6 +234,14 @@ impl Cluster {
     fn restore_api(&self) -> Api<HelloRestore> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
+}
+
+/// Selects the objects of a service.
+fn selector(name: &str) -> String {
+    format!(
+        "app.kubernetes.io/name=hello,{}={name}",
+        names::INSTANCE_LABEL
+    )
 }
 
 fn by_us() -> PatchParams {

@@ -14,7 +14,7 @@ use crate::{
 /// Name of the program.
 const PROGRAM: &str = "kubectl-hello";
 /// Longest time to look for names of services: somebody waits at a prompt.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// What tells kubectl that file names are no candidates.
 const NO_FILES: &str = ":4";
 
@@ -123,7 +123,7 @@ async fn services(typed: &[String]) -> Vec<String> {
             .filter_map(|service| service.metadata.name);
         Some(names.collect())
     };
-    let found = tokio::time::timeout(PATIENCE, look).await;
+    let found = tokio::time::timeout(TIMEOUT, look).await;
     found.ok().flatten().unwrap_or_default()
 }
 

@@ -13,7 +13,7 @@ use crate::{
 /// Interval of looks.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Longest time for which the API server may be away.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 /// Longest line that shows progress.
 const WIDTH: usize = 100;
 
@@ -42,7 +42,7 @@ pub async fn follow<T>(
     mut look: impl AsyncFnMut() -> Result<Step<T>>,
 ) -> Result<T> {
     let started = Instant::now();
-    let (mut answered, mut told) = (started, String::new());
+    let (mut answered, mut shown) = (started, String::new());
     loop {
         match look().await {
             Ok(Step::Ended(end)) => return Ok(end),
@@ -50,19 +50,19 @@ pub async fn follow<T>(
                 answered = Instant::now();
                 let passed = started.elapsed().try_into().unwrap_or_default();
                 let line = format!("{} ({})", one_line(&text, WIDTH), duration(passed));
-                terminal.progress(&line, text != told);
-                told = text;
+                terminal.progress(&line, text != shown);
+                shown = text;
             }
             // It may come back, and what was asked for goes on meanwhile.
             Err(error @ (Error::Api { .. } | Error::Silent(_))) if is_passing(&error) => {
-                if answered.elapsed() > PATIENCE {
+                if answered.elapsed() > LONGEST_SILENCE {
                     return Err(error);
                 }
                 terminal.progress(
                     "the API server does not answer; trying again",
-                    told != "away",
+                    shown != "away",
                 );
-                told = "away".into();
+                shown = "away".into();
             }
             Err(error) => return Err(error),
         }
@@ -125,9 +125,9 @@ mod tests {
         });
         assert_eq!(end.await.unwrap(), 3);
         drop(terminal);
-        let told = String::from_utf8(remarks).unwrap();
+        let shown = String::from_utf8(remarks).unwrap();
         assert_eq!(
-            told,
+            shown,
             "one (0 s)\nthe API server does not answer; trying again\n"
         );
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use hello_crds::{
     HelloRestore, HelloRestoreSpec, HelloRestoreStatus, RestoreLoss, RestorePhase, RestoreSource,
-    RestoredService, names, next_command_of_restore,
+    RestoredService, names,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -115,8 +115,10 @@ async fn wait(
 /// How far it is.
 fn look(restore: &HelloRestore, consented: bool) -> Step<HelloRestoreStatus> {
     let status = restore.status.clone().unwrap_or_default();
-    let ready = condition(&status, "Ready");
-    let stalled = condition(&status, "Stalled").is_some_and(|c| c.status == "True");
+    let ready = status.condition("Ready");
+    let stalled = status
+        .condition("Stalled")
+        .is_some_and(|c| c.status == "True");
     let is_current = status.observed_generation == restore.metadata.generation;
     let ended = match status.phase {
         Some(
@@ -135,16 +137,6 @@ fn look(restore: &HelloRestore, consented: bool) -> Step<HelloRestoreStatus> {
     let phase = status.phase.map_or("Pending", RestorePhase::as_str);
     let message = ready.map_or("the operator has not seen it yet", |c| &c.message);
     Step::Going(format!("{phase}: {message}"))
-}
-
-fn condition<'a>(
-    status: &'a HelloRestoreStatus,
-    type_: &str,
-) -> Option<&'a k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == type_)
 }
 
 /// The end in words.
@@ -173,7 +165,7 @@ fn conclude(
         return Ok(Exit::Well);
     }
     let phase = state.phase.map_or("Pending", RestorePhase::as_str);
-    let why = condition(state, "Ready");
+    let why = state.condition("Ready");
     let (reason, message) = why.map_or(("", ""), |c| (&*c.reason, &*c.message));
     terminal.report(&format!(
         "hellorestore/{name} is {phase}: {reason}: {message}"
@@ -189,9 +181,9 @@ fn tell_next(
     reason: &str,
     terminal: &mut Terminal<'_>,
 ) {
-    if let Some(next) = next_command_of_restore(reason) {
-        let next = next.replace("RESTORE", name).replace("NAME", &options.name);
-        terminal.report(&format!("next: {}", cluster.place.command(&next)));
+    let next = cluster.place.next_of_restore(reason, name, &options.name);
+    if let Some(next) = next {
+        terminal.report(&format!("next: {next}"));
     }
 }
 

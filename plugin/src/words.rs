@@ -71,7 +71,7 @@ pub fn destination(service: &hello_crds::HelloService, namespace: &str) -> Optio
     let backup = service.spec.backup.as_ref()?;
     Some(match &backup.destination.s3 {
         Some(s3) => {
-            let own = format!("{namespace}/{name}");
+            let own = names::usual_prefix(namespace, name);
             let prefix = s3.prefix.as_ref().unwrap_or(&own);
             format!("bucket {}, prefix {prefix}", s3.bucket)
         }

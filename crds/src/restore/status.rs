@@ -45,6 +45,16 @@ pub struct HelloRestoreStatus {
     pub conditions: Vec<Condition>,
 }
 
+impl HelloRestoreStatus {
+    /// The condition of this type.
+    #[must_use]
+    pub fn condition(&self, type_: &str) -> Option<&Condition> {
+        self.conditions
+            .iter()
+            .find(|condition| condition.type_ == type_)
+    }
+}
+
 /// What a swap loses: rows of the live database compared with those of the backup.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

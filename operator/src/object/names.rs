@@ -72,51 +72,6 @@ pub mod key {
     pub const BACKUP_URI: &str = "backup-uri";
 }
 
-/// Part of a service; the value of the component label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Component {
-    /// The API.
-    App,
-    /// PostgreSQL.
-    Database,
-    /// The schema migration.
-    Migration,
-    /// Scheduled backups.
-    Backup,
-    /// The steps of a restore. Their pods have the settings of the backups' or of the migrations'.
-    Restore,
-}
-
-impl Component {
-    /// All parts.
-    pub const ALL: [Self; 5] = [
-        Self::App,
-        Self::Database,
-        Self::Migration,
-        Self::Backup,
-        Self::Restore,
-    ];
-
-    /// The label's value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::App => "app",
-            Self::Database => "database",
-            Self::Migration => "migration",
-            Self::Backup => "backup",
-            Self::Restore => "restore",
-        }
-    }
-
-    /// The part that the labels of an object name.
-    #[must_use]
-    pub fn from_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
-        let value = labels.get(COMPONENT_LABEL)?;
-        Self::ALL.into_iter().find(|part| part.as_str() == value)
-    }
-}
-
 /// Labels of an object that belongs to one part of the service `instance`.
 #[must_use]
 pub fn labels(instance: &str, component: Component) -> BTreeMap<String, String> {

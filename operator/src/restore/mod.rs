@@ -32,7 +32,7 @@ use crate::{
             step::Step,
         },
         reason::Reason,
-        report::{READY, find},
+        report::READY,
         validate::Order,
     },
     service::{self, Context, RESYNC},
@@ -211,10 +211,10 @@ impl Restores {
         if let Some(phase) = new.phase {
             self.0.metrics.restores.set(key, phase);
         }
-        let Some(ready) = find(new, READY) else {
+        let Some(ready) = new.condition(READY) else {
             return Ok(());
         };
-        let before = find(&order.status, READY);
+        let before = order.status.condition(READY);
         if before.is_none_or(|before| before.reason != ready.reason) {
             let warn = Reason::from_name(&ready.reason).is_some_and(Reason::needs_action);
             self.0.events.restore_condition(identity, ready, warn);
@@ -254,7 +254,7 @@ fn is_at_rest(order: &Order) -> bool {
 
 /// Whether the API server refused the Job that is tried again now: that is no news until it takes it.
 fn is_refused_again(order: &Order, plan: &Plan) -> bool {
-    let ready = find(&order.status, READY);
+    let ready = order.status.condition(READY);
     let refused = ready.is_some_and(|ready| ready.reason == Reason::JobRefused.to_string());
     refused && matches!(plan.next, Next::Start(_)) && order.status.phase == Some(plan.phase)
 }

@@ -53,7 +53,7 @@ pub fn validate(restore: &HelloRestore) -> Result<Order> {
     })?;
     let namespace = restore.namespace().unwrap_or_default();
     let source = spec.source.destination.as_ref().map(|destination| {
-        let prefix = Bucket::usual_prefix(&namespace, service.as_str());
+        let prefix = names::usual_prefix(&namespace, service.as_str());
         let bucket = Bucket::parse(SOURCE, prefix, &destination.s3);
         bucket.map_err(|error| error.to_string())
     });

@@ -5,8 +5,12 @@ mod tests;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use futures::{AsyncBufReadExt, StreamExt, future::join_all, io::Lines};
+use hello_crds::names::Component;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::LogParams};
@@ -25,32 +29,19 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Lines that may wait to be written, of all containers together.
 const WAITING: usize = 256;
 
-/// Part of a service.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum Part {
-    /// The API
-    App,
-    /// PostgreSQL
-    Database,
-    /// The schema migration
-    Migration,
-    /// Backups
-    Backup,
-    /// Steps of restores
-    Restore,
-}
-
-impl Part {
-    /// The value of the pods' label.
-    const fn label(self) -> &'static str {
-        match self {
-            Self::App => "app",
-            Self::Database => "database",
-            Self::Migration => "migration",
-            Self::Backup => "backup",
-            Self::Restore => "restore",
-        }
-    }
+/// The values of an option that names parts, with their meanings.
+fn components() -> impl TypedValueParser<Value = Component> {
+    let meaning = |component| match component {
+        Component::App => "The API",
+        Component::Database => "PostgreSQL",
+        Component::Migration => "The schema migration",
+        Component::Backup => "Backups",
+        Component::Restore => "Steps of restores",
+    };
+    let value =
+        |component: Component| PossibleValue::new(component.as_str()).help(meaning(component));
+    PossibleValuesParser::new(Component::ALL.map(value))
+        .try_map(|value| Component::from_value(&value).ok_or("no part of a service"))
 }
 
 /// Options of `logs`.
@@ -59,8 +50,8 @@ pub struct Options {
     /// The service
     pub name: String,
     /// Only these parts. Default: all
-    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
-    pub part: Vec<Part>,
+    #[arg(long, value_parser = components(), value_name = "PART", value_delimiter = ',')]
+    pub part: Vec<Component>,
     /// Go on with what is written from now on, also by pods that start later
     #[arg(short, long)]
     pub follow: bool,
@@ -149,8 +140,9 @@ impl Source {
 }
 
 /// The containers of the pods of these parts that have been started.
-fn sources(pods: &[Pod], parts: &[Part]) -> Vec<Source> {
-    let wanted = |pod: &&Pod| parts.is_empty() || parts.iter().any(|p| p.label() == part(pod));
+fn sources(pods: &[Pod], parts: &[Component]) -> Vec<Source> {
+    let wanted =
+        |pod: &&Pod| parts.is_empty() || part(pod).is_some_and(|part| parts.contains(&part));
     let mut sources = Vec::new();
     for pod in pods.iter().filter(wanted) {
         let status = pod.status.clone().unwrap_or_default();

@@ -34,12 +34,12 @@ fn logs_are_those_of_containers_that_were_started() {
         {},
     ]);
     let pods: Vec<Pod> = serde_json::from_value(pods).unwrap();
-    let names = |parts: &[Part]| -> Vec<String> {
+    let names = |parts: &[Component]| -> Vec<String> {
         sources(&pods, parts).iter().map(Source::prefix).collect()
     };
     assert_eq!(names(&[]), ["app/main", "server/main"]);
-    assert_eq!(names(&[Part::Database]), ["server/main"]);
-    assert_eq!(names(&[Part::Backup]), [""; 0]);
+    assert_eq!(names(&[Component::Database]), ["server/main"]);
+    assert_eq!(names(&[Component::Backup]), [""; 0]);
 }
 
 #[test]

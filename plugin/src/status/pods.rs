@@ -1,6 +1,6 @@
 //! Pods of a service, a line each.
 
-use hello_crds::names;
+use hello_crds::names::{CNPG_LABEL, Component};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
@@ -8,23 +8,22 @@ use super::node::{Mark, Node};
 use crate::words::{count, duration, one_line};
 
 /// Part of the service that a pod belongs to, as its label names it; servers of CloudNativePG are the database.
-pub fn part(pod: &Pod) -> &str {
-    let labels = pod.metadata.labels.as_ref();
-    let label = |key: &str| labels.and_then(|labels| labels.get(key));
-    if label(names::CNPG_LABEL).is_some() {
-        return "database";
+pub fn part(pod: &Pod) -> Option<Component> {
+    let labels = pod.metadata.labels.as_ref()?;
+    if labels.contains_key(CNPG_LABEL) {
+        return Some(Component::Database);
     }
-    label(names::COMPONENT_LABEL).map_or("", String::as_str)
+    Component::from_labels(labels)
 }
 
 /// The pods of a part that have not done their work yet, by name.
-pub fn nodes(pods: &[Pod], wanted: &str, now: Timestamp) -> Vec<Node> {
+pub fn nodes(pods: &[Pod], wanted: Component, now: Timestamp) -> Vec<Node> {
     let phase = |pod: &Pod| pod.status.as_ref()?.phase.clone();
     let at_work = pods
         .iter()
         .filter(|pod| phase(pod).as_deref() != Some("Succeeded"));
     let mut nodes: Vec<Node> = at_work
-        .filter(|pod| part(pod) == wanted)
+        .filter(|pod| part(pod) == Some(wanted))
         .map(|pod| node(pod, now))
         .collect();
     nodes.sort_by(|a, b| a.name.cmp(&b.name));

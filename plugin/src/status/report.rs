@@ -1,6 +1,8 @@
 //! What is reported of a service. Pure: objects in, a tree and the problems out.
 
-use hello_crds::{ConditionType, HelloRestore, HelloService, HelloServiceStatus, next_command};
+use hello_crds::{
+    ConditionType, HelloRestore, HelloService, HelloServiceStatus, names::Component, next_command,
+};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{autoscaling::v2::HorizontalPodAutoscaler, core::v1::Pod},
@@ -129,10 +131,10 @@ impl View<'_> {
     }
 
     /// The pods of a part. Why they are not shown is said once, at the application.
-    fn pods(&self, part: &str) -> Vec<Node> {
+    fn pods(&self, part: Component) -> Vec<Node> {
         match &self.observed.pods {
             Ok(pods) => pods::nodes(pods, part, self.now),
-            Err(reason) if part == "app" => vec![Node::new("pods", Mark::Unknown, reason)],
+            Err(reason) if part == Component::App => vec![Node::new("pods", Mark::Unknown, reason)],
             Err(_) => vec![],
         }
     }
@@ -140,7 +142,7 @@ impl View<'_> {
     fn database(&self) -> Node {
         let (mark, text) = self.state(ConditionType::DatabaseReady);
         let Some(database) = &self.status.database else {
-            return Node::new("database", mark, text).with(self.pods("database"));
+            return Node::new("database", mark, text).with(self.pods(Component::Database));
         };
         let claim = database.volume_claim.as_ref();
         let claim = claim.map(|claim| Node::new("claim", Mark::Good, claim));
@@ -154,14 +156,14 @@ impl View<'_> {
         let mut children: Vec<Node> = claim.into_iter().chain(servers).collect();
         // Nobody but its owner sees the pods of an external one.
         if database.kind != "external" {
-            children.extend(self.pods("database"));
+            children.extend(self.pods(Component::Database));
         }
         Node::new("database", mark, format!("{}, {text}", database.kind)).with(children)
     }
 
     fn migration(&self) -> Node {
         let (mark, text) = self.state(ConditionType::Migrated);
-        Node::new("migration", mark, text).with(self.pods("migration"))
+        Node::new("migration", mark, text).with(self.pods(Component::Migration))
     }
 
     fn app(&self) -> Node {
@@ -179,7 +181,7 @@ impl View<'_> {
             .map(|version| format!(", version {version}"))
             .unwrap_or_default();
         let text = format!("{ready} of {} ready{version}", count(all.into(), "pod"));
-        Node::new("app", mark, text).with(self.pods("app"))
+        Node::new("app", mark, text).with(self.pods(Component::App))
     }
 
     fn autoscaler(&self) -> Option<Node> {
@@ -222,7 +224,7 @@ impl View<'_> {
         let (mark, text) = self.state(ConditionType::BackupVerified);
         let mut children = backup_nodes(self.status, self.now);
         children.push(Node::new("where", Mark::Good, place));
-        children.extend(self.pods("backup"));
+        children.extend(self.pods(Component::Backup));
         Some(Node::new("backups", mark, text).with(children))
     }
 
@@ -237,7 +239,7 @@ impl View<'_> {
             .find(|mark| nodes.iter().any(|node| node.mark == *mark));
         let total = i64::try_from(nodes.len()).unwrap_or(i64::MAX);
         let mut children = nodes;
-        children.extend(self.pods("restore"));
+        children.extend(self.pods(Component::Restore));
         (total > 0).then(|| {
             let text = count(total, "HelloRestore");
             Node::new("restores", worst.unwrap_or(Mark::Good), text).with(children)
@@ -267,12 +269,11 @@ impl View<'_> {
             told(ConditionType::BackupVerified, "False"),
         ];
         for condition in conditions.into_iter().flatten() {
-            let next = next_command(&condition.reason);
+            let next = self.place.next(&condition.reason, self.name());
             // What is only on its way is said once, as the reason why the service is not ready.
             if next.is_none() && condition.type_ != ConditionType::Ready.as_str() {
                 continue;
             }
-            let next = next.map(|next| self.place.command(&next.replace("NAME", self.name())));
             let known = problems
                 .iter()
                 .any(|problem| problem.reason == condition.reason);

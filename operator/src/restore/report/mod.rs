@@ -34,7 +34,9 @@ pub fn progress(status: &HelloRestoreStatus) -> Progress {
         RestorePhase::Completed | RestorePhase::Undoing => Progress::Swapped,
         RestorePhase::Undone => Progress::Undone,
         phase @ (RestorePhase::Refused | RestorePhase::Failed) => {
-            let reason = find(status, READY).and_then(|ready| Reason::from_name(&ready.reason));
+            let reason = status
+                .condition(READY)
+                .and_then(|ready| Reason::from_name(&ready.reason));
             Progress::Ended(phase, reason.unwrap_or(Reason::Failed))
         }
     }
@@ -56,13 +58,6 @@ fn reported(loss: &Loss) -> RestoreLoss {
         removed: loss.removed,
         since: loss.since.map(|since| since.to_string()),
     }
-}
-
-/// The condition of this type.
-#[must_use]
-pub fn find<'a>(status: &'a HelloRestoreStatus, type_: &str) -> Option<&'a Condition> {
-    let mut conditions = status.conditions.iter();
-    conditions.find(|condition| condition.type_ == type_)
 }
 
 /// The status after a pass. `service`: UID of the service that it is for, once it has started; `words`: more exact ones
@@ -158,7 +153,9 @@ fn message(plan: &Plan, seen: &Seen, words: Option<String>, old: &HelloRestoreSt
         Some(exact) => format!("{text}: {exact}"),
         None => {
             // The Job that said more may be gone.
-            let ready = find(old, READY).filter(|ready| ready.reason == plan.reason.to_string());
+            let ready = old
+                .condition(READY)
+                .filter(|ready| ready.reason == plan.reason.to_string());
             let known =
                 ready.filter(|_| plan.reason.needs_action() && old.phase == Some(plan.phase));
             known.map_or_else(|| text.to_owned(), |ready| ready.message.clone())
@@ -177,7 +174,10 @@ fn conditions(
     let found = [(READY, serves), (STALLED, reason.needs_action())];
     let conditions = found.into_iter().map(|(type_, holds)| {
         let status = if holds { "True" } else { "False" };
-        let before = find(&order.status, type_).filter(|before| before.status == status);
+        let before = order
+            .status
+            .condition(type_)
+            .filter(|before| before.status == status);
         Condition {
             type_: type_.into(),
             status: status.into(),

@@ -1,6 +1,6 @@
 //! Where backups are kept.
 
-use hello_crds::{S3, ServerSideEncryption};
+use hello_crds::{S3, ServerSideEncryption, names};
 
 use super::{issuer::Authorities, names::object_name, volume::Volume};
 use crate::{
@@ -43,7 +43,7 @@ pub struct Bucket {
 impl Destination {
     pub(super) fn parse(identity: &Identity, spec: &hello_crds::Destination) -> Result<Self> {
         if let Some(s3) = &spec.s3 {
-            let prefix = Bucket::usual_prefix(&identity.namespace, &identity.name);
+            let prefix = names::usual_prefix(&identity.namespace, &identity.name);
             return Bucket::parse("spec.backup.destination.s3", prefix, s3).map(Self::Bucket);
         }
         let volume = match &spec.volume {
@@ -73,12 +73,6 @@ impl Destination {
 }
 
 impl Bucket {
-    /// What the keys begin with that a service of this name makes, unless it names something else.
-    #[must_use]
-    pub fn usual_prefix(namespace: &str, name: &str) -> String {
-        format!("{namespace}/{name}")
-    }
-
     /// Checks the bucket in this field.
     ///
     /// # Errors
