@@ -10,6 +10,7 @@ mod conditions;
 mod definition;
 pub mod names;
 mod next;
+pub mod quantity;
 mod restore;
 mod spec;
 mod status;

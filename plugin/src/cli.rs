@@ -9,8 +9,9 @@ use crate::{
     cluster::{Cluster, Place},
     completion,
     error::{Exit, Result},
-    logs, pause, psql, restore, status,
+    logs, pause, promote, psql, restore, status,
     terminal::Terminal,
+    top,
 };
 
 /// Looks after HelloServices: what they are made of, what is wrong and what to do, backups, restores, logs.
@@ -91,6 +92,22 @@ Examples:
   kubectl hello logs hello --part=app,database --since=10m --tail=-1
   kubectl hello logs hello -f                 # go on, also with pods that start later")]
     Logs(logs::Options),
+    /// Show what the containers of a service use, beside what they ask for and may have
+    #[command(after_help = "\
+It needs the metrics API of the cluster. Percentages are of the limit.
+
+Examples:
+  kubectl hello top hello
+  kubectl hello top hello -o json | jq '.[] | select(.part == \"database\").memory'")]
+    Top(top::Options),
+    /// Let another server of a CloudNativePG database take the writes
+    #[command(after_help = "\
+Writes wait, or are answered with 503, for some seconds. It needs the right to change the status of the Cluster.
+
+Examples:
+  kubectl hello promote hello                 # the first healthy server that does not have them
+  kubectl hello promote hello --to=hello-db-3")]
+    Promote(promote::Options),
     /// Open a session with the database, as its superuser
     #[command(after_help = "\
 Runs psql in the pod of the server through `kubectl exec`, for which you need the right. Not for external databases.
@@ -148,6 +165,8 @@ pub async fn run(
         Verb::Pause(options) => pause::run(&cluster, options, true, terminal).await,
         Verb::Resume(options) => pause::run(&cluster, options, false, terminal).await,
         Verb::Logs(options) => logs::run(&cluster, options, terminal).await,
+        Verb::Top(options) => top::run(&cluster, options, terminal).await,
+        Verb::Promote(options) => promote::run(&cluster, options, terminal).await,
         Verb::Psql(options) => psql::run(&cluster, options, terminal).await,
         Verb::Completion(_) | Verb::Manual => Ok(Exit::Well),
     }

@@ -6,9 +6,11 @@ use hello_crds::{HelloRestore, HelloService, names};
 use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, Config,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
+    core::{ApiResource, GroupVersionKind},
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, Result, with_causes};
@@ -140,22 +142,31 @@ impl Cluster {
 
     /// The pods of a service, those of CloudNativePG included.
     pub async fn pods(&self, name: &str) -> Result<Vec<Pod>> {
-        let ours = selector(name);
-        let servers = format!("{}={}", names::CNPG_LABEL, names::database(name));
-        let api = self.pod_api();
-        let mut pods: Vec<Pod> = Vec::new();
-        for labels in [ours, servers] {
-            let selected = ListParams::default().labels(&labels);
-            for pod in asked("pods", api.list(&selected)).await?.items {
-                if pods
-                    .iter()
-                    .all(|known| known.metadata.name != pod.metadata.name)
-                {
-                    pods.push(pod);
-                }
-            }
-        }
-        Ok(pods)
+        of_service("pods", &self.pod_api(), name).await
+    }
+
+    /// What the pods of a service use, as the metrics API has it.
+    pub async fn pod_metrics(&self, name: &str) -> Result<Vec<DynamicObject>> {
+        let kind = GroupVersionKind::gvk("metrics.k8s.io", "v1beta1", "PodMetrics");
+        let metrics = ApiResource::from_gvk_with_plural(&kind, "pods");
+        let api = Api::namespaced_with(self.client.clone(), &self.namespace, &metrics);
+        of_service("metrics of pods", &api, name).await
+    }
+
+    /// The `Cluster` of CloudNativePG that holds the data of a service.
+    pub async fn database_cluster(&self, service: &str) -> Result<DynamicObject> {
+        let name = names::database(service);
+        asked(&format!("Cluster {name}"), self.clusters().get(&name)).await
+    }
+
+    /// Changes the status of that `Cluster`.
+    pub async fn patch_database_status(&self, service: &str, patch: &Value) -> Result<()> {
+        let name = names::database(service);
+        let (api, parameters, patch) = (self.clusters(), by_us(), Patch::Merge(patch));
+        let change = api.patch_status(&name, &parameters, &patch);
+        asked(&format!("the status of Cluster {name}"), change)
+            .await
+            .map(drop)
     }
 
     /// Jobs of the backups of a service, those of the schedule and those that were requested.
@@ -227,6 +238,12 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    fn clusters(&self) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("postgresql.cnpg.io", "v1", "Cluster");
+        let clusters = ApiResource::from_gvk(&kind);
+        Api::namespaced_with(self.client.clone(), &self.namespace, &clusters)
+    }
+
     fn services(&self) -> Api<HelloService> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
@@ -234,6 +251,25 @@ impl Cluster {
     fn restore_api(&self) -> Api<HelloRestore> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
+}
+
+/// What there is of a kind for the pods of a service, each once.
+async fn of_service<K>(what: &str, api: &Api<K>, name: &str) -> Result<Vec<K>>
+where
+    K: kube::Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let servers = format!("{}={}", names::CNPG_LABEL, names::database(name));
+    let mut found: Vec<K> = Vec::new();
+    for labels in [selector(name), servers] {
+        let selected = ListParams::default().labels(&labels);
+        for object in asked(what, api.list(&selected)).await?.items {
+            let same = |known: &K| known.meta().name == object.meta().name;
+            if !found.iter().any(same) {
+                found.push(object);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Selects the objects of a service.

@@ -64,6 +64,20 @@ impl Error {
     pub const fn exit(&self) -> Exit {
         Exit::Unable
     }
+
+    /// Whether the API server does not serve the path at all, or the server behind it is not there.
+    pub fn is_unknown_api(&self) -> bool {
+        let Self::Api { answer, .. } = self else {
+            return false;
+        };
+        matches!(&**answer, kube::Error::Api(status) if is_unknown_path(status) || status.code == 503)
+    }
+}
+
+/// Whether the path itself does not exist, and not only an object there. The answer is then mostly no `Status`, so it has no
+/// reason either.
+fn is_unknown_path(status: &kube::core::Status) -> bool {
+    status.code == 404 && status.details.is_none()
 }
 
 /// The answer of the API server in words, and what to do.
@@ -78,8 +92,8 @@ fn explain(answer: &kube::Error) -> String {
         kube::Error::Api(status) if status.code == 401 => {
             "the API server does not accept the credentials of the kubeconfig: log in again".into()
         }
-        // The path itself does not exist: no definition is installed.
-        kube::Error::Api(status) if status.is_not_found() && status.details.is_none() => {
+        // No definition is installed.
+        kube::Error::Api(status) if is_unknown_path(status) => {
             "this cluster does not know HelloServices: install the operator first, docs/install.md"
                 .into()
         }
@@ -140,6 +154,12 @@ mod tests {
             (403, "Forbidden", None, "`edit`"),
             (401, "Unauthorized", None, "log in again"),
             (404, "NotFound", None, "install the operator"),
+            (
+                404,
+                "Failed to parse error data",
+                None,
+                "install the operator",
+            ),
             (404, "NotFound", Some(details), "the words"),
             (409, "Conflict", None, "the words of the server"),
         ] {

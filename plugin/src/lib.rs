@@ -13,10 +13,12 @@ mod error;
 mod follow;
 mod logs;
 mod pause;
+mod promote;
 mod psql;
 mod restore;
 mod status;
 mod terminal;
+mod top;
 mod words;
 
 use std::{ffi::OsString, process::ExitCode};

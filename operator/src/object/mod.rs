@@ -9,7 +9,6 @@ pub mod names;
 pub mod object_name;
 pub mod owner;
 pub mod pod;
-pub mod quantity;
 pub mod replicas;
 pub mod restore_result;
 pub mod subset;
@@ -17,3 +16,5 @@ pub mod termination_message;
 pub mod time;
 pub mod volume_report;
 pub mod words;
+
+pub use hello_crds::quantity;

@@ -68,9 +68,17 @@ fn status(cluster: &DynamicObject, twist: Value) -> Value {
     let name = cluster.name_any();
     let instances = cluster.data["spec"]["instances"].as_i64().unwrap();
     let pods: Vec<String> = (1..=instances).map(|n| format!("{name}-{n}")).collect();
+    // A switchover that was ordered is carried out at once.
+    let live = &cluster.data["status"];
+    let field = match live["phase"] == "Switchover in progress" {
+        true => "targetPrimary",
+        false => "currentPrimary",
+    };
+    let primary = pods.iter().find(|pod| live[field] == ***pod);
+    let primary = primary.unwrap_or(&pods[0]);
     let mut status = json!({
         "phase": "Cluster in healthy state", "readyInstances": instances, "instances": instances,
-        "currentPrimary": pods[0], "targetPrimary": pods[0], "instancesStatus": {"healthy": pods},
+        "currentPrimary": primary, "targetPrimary": primary, "instancesStatus": {"healthy": pods},
         "conditions": [{"type": "Ready", "status": "True", "reason": "ClusterIsReady", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z"}],
     });

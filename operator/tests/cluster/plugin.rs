@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::{
+    cnpg_stand_in::CnpgStandIn,
     controllers::Controllers,
     kubelet::{end_at_once, new_pod},
     restore::restores,
@@ -86,7 +87,8 @@ async fn the_plugin_shows_a_service_and_pauses_it() {
     let nothing = ["there is no HelloService in namespace plugin"];
     person.runs(&["status"]).await.says(Exit::Unable, &nothing);
     for verb in [
-        "status", "backup", "backups", "restore", "pause", "resume", "logs", "psql",
+        "status", "backup", "backups", "restore", "pause", "resume", "logs", "psql", "top",
+        "promote",
     ] {
         let ran = person.runs(&[verb, "demo"]).await;
         ran.says(
@@ -119,6 +121,10 @@ async fn the_plugin_shows_a_service_and_pauses_it() {
     }
     let ran = person.runs(&["logs", "demo"]).await;
     ran.says(Exit::Unable, &["no logs of demo can be read"]);
+    let ran = person.runs(&["top", "demo"]).await;
+    ran.says(Exit::Unable, &["install metrics-server"]);
+    let ran = person.runs(&["promote", "demo"]).await;
+    ran.says(Exit::Unable, &["only a database of CloudNativePG"]);
 
     person
         .runs(&["pause", "demo"])
@@ -145,6 +151,37 @@ async fn the_plugin_shows_a_service_and_pauses_it() {
     let live = world.services().get("demo").await.unwrap();
     assert_eq!(live.data["spec"]["paused"], false);
     world.ready("demo").await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plugin_promotes_a_server() {
+    let world = World::new("plugin-promote").await;
+    let cnpg = CnpgStandIn::start(&world);
+    let operator = world.operator();
+    let spec = json!({"database": {"cloudNativePG": {}}});
+    world.apply("demo", spec).await;
+    world.ready("demo").await;
+    let person = Person::new(server(), "plugin-promote");
+    for (words, expected) in [
+        (&["promote", "demo"][..], "demo-db-2 takes the writes\n"),
+        (
+            &["promote", "demo", "--to=demo-db-3"],
+            "demo-db-3 takes the writes\n",
+        ),
+        (&["promote", "demo", "--to=demo-db-3"], "nothing to do"),
+    ] {
+        person.runs(words).await.says(Exit::Well, &[expected]);
+    }
+    let wrong = person.runs(&["promote", "demo", "--to=demo-db-9"]).await;
+    wrong.says(
+        Exit::Unable,
+        &["demo-db-9 is not one of the healthy servers"],
+    );
+    cnpg.twist(json!({"targetPrimary": "demo-db-1", "phase": "Failing over"}));
+    world.condition("demo", "DatabaseReady", "False").await;
+    let busy = person.runs(&["promote", "demo"]).await;
+    busy.says(Exit::Unable, &["at work already: Failing over"]);
     operator.stop().await;
 }
 

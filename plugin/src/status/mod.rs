@@ -1,6 +1,8 @@
 //! `kubectl hello status`: what a service consists of, what is wrong, and what to type next.
 
 mod node;
+#[cfg(test)]
+mod picture;
 mod pods;
 mod report;
 mod restores;

@@ -7,7 +7,7 @@ use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, core::v1::Pod};
 use serde::Deserialize;
 
 use super::{
-    json,
+    json, picture,
     report::{Observed, Report},
     tree,
 };
@@ -72,6 +72,20 @@ fn each_state_has_its_text() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(found, 7);
+}
+
+/// The picture that the README shows.
+#[test]
+fn the_picture_is_that_of_a_status() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/pictures/status.svg");
+    let shown = tree(&report("degraded"), true);
+    let title = "What kubectl hello status shows of a service that is not well";
+    let text = format!("$ kubectl hello status hello\n{shown}");
+    let drawn = picture::draw(title, &text);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(path, &drawn).unwrap();
+    }
+    assert_eq!(fs::read_to_string(path).unwrap_or_default(), drawn);
 }
 
 #[test]

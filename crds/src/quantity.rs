@@ -51,6 +51,12 @@ impl Quantity {
         }
     }
 
+    /// The value in thousandths of a core or of a byte.
+    #[must_use]
+    pub const fn thousandths(&self) -> u128 {
+        self.thousandths
+    }
+
     /// The text in which it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -179,7 +185,7 @@ mod tests {
             let children = schema.as_object()?.values();
             children.into_iter().find_map(|child| find(child, name))
         }
-        let definition = hello_crds::definitions().unwrap().remove(0);
+        let definition = crate::definitions().unwrap().remove(0);
         let pattern = find(
             &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"],
             name,
