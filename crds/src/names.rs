@@ -76,6 +76,15 @@ impl Component {
         }
     }
 
+    /// Whether the part is there for the backups alone: the service serves without it.
+    #[must_use]
+    pub const fn is_of_backups(self) -> bool {
+        match self {
+            Self::App | Self::Database | Self::Migration => false,
+            Self::Backup | Self::Restore => true,
+        }
+    }
+
     /// The part with this value of the label.
     #[must_use]
     pub fn from_value(value: &str) -> Option<Self> {

@@ -96,7 +96,11 @@ mod tests {
         object::{child::ChildId, kind::Kind},
         service::{
             children::build,
-            dereference::{Read, inputs::Inputs, observed::Observed},
+            dereference::{
+                Read,
+                inputs::Inputs,
+                observed::{Observed, Problem},
+            },
             plan::decide,
             validate::validate,
         },
@@ -147,7 +151,7 @@ mod tests {
         decision.plan.actions.clear();
         assert_eq!(text(&decision), "");
         let problem = "spec.tls.secretName: Secret own does not exist";
-        decision.unresolved = vec![problem.into()];
+        decision.unresolved = vec![Problem::of_service(problem)];
         assert_eq!(text(&decision), format!("unusable {problem}\n"));
     }
 }

@@ -91,9 +91,13 @@ impl Desired {
     #[must_use]
     pub fn part(&self) -> Option<Component> {
         let label = self.body["metadata"]["labels"][names::COMPONENT_LABEL].as_str()?;
-        Component::ALL
-            .into_iter()
-            .find(|part| part.as_str() == label)
+        Component::from_value(label)
+    }
+
+    /// Whether it is there for the backups alone.
+    #[must_use]
+    pub fn is_of_backups(&self) -> bool {
+        self.part().is_some_and(Component::is_of_backups)
     }
 }
 

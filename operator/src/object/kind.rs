@@ -39,7 +39,7 @@ pub enum Gate {
 /// Which children of another kind are meant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Of {
-    /// Those of every part of the service.
+    /// Those of every part of the service. What is there for the backups alone is needed by nothing else.
     Every,
     /// Those of the same part.
     Same,

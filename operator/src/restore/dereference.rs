@@ -35,7 +35,7 @@ use crate::{
     service::{
         self,
         children::build,
-        dereference::{Scope, inputs::Inputs, remove_foreign_words},
+        dereference::{Scope, inputs::Inputs, observed::Problem, remove_foreign_words},
         plan::{job_phase::JobPhase, look, planner, planner::Migration, wanted},
         report::pod_failure,
         validate::{DefaultImages, Limits, Validated},
@@ -233,7 +233,7 @@ pub async fn target(
         },
     };
     let unresolved = read.observed.unresolved.iter();
-    let mut kept = unresolved.filter_map(|words| keeps_from_staging(words));
+    let mut kept = unresolved.filter_map(keeps_from_staging);
     if let (Step::Stage, Some(hindrance)) = (step, kept.next()) {
         return Ok(Err(hindrance));
     }
@@ -263,16 +263,13 @@ pub async fn target(
 }
 
 /// Of what the spec names and is missing: whether the pod that stages would wait for it, and only its events would say so.
-fn keeps_from_staging(words: &str) -> Option<Hindrance> {
-    let starts = |fields: &[&str]| fields.iter().any(|field| words.starts_with(field));
-    let reason = if starts(&[SOURCE]) {
-        Reason::SourceInvalid
-    } else if starts(&["spec.backup.", "spec.pods.backup."]) {
-        Reason::ServiceInvalid
-    } else {
-        return None;
+fn keeps_from_staging(problem: &Problem) -> Option<Hindrance> {
+    let reason = match problem.words.starts_with(SOURCE) {
+        true => Reason::SourceInvalid,
+        false => Reason::ServiceInvalid,
     };
-    Some((reason, Some(words.to_owned())))
+    let words = problem.words.clone();
+    problem.of_backups.then_some((reason, Some(words)))
 }
 
 /// What a step needs that does not exist yet, its Job last.
@@ -316,21 +313,30 @@ mod tests {
 
     #[test]
     fn only_what_the_staging_pod_mounts_keeps_it_from_starting() {
-        for (field, expected) in [
+        for (field, of_backups, expected) in [
             (
                 "spec.source.destination.s3.caSecretRef",
+                true,
                 Some(Reason::SourceInvalid),
             ),
             (
                 "spec.backup.destination.s3.caConfigMapRef",
+                true,
                 Some(Reason::ServiceInvalid),
             ),
-            ("spec.pods.backup.volumes", Some(Reason::ServiceInvalid)),
-            ("spec.pods.app.volumes", None),
-            ("spec.tls.secretName", None),
+            (
+                "spec.pods.backup.volumes",
+                true,
+                Some(Reason::ServiceInvalid),
+            ),
+            ("spec.pods.app.volumes", false, None),
+            ("spec.tls.secretName", false, None),
         ] {
             let words = format!("{field}: Secret a does not exist");
-            let found = keeps_from_staging(&words);
+            let found = keeps_from_staging(&Problem {
+                words: words.clone(),
+                of_backups,
+            });
             let expected = expected.map(|reason| (reason, Some(words)));
             assert_eq!(found, expected, "{field}");
         }

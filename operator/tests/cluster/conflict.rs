@@ -121,6 +121,10 @@ async fn paused(world: &World, name: &str, spec: &Value) -> String {
 }
 
 impl Case {
+    fn is_of_backups(&self) -> bool {
+        self.id.name.ends_with("-backup")
+    }
+
     /// The object that has the name now, without the status that the stand-ins for controllers write.
     async fn live(&self, world: &World) -> DynamicObject {
         let mut live = world.get(&self.id).await.unwrap();
@@ -174,11 +178,19 @@ async fn a_foreign_object_is_never_taken_over() {
         world.apply(&case.name, case.spec.clone()).await;
     }
     for case in &cases {
+        // The service serves without its backups.
+        let type_ = match case.is_of_backups() {
+            true => "BackupVerified",
+            false => "Ready",
+        };
         let conflict = eventually(&format!("{} is reported", case.id), || async {
-            let condition = world.condition(&case.name, "Ready", "False").await;
+            let condition = world.condition(&case.name, type_, "False").await;
             (condition["reason"] == "Conflict").then_some(condition)
         })
         .await;
+        if case.is_of_backups() {
+            world.ready(&case.name).await;
+        }
         let message = conflict["message"].as_str().unwrap();
         assert!(
             message.contains(&case.id.to_string()),
@@ -196,7 +208,7 @@ async fn a_foreign_object_is_never_taken_over() {
             Kind::Secret => assert!(!made(Kind::Job) && !made(Kind::StatefulSet), "{}", case.id),
             // Nothing writes to the foreign volume.
             Kind::PersistentVolumeClaim => {
-                let user = match case.id.name.ends_with("-backup") {
+                let user = match case.is_of_backups() {
                     true => Kind::CronJob,
                     false => Kind::StatefulSet,
                 };

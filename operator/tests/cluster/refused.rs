@@ -162,13 +162,13 @@ async fn a_volume_that_may_not_grow_is_reported_and_holds_up_nothing_else() {
     for claim in &claims {
         bind(&world, claim).await;
     }
-    // First one claim, then both; each together with a new version.
-    for (data, backups, image, claim) in [
-        ("2Gi", "3Gi", "hello-app:2", &claims[1]),
-        ("3Gi", "3Gi", "hello-app:3", &claims[0]),
+    // First one claim, then both; each together with a new version. The service serves without its backups.
+    for (data, backups, image, claim, type_) in [
+        ("2Gi", "3Gi", "hello-app:2", &claims[1], "BackupVerified"),
+        ("3Gi", "3Gi", "hello-app:3", &claims[0], "Ready"),
     ] {
         world.apply("demo", spec(data, backups, image)).await;
-        let message = refusal(&world, "Ready").await;
+        let message = refusal(&world, type_).await;
         assert!(
             message.contains(&claim.name) && message.contains("must support resize"),
             "{message}"
@@ -178,6 +178,9 @@ async fn a_volume_that_may_not_grow_is_reported_and_holds_up_nothing_else() {
             (live.data["spec"]["template"]["spec"]["containers"][0]["image"] == image).then_some(())
         })
         .await;
+        if type_ == "BackupVerified" {
+            world.ready("demo").await;
+        }
     }
     let elastic = Patch::Merge(json!({"allowVolumeExpansion": true}));
     classes

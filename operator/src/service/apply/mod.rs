@@ -14,14 +14,17 @@ use crate::{
         live::{Live, LiveObjects},
         owner::Identity,
     },
-    service::plan::{
-        Decision,
-        action::Action,
-        facts::Facts,
-        planner::{Migration, Plan},
-        readiness::{self, Readiness},
-        write::Change,
-        write_reason::WriteReason,
+    service::{
+        dereference::observed::Problem,
+        plan::{
+            Decision,
+            action::Action,
+            facts::Facts,
+            planner::{Migration, Plan},
+            readiness::{self, Readiness},
+            write::Change,
+            write_reason::WriteReason,
+        },
     },
 };
 
@@ -138,9 +141,15 @@ impl Applied {
         }
     }
 
-    /// What is wrong with objects that the spec names, in words.
+    /// Whether the service serves without this child.
     #[must_use]
-    pub fn unresolved(&self) -> &[String] {
+    pub fn is_of_backups(&self, id: &ChildId) -> bool {
+        self.decision.of_backups.contains(id)
+    }
+
+    /// What is wrong with objects that the spec names.
+    #[must_use]
+    pub fn unresolved(&self) -> &[Problem] {
         &self.decision.unresolved
     }
 

@@ -29,7 +29,10 @@ use crate::{
         pod,
     },
     service::{
-        dereference::{inputs::Inputs, observed::Observed},
+        dereference::{
+            inputs::Inputs,
+            observed::{Observed, Problem},
+        },
         validate::{Source, Validated},
     },
 };
@@ -102,11 +105,14 @@ pub async fn read(
     find_unlabelled(cluster, service, data.iter(), &mut observed).await?;
     observed.database_secret = database_secret(cluster, service).await?;
     let inputs = Inputs::from_observed(service, &observed, now)?;
-    observed.unresolved.extend(inputs.unusable_address.clone());
+    let of_database = [&inputs.unusable_address, &inputs.problem];
+    let of_database = of_database.map(|words| words.clone().map(Problem::of_service));
+    let [address, passwords] = of_database;
+    observed.unresolved.extend(address);
     observed
         .unresolved
         .extend(unresolved(cluster, service).await?);
-    observed.unresolved.extend(inputs.problem.clone());
+    observed.unresolved.extend(passwords);
     Ok(Read { observed, inputs })
 }
 
@@ -250,8 +256,8 @@ async fn database_secret(cluster: &Cluster, service: &Validated) -> Result<Optio
     Ok(Secret::from_live(&live(&id, object)?).cloned())
 }
 
-/// What is wrong with objects that the spec names and the operator does not make, in words.
-async fn unresolved(cluster: &Cluster, service: &Validated) -> Result<Vec<String>> {
+/// What is wrong with objects that the spec names and the operator does not make.
+async fn unresolved(cluster: &Cluster, service: &Validated) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for reference in references::of_pods(service) {
         let (namespace, name) = (&service.identity.namespace, &reference.name);

@@ -10,7 +10,10 @@ use kube::api::DynamicObject;
 
 use crate::{
     object::{names::Component, object_name::ObjectName},
-    service::validate::{Source, Validated},
+    service::{
+        dereference::observed::Problem,
+        validate::{Source, Validated},
+    },
 };
 
 /// One object that a spec names.
@@ -24,6 +27,8 @@ pub struct Reference {
     pub name: ObjectName,
     /// Keys that it must have.
     keys: Vec<String>,
+    /// The first part whose pods mount it.
+    part: Component,
 }
 
 impl fmt::Display for Reference {
@@ -38,9 +43,16 @@ impl Reference {
         (self.source, &self.name, &self.keys) == (other.source, &other.name, &other.keys)
     }
 
-    /// What keeps pods from mounting it, in words; `None` when nothing does.
+    /// What keeps pods from mounting it; `None` when nothing does.
     #[must_use]
-    pub fn problem(&self, live: Option<&DynamicObject>) -> Option<String> {
+    pub fn problem(&self, live: Option<&DynamicObject>) -> Option<Problem> {
+        Some(Problem {
+            words: self.words(live)?,
+            of_backups: self.part.is_of_backups(),
+        })
+    }
+
+    fn words(&self, live: Option<&DynamicObject>) -> Option<String> {
         let Some(live) = live else {
             return Some(format!("{}: {self} does not exist", self.field));
         };
@@ -64,6 +76,7 @@ pub fn of_pods(service: &Validated) -> Vec<Reference> {
             source: Source::Secret,
             name: secret.clone(),
             keys: vec!["tls.crt".into(), "tls.key".into()],
+            part: Component::App,
         });
     }
     let issuer = service.oidc.as_ref();
@@ -71,16 +84,21 @@ pub fn of_pods(service: &Validated) -> Vec<Reference> {
     let backup = service.backup.as_ref();
     let bucket = backup.and_then(|backup| backup.destination.bucket());
     let of_store = bucket.and_then(|bucket| bucket.authorities.as_ref());
-    for authorities in of_issuer.into_iter().chain(of_store) {
+    let of_issuer = of_issuer.map(|authorities| (Component::App, authorities));
+    let of_store = of_store.map(|authorities| (Component::Backup, authorities));
+    for (part, authorities) in of_issuer.into_iter().chain(of_store) {
         references.push(Reference {
             field: authorities.field.clone(),
             source: authorities.source,
             name: authorities.name.clone(),
             keys: vec![authorities.key.clone()],
+            part,
         });
     }
+    let has_pods = |part: &Component| backup.is_some() || !part.is_of_backups();
     for reference in Component::ALL
         .into_iter()
+        .filter(has_pods)
         .flat_map(|part| volumes(service, part))
     {
         // A volume of all parts is one object.
@@ -104,6 +122,7 @@ fn volumes(service: &Validated, part: Component) -> Vec<Reference> {
             source,
             name: ObjectName::parse(name)?,
             keys: keys.collect(),
+            part,
         })
     };
     let secrets = settings.volumes.iter().filter_map(|volume| {
@@ -134,9 +153,12 @@ mod tests {
             source: Source::Secret,
             name: ObjectName::parse("own").unwrap(),
             keys: vec!["tls.crt".into(), "tls.key".into()],
+            part: Component::App,
         };
         let live = (!data.is_null()).then(|| serde_json::from_value(data).unwrap());
-        reference.problem(live.as_ref())
+        let problem = reference.problem(live.as_ref())?;
+        assert!(!problem.of_backups);
+        Some(problem.words)
     }
 
     #[test]

@@ -16,8 +16,11 @@ mod stuck_run;
 pub mod write;
 pub mod write_reason;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 
 use crate::{
     object::{
@@ -32,7 +35,7 @@ use crate::{
         dereference::{
             Read,
             inputs::Inputs,
-            observed::{DuePods, Observed},
+            observed::{DuePods, Observed, Problem},
         },
         plan::{
             facts::Facts,
@@ -65,8 +68,10 @@ pub struct Decision {
     pub live: LiveObjects,
     /// The service's pods.
     pub pods: Vec<Pod>,
-    /// What is wrong with objects that the spec names, in words.
-    pub unresolved: Vec<String>,
+    /// The children, wanted or there, that the service serves without.
+    pub of_backups: BTreeSet<ChildId>,
+    /// What is wrong with objects that the spec names.
+    pub unresolved: Vec<Problem>,
     /// What Kubernetes' controllers should have made and have not.
     pub due_pods: DuePods,
     /// Secrets for pulling images that do not exist, when an image cannot be pulled.
@@ -86,6 +91,7 @@ pub fn decide(service: &Validated, prepared: &Prepared, read: Read) -> Decision 
         database: service.database.clone(),
         wanted: prepared.ids().cloned().collect(),
         writes: writes(&plan, &facts, &prepared.children),
+        of_backups: of_backups(prepared, &observed.children),
         facts,
         plan,
         readiness,
@@ -96,6 +102,18 @@ pub fn decide(service: &Validated, prepared: &Prepared, read: Read) -> Decision 
         missing_pull_secrets: observed.missing_pull_secrets,
         next_change: inputs.next_change(),
     }
+}
+
+/// The children that are there for the backups alone.
+fn of_backups(prepared: &Prepared, live: &LiveObjects) -> BTreeSet<ChildId> {
+    let wanted = prepared.children.iter();
+    let wanted = wanted.filter(|child| child.is_of_backups());
+    let left = live.iter().filter(|(id, live)| {
+        let part = Component::from_labels(live.object().labels());
+        part.is_some_and(Component::is_of_backups) && !prepared.ids().any(|wanted| wanted == *id)
+    });
+    let left = left.map(|(id, _)| id.clone());
+    wanted.map(|child| child.id.clone()).chain(left).collect()
 }
 
 /// What was read, in the planner's terms, and what it means for readiness.
@@ -143,7 +161,7 @@ pub fn wanted(prepared: &Prepared) -> Vec<Wanted> {
 
 fn is_meant(of: Of, child: &Desired, other: &Desired) -> bool {
     match of {
-        Of::Every => true,
+        Of::Every => child.is_of_backups() || !other.is_of_backups(),
         Of::Same => other.part() == child.part(),
         Of::Database => other.part() == Some(Component::Database),
     }

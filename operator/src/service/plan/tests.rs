@@ -25,7 +25,8 @@ fn prepared(name: &str, spec: &Value, inputs: &Inputs) -> Prepared {
 
 fn everything(database: &Value) -> Value {
     json!({"autoscaling": {"maxReplicas": 9}, "database": database,
-        "backup": {"schedule": "@daily"}, "monitoring": {"serviceMonitor": true},
+        "backup": {"schedule": "@daily"},
+        "pods": {"backup": {"serviceAccount": {"annotations": {"role": "backups"}}}}, "monitoring": {"serviceMonitor": true},
         "expose": {"ingress": {"host": "hello.example.com"},
             "httpRoute": {"parentRefs": [{"name": "public"}]}}})
 }
@@ -85,6 +86,14 @@ fn what_leans_on_a_foreign_object_is_held_back_or_deleted() {
             &pods[..],
             &[][..],
         ),
+        // What only the backups use holds back nothing else.
+        (
+            &managed,
+            id(Kind::ServiceAccount, "demo-backup-pods"),
+            &["CronJob demo-backup"],
+            &[],
+        ),
+        (&managed, id(Kind::NetworkPolicy, "demo-backup"), &[], &[]),
         (
             &managed,
             id(Kind::Secret, "demo-credentials"),

@@ -12,6 +12,7 @@ mod database;
 pub mod delay;
 pub mod events;
 mod finding;
+mod hindrance;
 mod migration;
 pub mod pod_failure;
 pub mod reason;

@@ -5,9 +5,7 @@ use jiff::Timestamp;
 
 use crate::{
     error::{Class, Error},
-    kubernetes::optional_apis,
     object::{
-        child::ChildId,
         names::{self, Component},
         owner::Identity,
     },
@@ -19,6 +17,7 @@ use crate::{
             conditions::conditions,
             data, database,
             finding::{Finding, no, yes},
+            hindrance::{self, Whose},
             migration,
             reason::Reason,
             volume, volume_fullness,
@@ -69,7 +68,11 @@ fn findings(
     let complete = |finding| with_pull_secrets(finding, applied);
     let database = complete(database::finding(service, applied, now));
     let migrated = complete(migration::finding(service, applied, now));
-    let backup = backups.map(|backups| complete(backups.finding()));
+    let backup = match backups {
+        Some(backups) => Some(complete(backups.finding())),
+        // What is left of earlier ones.
+        None => hindrance::finding(applied, Whose::Backups),
+    };
     let ready = ready(service, applied, &database, &migrated, now);
     let needs_action = ready.reason.needs_action();
     let progressing = ready.repeated(!ready.holds && !needs_action && !service.paused);
@@ -114,8 +117,8 @@ fn ready(
     migrated: &Finding,
     now: Timestamp,
 ) -> Finding {
-    if let Some(blocked) = blocked(applied) {
-        return blocked;
+    if let Some(hindrance) = hindrance::finding(applied, Whose::Service) {
+        return hindrance;
     }
     let component = [database, migrated]
         .into_iter()
@@ -153,31 +156,6 @@ fn with_pull_secrets(finding: Finding, applied: &Applied) -> Finding {
         missing.join(", ")
     );
     finding.with(message)
-}
-
-/// What waiting does not change, whatever the state of the components.
-fn blocked(applied: &Applied) -> Option<Finding> {
-    // A backup that a person requests is no part of the spec.
-    let request = applied.facts().requested_backup.as_ref();
-    let is_wanted = |id: &ChildId| request != Some(id);
-    let mut refused = applied.refused().iter();
-    if let Some((id, error)) = refused.find(|(id, _)| is_wanted(id)) {
-        return Some(no(Reason::Refused).with(format!("{id}: {error}")));
-    }
-    if let Some((id, error)) = applied.failed().first() {
-        return Some(no(Reason::ApiServerFailing).with(format!("{id}: {error}")));
-    }
-    let mut conflicts = applied.plan().conflicts.iter();
-    if let Some(conflict) = conflicts.find(|id| is_wanted(id)) {
-        return Some(no(Reason::Conflict).with(format!(
-            "{conflict} exists and does not belong to this resource; rename or delete it"
-        )));
-    }
-    if let Some(problem) = applied.unresolved().first() {
-        return Some(no(Reason::ReferenceMissing).with(problem));
-    }
-    let missing = applied.plan().unavailable.first()?;
-    Some(no(Reason::ApiMissing).with(optional_apis::explain(missing)))
 }
 
 /// Status after a pass that an error ended; `None` when the error is transient, which is no news about the resource,

@@ -28,7 +28,11 @@ use crate::{
     service::{
         apply::Applied,
         children,
-        dereference::{Read, inputs::Inputs, observed::Observed},
+        dereference::{
+            Read,
+            inputs::Inputs,
+            observed::{Observed, Problem},
+        },
         plan,
         report::{conditions::find, reason::Reason, status},
         validate::{DefaultImages, Validated, validate},
@@ -66,6 +70,8 @@ struct Fixture {
     address: Option<String>,
     /// What is wrong with objects that the spec names.
     unresolved: Vec<String>,
+    /// The same of objects that only the backups need.
+    unresolved_of_backups: Vec<String>,
     /// A write that the API server refuses.
     refused: Option<Refused>,
     /// Kinds of owners whose pods the API server refuses, with its words.
@@ -188,6 +194,7 @@ impl Fixture {
             missing: own.missing,
             address: own.address.or(all.address),
             unresolved: own.unresolved,
+            unresolved_of_backups: own.unresolved_of_backups,
             refused: own.refused,
             refused_pods: own.refused_pods,
             missing_pull_secrets: own.missing_pull_secrets,
@@ -241,8 +248,20 @@ impl Fixture {
         let Some(child) = refused.kind.as_deref().map(kind) else {
             return Err(refused.error());
         };
-        let id = prepared.ids().find(|id| id.kind == child).unwrap().clone();
+        let left = applied.live().iter().map(|(id, _)| id);
+        let id = prepared.ids().chain(left).find(|id| id.kind == child);
+        let id = id.unwrap().clone();
         Ok(applied.refusing(id, refused.error()))
+    }
+
+    fn unresolved(&self) -> Vec<Problem> {
+        let of = |all: &[String], of_backups: bool| {
+            let all = all.iter().cloned();
+            all.map(move |words| Problem { words, of_backups })
+                .collect::<Vec<_>>()
+        };
+        let of_backups = of(&self.unresolved_of_backups, true);
+        [of_backups, of(&self.unresolved, false)].concat()
     }
 
     /// What would have been read from the API server.
@@ -257,7 +276,7 @@ impl Fixture {
                 secret.data = Some([("uri".to_owned(), value)].into());
                 secret
             }),
-            unresolved: self.unresolved.clone(),
+            unresolved: self.unresolved(),
             missing_pull_secrets: self.missing_pull_secrets.clone(),
             ..Observed::default()
         };

@@ -88,6 +88,7 @@ fn decision(writes: Vec<Write>, there: &[Kind]) -> Decision {
         },
         live,
         pods: vec![],
+        of_backups: [].into(),
         unresolved: vec![],
         due_pods: DuePods::default(),
         missing_pull_secrets: vec![],

@@ -24,6 +24,7 @@ use crate::{
         plan::{action::Action, facts::Facts, job_phase::JobPhase},
         report::{
             finding::{Finding, no, yes},
+            hindrance::{self, Whose},
             pod_failure,
             reason::Reason,
             volume,
@@ -99,7 +100,8 @@ impl<'a> Backups<'a> {
     /// Whether the last backup was proved and none was missed.
     pub fn finding(&self) -> Finding {
         let problem = self
-            .not_written()
+            .wrong_schedule()
+            .or_else(|| hindrance::finding(self.applied, Whose::Backups))
             .or_else(|| self.volume_leaving())
             .or_else(|| self.not_scheduled())
             .or_else(|| self.not_running())
@@ -130,23 +132,10 @@ impl<'a> Backups<'a> {
         ChildId::new(kind, self.name.clone())
     }
 
-    /// The schedule, its volume or the requested backup is not as wanted, because it cannot be written.
-    fn not_written(&self) -> Option<Finding> {
-        if let Err(problem) = &self.wanted.schedule {
-            let message = format!("spec.backup.schedule: {problem}");
-            return Some(no(Reason::BackupScheduleInvalid).with(message));
-        }
-        let ours = [Kind::CronJob, Kind::PersistentVolumeClaim].map(|kind| self.child(kind));
-        let request = self.applied.facts().requested_backup.as_ref();
-        let is_ours = |id: &ChildId| ours.contains(id) || request == Some(id);
-        let mut refused = self.applied.refused().iter();
-        if let Some((id, error)) = refused.find(|(id, _)| is_ours(id)) {
-            return Some(no(Reason::Refused).with(format!("{id}: {error}")));
-        }
-        let mut conflicts = self.applied.plan().conflicts.iter();
-        let foreign = conflicts.find(|id| is_ours(id))?;
-        let message = format!("{foreign} exists and does not belong to this resource");
-        Some(no(Reason::Conflict).with(message))
+    fn wrong_schedule(&self) -> Option<Finding> {
+        let problem = self.wanted.schedule.as_ref().err()?;
+        let message = format!("spec.backup.schedule: {problem}");
+        Some(no(Reason::BackupScheduleInvalid).with(message))
     }
 
     fn volume_leaving(&self) -> Option<Finding> {
