@@ -60,6 +60,7 @@ mod stand_in;
 mod state;
 mod stuck;
 mod terminal;
+mod upgrade;
 mod volumes;
 mod waiting;
 mod world;

@@ -310,7 +310,7 @@ impl Server {
 }
 
 /// The resources' definitions from the committed files.
-fn ours() -> [CustomResourceDefinition; 2] {
+pub fn ours() -> [CustomResourceDefinition; 2] {
     ["helloservices", "hellorestores"].map(|name| {
         let path = format!("{}/../crds/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
         serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
