@@ -69,12 +69,33 @@ fn every_guarantee_has_tests_and_every_test_exists() {
                 "kind"
             } else if path.starts_with("operator/tests/cluster") {
                 "api"
+            } else if path.starts_with("app/tests") {
+                "app"
             } else {
                 "unit"
             };
             assert_eq!(tier, runs_on, "{}::{name}", path.display());
         }
     }
+}
+
+#[test]
+fn every_fault_has_tests_that_exist() {
+    let text = std::fs::read_to_string(root().join("docs/faults.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let mut count = 0;
+    for row in rows.skip(2) {
+        let quoted = row.split('`').skip(1).step_by(2);
+        let tests: Vec<_> = quoted.filter_map(|text| text.split_once("::")).collect();
+        assert!(!tests.is_empty(), "{row}");
+        for (path, name) in tests {
+            let source = std::fs::read_to_string(root().join(path));
+            let source = source.unwrap_or_else(|error| panic!("{path}: {error}"));
+            assert!(is_test(&source, name), "{path}::{name}");
+        }
+        count += 1;
+    }
+    assert!(count > 30, "{count} faults");
 }
 
 #[test]

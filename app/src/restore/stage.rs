@@ -16,20 +16,41 @@ const REFERENCE: &str = "postgres";
 const CHUNK: usize = 64 << 10;
 
 /// Refuses live tables that have more than migrations make: before anything is made. The throw-away server shows what
-/// that is.
+/// that is; an older one than that of the live data cannot.
 ///
 /// # Errors
-/// What others have made.
+/// What others have made, or which version is too old.
 pub async fn check_live(
     scratch: &mut Scratch,
     live: &mut PgConnection,
 ) -> Result<(), RestoreError> {
     scratch.ready().await?;
     let mut reference = scratch.connect(REFERENCE).await?;
+    check_versions(
+        major_version(&mut reference).await?,
+        major_version(live).await?,
+    )?;
     tables::migrate(&mut reference, LIVE).await?;
     let tables = tables::read(&mut reference, LIVE).await?;
     let own = parts::read(&mut reference, LIVE, &tables).await?;
     parts::check_live(&parts::read(live, LIVE, &tables).await?, &own)
+}
+
+/// The version of PostgreSQL of a server.
+async fn major_version(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar("SELECT current_setting('server_version_num')::int / 10000")
+        .fetch_one(connection)
+        .await
+}
+
+fn check_versions(programs: i32, live: i32) -> Result<(), RestoreError> {
+    if programs >= live {
+        return Ok(());
+    }
+    Err(RestoreError::refused(format!(
+        "the backup would be proved with PostgreSQL {programs}, and the live data is on a server of PostgreSQL {live}: \
+         use programs (`spec.backup.image`) of PostgreSQL {live} or newer"
+    )))
 }
 
 /// Migrates the backup that was restored into the throw-away server to this program's schema, and refuses one whose tables

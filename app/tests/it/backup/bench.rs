@@ -195,6 +195,32 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// PostgreSQL's programs without one of their extensions, and the folder that they go with.
+pub fn programs_without_citext() -> (tempfile::TempDir, PathBuf) {
+    // Their libraries are beside them.
+    let copy = folder();
+    let bin = postgres::bin();
+    let install = bin.ancestors().nth(3).unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(install)
+        .arg(copy.path().join("pg"))
+        .status();
+    assert!(copied.unwrap().success());
+    let bin = copy
+        .path()
+        .join("pg")
+        .join(bin.strip_prefix(install).unwrap());
+    let extensions = bin.join("../share/extension");
+    for entry in std::fs::read_dir(extensions).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().to_string_lossy().starts_with("citext") {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    (copy, bin)
+}
+
 /// A database with rows of several kinds.
 pub fn filled_database() -> String {
     let database = postgres::database();

@@ -1,12 +1,12 @@
 //! What can be wrong with the database: each is named, and the next backup is clean.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 
-use super::bench::{Bench, before, filled_database, folder, stderr};
+use super::bench::{Bench, before, filled_database, programs_without_citext, stderr};
 use crate::support::app::command;
 use crate::support::clock::SetClock;
 use crate::support::eventually;
@@ -210,27 +210,7 @@ fn another_encoding_is_refused() {
 
 #[test]
 fn an_extension_that_the_programs_lack_is_named() {
-    // The same programs without it; their libraries are beside them.
-    let copy = folder();
-    let bin = postgres::bin();
-    let install = bin.ancestors().nth(3).unwrap();
-    let copied = Command::new("cp")
-        .arg("-r")
-        .arg(install)
-        .arg(copy.path().join("pg"))
-        .status();
-    assert!(copied.unwrap().success());
-    let bin = copy
-        .path()
-        .join("pg")
-        .join(bin.strip_prefix(install).unwrap());
-    let extensions = bin.join("../share/extension");
-    for entry in std::fs::read_dir(extensions).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name().to_string_lossy().starts_with("citext") {
-            std::fs::remove_file(entry.path()).unwrap();
-        }
-    }
+    let (_copy, bin) = programs_without_citext();
     let database = filled_database();
     postgres::shared().sql(&database, "CREATE EXTENSION citext");
     let bench = Bench::new(&database);

@@ -45,6 +45,33 @@ fn the_newest_by_number_are_kept_and_other_files_are_left_alone() {
 }
 
 #[test]
+fn a_set_of_a_clock_that_was_ahead_is_older_than_the_next_one() {
+    let bench = Bench::new(&filled_database());
+    // As if all clocks had been ahead, and were set back since.
+    let made = bench.succeed(&[])["set"].as_str().unwrap().to_owned();
+    let ahead = "hello-29990101T000000Z";
+    let manifest = std::fs::read_to_string(bench.path(&format!("{made}.json"))).unwrap();
+    let mut manifest: serde_json::Value =
+        serde_json::from_str(&manifest.replace(&made, ahead)).unwrap();
+    manifest["time"] = "2999-01-01T00:00:00Z".into();
+    std::fs::write(bench.path(&format!("{ahead}.json")), manifest.to_string()).unwrap();
+    let dump = |set: &str| bench.path(&format!("{set}.dump"));
+    std::fs::rename(dump(&made), dump(ahead)).unwrap();
+    std::fs::remove_file(bench.path(&format!("{made}.json"))).unwrap();
+    assert_eq!(bench.list()[0]["name"], ahead);
+    assert_eq!(bench.states(), [1, 0, 0]);
+
+    let next = bench.succeed(&["--keep-last=2"]);
+    assert_eq!((&next["sequence"], &next["count"]), (&2.into(), &2.into()));
+    let latest = bench.command(&["verify", "latest"]).output().unwrap();
+    let said = String::from_utf8(latest.stdout).unwrap();
+    assert!(said.starts_with(next["set"].as_str().unwrap()), "{said}");
+    let last = bench.succeed(&["--keep-last=1"]);
+    assert_eq!(bench.states(), [1, 0, 0]);
+    assert_eq!(bench.list()[0]["name"], last["set"]);
+}
+
+#[test]
 fn a_set_that_was_changed_is_found_by_proving_it_again() {
     let bench = Bench::new(&filled_database());
     let set = bench.succeed(&["--format=custom,plain"])["set"].clone();

@@ -3,6 +3,8 @@
 mod bench;
 mod bucket;
 mod exchange;
+mod faults;
+mod history;
 mod interrupted;
 mod refusals;
 mod room;

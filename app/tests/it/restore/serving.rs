@@ -1,85 +1,23 @@
-//! Clients of the service while the tables under it are exchanged.
+//! Clients of the service while it is backed up and restored, and the steps of both are killed.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::backup::bench::Bench;
+use serde_json::Value;
+
+use crate::backup::bench::{Bench, stderr};
 use crate::support::app::{App, short_command};
-use crate::support::client::Answer;
-use crate::support::postgres::{OWNER, Server};
-use crate::support::{eventually, succeed};
+use crate::support::postgres::{self, OWNER, Server};
+use crate::support::succeed;
 
-use super::bench::Restore;
+use super::bench::{Ended, Restore};
+use super::history::clients::{CLIENTS, Recorder};
+use super::history::{Exchange, Rows, Write};
 
 const ACCEPT: &[&str] = &["--accept-data-loss"];
-const SOON: Duration = Duration::from_secs(120);
 
-/// What the clients know.
-#[derive(Default)]
-struct History {
-    acknowledged: Mutex<Vec<String>>,
-    /// Acknowledged, and not found by the next read.
-    vanished: Mutex<Vec<String>>,
-    ended: AtomicBool,
-}
-
-impl History {
-    fn count(&self) -> usize {
-        self.acknowledged.lock().unwrap().len()
-    }
-
-    /// Writes names that nobody has, one after the other, and reads each of them afterwards.
-    fn write(&self, app: &App, client: usize) {
-        for number in 0.. {
-            if self.ended.load(Ordering::Relaxed) {
-                return;
-            }
-            let name = format!("w{}", letters(&format!("{client}x{number}")));
-            let path = format!("/hello/{name}");
-            if !is_done(&app.put_date(&path, "1990-01-01"), 204) {
-                continue;
-            }
-            self.acknowledged.lock().unwrap().push(name.clone());
-            let read = app.get(&path);
-            if read.status == 404 {
-                self.vanished.lock().unwrap().push(name);
-            } else {
-                is_done(&read, 200);
-            }
-        }
-    }
-
-    /// Reads what is always there, one user and lists.
-    fn read(&self, app: &App) {
-        while !self.ended.load(Ordering::Relaxed) {
-            for path in ["/hello/userb", "/users?limit=9", "/users/userb/friends"] {
-                is_done(&app.get(path), 200);
-            }
-        }
-    }
-}
-
-/// Names have no digits.
-fn letters(text: &str) -> String {
-    let letter = |letter: char| match letter.to_digit(10) {
-        Some(digit) => char::from(b'a' + u8::try_from(digit).unwrap()),
-        None => letter,
-    };
-    text.chars().map(letter).collect()
-}
-
-/// Whether a request was done; otherwise it was refused as it should be.
-fn is_done(answer: &Answer, expected: u16) -> bool {
-    if answer.status == 503 {
-        assert!(answer.header("retry-after").is_some(), "{answer:?}");
-        return false;
-    }
-    assert_eq!(answer.status, expected, "{}", answer.text());
-    true
-}
-
-/// A database with the roles of production, its service, and a backup that the backup's role has made.
+/// A database with the roles of production, and its service.
 fn production() -> (App, Restore) {
     let server = Server::start("restore-serving", &[]);
     server.sql("postgres", &format!("CREATE DATABASE hello OWNER {OWNER}"));
@@ -88,7 +26,7 @@ fn production() -> (App, Restore) {
     server.sql(
         "hello",
         "INSERT INTO users SELECT 'user' || translate(n::text, '0123456789', 'abcdefghij'), DATE '1990-01-01' + n % 9999 \
-             FROM generate_series(1, 20000) n; \
+             FROM generate_series(1, 2000) n; \
          INSERT INTO friendships VALUES ('userb', 'userc', true, true)",
     );
     // Where a shorter one would only measure how busy the machine is.
@@ -97,9 +35,7 @@ fn production() -> (App, Restore) {
         ("DATABASE_URL", &server.url("hello_app", "hello")),
         deadline,
     ]);
-    let mut backup = Bench::at(&server.url("hello_backup", "hello"));
-    backup.succeed(&[]);
-    backup.url = owner;
+    let backup = Bench::at(&owner);
     let restore = Restore {
         backup,
         database: "hello".into(),
@@ -120,53 +56,232 @@ fn migrate(owner: &str) {
     );
 }
 
-#[test]
-fn clients_get_no_wrong_answer_and_lose_only_what_is_counted() {
-    let (app, restore) = production();
-    let history = History::default();
-    let swapped = std::thread::scope(|scope| {
-        for client in 0..2 {
-            let (history, app) = (&history, &app);
-            scope.spawn(move || history.write(app, client));
-        }
-        scope.spawn(|| history.read(&app));
-        let more = |count: usize| {
-            let end = history.count() + count;
-            eventually("writes are acknowledged", SOON, || history.count() >= end);
-        };
-        more(20);
-        restore.succeed("stage", "live", &[]);
-        more(20);
-        let swapped = restore.succeed("swap", "live", ACCEPT);
-        more(20);
-        history.ended.store(true, Ordering::Relaxed);
-        swapped
-    });
+/// Backups and restores of a database that clients use. Steps are killed at some moment, and then done.
+struct Rounds<'a> {
+    restore: &'a Restore,
+    recorder: &'a Recorder,
+    /// How long the steps take.
+    usual: BTreeMap<String, Duration>,
+    random: u64,
+    /// Of the present one.
+    id: String,
+}
 
-    let names = |schema: &str| {
-        let sql = format!("SELECT username FROM {schema}.users WHERE username ~ '^w'");
-        let names = restore.sql(&sql);
-        names.lines().map(str::to_owned).collect::<Vec<_>>()
+impl Rounds<'_> {
+    /// A backup, a wrong `DELETE`, a restore, and its undoing where that is asked for. Clients write before, during and
+    /// after each of them.
+    fn run(&mut self, number: u64, undo: bool) {
+        self.id = format!("round{number}");
+        // The two that take seconds are killed by turns.
+        let odd = number % 2 == 1;
+        let set = self.backup(odd);
+        self.recorder.more(10);
+        self.delete_seeded();
+        self.end_sessions();
+        self.recorder.more(10);
+        if odd {
+            self.restore.succeed("stage", &self.id, &[]);
+        } else {
+            self.step("stage", &[]);
+        }
+        let staged = self.rows("hello", &format!("hello_restore_{}", self.id));
+        assert_eq!(staged, set);
+        self.recorder.more(10);
+        let before = self.swap(staged);
+        self.recorder.more(10);
+        if undo {
+            self.undo(before, &set);
+            self.step("discard", &[]);
+            self.recorder.more(10);
+        }
+    }
+
+    /// What a new backup has, restored by PostgreSQL's own programs.
+    fn backup(&mut self, killed: bool) -> Rows {
+        let server = self.restore.server();
+        // As the role of backups.
+        let url = format!("--database-url={}", server.url("hello_backup", "hello"));
+        let command = || self.restore.backup.run_command(&[&url]);
+        if killed {
+            kill(command(), self.some_of("backup"));
+        }
+        let start = Instant::now();
+        let (output, span) = self.recorder.spanned(|| command().output().unwrap());
+        self.usual.insert("backup".into(), start.elapsed());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let set = result["set"].as_str().unwrap();
+
+        let target = set.to_ascii_lowercase().replace('-', "_");
+        server.sql("postgres", &format!("CREATE DATABASE {target}"));
+        let dump = self.restore.backup.path(&format!("{set}.dump"));
+        succeed(
+            Command::new(postgres::bin().join("pg_restore"))
+                .args([
+                    "--exit-on-error",
+                    "--dbname",
+                    &server.url("postgres", &target),
+                ])
+                .arg(dump),
+        );
+        let manifest = self.restore.backup.path(&format!("{set}.json"));
+        let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
+        let counted = &manifest["contents"]["tables"]["public.users"];
+        let checksum =
+            "SELECT count(*), sum(hashtextextended((u.*)::text COLLATE \"C\", 0)) FROM users u";
+        assert_eq!(
+            server.sql(&target, checksum),
+            format!(
+                "{}|{}",
+                counted["rows"],
+                counted["checksum"].as_str().unwrap()
+            )
+        );
+        let rows = self.rows(&target, "public");
+        self.recorder.saw(set, "", rows.clone(), span);
+        rows
+    }
+
+    fn swap(&mut self, incoming: Rows) -> Rows {
+        let recorder = self.recorder;
+        let (swapped, span) = recorder.spanned(|| self.step("swap", ACCEPT));
+        let outgoing = self.rows("hello", &format!("hello_previous_{}", self.id));
+        let exchange = Exchange {
+            outgoing: outgoing.clone(),
+            incoming,
+            span,
+        };
+        assert_eq!(swapped.loss(), exchange.loss(None));
+        recorder.note(|history| history.exchanges.push(exchange));
+        outgoing
+    }
+
+    fn undo(&mut self, incoming: Rows, begun_with: &Rows) {
+        let recorder = self.recorder;
+        let (undone, span) = recorder.spanned(|| self.step("undo", ACCEPT));
+        let exchange = Exchange {
+            outgoing: self.rows("hello", &format!("hello_restore_{}", self.id)),
+            incoming,
+            span,
+        };
+        assert_eq!(undone.loss(), exchange.loss(Some(begun_with)));
+        recorder.note(|history| history.exchanges.push(exchange));
+    }
+
+    /// A step of the restore, which is killed at some moment, and done again.
+    fn step(&mut self, command: &str, arguments: &[&str]) -> Ended {
+        let program = self.restore.command(command, &self.id, arguments).0;
+        kill(program, self.some_of(command));
+        let start = Instant::now();
+        let ended = self.restore.succeed(command, &self.id, arguments);
+        self.usual.insert(command.into(), start.elapsed());
+        ended
+    }
+
+    /// A part of the time that it takes, or of a second.
+    fn some_of(&mut self, command: &str) -> Duration {
+        // Knuth's generator.
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let usual = self.usual.get(command).copied();
+        let usual = usual.unwrap_or(Duration::from_secs(1));
+        usual * u32::try_from(self.random >> 48).unwrap() / (1 << 16)
+    }
+
+    /// Somebody removes people that no client writes.
+    fn delete_seeded(&self) {
+        let delete = "DELETE FROM users WHERE username IN (SELECT username FROM users WHERE username > 'usere' LIMIT 2) \
+             RETURNING username";
+        let (names, span) = self.recorder.spanned(|| self.restore.sql(delete));
+        let removed = |name: &str| Write {
+            key: name.into(),
+            value: None,
+            span,
+            acknowledged: true,
+        };
+        let removed: Vec<_> = names.lines().map(removed).collect();
+        assert_eq!(removed.len(), 2);
+        self.recorder.note(|history| history.writes.extend(removed));
+    }
+
+    /// Ends all sessions of the service, whatever it does just then.
+    fn end_sessions(&self) {
+        self.restore.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'hello_app'",
+        );
+    }
+
+    /// The people in a schema of a database.
+    fn rows(&self, database: &str, schema: &str) -> Rows {
+        let sql = format!("SELECT username, date_of_birth FROM {schema}.users");
+        let printed = self.restore.server().sql(database, &sql);
+        let row = |line: &str| {
+            let (name, date) = line.split_once('|').unwrap();
+            (name.to_owned(), date.parse().unwrap())
+        };
+        printed.lines().map(row).collect()
+    }
+}
+
+/// Begins a command, and kills it after this time.
+fn kill(mut command: Command, after: Duration) {
+    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = quiet.spawn().unwrap();
+    std::thread::sleep(after);
+    // `timeout` has one child: the program, unless that has ended.
+    let _ = Command::new("pkill")
+        .args(["-KILL", "-P", &child.id().to_string()])
+        .status();
+    child.wait().unwrap();
+}
+
+/// How many rounds are played, and what their random numbers begin with.
+fn given(name: &str, otherwise: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given.map_or(otherwise, |given| given.parse().unwrap())
+}
+
+#[test]
+fn clients_lose_only_what_is_counted_whoever_is_killed() {
+    let (app, restore) = production();
+    let recorder = Recorder::default();
+    let mut rounds = Rounds {
+        restore: &restore,
+        recorder: &recorder,
+        usual: BTreeMap::new(),
+        random: given("HISTORY_SEED", 1),
+        id: String::new(),
     };
-    let (live, lost) = (names("public"), names("hello_previous_live"));
-    assert_eq!(swapped.loss(), [lost.len() as u64, 0, 0]);
-    assert!(!lost.is_empty() && live.len() >= 20);
-    for name in history.acknowledged.lock().unwrap().iter() {
-        assert!(live.contains(name) != lost.contains(name), "{name}");
-    }
-    for name in history.vanished.lock().unwrap().iter() {
-        assert!(lost.contains(name), "{name}");
-    }
+    let seeded = rounds.rows("hello", "public").into_iter();
+    recorder.note(|history| history.writes.extend(seeded.map(Write::before_all)));
+    let count = given("HISTORY_ROUNDS", 2);
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (recorder, app) = (&recorder, &app);
+            scope.spawn(move || recorder.client(app, client));
+        }
+        // Also when this thread fails.
+        let _end = recorder.end_later();
+        recorder.more(10);
+        // The last one is not undone.
+        for number in 1..=count {
+            rounds.run(number, (count - number) % 2 == 1);
+        }
+    });
+    let (rows, span) = recorder.spanned(|| rounds.rows("hello", "public"));
+    recorder.saw("the end", "", rows, span);
+    let history = recorder.into_history();
+    eprintln!("{}", history.size());
+    assert_eq!(history.contradictions(), [""; 0]);
 
     // All roles have their rights, now and after the next migration, which grants them nothing of the former data.
     migrate(&restore.backup.url);
     let server = restore.server();
     assert_eq!(app.put_date("/hello/after", "1990-01-01").status, 204);
     for role in ["hello_app", "hello_backup"] {
-        let former = "SELECT count(*) FROM hello_previous_live.users";
-        assert!(!server.try_sql_as(role, "hello", former), "{role}");
+        let former = format!("SELECT count(*) FROM hello_previous_round{count}.users");
+        assert!(!server.try_sql_as(role, "hello", &former), "{role}");
     }
-    let mut backup = Bench::at(&server.url("hello_backup", "hello"));
-    backup.folder = restore.backup.folder;
-    assert_eq!(backup.succeed(&[])["count"], 2);
 }

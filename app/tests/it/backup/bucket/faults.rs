@@ -1,10 +1,11 @@
 //! What a bucket refuses, loses or answers late.
 
+use std::process::Stdio;
 use std::time::Duration;
 
-use super::{Store, put};
-use crate::backup::bench::filled_database;
-use crate::support::s3::{Action, BUCKET, Seen};
+use super::{Store, put, with_bucket};
+use crate::backup::bench::{Bench, before, filled_database, stderr};
+use crate::support::s3::{Action, BUCKET, KEY, KEY_ID, Seen};
 use crate::support::{LONG, eventually};
 
 /// Which requests fail, how, the reason, and what the message says.
@@ -177,6 +178,49 @@ fn answers_that_are_lost_or_late_are_asked_for_again() {
     );
     assert_eq!(store.bench.succeed(&[])["count"], 2);
     store.assert_tidy();
+}
+
+#[test]
+fn two_backups_at_once_are_both_whole() {
+    let database = filled_database();
+    let mut store = Store::new(&database);
+    // As in another pod: a bucket has no lock.
+    let other = Bench::new(&database)
+        .variable("AWS_ACCESS_KEY_ID", KEY_ID)
+        .variable("AWS_SECRET_ACCESS_KEY", KEY);
+    let other = with_bucket(other, &format!("http://{}", store.proxy.address));
+    store.bench.succeed(&[]);
+    store.bench.replace(
+        "pg_dump",
+        &before("cd $HELLO_BACKUP_DIRECTORY; touch begun; while [ ! -e go ]; do sleep 0.05; done"),
+    );
+    let mut first = store.bench.run_command(&["--keep-last=1"]);
+    let first = first.stdout(Stdio::piped()).spawn().unwrap();
+    eventually("the first has begun", LONG, || {
+        store.bench.path("begun").exists()
+    });
+    // Within the same second, one is told that the other has begun.
+    let mut second = None;
+    eventually("the second is made", LONG, || {
+        let output = other.run(&["--keep-last=1"]);
+        let is_taken = stderr(&output).contains("another backup has begun");
+        assert!(output.status.success() || is_taken, "{}", stderr(&output));
+        second = output.status.success().then_some(output);
+        second.is_some()
+    });
+    std::fs::write(store.bench.path("go"), "").unwrap();
+    let first = first.wait_with_output().unwrap();
+    assert!(first.status.success());
+    for output in [first, second.unwrap()] {
+        let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let set = result["set"].as_str().unwrap();
+        let verified = other.command(&["verify", set]).output().unwrap();
+        assert!(verified.status.success(), "{}", stderr(&verified));
+    }
+    // Neither has deleted the other, and the next one deletes both.
+    assert_eq!(other.states(), [2, 0, 0]);
+    assert_eq!(other.succeed(&["--keep-last=1"])["count"], 1);
+    assert_eq!(store.server.keys().len(), 2, "{:?}", store.server.keys());
 }
 
 #[test]

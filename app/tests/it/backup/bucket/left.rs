@@ -1,10 +1,11 @@
 //! What a backup leaves in a bucket when it is ended.
 
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use super::{Store, large_database};
-use crate::backup::bench::{filled_database, stderr};
+use crate::backup::bench::{filled_database, folder, stderr};
+use crate::support::LONG;
 use crate::support::s3::{Action, Seen};
 
 #[test]
@@ -27,10 +28,7 @@ fn what_a_killed_backup_leaves_in_a_bucket_goes_after_a_day() {
         });
         let mut child = store.bench.run_command(&["--keep-last=1"]).spawn().unwrap();
         has_reached.recv_timeout(Duration::from_secs(120)).unwrap();
-        // `timeout` is its own group's leader, the program is in there with it.
-        let group = format!("-{}", child.id());
-        let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
-        assert!(killed.unwrap().success());
+        kill_group(&child);
         child.wait().unwrap();
         store.proxy.set(|_| Action::Pass);
     }
@@ -55,6 +53,70 @@ fn what_a_killed_backup_leaves_in_a_bucket_goes_after_a_day() {
     assert_eq!(store.bench.succeed(&["--keep-last=1"])["count"], 1);
     store.assert_tidy();
     assert_eq!(store.server.keys().len(), 2, "{:?}", store.server.keys());
+}
+
+#[test]
+fn whoever_is_killed_while_it_publishes_and_prunes_leaves_a_backup_that_counts() {
+    let store = Store::new(&filled_database());
+    let backup = || store.bench.succeed(&["--keep-last=1"]);
+    backup();
+    store.proxy.lines();
+    backup();
+    let lines = store.proxy.lines();
+    let first = lines.iter().position(|line| publishes(line)).unwrap();
+    // Of the requests from there on: all that write, and one that reads.
+    let count = lines[first..].len();
+    let writes = |number: &usize| !lines[first + number].starts_with("GET");
+    for number in (0..count).filter(writes).chain([1]) {
+        // The bucket does what it is asked for by turns, and nobody hears of it.
+        kill_at(&store, number, number % 2 == 0);
+        assert!(store.bench.states()[0] >= 1, "{}", lines[first + number]);
+        let mut fetch = store.bench.command(&["fetch", "latest", "--to"]);
+        let target = folder();
+        let copied = fetch.arg(target.path()).output().unwrap();
+        assert!(copied.status.success(), "{}", stderr(&copied));
+    }
+    store.server.age();
+    assert_eq!(backup()["count"], 1);
+    store.assert_tidy();
+    assert_eq!(store.server.keys().len(), 2, "{:?}", store.server.keys());
+}
+
+/// Whether a request makes a set of what is there.
+fn publishes(line: &str) -> bool {
+    line.starts_with("PUT") && line.ends_with("Z.json")
+}
+
+/// Backs up, and kills that when it has sent so many requests since it has published; that request is `done` or not.
+fn kill_at(store: &Store, number: usize, done: bool) {
+    let (reached, has_reached) = std::sync::mpsc::channel();
+    let (kill, killed) = std::sync::mpsc::channel();
+    let mut since = None;
+    store.proxy.set(move |seen| {
+        since = match since {
+            None => publishes(&seen.line).then_some(0),
+            Some(count) => Some(count + 1),
+        };
+        if since != Some(number) {
+            return Action::Pass;
+        }
+        reached.send(()).unwrap();
+        killed.recv().unwrap();
+        if done { Action::Lose } else { Action::Cut }
+    });
+    let mut child = store.bench.run_command(&["--keep-last=1"]).spawn().unwrap();
+    has_reached.recv_timeout(LONG).unwrap();
+    kill_group(&child);
+    kill.send(()).unwrap();
+    child.wait().unwrap();
+    store.proxy.set(|_| Action::Pass);
+}
+
+/// `timeout` is its own group's leader, the program is in there with it.
+fn kill_group(child: &Child) {
+    let group = format!("-{}", child.id());
+    let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
+    assert!(killed.unwrap().success());
 }
 
 #[test]
