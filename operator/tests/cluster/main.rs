@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
 mod admission;
+mod alerts;
 mod backup;
 mod certificates;
 mod cnpg;

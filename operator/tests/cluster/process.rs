@@ -30,6 +30,12 @@ impl Operator {
         Self::start_at(server, &server.url)
     }
 
+    /// Starts one whose metrics name the services, as its alerts need it.
+    pub fn start_with_names(server: &Server) -> Self {
+        let variables = [("HELLO_METRICS_NAMES", "true")];
+        Self::launch(&server.url, server, &server.token, &variables)
+    }
+
     /// Starts one that reaches the server under another address.
     pub fn start_at(server: &Server, url: &str) -> Self {
         Self::launch(url, server, &server.token, &[])
@@ -80,6 +86,11 @@ impl Operator {
             api_port: url.rsplit(':').next().unwrap().parse().unwrap(),
             _folder: folder,
         }
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.listen
     }
 
     /// Sends it a signal.
