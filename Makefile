@@ -151,7 +151,7 @@ advisories: ## Known faults and licences of all dependencies; fetches the databa
 bench-app: ## The app beside pgbench, in one run
 	app/benches/run
 
-bench-backup: ## A backup with its proof beside plain pg_dump, in one run
+bench-backup: ## A backup with its proof beside plain pg_dump, and callers meanwhile, in one run
 	app/benches/backup
 
 bench-operator: ## The operator with up to 10,000 resources on a real API server

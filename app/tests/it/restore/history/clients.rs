@@ -9,7 +9,7 @@ use chrono::{Datelike, Days, NaiveDate, Utc};
 use super::{History, Rows, Seen, Span, Write};
 use crate::support::app::App;
 use crate::support::client::Answer;
-use crate::support::eventually;
+use crate::support::{LONG, eventually};
 
 pub const CLIENTS: usize = 3;
 /// So that they do not take the whole machine.
@@ -19,7 +19,6 @@ const KEYS: usize = 4;
 /// A greeting names a day of the year, so a key has one value for each at most.
 const VALUES: u64 = 300;
 const FIRST: NaiveDate = NaiveDate::from_ymd_opt(1990, 1, 1).expect("it exists");
-const SOON: Duration = Duration::from_secs(120);
 
 /// What all clients have in common.
 #[derive(Default)]
@@ -57,7 +56,7 @@ impl Recorder {
         for acknowledged in &self.acknowledged {
             let now = || acknowledged.load(Ordering::Relaxed);
             let end = now() + count;
-            eventually("writes are acknowledged", SOON, || now() >= end);
+            eventually("writes are acknowledged", LONG, || now() >= end);
         }
     }
 
