@@ -14,10 +14,12 @@ use crate::support::{LONG, eventually};
 pub const CLIENTS: usize = 3;
 /// So that they do not take the whole machine.
 const PAUSE: Duration = Duration::from_millis(20);
+/// A list has the names that begin with so many of the same letters: up to 26 of one client.
+const NEIGHBOURS: usize = 4;
 /// How many keys a client writes by turns.
 const KEYS: usize = 4;
-/// A greeting names a day of the year, so a key has one value for each at most.
-const VALUES: u64 = 300;
+/// How often each is written: a few times, so that what is lost changes all the time. A greeting names a day of the year.
+const VALUES: u64 = 4;
 const FIRST: NaiveDate = NaiveDate::from_ymd_opt(1990, 1, 1).expect("it exists");
 
 /// What all clients have in common.
@@ -91,7 +93,7 @@ impl Recorder {
                 self.acknowledged[client].fetch_add(1, Ordering::Relaxed);
             }
             self.greeting(app, &key.name);
-            self.list(app, &prefix);
+            self.list(app, &key.name[..NEIGHBOURS]);
             if !acknowledged || key.written == VALUES {
                 *key = Key::new(names.next().unwrap());
             }
