@@ -49,7 +49,7 @@ pub struct PostgresState {
     pub started: i64,
 }
 
-/// A right on a table.
+/// A right on a table, or on the schema of all tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Right {
     /// What may be done.
@@ -70,6 +70,8 @@ impl Right {
         Self::new("UPDATE", "friendships"),
         Self::new("DELETE", "friendships"),
     ];
+    /// Without it there seem to be no tables.
+    pub const SCHEMA: Self = Self::new("USAGE", "schema");
 
     /// The right to do something with a table.
     pub const fn new(privilege: &'static str, table: &'static str) -> Self {
@@ -106,7 +108,10 @@ pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresSta
     let versioned = format!(
         "{SERVER}, coalesce((SELECT max(version) FROM _sqlx_migrations WHERE success), 0), {rights}"
     );
-    let unversioned = format!("{SERVER}, 0::bigint, {rights}");
+    // Of the schemas that the role may not look into, one with such a table is the service's.
+    const IS_HIDDEN: &str = "EXISTS (SELECT 1 FROM pg_class WHERE relname = '_sqlx_migrations' \
+         AND NOT has_schema_privilege(relnamespace, 'USAGE'))";
+    let unversioned = format!("{SERVER}, 0::bigint, {rights}, {IS_HIDDEN}");
     let answer = sqlx::raw_sql(AssertSqlSafe(versioned))
         .fetch_one(&mut *connection)
         .await;
@@ -123,6 +128,10 @@ pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresSta
         if row.try_get::<Option<bool>, _>(6 + place)? == Some(false) {
             lacking.push(right);
         }
+    }
+    // Asked for only where no version was found.
+    if row.try_get(6 + Right::ALL.len()).unwrap_or(false) {
+        lacking.push(Right::SCHEMA);
     }
     Ok(PostgresState {
         lacking,

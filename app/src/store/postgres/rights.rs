@@ -33,6 +33,14 @@ pub const WRITE_ALL: &[Right] = &Right::ALL;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lacking(Vec<Right>);
 
+impl Lacking {
+    /// The right to look into the schema, when that is lacking.
+    pub fn schema(lacking: &[Right]) -> Option<Self> {
+        let is_lacking = lacking.contains(&Right::SCHEMA);
+        is_lacking.then(|| Self(vec![Right::SCHEMA]))
+    }
+}
+
 impl fmt::Display for Lacking {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.0.iter().map(ToString::to_string).collect();

@@ -13,7 +13,7 @@ use super::job::{Job, RunError, Terms};
 use super::lookup::ORDINARY_PLANS;
 use super::options::Pooler;
 use super::refusals::is_lost_statement;
-use super::rights::Rights;
+use super::rights::{Lacking, Rights};
 use super::session::{ConnectError, Refusal, Session};
 use crate::store::schema::{self, PostgresState};
 
@@ -232,6 +232,9 @@ pub fn milliseconds(limit: Duration) -> String {
 pub fn usable(state: &PostgresState, needs_writes: bool) -> Result<(), ConnectError> {
     let needed = schema::postgres_version();
     // A newer schema is fine: during a rolling update the old pods serve on the new one.
+    if let Some(lacking) = Lacking::schema(&state.lacking) {
+        return Err(ConnectError::Rights(lacking));
+    }
     if state.version < needed {
         let found = state.version;
         return Err(ConnectError::Schema { found, needed });

@@ -100,6 +100,19 @@ fn a_right_that_is_lacking_at_the_start_is_named_until_it_is_granted() {
 }
 
 #[test]
+fn a_schema_that_the_role_may_not_use_is_not_taken_for_an_empty_database() {
+    let role = Role::new();
+    role.sql("REVOKE USAGE ON SCHEMA public FROM PUBLIC");
+    let app = App::start(&[("DATABASE_URL", &role.url())]);
+    eventually("the log names it", LONG, || {
+        app.log().contains("lacks rights: USAGE on schema\"")
+    });
+    assert_eq!(app.admin("/readyz").status, 503);
+    role.sql(&format!("GRANT USAGE ON SCHEMA public TO {}", role.role));
+    eventually("it is ready", LONG, || app.admin("/readyz").status == 200);
+}
+
+#[test]
 fn a_right_that_is_revoked_fails_its_callers_and_costs_no_connection() {
     let role = Role::new();
     let app = App::ready(&[("DATABASE_URL", &role.url())]);
