@@ -52,7 +52,7 @@ impl ConditionType {
             ),
             Self::BackupVerified => (
                 "BackupVerified",
-                "the last backup was restored and compared, and none was missed; the condition exists while spec.backup is set",
+                "the last backup was restored and compared, and none was missed; the reason Disabled says that none are wanted",
             ),
             Self::Paused => (
                 "Paused",

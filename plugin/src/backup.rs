@@ -80,9 +80,9 @@ pub async fn run(
 /// Whether a request would be fulfilled.
 pub fn check(service: &HelloService, command: impl Fn(&str) -> String) -> Result<()> {
     let name = service.metadata.name.as_deref().unwrap_or_default();
-    if service.spec.backup.is_none() {
+    if service.spec.wanted_backup().is_none() {
         return Err(Error::Refused(format!(
-            "HelloService {name} has no spec.backup, which says where backups are kept: docs/recover.md\nSet it by `{}`",
+            "no backups are wanted for HelloService {name}: spec.backup, see docs/recover.md\nSet it by `{}`",
             command(&format!("kubectl edit helloservice {name}"))
         )));
     }
@@ -212,7 +212,10 @@ mod tests {
         service.spec.paused = true;
         let error = check(&service, command).unwrap_err().to_string();
         assert!(error.contains("kubectl hello resume demo"), "{error}");
-        service.spec.backup = None;
+        service.spec.backup = Some(hello_crds::Backup {
+            enabled: false,
+            ..hello_crds::Backup::default()
+        });
         let error = check(&service, command).unwrap_err().to_string();
         assert!(error.contains("spec.backup"), "{error}");
     }

@@ -35,7 +35,7 @@ pub async fn run(
     let jobs = jobs.map_err(|error| error.to_string());
     let Some(backups) = Backups::new(&service, &jobs, &cluster.namespace, Timestamp::now()) else {
         return Err(Error::Refused(format!(
-            "HelloService {} has no spec.backup, so no backups are made: docs/recover.md",
+            "no backups are wanted for HelloService {}: spec.backup, see docs/recover.md",
             options.name
         )));
     };
@@ -168,7 +168,10 @@ mod tests {
             refused.text(false)
         );
         let mut without = service;
-        without.spec.backup = None;
+        without.spec.backup = Some(hello_crds::Backup {
+            enabled: false,
+            ..hello_crds::Backup::default()
+        });
         assert_eq!(Backups::new(&without, &Ok(vec![]), "team-a", now), None);
     }
 }

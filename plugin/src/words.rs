@@ -68,7 +68,7 @@ pub fn count(number: i64, thing: &str) -> String {
 /// Where the backups of a service are, and how their files are listed.
 pub fn destination(service: &hello_crds::HelloService, namespace: &str) -> Option<String> {
     let name = service.metadata.name.as_deref().unwrap_or_default();
-    let backup = service.spec.backup.as_ref()?;
+    let backup = service.spec.wanted_backup()?;
     Some(match &backup.destination.s3 {
         Some(s3) => {
             let own = names::usual_prefix(namespace, name);

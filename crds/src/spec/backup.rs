@@ -14,6 +14,9 @@ use super::{
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Backup {
+    /// `false` makes no backups. Earlier ones stay where they are. Default: `true`.
+    #[serde(default = "default_enabled")]
+    pub enabled: bool,
     /// Time of the backups: five cron fields, such as `0 2 * * *`, or a name such as `@daily`. Default: every night, at a
     /// minute between 02:00 and 04:59 that depends on the namespace and the name of the HelloService.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +53,26 @@ pub struct Backup {
     /// `true` suspends the schedule. Existing backups are kept. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self {
+            enabled: default_enabled(),
+            schedule: None,
+            time_zone: default_time_zone(),
+            formats: default_formats(),
+            retention: Retention::default(),
+            destination: Destination::default(),
+            verify: Verify::default(),
+            image: None,
+            suspend: false,
+        }
+    }
+}
+
+const fn default_enabled() -> bool {
+    true
 }
 
 fn default_formats() -> Vec<BackupFormat> {
@@ -132,4 +155,47 @@ pub struct Scratch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), regex(pattern = SIZE))]
     pub size: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::HelloServiceSpec;
+
+    #[test]
+    fn a_managed_database_has_backups_unless_they_are_disabled_and_another_one_when_asked_for() {
+        assert_eq!(
+            Backup::default(),
+            serde_json::from_value(json!({})).unwrap()
+        );
+        let managed = json!({"managed": {}});
+        let external = json!({"external": {"secretRef": {"name": "db"}}});
+        let cnpg = json!({"cloudNativePG": {}});
+        let daily = json!({"schedule": "@daily"});
+        let off = json!({"enabled": false, "schedule": "@daily"});
+        for (database, backup, wanted) in [
+            (&managed, None, Some("")),
+            (&external, None, None),
+            (&cnpg, None, None),
+            (&managed, Some(&daily), Some("@daily")),
+            (&external, Some(&daily), Some("@daily")),
+            (&cnpg, Some(&daily), Some("@daily")),
+            (&managed, Some(&off), None),
+            (&external, Some(&off), None),
+        ] {
+            let mut spec = json!({"database": database});
+            if let Some(backup) = backup {
+                spec["backup"] = backup.clone();
+            }
+            let spec: HelloServiceSpec = serde_json::from_value(spec).unwrap();
+            let found = spec.wanted_backup();
+            let found = found.map(|backup| backup.schedule.clone().unwrap_or_default());
+            assert_eq!(found.as_deref(), wanted, "{database} {backup:?}");
+        }
+        // Without a word about the database, it is a managed one.
+        let spec: HelloServiceSpec = serde_json::from_value(json!({})).unwrap();
+        assert_eq!(spec.wanted_backup().as_deref(), Some(&Backup::default()));
+    }
 }

@@ -37,6 +37,8 @@ pub use pods::*;
 pub use resources::*;
 pub use volume::*;
 
+use std::borrow::Cow;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -133,7 +135,8 @@ pub struct HelloServiceSpec {
     /// The database. Exactly one field is set. The kind cannot change. Default: `managed`.
     #[serde(default)]
     pub database: Database,
-    /// Scheduled logical backups, each proved by restoring it. Default: no backups.
+    /// Scheduled logical backups, each proved by restoring it. Default: with a managed database, every night into a volume
+    /// of 2 GiB, of which the newest 7 are kept; with another one, no backups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
     /// Network isolation of the pods. Default: enabled.
@@ -148,6 +151,21 @@ pub struct HelloServiceSpec {
     /// `true` stops all changes by the operator. The status is still reported. Default: `false`.
     #[serde(default)]
     pub paused: bool,
+}
+
+impl HelloServiceSpec {
+    /// The backups that are wanted; `None` for none. Other software may make those of an external database and of a
+    /// `Cluster`, so these are made only when the spec has them.
+    #[must_use]
+    pub fn wanted_backup(&self) -> Option<Cow<'_, Backup>> {
+        match &self.backup {
+            Some(backup) => backup.enabled.then_some(Cow::Borrowed(backup)),
+            None => {
+                let managed = self.database.managed.is_some();
+                managed.then(|| Cow::Owned(Backup::default()))
+            }
+        }
+    }
 }
 
 const fn default_replicas() -> i32 {

@@ -70,6 +70,7 @@ pub fn specs() -> impl Strategy<Value = Value> {
     ];
     let backup = prop_oneof![
         Just(json!({})),
+        Just(json!({"backup": {"enabled": false}})),
         (1..30_i32, any::<bool>()).prop_map(|(keep, suspend)| json!({"backup": {
             "schedule": "0 2 * * *", "retention": {"keepLast": keep, "keepDaily": keep - 1}, "suspend": suspend}})),
     ];

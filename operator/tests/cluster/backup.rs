@@ -156,3 +156,32 @@ async fn a_requested_backup_is_made_once_and_its_end_outlives_its_job() {
     words_of_other_images_are_not_repeated(&world, &schedule, &mut known).await;
     operator.stop().await;
 }
+
+/// Nothing is said about backups. They can be disabled, and what they have made stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_managed_database_has_backups_until_they_are_disabled() {
+    let world = World::new("nightly").await;
+    let operator = world.operator();
+    world.apply_exactly("demo", &json!({})).await;
+    world.ready("demo").await;
+    let [schedule, claim] =
+        [Kind::CronJob, Kind::PersistentVolumeClaim].map(|kind| ChildId::new(kind, "demo-backup"));
+    eventually("the schedule is there", || world.get(&schedule)).await;
+    let volume = eventually("the claim is there", || world.get(&claim)).await;
+    verified(&world, "NeverRun").await;
+    // The default is not written into the spec, where it would be drift to whoever keeps the manifest.
+    let live = world.services().get("demo").await.unwrap();
+    assert_eq!(live.data["spec"]["backup"], Value::Null);
+
+    let off = json!({"backup": {"enabled": false}});
+    world.apply_exactly("demo", &off).await;
+    verified(&world, "Disabled").await;
+    eventually("the schedule is gone", || async {
+        world.get(&schedule).await.is_none().then_some(())
+    })
+    .await;
+    world.ready("demo").await;
+    let left = world.get(&claim).await.unwrap();
+    assert_eq!(left.metadata.uid, volume.metadata.uid);
+    operator.stop().await;
+}

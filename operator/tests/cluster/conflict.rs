@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     reference::make,
-    world::{Operator, World, eventually},
+    world::{Operator, World, eventually, quiet},
 };
 
 const ADDRESS: &str = "postgres://me:secret@db.example.com/hello";
@@ -42,7 +42,7 @@ fn specs() -> Vec<Value> {
 
 fn children(world: &World, name: &str, uid: &str, spec: &Value) -> Vec<Desired> {
     let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
-        "metadata": {"name": name, "namespace": world.namespace, "uid": uid}, "spec": spec});
+        "metadata": {"name": name, "namespace": world.namespace, "uid": uid}, "spec": quiet(spec)});
     let images = DefaultImages {
         app: "hello-app:1".into(),
         postgres: "postgres:18".into(),

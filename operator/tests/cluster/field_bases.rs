@@ -35,7 +35,7 @@ pub fn base(port: u16) -> Value {
             "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
             "sharedMemory": "64Mi", "probes": {"readiness": timing(), "liveness": timing()},
             "parameters": {"work_mem": "1MB"}}},
-        "backup": {"schedule": "@daily", "timeZone": "UTC", "formats": ["custom"], "retention": {"keepLast": 7, "keepDaily": 1,
+        "backup": {"enabled": true, "schedule": "@daily", "timeZone": "UTC", "formats": ["custom"], "retention": {"keepLast": 7, "keepDaily": 1,
             "keepWeekly": 1, "keepMonthly": 1}, "verify": {"scratch": {"size": "1Gi"}}, "image": "postgres:18",
             "destination": {"volume": {"size": "1Gi", "storageClassName": "a"}}, "suspend": false},
         "networkPolicy": {"enabled": true, "dnsPort": 5353,

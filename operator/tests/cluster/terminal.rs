@@ -255,7 +255,8 @@ async fn a_text_log_names_the_same() {
 async fn diff_reports_the_difference_by_its_lines_and_its_exit_code() {
     let world = World::new("diff").await;
     let desk = Desk::new();
-    let spec = json!({"networkPolicy": {"enabled": false}});
+    let backup = json!({"enabled": false});
+    let spec = json!({"networkPolicy": {"enabled": false}, "backup": backup});
     // An API server that has just started may not list every kind yet.
     let text = eventually("a difference", || async {
         let (code, text) = desk.diff(&world, &spec);
@@ -292,7 +293,7 @@ async fn diff_reports_the_difference_by_its_lines_and_its_exit_code() {
         .unwrap();
     let expected = "differs  diff/Service demo\nnext     update Service demo\n";
     assert_eq!(desk.diff(&world, &spec), (1, expected.to_owned()));
-    let more = json!({"networkPolicy": {"enabled": false}, "replicas": 5});
+    let more = json!({"networkPolicy": {"enabled": false}, "backup": backup, "replicas": 5});
     let expected = format!("{expected}next     scale Deployment demo to 5\n");
     assert_eq!(desk.diff(&world, &more), (1, expected));
     let (code, text) = desk.diff(&world, &json!({"config": {"timeZone": "Mars/Olympus"}}));

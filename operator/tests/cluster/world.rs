@@ -42,6 +42,15 @@ pub struct World {
     stand_in: JoinHandle<()>,
 }
 
+/// The spec without backups, unless it says something about them.
+pub fn quiet(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    if spec["backup"].is_null() {
+        spec["backup"] = json!({"enabled": false});
+    }
+    spec
+}
+
 impl World {
     /// A fresh namespace named after the test.
     pub async fn new(name: &str) -> Self {
@@ -150,10 +159,16 @@ impl World {
     }
 
     /// Creates or changes the resource `name`, as `kubectl apply` does.
+    /// A spec without a word about backups has none: tests of the default apply it [exactly](Self::apply_exactly).
     pub async fn apply(&self, name: &str, spec: Value) -> DynamicObject {
+        self.apply_exactly(name, &quiet(&spec)).await
+    }
+
+    /// Applies this spec as it is.
+    pub async fn apply_exactly(&self, name: &str, spec: &Value) -> DynamicObject {
         let parameters = PatchParams::apply("test").force();
         self.services()
-            .patch(name, &parameters, &Patch::Apply(resource(name, &spec)))
+            .patch(name, &parameters, &Patch::Apply(resource(name, spec)))
             .await
             .unwrap()
     }

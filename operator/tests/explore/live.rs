@@ -49,9 +49,7 @@ pub fn service(resource: Resource, remembered: u8, run_known: bool) -> HelloServ
     } else {
         text["replicas"] = REPLICAS.into();
     }
-    if spec.backup {
-        text["backup"] = json!({"schedule": "@daily"});
-    }
+    text["backup"] = json!({"enabled": spec.backup, "schedule": "@daily"});
     if spec.broken {
         text["database"] = broken;
     }

@@ -82,7 +82,7 @@ fn nothing() -> serde_json::Value {
         "autoscaling": null,
         "expose": {"ingress": null, "httpRoute": null},
         "monitoring": null,
-        "backup": null,
+        "backup": {"enabled": false},
         "networkPolicy": {"enabled": false},
     })
 }

@@ -79,6 +79,7 @@ reasons! {
     AddressPending, Routine, "the load balancer has no address yet";
     AutoscalerFailing, ActionNeeded, "the autoscaler cannot choose the number of pods";
     Verified, Routine, "the last backup was restored and compared, and none was missed";
+    Disabled, Routine, "no backups are wanted: spec.backup";
     NeverRun, Routine, "no backup has been proved yet";
     Pending, Routine, "a backup was started, and its pod does not run yet";
     Running, Routine, "a backup is being made and proved";

@@ -13,7 +13,7 @@ use crate::{
         apply::Applied,
         report::{
             app, autoscaler,
-            backup::Backups,
+            backup::{self, Backups},
             conditions::conditions,
             data, database,
             finding::{Finding, no, yes},
@@ -53,7 +53,10 @@ pub fn from_applied(
         image: running.image,
         database: Some(database::status(service, applied)),
         migration: migration::status(applied),
-        backup: backups.map(|backups| backups.status(old)),
+        backup: match backups {
+            Some(backups) => Some(backups.status(old)),
+            None => backup::kept(old),
+        },
     }
 }
 
@@ -69,9 +72,9 @@ fn findings(
     let database = complete(database::finding(service, applied, now));
     let migrated = complete(migration::finding(service, applied, now));
     let backup = match backups {
-        Some(backups) => Some(complete(backups.finding())),
-        // What is left of earlier ones.
-        None => hindrance::finding(applied, Whose::Backups),
+        Some(backups) => complete(backups.finding()),
+        // What is left of earlier ones may not be deletable.
+        None => hindrance::finding(applied, Whose::Backups).unwrap_or_else(|| no(Reason::Disabled)),
     };
     let ready = ready(service, applied, &database, &migrated, now);
     let needs_action = ready.reason.needs_action();
@@ -79,7 +82,7 @@ fn findings(
     // What asks for action while the service is as wanted.
     let data = data::finding(service, applied).map(|found| found.repeated(true));
     let beside = || {
-        let backup = backup.as_ref().filter(|found| found.reason.needs_action());
+        let backup = Some(&backup).filter(|found| found.reason.needs_action());
         let volume = volume_fullness::finding(service, applied, old);
         data.or(volume)
             .or_else(|| autoscaler::finding(service, applied, now))
@@ -96,17 +99,17 @@ fn findings(
     };
     let all = ConditionType::ALL.map(|type_| {
         let finding = match type_ {
-            ConditionType::Ready => Some(&ready),
-            ConditionType::Progressing => Some(&progressing),
-            ConditionType::Degraded => Some(&degraded),
-            ConditionType::DatabaseReady => Some(&database),
-            ConditionType::Migrated => Some(&migrated),
-            ConditionType::BackupVerified => backup.as_ref(),
-            ConditionType::Paused => Some(&paused),
+            ConditionType::Ready => &ready,
+            ConditionType::Progressing => &progressing,
+            ConditionType::Degraded => &degraded,
+            ConditionType::DatabaseReady => &database,
+            ConditionType::Migrated => &migrated,
+            ConditionType::BackupVerified => &backup,
+            ConditionType::Paused => &paused,
         };
-        Some((type_, finding?.clone()))
+        (type_, finding.clone())
     });
-    all.into_iter().flatten().collect()
+    all.into()
 }
 
 /// The first finding that keeps the service from being ready.

@@ -205,11 +205,15 @@ impl Fixture {
     }
 
     fn service(&self) -> HelloService {
+        let mut spec = self.spec.clone();
+        // Most fixtures are about something else.
+        let off = || json!({"enabled": false});
+        spec.entry("backup").or_insert_with(off);
         serde_json::from_value(json!({
             "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
             "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 3,
                 "annotations": self.annotations},
-            "spec": self.spec, "status": self.before,
+            "spec": spec, "status": self.before,
         }))
         .unwrap()
     }

@@ -134,7 +134,7 @@ mod tests {
             uid: String::new(),
             generation: 1,
         };
-        Backup::parse(&identity, &service, service.spec.backup.as_ref().unwrap()).unwrap()
+        Backup::parse(&identity, &service, &service.spec.wanted_backup().unwrap()).unwrap()
     }
 
     #[test]

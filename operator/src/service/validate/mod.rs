@@ -195,9 +195,8 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
         database,
         config: Config::parse(&spec.config)?,
         backup: spec
-            .backup
-            .as_ref()
-            .map(|backup| Backup::parse(&identity, service, backup))
+            .wanted_backup()
+            .map(|backup| Backup::parse(&identity, service, &backup))
             .transpose()?,
         identity,
         image: Image::parse("spec.image", spec.image.as_ref().unwrap_or(&defaults.app))?,

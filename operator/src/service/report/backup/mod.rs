@@ -62,6 +62,14 @@ fn started_request<'a>(
     Some(id.name.clone())
 }
 
+/// What stays known while no backups are wanted: earlier ones are still there.
+pub fn kept(old: Option<&HelloServiceStatus>) -> Option<BackupStatus> {
+    Some(BackupStatus {
+        next_schedule_time: None,
+        ..old?.backup.clone()?
+    })
+}
+
 impl<'a> Backups<'a> {
     /// `None` when no backups are wanted.
     pub fn read(

@@ -211,8 +211,12 @@ fn transitions<'a>(
                 .conditions
                 .iter()
                 .any(|other| is_component(other) && other.reason == c.reason);
+        // A service that has never had backups is as it was.
+        let never = c.reason == Reason::Disabled.as_str()
+            && !before.iter().any(|(type_, ..)| *type_ == c.type_);
         reported
             && !repeated
+            && !never
             && !before.contains(&(c.type_.clone(), c.status.clone(), c.reason.clone()))
     })
 }

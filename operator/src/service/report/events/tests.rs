@@ -75,6 +75,11 @@ fn a_transition_is_reported_once_and_by_the_component_it_concerns() {
         reasons(Some(&nearly_full), &nearly_full),
         Vec::<String>::new()
     );
+    // That there are no backups is news only where there were some.
+    let backups = |reason: &str| status(&[("BackupVerified", "False", reason)]);
+    let disabled = backups("Disabled");
+    assert_eq!(reasons(None, &disabled), Vec::<String>::new());
+    assert_eq!(reasons(Some(&backups("NeverRun")), &disabled), ["Disabled"]);
 }
 
 #[test]
