@@ -24,7 +24,7 @@ PLUGIN_ROOT ?= $(HOME)/.local
 NEEDS := e2e/tools/prerequisites
 
 .PHONY: help up down check lint test test-setup test-build test-unit test-app test-contract test-browser test-operator test-cluster \
-        test-images test-e2e fuzz mutants images plugin cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories docs
+        test-images test-machines test-e2e fuzz mutants images plugin cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories docs
 
 ##@ Use
 help: ## Show this list
@@ -120,6 +120,9 @@ test-cluster: ## That the local cluster comes up, goes down and leaves nothing b
 
 test-images: ## The local PostgreSQL image keeps the official one's contract
 	manifests/images/postgres/test
+
+test-machines: ## machines.yml on four machines of its own: from nothing, rollouts, rollbacks, backups, a restore; not part of `make test`
+	@ansible/test-machines
 
 test-e2e: ## Every scenario on a real kind cluster
 	e2e/run
