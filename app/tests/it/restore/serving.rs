@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::backup::bench::{Bench, stderr};
 use crate::support::app::{App, short_command};
 use crate::support::postgres::{self, OWNER, Server};
-use crate::support::succeed;
+use crate::support::{LONG, eventually, succeed};
 
 use super::bench::{Ended, Restore};
 use super::history::clients::{CLIENTS, Recorder};
@@ -29,8 +29,8 @@ fn production() -> (App, Restore) {
              FROM generate_series(1, 2000) n; \
          INSERT INTO friendships VALUES ('userb', 'userc', true, true)",
     );
-    // Where a shorter one would only measure how busy the machine is.
-    let deadline = ("HELLO_DATABASE_DEADLINE", "60s");
+    // A write whose fate a crash has left open is answered when it has passed.
+    let deadline = ("HELLO_DATABASE_DEADLINE", "3s");
     let app = App::ready(&[
         ("DATABASE_URL", &server.url("hello_app", "hello")),
         deadline,
@@ -56,7 +56,8 @@ fn migrate(owner: &str) {
     );
 }
 
-/// Backups and restores of a database that clients use. Steps are killed at some moment, and then done.
+/// Backups and restores of a database that clients use. Steps are killed at some moment, or the database crashes, and then
+/// they are done.
 struct Rounds<'a> {
     restore: &'a Restore,
     recorder: &'a Recorder,
@@ -103,7 +104,7 @@ impl Rounds<'_> {
         let url = format!("--database-url={}", server.url("hello_backup", "hello"));
         let command = || self.restore.backup.run_command(&[&url]);
         if killed {
-            kill(command(), self.some_of("backup"));
+            self.interrupt(command(), "backup");
         }
         let start = Instant::now();
         let (output, span) = self.recorder.spanned(|| command().output().unwrap());
@@ -171,7 +172,7 @@ impl Rounds<'_> {
     /// A step of the restore, which is killed at some moment, and done again.
     fn step(&mut self, command: &str, arguments: &[&str]) -> Ended {
         let program = self.restore.command(command, &self.id, arguments).0;
-        kill(program, self.some_of(command));
+        self.interrupt(program, command);
         let start = Instant::now();
         let ended = self.restore.succeed(command, &self.id, arguments);
         self.usual.insert(command.into(), start.elapsed());
@@ -206,6 +207,36 @@ impl Rounds<'_> {
         self.recorder.note(|history| history.writes.extend(removed));
     }
 
+    /// Begins a command, and after some time either that is killed or the database crashes.
+    fn interrupt(&mut self, mut command: Command, name: &str) {
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let after = self.some_of(name);
+        let mut child = quiet.spawn().unwrap();
+        std::thread::sleep(after);
+        if self.random >> 32 & 1 == 1 {
+            self.crash();
+        } else {
+            // `timeout` has one child: the program, unless that has ended.
+            let _ = Command::new("pkill")
+                .args(["-KILL", "-P", &child.id().to_string()])
+                .status();
+        }
+        child.wait().unwrap();
+    }
+
+    /// The database crashes: it ends all sessions when one of its processes is killed, and reads its log again.
+    fn crash(&self) {
+        let server = self.restore.server();
+        let checkpointer = "FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
+        let victim = self.restore.sql(&format!("SELECT pid {checkpointer}"));
+        succeed(Command::new("kill").args(["-KILL", &victim]));
+        // An error until there is another one.
+        let another = format!("SELECT 1 / count(*) {checkpointer} AND pid <> {victim}");
+        eventually("the database has recovered", LONG, || {
+            server.try_sql_as("postgres", "postgres", &another)
+        });
+    }
+
     /// Ends all sessions of the service, whatever it does just then.
     fn end_sessions(&self) {
         self.restore.sql(
@@ -223,18 +254,6 @@ impl Rounds<'_> {
         };
         printed.lines().map(row).collect()
     }
-}
-
-/// Begins a command, and kills it after this time.
-fn kill(mut command: Command, after: Duration) {
-    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = quiet.spawn().unwrap();
-    std::thread::sleep(after);
-    // `timeout` has one child: the program, unless that has ended.
-    let _ = Command::new("pkill")
-        .args(["-KILL", "-P", &child.id().to_string()])
-        .status();
-    child.wait().unwrap();
 }
 
 /// How many rounds are played, and what their random numbers begin with.

@@ -6,9 +6,6 @@ use chrono::NaiveDate;
 
 use super::{Exchange, History, Seen, Write};
 
-/// Until then something may be seen that was asked for and not acknowledged.
-const ALWAYS: usize = usize::MAX;
-
 /// While a value could be seen.
 struct Visible {
     value: Option<NaiveDate>,
@@ -17,6 +14,17 @@ struct Visible {
     until: u64,
     /// How many exchanges there had been, from the least to the most.
     epochs: (usize, usize),
+    effect: Effect,
+}
+
+/// Whether something was done.
+#[derive(Clone, Copy, PartialEq)]
+enum Effect {
+    Done,
+    /// It was done before an exchange, and perhaps once more after it: the service repeats a write whose answer is lost.
+    Repeated,
+    /// It was not acknowledged: it may be done at any time, or never.
+    Unknown,
 }
 
 impl Visible {
@@ -79,13 +87,14 @@ impl History {
             from: 0,
             until: u64::MAX,
             epochs: (0, 0),
+            effect: Effect::Done,
         }];
         let mut rest = writes;
         for (epoch, exchange) in self.exchanges.iter().enumerate() {
             let (before, after) = rest.split_at(written_before(rest, key, exchange));
-            before
-                .iter()
-                .for_each(|write| write.append_to(&mut visible, epoch));
+            for write in before {
+                write.append_to(&mut visible, epoch);
+            }
             let brought = Write {
                 key: key.into(),
                 value: exchange.incoming.get(key).copied(),
@@ -93,6 +102,11 @@ impl History {
                 acknowledged: true,
             };
             brought.append_to(&mut visible, epoch + 1);
+            let meanwhile =
+                |write: &&&Write| write.acknowledged && write.span.end > exchange.span.start;
+            if let Some(write) = before.last().filter(meanwhile) {
+                visible.push(write.visible((epoch + 1, epoch + 1), Effect::Repeated));
+            }
             rest = after;
         }
         let last = self.exchanges.len();
@@ -104,19 +118,29 @@ impl History {
 
 impl Write {
     fn append_to(&self, timeline: &mut Vec<Visible>, epoch: usize) {
-        if self.acknowledged {
-            // One that was not acknowledged may be done after this one, too.
-            let mut earlier = timeline.iter_mut().rev();
-            if let Some(last) = earlier.find(|earlier| earlier.epochs.1 != ALWAYS) {
-                last.until = self.span.end;
+        if !self.acknowledged {
+            timeline.push(self.visible((epoch, usize::MAX), Effect::Unknown));
+            return;
+        }
+        for earlier in timeline.iter_mut().rev() {
+            if earlier.effect != Effect::Unknown {
+                earlier.until = self.span.end;
+            }
+            if earlier.effect == Effect::Done {
+                break;
             }
         }
-        timeline.push(Visible {
+        timeline.push(self.visible((epoch, epoch), Effect::Done));
+    }
+
+    const fn visible(&self, epochs: (usize, usize), effect: Effect) -> Visible {
+        Visible {
             value: self.value,
             from: self.span.start,
             until: u64::MAX,
-            epochs: (epoch, if self.acknowledged { epoch } else { ALWAYS }),
-        });
+            epochs,
+            effect,
+        }
     }
 }
 

@@ -94,6 +94,11 @@ fn a_true_history_has_no_contradiction() {
     let mut never = good();
     never.seen[4].rows.remove("e");
     assert_eq!(never.contradictions(), [""; 0]);
+    // What was done beside the swap, whose answer was lost, was done again after it.
+    let mut again = good();
+    again.seen[3].rows.insert("c".into(), day(21));
+    again.exchanges[1].outgoing.insert("c".into(), day(21));
+    assert_eq!(again.contradictions(), [""; 0]);
 }
 
 /// An edit is all that counts.
@@ -102,7 +107,7 @@ fn gone<T>(_: T) {}
 #[test]
 fn every_planted_fault_is_noticed() {
     type Fault = (fn(&mut History), &'static str);
-    let faults: [Fault; 12] = [
+    let faults: [Fault; 13] = [
         (|h| gone(h.seen[4].rows.remove("c")), "the end: c was None"),
         (
             |h| gone(h.seen[4].rows.insert("a".into(), day(1))),
@@ -150,6 +155,11 @@ fn every_planted_fault_is_noticed() {
                     .push(seen("a list", "", &[("a", 1), ("b", 12)], 57, 62))
             },
             "a list: ",
+        ),
+        // What the swap has put aside, and was not done beside it, is live all the same.
+        (
+            |h| gone(h.seen[3].rows.insert("a".into(), day(2))),
+            "a list after the swap: a was",
         ),
         // What an undoing brings back is not what the swap has put aside.
         (
