@@ -3,6 +3,8 @@
 //! A fixture `NAME.yaml` has what exists for a service, `NAME.status.yaml` the status that is reported about it. After a
 //! wanted change: `UPDATE_GOLDEN=1 cargo test -p hello-operator --lib report`, then read the diff.
 
+mod patch;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -16,6 +18,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use self::patch::{extend, merge};
 use crate::{
     error::{Error, Result},
     object::{
@@ -128,38 +131,6 @@ fn names() -> Vec<String> {
     names.sort();
     assert!(names.len() > 30, "{names:?}");
     names
-}
-
-/// RFC 7396.
-fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
-    for (key, value) in patch {
-        match (value, target.get_mut(key)) {
-            (Value::Null, _) => {
-                target.remove(key);
-            }
-            (Value::Object(patch), Some(Value::Object(target))) => merge(target, patch),
-            (Value::Object(patch), _) => {
-                let mut object = Map::new();
-                merge(&mut object, patch);
-                target.insert(key.clone(), object.into());
-            }
-            (value, _) => {
-                target.insert(key.clone(), value.clone());
-            }
-        }
-    }
-}
-
-/// Adds a patch to another one: what it removes stays removed.
-fn extend(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
-    for (key, value) in patch {
-        match (value, target.get_mut(key)) {
-            (Value::Object(patch), Some(Value::Object(target))) => extend(target, patch),
-            (value, _) => {
-                target.insert(key.clone(), value.clone());
-            }
-        }
-    }
 }
 
 fn kind(name: &str) -> Kind {
