@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::ConditionType;
@@ -64,6 +65,9 @@ pub struct DatabaseStatus {
     /// What holds the data that the service has had. Another one is not used until it is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataStatus>,
+    /// How far the backup is with which the service starts (`spec.database.*.bootstrap`). What is over here is not done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<BootstrapStatus>,
     /// Number of servers that are ready (`cloudNativePG` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_instances: Option<i32>,
@@ -81,6 +85,30 @@ pub struct DataStatus {
     /// PersistentVolume of the claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<String>,
+}
+
+/// How far the backup is with which a service starts.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BootstrapStatus {
+    /// How far it is.
+    pub phase: BootstrapPhase,
+    /// Name of the HelloRestore that brings the data.
+    pub restore: String,
+    /// Name of the backup, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+}
+
+/// How far the backup is with which a service starts.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Hash, Serialize)]
+pub enum BootstrapPhase {
+    /// It is not restored yet, and the application waits for it.
+    Restoring,
+    /// The service has started with it.
+    Completed,
+    /// The service had data of its own when it was asked for, and nothing was restored.
+    NotNeeded,
 }
 
 /// State of the migration.

@@ -53,6 +53,19 @@ impl HelloRestoreStatus {
             .iter()
             .find(|condition| condition.type_ == type_)
     }
+
+    /// Why it is where it is.
+    #[must_use]
+    pub fn ready(&self) -> Option<&Condition> {
+        self.condition("Ready")
+    }
+
+    /// Whether it does not go on without a person.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.condition("Stalled")
+            .is_some_and(|stalled| stalled.status == "True")
+    }
 }
 
 /// What a swap loses: rows of the live database compared with those of the backup.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     availability::Probes,
+    bootstrap::Bootstrap,
     parameters,
     patterns::{DATA_KEY, NO_WHITE_SPACE, OBJECT_NAME},
     resources::Resources,
@@ -83,6 +84,9 @@ pub struct ManagedDatabase {
         extend("additionalProperties" = {"type": "string", "maxLength": 512})
     )]
     pub parameters: BTreeMap<String, String>,
+    /// What a new service starts from. Default: an empty database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<Bootstrap>,
 }
 
 /// Where the passwords of the database's roles come from.
@@ -145,6 +149,9 @@ pub struct CloudNativePgDatabase {
     /// CPU and memory of each server. Default: requests of 100m CPU and 256Mi memory, no limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// What a new service starts from. Default: an empty database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<Bootstrap>,
 }
 
 const fn default_instances() -> i32 {

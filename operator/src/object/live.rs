@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use hello_crds::HelloRestore;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -108,6 +109,7 @@ typed! {
     PersistentVolumeClaim,
     StatefulSet,
     Job,
+    HelloRestore,
     Deployment,
     HorizontalPodAutoscaler,
     CronJob,

@@ -9,6 +9,9 @@ pub use hello_crds::names::*;
 pub const MANAGER: &str = "hello-operator";
 /// Field manager of `spec.replicas` alone, so that leaving the count to an autoscaler never removes it.
 pub const SCALE_MANAGER: &str = "hello-operator-scale";
+/// Field manager of a HelloRestore that a service makes: [`MANAGER`] applies nothing but the finalizer of any HelloRestore,
+/// and would take the rest away.
+pub const BOOTSTRAP_MANAGER: &str = "hello-operator-bootstrap";
 /// Field manager of the status.
 pub const STATUS_MANAGER: &str = "hello-operator-status";
 
@@ -247,6 +250,21 @@ pub fn restore_step(restore: &str, step: &str, hash: &str) -> String {
     format!("{restore}-{step}-{hash}")
 }
 
+/// HelloRestore that brings the first data of the service `instance`, for a hash of that name: the name of a HelloRestore
+/// is no longer than that of a service.
+#[must_use]
+pub fn bootstrap(instance: &str, hash: &str) -> String {
+    const LONGEST: usize = 40;
+    const END: &str = "-bootstrap";
+    let name = format!("{instance}{END}");
+    if name.len() <= LONGEST {
+        return name;
+    }
+    let end = format!("-{hash}{END}");
+    let start: String = instance.chars().take(LONGEST - end.len()).collect();
+    format!("{start}{end}")
+}
+
 /// NetworkPolicy of the pods of the restore `restore`, for a hash of its UID.
 #[must_use]
 pub fn restore_policy(restore: &str, hash: &str) -> String {
@@ -301,6 +319,20 @@ mod tests {
             );
         }
         assert_eq!(Component::from_labels(&BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn the_restore_of_a_service_has_a_name_that_fits() {
+        assert_eq!(bootstrap("demo", "0123456789"), "demo-bootstrap");
+        let name = |length: usize, hash: &str| bootstrap(&"a".repeat(length), hash);
+        assert_eq!(name(30, "0123456789").len(), 40);
+        assert!(!name(30, "0123456789").contains("0123456789"));
+        for length in [31, 40] {
+            let long = name(length, "0123456789");
+            assert_eq!(long.len(), 40, "{long}");
+            assert!(long.ends_with("a-0123456789-bootstrap"), "{long}");
+            assert_ne!(long, name(length, "1123456789"));
+        }
     }
 
     #[test]

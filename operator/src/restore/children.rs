@@ -64,15 +64,19 @@ pub fn job(
     desired(Kind::Job, &job).map(Some)
 }
 
-/// What lets the pods of a restore reach the bucket that it names, beside what the service's own policy allows; `None` when
-/// it names none, or when nothing is closed.
+/// What the pods of a restore may reach that reads another service's backup: the database, and the bucket where that is in
+/// one. The policies of the service do not know of it, and there is none for its restores when it makes no backups. `None`
+/// when it names no other place, or when nothing is closed.
 ///
 /// # Errors
 /// When the object does not serialize, which is a defect.
-pub fn policy(order: &Order, service: &Validated) -> Result<Option<Desired>> {
-    let (Some(Ok(bucket)), true) = (&order.source, service.isolate) else {
+pub fn policy(order: &Order, service: &Validated, inputs: &Inputs) -> Result<Option<Desired>> {
+    let (Some(Ok(source)), true) = (&order.source, service.isolate) else {
         return Ok(None);
     };
+    let database = database::from_service(service, inputs);
+    let mut egress = network::to_database(service, &*database, &inputs.direct_ports);
+    egress.extend(source.bucket().into_iter().flat_map(network::to_store));
     let hash = child::hash(&order.identity.uid);
     let name = names::restore_policy(&order.identity.name, &hash[..10]);
     let policy = NetworkPolicy {
@@ -82,9 +86,9 @@ pub fn policy(order: &Order, service: &Validated) -> Result<Option<Desired>> {
                 match_labels: Some(labels(order, service)),
                 match_expressions: None,
             }),
-            policy_types: Some(vec!["Egress".into()]),
+            policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: None,
-            egress: Some(network::to_store(bucket)),
+            egress: Some(egress),
         }),
     };
     desired(Kind::NetworkPolicy, &policy).map(Some)

@@ -217,13 +217,22 @@ pub async fn target(
     if service.paused {
         return Ok(Err((Reason::ServicePaused, None)));
     }
-    if step == Step::Stage && service.backup.is_none() {
-        return Ok(Err((Reason::BackupsDisabled, None)));
-    }
     if let (Step::Stage, Some(Err(wrong))) = (step, &order.source) {
         return Ok(Err((Reason::SourceInvalid, Some(wrong.clone()))));
     }
     let service = order.sees(service);
+    if step == Step::Stage && service.backup.is_none() {
+        return Ok(Err((Reason::BackupsDisabled, None)));
+    }
+    if let (Step::Stage, Some(claim)) = (step, order.source_claim())
+        && cluster
+            .get(&claim, &order.identity.namespace)
+            .await?
+            .is_none()
+    {
+        let words = format!("{SOURCE}.volume.claimName: {claim} does not exist");
+        return Ok(Err((Reason::SourceInvalid, Some(words))));
+    }
     let read = service::dereference::read(cluster, &service, Scope::Labelled, now).await;
     let read = match read {
         Ok(read) => read,
@@ -284,7 +293,7 @@ pub async fn missing(
 ) -> Result<Vec<Desired>> {
     let (service, inputs) = (&target.service, &target.inputs);
     let policy = match step {
-        Step::Stage => children::policy(order, service)?,
+        Step::Stage => children::policy(order, service, inputs)?,
         _ => None,
     };
     let mut missing = Vec::new();

@@ -43,7 +43,7 @@ reasons! {
     ServiceReplaced, true, "the HelloService that the restore was started for does not exist any more";
     ServicePaused, true, "spec.paused of the HelloService is set";
     ServiceInvalid, true, "the spec of the HelloService is not valid, or names what is missing";
-    BackupsDisabled, true, "no backups are wanted for the HelloService: spec.backup";
+    BackupsDisabled, true, "the HelloService has no backups, and the restore names no other place";
     SourceInvalid, true, "spec.source.destination is not valid, or names what is missing";
     DatabaseNotReady, false, "the database of the service is not ready";
     MigrationWaiting, false, "the schema of the service is not the one that its image needs yet";

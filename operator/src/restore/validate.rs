@@ -1,16 +1,16 @@
 //! Step 2: turns the raw resource into checked types. No later step reads the raw one.
 
-use hello_crds::{HelloRestore, HelloRestoreStatus};
+use hello_crds::{HelloRestore, HelloRestoreStatus, SourceDestination};
 use kube::ResourceExt;
 
 use crate::{
     error::{Error, Result},
-    object::{names, object_name::ObjectName, owner::Identity},
-    service::validate::{Bucket, Destination, Validated},
+    object::{child::ChildId, kind::Kind, names, object_name::ObjectName, owner::Identity},
+    service::validate::{Backup, Bucket, Destination, Validated},
 };
 
-/// The field of the bucket that another service's backup is in.
-pub const SOURCE: &str = "spec.source.destination.s3";
+/// The field of the place that another service's backup is in.
+pub const SOURCE: &str = "spec.source.destination";
 
 /// A checked HelloRestore.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +21,8 @@ pub struct Order {
     pub service: ObjectName,
     /// The backup: its name, or `latest`.
     pub backup: String,
-    /// The bucket that it is in, unless it is where the service stores its own; or what is wrong with it, in words.
-    pub source: Option<Result<Bucket, String>>,
+    /// Where it is, unless that is where the service stores its own; or what is wrong with that, in words.
+    pub source: Option<Result<Destination, String>>,
     /// Whether the loss of rows is accepted.
     pub consent: bool,
     /// Whether the former data is wanted back, and whether that may lose rows.
@@ -54,8 +54,7 @@ pub fn validate(restore: &HelloRestore) -> Result<Order> {
     let namespace = restore.namespace().unwrap_or_default();
     let source = spec.source.destination.as_ref().map(|destination| {
         let prefix = names::usual_prefix(&namespace, service.as_str());
-        let bucket = Bucket::parse(SOURCE, prefix, &destination.s3);
-        bucket.map_err(|error| error.to_string())
+        source(prefix, destination).map_err(|error| error.to_string())
     });
     let undo = restore.annotations().get(names::UNDO_ANNOTATION);
     let drop = restore.annotations().get(names::DROP_ANNOTATION);
@@ -81,13 +80,44 @@ pub fn validate(restore: &HelloRestore) -> Result<Order> {
     })
 }
 
+/// Where another service's backup is.
+fn source(usual_prefix: String, spec: &SourceDestination) -> Result<Destination> {
+    let field = |name: &str| format!("{SOURCE}.{name}");
+    match (&spec.s3, &spec.volume) {
+        (Some(s3), None) => Bucket::parse(&field("s3"), usual_prefix, s3).map(Destination::Bucket),
+        (None, Some(volume)) => {
+            let name = &volume.claim_name;
+            let wrong = || format!("no object can have the name {name:?}");
+            let parsed = ObjectName::parse(name);
+            let parsed = parsed.ok_or_else(|| Error::invalid(&field("volume.claimName"), wrong()));
+            parsed.map(Destination::Claim)
+        }
+        _ => Err(Error::invalid(SOURCE, "needs exactly one of s3 and volume")),
+    }
+}
+
 impl Order {
     /// The service as the restore reads it: with the backups where this one is. Nothing of it is written.
     #[must_use]
     pub fn sees(&self, mut service: Validated) -> Validated {
-        if let (Some(Ok(bucket)), Some(backup)) = (&self.source, &mut service.backup) {
-            backup.destination = Destination::Bucket(bucket.clone());
+        if let Some(Ok(source)) = &self.source {
+            let destination = source.clone();
+            service.backup = Some(match service.backup {
+                Some(own) => Backup { destination, ..own },
+                None => Backup::of_others(destination),
+            });
         }
         service
+    }
+
+    /// The claim with the backup, when it is in another service's.
+    #[must_use]
+    pub fn source_claim(&self) -> Option<ChildId> {
+        match &self.source {
+            Some(Ok(Destination::Claim(name))) => {
+                Some(ChildId::new(Kind::PersistentVolumeClaim, name.as_str()))
+            }
+            _ => None,
+        }
     }
 }

@@ -35,7 +35,7 @@ use crate::{
         dereference::{Scope, due_pods},
         external_secrets::{ExternalSecrets, Seen},
         failures::Failures,
-        plan::{Decision, readiness::DatabaseState},
+        plan::{Decision, bootstrap::Bootstrap, readiness::DatabaseState},
         report::{
             conditions::{is_ready, not_ready_since},
             delay,
@@ -55,6 +55,8 @@ pub const RESYNC: Duration = Duration::from_secs(600);
 const IN_PROGRESS: Duration = Duration::from_secs(15);
 /// CloudNativePG has nothing to report about some changes of its `Cluster`, and then no watch does.
 const CLUSTER_CHANGED: Duration = Duration::from_secs(1);
+/// The data that the service starts from is there, and the status has just said so.
+const AT_ONCE: Duration = Duration::from_millis(50);
 /// Pods are due. No watch reports that the API server refuses them.
 const PODS_DUE: Duration = Duration::from_secs(5);
 /// The Secret with an external address is foreign, so no watch reports its changes.
@@ -321,6 +323,10 @@ fn outcome(
     };
     let next = match applied.readiness().database {
         DatabaseState::Changing => next.min(CLUSTER_CHANGED),
+        _ => next,
+    };
+    let next = match applied.facts().bootstrap {
+        Bootstrap::Done if !service.paused => next.min(AT_ONCE),
         _ => next,
     };
     let next = match applied.awaits_pods() {

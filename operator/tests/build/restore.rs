@@ -166,7 +166,9 @@ fn the_pods_of_a_restore_may_reach_the_store_that_it_names() {
         let mut service = service(resource);
         service.isolate = isolate;
         let order = order(&service, source);
-        let policy = children::policy(&order, &service).unwrap()?.body;
+        let policy = children::policy(&order, &service, &Inputs::offline())
+            .unwrap()?
+            .body;
         let job = children::job(
             &order,
             Step::Stage,
@@ -180,7 +182,7 @@ fn the_pods_of_a_restore_may_reach_the_store_that_it_names() {
         {
             assert_eq!(&pods[label], value, "{label}");
         }
-        assert_eq!(policy["spec"]["policyTypes"], json!(["Egress"]));
+        assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
         assert_eq!(policy["metadata"]["ownerReferences"][0]["name"], "back");
         let rules = policy["spec"]["egress"].as_array().unwrap().iter();
         let ports = rules.flat_map(|rule| rule["ports"].as_array().unwrap());

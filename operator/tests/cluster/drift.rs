@@ -44,8 +44,8 @@ fn damage(id: &ChildId) -> Option<Value> {
         Kind::HTTPRoute => json!({"spec": {"parentRefs": [{"name": "public"}, {"name": "else"}]}}),
         Kind::ServiceMonitor => json!({"spec": {"endpoints": [{"targetPort": "else"}]}}),
         Kind::CronJob => json!({"spec": {"schedule": "1 1 1 1 1"}}),
-        // A Job is immutable.
-        Kind::Job => return None,
+        // They are immutable.
+        Kind::Job | Kind::HelloRestore => return None,
     })
 }
 

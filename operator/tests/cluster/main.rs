@@ -7,6 +7,7 @@
 mod admission;
 mod alerts;
 mod backup;
+mod bootstrap;
 mod certificates;
 mod cnpg;
 mod cnpg_stand_in;

@@ -65,7 +65,7 @@ async fn annotate(world: &World, name: &str, key: &str, value: &str) {
 /// Waits for a phase with this reason, and returns the status.
 pub async fn reached(world: &World, name: &str, phase: &str, reason: &str) -> Value {
     eventually(&format!("{name}: {phase}, {reason}"), || async {
-        let live = restores(world).get(name).await.unwrap();
+        let live = restores(world).get_opt(name).await.unwrap()?;
         let status = live.data["status"].clone();
         let is = status["phase"] == phase && status["conditions"][0]["reason"] == reason;
         is.then_some(status)
@@ -74,7 +74,7 @@ pub async fn reached(world: &World, name: &str, phase: &str, reason: &str) -> Va
 }
 
 /// Waits until nothing is left of a restore.
-async fn gone(world: &World, name: &str) {
+pub async fn gone(world: &World, name: &str) {
     eventually(&format!("{name} is gone"), || async {
         let live = restores(world).get_opt(name).await.unwrap();
         live.is_none().then_some(())
@@ -83,7 +83,7 @@ async fn gone(world: &World, name: &str) {
 }
 
 /// The pod of the next step, which runs this.
-async fn step(world: &World, known: &mut Vec<String>, command: &str) -> Pod {
+pub async fn step(world: &World, known: &mut Vec<String>, command: &str) -> Pod {
     let pod = new_pod(world, "restore", known).await;
     known.push(pod.uid().unwrap());
     let container = &pod.spec.as_ref().unwrap().containers[0];
@@ -99,18 +99,18 @@ fn arguments(pod: &Pod) -> Vec<String> {
 }
 
 /// Ends the pod of a step with this result.
-async fn end(world: &World, pod: &Pod, code: i32, result: Value) {
+pub async fn end(world: &World, pod: &Pod, code: i32, result: Value) {
     let mut result = result;
     result["time"] = "2026-01-01T00:00:00Z".into();
     kubelet::end(world, pod, code, &result.to_string()).await;
 }
 
-fn staged(added: i64) -> Value {
+pub fn staged(added: i64) -> Value {
     json!({"reason": "Staged", "set": "hello-20260101T000000Z", "rows": 5,
         "loss": {"added": added, "changed": 0, "removed": 2, "since": "2026-01-01T00:00:00Z"}})
 }
 
-fn swapped() -> Value {
+pub fn swapped() -> Value {
     json!({"reason": "Swapped", "previous": "hello_previous_1", "loss": {"added": 4, "changed": 0, "removed": 2}})
 }
 
@@ -317,7 +317,11 @@ async fn an_order_does_not_change_and_a_consent_is_not_taken_back() {
         ),
         (
             json!({"source": {"destination": {"volume": {"size": "1Gi"}}}}),
-            "spec.source.destination.s3",
+            "spec.source.destination.volume.claimName",
+        ),
+        (
+            json!({"source": {"destination": {}}}),
+            "set exactly one of s3 and volume",
         ),
         (
             json!({"source": {"destination": {"s3": {"bucket": "company", "endpoint": "https://s3:0"}}}}),

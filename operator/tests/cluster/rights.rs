@@ -37,6 +37,19 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
     world.apply("demo", crate::converge::everything()).await;
     world.ready("demo").await;
     stuck_pod(&world).await;
+    // A service that starts from a backup: an order with another source takes the place of the first.
+    for claim in ["wrong", "right"] {
+        let source = json!({"backup": "latest", "destination": {"volume": {"claimName": claim}}});
+        let managed = json!({"bootstrap": {"fromBackup": source}});
+        let spec = json!({"database": {"managed": managed}});
+        world.apply("clone", spec).await;
+        eventually(claim, || async {
+            let restores = crate::restore::restores(&world);
+            let live = restores.get_opt("clone-bootstrap").await.unwrap()?;
+            live.data["spec"].to_string().contains(claim).then_some(())
+        })
+        .await;
+    }
     // With a network policy of its own.
     let bucket = json!({"backup": "latest", "destination": {"s3": {"bucket": "company"}}});
     crate::restore::order_from(&world, "back", bucket, false).await;

@@ -8,6 +8,7 @@ use hello_e2e::scenario::jobs::{job_end, job_from};
 use hello_e2e::service::greeting;
 use hello_e2e::service::psql::psql;
 use hello_e2e::{Context, Hello, Result, Scenario, ensure, scenario};
+use jiff::civil::Date;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -68,9 +69,39 @@ async fn a_wrong_delete_is_restored_asked_about_and_undone() -> Result<()> {
             ensure!(gone.status == 404, "{user}: {gone:?}");
         }
         hello.ready(Duration::from_secs(10)).await?;
-        Ok(())
+        clone(s, kept).await
     })
     .await
+}
+
+/// A new service starts with the data of that backup, once its claim is named rightly.
+async fn clone(s: &Scenario, kept: Date) -> Result<()> {
+    let from = |claim: &str| {
+        let volume = json!({"claimName": claim});
+        let source = json!({"backup": "latest", "destination": {"volume": volume}});
+        let managed = json!({"bootstrap": {"fromBackup": source}});
+        json!({"replicas": 1, "database": {"managed": managed}})
+    };
+    Hello::apply(s, "clone", from("hello-backups")).await?;
+    let restores: Api<HelloRestore> = s.api();
+    let what = "the wrong claim is named";
+    watch(&restores, "clone-bootstrap", what, LIMIT, |restore| {
+        let status = restore.and_then(|restore| restore.status);
+        match status.as_ref().and_then(HelloRestoreStatus::ready) {
+            Some(ready) if ready.reason == "SourceInvalid" => Seen::Done(()),
+            _ => Seen::not_yet(status),
+        }
+    })
+    .await?;
+    let clone = Hello::apply(s, "clone", from("hello-backup")).await?;
+    clone.serving().await?;
+    let http = clone.http().await?;
+    for user in ["alice", "carol"] {
+        expect_greeting(&http, user, kept).await?;
+    }
+    let later = http.get("bob").await?;
+    ensure!(later.status == 404, "{later:?}");
+    Ok(())
 }
 
 async fn order(s: &Scenario) -> Result<Api<HelloRestore>> {

@@ -34,7 +34,8 @@ impl Cluster {
     pub async fn create(&self, desired: &Desired, namespace: &str) -> Result<DynamicObject> {
         let mut body = desired.body.clone();
         body["metadata"]["resourceVersion"] = NO_VERSION.into();
-        let (parameters, patch) = (PatchParams::apply(names::MANAGER), Patch::Apply(&body));
+        let manager = desired.id.kind.row().manager;
+        let (parameters, patch) = (PatchParams::apply(manager), Patch::Apply(&body));
         let answer = self
             .write("create", &desired.id, namespace, &parameters, &patch)
             .await;
@@ -83,7 +84,7 @@ impl Cluster {
     ) -> Result<DynamicObject> {
         let mut body = desired.body.clone();
         body["metadata"]["uid"] = uid.into();
-        let parameters = PatchParams::apply(names::MANAGER).force();
+        let parameters = PatchParams::apply(desired.id.kind.row().manager).force();
         let patch = Patch::Apply(&body);
         self.write("update", &desired.id, namespace, &parameters, &patch)
             .await

@@ -42,8 +42,8 @@ pub fn name(service: &Validated, part: Component) -> String {
 /// Whether the operator makes pods of this part.
 fn has_pods(service: &Validated, part: Component) -> bool {
     match part {
-        Component::App | Component::Migration => true,
-        Component::Backup => service.backup.is_some(),
+        // A restore of another service's backup needs none of the service's own.
+        Component::App | Component::Migration | Component::Backup => true,
         // Those of its steps have the accounts of the backups and the migrations.
         Component::Restore => false,
         Component::Database => matches!(service.database, Database::Managed(_)),

@@ -186,6 +186,7 @@ impl Access {
         match &backup.destination {
             Destination::Volume(_) => Self::to_volume(names::backup(&service.identity.name)),
             Destination::Bucket(bucket) => Self::to_bucket(bucket),
+            Destination::Claim(name) => Self::to_volume(name.as_str().to_owned()),
         }
     }
 

@@ -6,6 +6,7 @@
 mod account;
 mod app;
 pub(crate) mod backup;
+mod bootstrap;
 mod claim;
 pub(crate) mod database;
 mod environment;
@@ -21,6 +22,7 @@ mod prepared;
 mod scaling;
 mod settings;
 
+use hello_crds::HelloRestore;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -51,6 +53,7 @@ pub struct Resources {
     service_accounts: Vec<ServiceAccount>,
     database: DatabaseResources,
     migration: Option<Job>,
+    bootstrap: Option<HelloRestore>,
     deployment: Deployment,
     service: Service,
     autoscaler: Option<HorizontalPodAutoscaler>,
@@ -83,6 +86,10 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
     Resources {
         service_accounts: account::accounts(service),
         database: database.resources(),
+        bootstrap: service
+            .bootstrap
+            .as_ref()
+            .map(|bootstrap| bootstrap::restore(service, bootstrap)),
         deployment: app::deployment(service, database, migration.as_ref()),
         migration,
         service: app::service(service),
@@ -123,6 +130,7 @@ impl Resources {
             service_accounts,
             database,
             migration,
+            bootstrap,
             deployment,
             service,
             autoscaler,
@@ -147,6 +155,7 @@ impl Resources {
         database.add_to(&mut list, address_is_known)?;
         list.add_all(Kind::ServiceAccount, &service_accounts)?;
         list.add_all(Kind::Job, &migration)?;
+        list.add_all(Kind::HelloRestore, &bootstrap)?;
         list.add(Kind::Deployment, &deployment)?;
         list.add(Kind::Service, &service)?;
         list.add_all(Kind::HorizontalPodAutoscaler, &autoscaler)?;

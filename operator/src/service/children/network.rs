@@ -24,23 +24,8 @@ pub fn policies(
     if !service.isolate {
         return Vec::new();
     }
-    let egress = |ports: &BTreeSet<u16>| {
-        // A rule without ports would be one for all of them.
-        let to_database = (!ports.is_empty()).then(|| NetworkPolicyEgressRule {
-            to: database.servers().map(|servers| vec![servers]),
-            ports: Some(
-                ports
-                    .iter()
-                    .map(|port| policy::port("TCP", *port))
-                    .collect(),
-            ),
-        });
-        let extra = service.network.extra_egress.iter().cloned();
-        let own = std::iter::once(name_lookup(service)).chain(to_database);
-        own.chain(extra).collect::<Vec<_>>()
-    };
-    let client_egress = egress(&inputs.direct_ports);
-    let mut app_egress = egress(&inputs.database_ports);
+    let client_egress = to_database(service, database, &inputs.direct_ports);
+    let mut app_egress = to_database(service, database, &inputs.database_ports);
     app_egress.extend(service.oidc.as_ref().map(|issuer| to_anywhere(issuer.port)));
     let mut policies = vec![
         policy::for_part(service, Component::App, app_ingress(service), app_egress),
@@ -56,6 +41,24 @@ pub fn policies(
         }
     }
     policies
+}
+
+/// What every client of the database may reach.
+pub(crate) fn to_database(
+    service: &Validated,
+    database: &dyn DatabaseKind,
+    ports: &BTreeSet<u16>,
+) -> Vec<NetworkPolicyEgressRule> {
+    let ports = ports.iter().map(|port| policy::port("TCP", *port));
+    // A rule without ports would be one for all of them.
+    let ports = Some(ports.collect::<Vec<_>>()).filter(|ports| !ports.is_empty());
+    let to_database = ports.map(|ports| NetworkPolicyEgressRule {
+        to: database.servers().map(|servers| vec![servers]),
+        ports: Some(ports),
+    });
+    let extra = service.network.extra_egress.iter().cloned();
+    let own = std::iter::once(name_lookup(service)).chain(to_database);
+    own.chain(extra).collect()
 }
 
 fn app_ingress(service: &Validated) -> Vec<NetworkPolicyIngressRule> {

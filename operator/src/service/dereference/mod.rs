@@ -33,6 +33,7 @@ use crate::{
             inputs::Inputs,
             observed::{Observed, Problem},
         },
+        plan::bootstrap,
         validate::{Source, Validated},
     },
 };
@@ -103,6 +104,8 @@ pub async fn read(
     // those of the data.
     let data = service.database.data(&service.identity.name);
     find_unlabelled(cluster, service, data.iter(), &mut observed).await?;
+    let first = bootstrap::by_name(service);
+    find_unlabelled(cluster, service, first.iter(), &mut observed).await?;
     observed.database_secret = database_secret(cluster, service).await?;
     let inputs = Inputs::from_observed(service, &observed, now)?;
     let of_database = [&inputs.unusable_address, &inputs.problem];

@@ -4,6 +4,7 @@
 //! parts of the service are ready, and [`decide`] puts together what is to be written, with its bodies.
 
 pub mod action;
+pub mod bootstrap;
 pub mod cnpg_health;
 pub mod data;
 pub mod facts;

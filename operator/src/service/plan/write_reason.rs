@@ -67,6 +67,8 @@ impl WriteReason {
             Action::Delete(id) if facts.jobs.get(id) == Some(&JobPhase::Interrupted) => {
                 Self::MigrationRetried
             }
+            // An order with another source: it cannot be changed.
+            Action::Delete(id) if facts.outdated.contains(id) => Self::WantedChanged,
             Action::Delete(id) if is_job(id) => Self::MigrationSuperseded,
             Action::Delete(_) => Self::Unwanted,
             Action::Replace(..) => Self::PodStuck,

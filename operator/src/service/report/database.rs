@@ -121,6 +121,7 @@ pub fn status(service: &Validated, applied: &Applied) -> DatabaseStatus {
             applied.live(),
             applied.migration() == Migration::Succeeded,
         ),
+        bootstrap: plan::bootstrap::remember(service, applied.live(), applied.facts().bootstrap),
         ready_instances: field("readyInstances")
             .and_then(Value::as_i64)
             .and_then(|count| count.try_into().ok()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hello_crds::{ConditionType, HelloServiceStatus};
+use hello_crds::{BootstrapPhase, ConditionType, HelloServiceStatus};
 use jiff::Timestamp;
 
 use crate::service::report::conditions::find;
@@ -29,6 +29,7 @@ pub fn hold_back(
     let start = find(old, ConditionType::Progressing).filter(|c| c.status == "True")?;
     let only_a_step = old != new
         && old.observed_generation == new.observed_generation
+        && bootstrap(old) == bootstrap(new)
         && IMMEDIATE
             .iter()
             .all(|type_| state(old, *type_) == state(new, *type_));
@@ -38,6 +39,12 @@ pub fn hold_back(
     // A time in the future is another node's clock: better one write too many than a long silence.
     let age = Duration::try_from(now.duration_since(start.last_transition_time.0)).ok()?;
     QUIET.checked_sub(age).filter(|left| !left.is_zero())
+}
+
+/// What the application waits for to be stored.
+fn bootstrap(status: &HelloServiceStatus) -> Option<BootstrapPhase> {
+    let database = status.database.as_ref()?;
+    database.bootstrap.as_ref().map(|known| known.phase)
 }
 
 fn state(status: &HelloServiceStatus, type_: ConditionType) -> Option<&str> {

@@ -6,6 +6,7 @@
 mod app;
 mod autoscaler;
 mod backup;
+mod bootstrap;
 pub mod conditions;
 mod data;
 mod database;

@@ -73,6 +73,8 @@ reasons! {
     DatabaseUnreachable, ActionNeeded, "the migration does not reach the database, and tries again";
     MigrationFailed, ActionNeeded, "the migration failed";
     MigrationSucceeded, Routine, "the schema is the one that the wanted image needs";
+    Bootstrapping, Routine, "the backup that the service starts from is being restored";
+    BootstrapStalled, ActionNeeded, "the backup that the service starts from is not restored without a person";
     RolloutWaiting, Routine, "the application is not deployed yet";
     RollingOut, Routine, "not every replica runs the wanted version yet";
     RolloutStuck, ActionNeeded, "the rollout makes no progress";

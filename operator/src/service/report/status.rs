@@ -14,6 +14,7 @@ use crate::{
         report::{
             app, autoscaler,
             backup::{self, Backups},
+            bootstrap,
             conditions::conditions,
             data, database,
             finding::{Finding, no, yes},
@@ -133,7 +134,8 @@ fn ready(
             applied,
         ))
     };
-    if let Some(missing) = component.or_else(app) {
+    let first_data = || bootstrap::finding(service, applied);
+    if let Some(missing) = component.or_else(first_data).or_else(app) {
         return missing;
     }
     if service.paused {

@@ -71,6 +71,22 @@ impl Backup {
         self.next_start(now).filter(|due| *due <= end)
     }
 
+    /// What a restore reads a backup of another service with, where the service makes none of its own.
+    #[must_use]
+    pub fn of_others(destination: Destination) -> Self {
+        Self {
+            schedule: Err("no backups are made".into()),
+            time_zone: TimeZone::utc(),
+            formats: Vec::new(),
+            retention: Retention::default(),
+            destination,
+            scratch: None,
+            image: None,
+            suspend: true,
+            request: None,
+        }
+    }
+
     pub(super) fn parse(
         identity: &Identity,
         service: &HelloService,

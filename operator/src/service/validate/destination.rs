@@ -15,6 +15,8 @@ pub enum Destination {
     Volume(Volume),
     /// In a bucket.
     Bucket(Bucket),
+    /// In the volume of this claim, which is another service's: it is only read.
+    Claim(ObjectName),
 }
 
 /// A bucket of an S3 store.
@@ -58,7 +60,7 @@ impl Destination {
     pub fn volume(&self) -> Option<&Volume> {
         match self {
             Self::Volume(volume) => Some(volume),
-            Self::Bucket(_) => None,
+            Self::Bucket(_) | Self::Claim(_) => None,
         }
     }
 
@@ -66,7 +68,7 @@ impl Destination {
     #[must_use]
     pub fn bucket(&self) -> Option<&Bucket> {
         match self {
-            Self::Volume(_) => None,
+            Self::Volume(_) | Self::Claim(_) => None,
             Self::Bucket(bucket) => Some(bucket),
         }
     }

@@ -5,6 +5,7 @@
 //! left to it: it refuses that child, and the rest of the service is still applied. A wrong schedule stops the backups alone.
 
 mod backup;
+mod bootstrap;
 mod config;
 mod database;
 mod destination;
@@ -22,6 +23,7 @@ mod time_zone;
 mod volume;
 
 pub use backup::Backup;
+pub use bootstrap::{Bootstrap, is_over};
 pub use config::Config;
 pub use database::{CloudNativePg, Database, External, ExternalAddress, Managed};
 pub use destination::{Bucket, Destination};
@@ -115,6 +117,8 @@ pub struct Validated {
     pub monitoring: Monitoring,
     /// Where the data is.
     pub database: Database,
+    /// The backup that it starts from, when wanted and not over.
+    pub bootstrap: Option<Bootstrap>,
     /// Backups, when wanted.
     pub backup: Option<Backup>,
     /// PostgreSQL image, also of backups that name none.
@@ -190,8 +194,11 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
     let pull_secrets = spec.image_pull_secrets.iter();
     let database = Database::parse(&spec.database)?;
     let identity = identity(service)?;
+    let known_data = KnownData::read(service, &database);
+    let known = known_data.bootstrap.as_ref();
     Ok(Validated {
-        known_data: KnownData::read(service, &database),
+        bootstrap: Bootstrap::parse(&identity, &spec.database, known),
+        known_data,
         database,
         config: Config::parse(&spec.config)?,
         backup: spec

@@ -32,6 +32,15 @@ impl TimeZone {
         }
     }
 
+    /// That of everybody.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self {
+            name: "Etc/UTC".into(),
+            rules: Rules::UTC,
+        }
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -23,6 +23,7 @@ use crate::{
         children::Prepared,
         dereference::{inputs::Inputs, observed::Observed},
         plan::{
+            bootstrap::{self, Bootstrap},
             data,
             job_phase::JobPhase,
             presence::{Presence, outdated},
@@ -61,6 +62,8 @@ pub struct Facts {
     pub backing_up: bool,
     /// Whether some step of a restore is at work.
     pub restoring: bool,
+    /// How far the data is that the service starts from.
+    pub bootstrap: Bootstrap,
     /// The backup that a person requests.
     pub requested_backup: Option<ChildId>,
     /// The Deployment, and the migration that came before its template, as it was recorded there. No other one has begun
@@ -119,6 +122,8 @@ impl Facts {
                 facts.add(prepared, &observed.pods, (id, live), desired, presence);
             }
         }
+        let present = |id: &ChildId| facts.present.get(id);
+        facts.bootstrap = bootstrap::state(service, &observed.children, present);
         facts
     }
 

@@ -9,7 +9,9 @@ use crate::{
         child::ChildId,
         kind::{Gate, Kind},
     },
-    service::plan::{action::Action, facts::Facts, job_phase::JobPhase, presence::Presence},
+    service::plan::{
+        action::Action, bootstrap::Bootstrap, facts::Facts, job_phase::JobPhase, presence::Presence,
+    },
 };
 
 /// What is wanted of one child.
@@ -164,6 +166,11 @@ impl Plan {
             Gate::Always | Gate::IfPresent if drifted => {
                 self.actions.push(Action::Update(id.clone()));
             }
+            // A backup of the empty database would be newer than the one that the service starts from.
+            Gate::Always
+                if presence.is_none()
+                    && id.kind == Kind::CronJob
+                    && facts.bootstrap != Bootstrap::Over => {}
             // What its pods write there would be lost, or in a foreign volume.
             Gate::Always if presence.is_none() && volume_is_taken(id, facts) => {}
             Gate::Always if presence.is_none() => self.actions.push(Action::Create(id.clone())),
@@ -174,8 +181,24 @@ impl Plan {
             }
             Gate::Always | Gate::IfPresent | Gate::Never => {}
             Gate::Migration => self.migrate(id, presence, facts),
+            Gate::Bootstrap => self.bring_data(id, presence, facts),
             Gate::Migrated => self.roll_out(id, presence, facts),
             Gate::Request => self.back_up(id, presence, facts),
+        }
+    }
+
+    /// The order cannot be changed, so one with another source is given again; only once the first is gone with all that
+    /// it has staged.
+    fn bring_data(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
+        if facts.bootstrap != Bootstrap::Due {
+            return;
+        }
+        match presence {
+            None if self.migration == Migration::Succeeded => {
+                self.actions.push(Action::Create(id.clone()));
+            }
+            Some(Presence::Drifted) => self.actions.push(Action::Delete(id.clone())),
+            _ => {}
         }
     }
 
@@ -184,6 +207,7 @@ impl Plan {
     fn back_up(&mut self, id: &ChildId, presence: Option<&Presence>, facts: &Facts) {
         let schema_rests = matches!(self.migration, Migration::Succeeded | Migration::Failed);
         let alone = schema_rests && !facts.migrating && !facts.backing_up && !facts.restoring;
+        let alone = alone && facts.bootstrap == Bootstrap::Over;
         if presence.is_none() && alone && facts.database_ready && !backups_are_taken(facts) {
             self.actions.push(Action::Create(id.clone()));
         }
@@ -224,6 +248,8 @@ impl Plan {
         }
         if self.migration == Migration::Succeeded {
             match presence {
+                // Nobody is answered by an empty database.
+                None if facts.bootstrap != Bootstrap::Over => return,
                 None => {
                     self.actions.push(Action::Create(id.clone()));
                     // With one replica, no number was written: it is the API server's default.
@@ -268,5 +294,7 @@ impl Plan {
 
 #[cfg(test)]
 mod backup_tests;
+#[cfg(test)]
+mod bootstrap_tests;
 #[cfg(test)]
 mod tests;

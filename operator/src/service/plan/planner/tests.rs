@@ -42,6 +42,7 @@ pub(super) fn converged() -> Facts {
         stuck_runs: BTreeSet::new(),
         backing_up: false,
         restoring: false,
+        bootstrap: Bootstrap::Over,
         requested_backup: None,
         recorded: None,
         live_replicas: Some(2),

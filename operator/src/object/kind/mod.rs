@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use hello_crds::HelloRestore;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -28,7 +29,10 @@ pub enum Gate {
     IfPresent,
     /// The migration: once the database is ready, or about to be, and no other migration exists.
     Migration,
-    /// Only once the migration has succeeded.
+    /// The restore of a backup that a service starts from: once the migration has succeeded, and never over data that has
+    /// served.
+    Bootstrap,
+    /// Only once the migration has succeeded, and the data that the service starts from is there.
     Migrated,
     /// A backup that a person requests: once, and while neither a migration nor another backup is at work.
     Request,
@@ -97,6 +101,8 @@ pub struct Row {
     /// Whether every pass lists it, even when its watch has seen no object of the kind. A watch may be late. Only
     /// kinds that decide about no other child may rely on it.
     pub always_listed: bool,
+    /// Who applies it.
+    pub manager: &'static str,
     /// Whether passes look at its managed fields. They are large, so they are dropped otherwise.
     pub keeps_managed_fields: bool,
 }
@@ -127,6 +133,7 @@ impl Row {
             deletion: PropagationPolicy::Background,
             read_when_new: true,
             always_listed: true,
+            manager: names::MANAGER,
             keeps_managed_fields: false,
         }
     }
@@ -235,6 +242,13 @@ kinds! {
         deletion: PropagationPolicy::Foreground,
         ..built_in::<Job>()
     },
+    HelloRestore: Row {
+        gate: Gate::Bootstrap,
+        // Where it decides about other children, it is looked up by its name.
+        always_listed: false,
+        manager: names::BOOTSTRAP_MANAGER,
+        ..built_in::<HelloRestore>()
+    },
     Deployment: Row {
         gate: Gate::Migrated,
         needs: CLIENT,
@@ -315,86 +329,4 @@ impl fmt::Display for Kind {
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::api::GroupVersionKind;
-
-    use super::*;
-
-    #[test]
-    fn every_kind_is_called_as_the_api_calls_it() {
-        for kind in Kind::ALL {
-            let resource = kind.resource();
-            assert_eq!(resource.kind, kind.to_string());
-            let gvk = GroupVersionKind::gvk(&resource.group, &resource.version, &resource.kind);
-            assert_eq!(resource, ApiResource::from_gvk(&gvk));
-        }
-    }
-
-    #[test]
-    fn the_order_of_application_is_that_of_the_table() {
-        assert!(Kind::ALL.is_sorted());
-        for secret in [Kind::Secret, Kind::PersistentVolumeClaim] {
-            for workload in Kind::ALL.into_iter().filter(|kind| {
-                let row = kind.row();
-                row.claim.is_some() || (row.needs_secrets() && *kind != Kind::Secret)
-            }) {
-                assert!(secret < workload, "{secret} {workload}");
-            }
-        }
-    }
-
-    /// A stale answer about one of these could start two migrations at once, or replace passwords that the data needs.
-    #[test]
-    fn kinds_that_decide_about_other_children_are_always_listed() {
-        for kind in Kind::ALL {
-            let row = kind.row();
-            let decides = row.gate != Gate::Always || (row.holds_data && kind.provider().is_none());
-            assert!(!decides || row.always_listed, "{kind}");
-        }
-        assert!(Kind::StatefulSet.row().always_listed);
-    }
-
-    /// Data that is there must not meet new passwords, nor the parts of a Deployment that is foreign be created.
-    #[test]
-    fn kinds_that_decide_about_other_children_are_read_first() {
-        let later: Vec<Kind> = Kind::ALL
-            .into_iter()
-            .filter(|kind| !kind.row().read_when_new)
-            .collect();
-        assert!(!later.is_empty());
-        for kind in later {
-            let row = kind.row();
-            assert!(row.gate == Gate::Always && !row.holds_data, "{kind}");
-            // A list also finds out whether the kind is served.
-            assert!(kind.provider().is_none(), "{kind}");
-        }
-        assert!(Kind::StatefulSet.row().read_when_new);
-    }
-
-    /// Whoever acts on what has become foreign is deleted. That must not stop pods or lose data.
-    #[test]
-    fn what_acts_on_another_child_has_no_pods_and_no_data() {
-        for kind in Kind::ALL {
-            let row = kind.row();
-            let mut needs = row.needs.iter();
-            let acts = needs.any(|need| matches!(need, Need::ActsOn(..)));
-            let runs = row
-                .needs
-                .contains(&Need::Uses(Kind::ServiceAccount, Of::Every));
-            assert!(!acts || !(runs || row.holds_data), "{kind}");
-            assert_eq!(runs, row.needs == CLIENT, "{kind}");
-        }
-    }
-
-    #[test]
-    fn the_objects_that_hold_data_are_these() {
-        let data: Vec<Kind> = Kind::ALL
-            .into_iter()
-            .filter(|kind| kind.row().holds_data)
-            .collect();
-        assert_eq!(
-            data,
-            [Kind::Secret, Kind::PersistentVolumeClaim, Kind::Cluster]
-        );
-    }
-}
+mod tests;
