@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::restore::RestoreSource;
+use super::source::RestoreSource;
 
 /// What a new service starts from. It has no effect on one that has had an application before: its data stays as it is.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]

@@ -20,6 +20,7 @@ mod parameters;
 pub(crate) mod patterns;
 mod pods;
 mod resources;
+mod source;
 mod volume;
 
 pub use auth::*;
@@ -37,6 +38,7 @@ pub use network::*;
 pub use parameters::*;
 pub use pods::*;
 pub use resources::*;
+pub use source::*;
 pub use volume::*;
 
 use std::borrow::Cow;

@@ -33,7 +33,6 @@ use crate::{
             inputs::Inputs,
             observed::{Observed, Problem},
         },
-        plan::bootstrap,
         validate::{Source, Validated},
     },
 };
@@ -104,8 +103,10 @@ pub async fn read(
     // those of the data.
     let data = service.database.data(&service.identity.name);
     find_unlabelled(cluster, service, data.iter(), &mut observed).await?;
-    let first = bootstrap::by_name(service);
-    find_unlabelled(cluster, service, first.iter(), &mut observed).await?;
+    if let Some(bootstrap) = &service.bootstrap {
+        let deciding = bootstrap.decided_by(&service.identity.name);
+        find_unlabelled(cluster, service, deciding.iter(), &mut observed).await?;
+    }
     observed.database_secret = database_secret(cluster, service).await?;
     let inputs = Inputs::from_observed(service, &observed, now)?;
     let of_database = [&inputs.unusable_address, &inputs.problem];

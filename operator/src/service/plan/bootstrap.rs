@@ -3,17 +3,17 @@
 //! Nothing is restored over data that has served. That it has is known from the Deployment, from the end of the restore, and
 //! from the status, of which any may be lost.
 
-use hello_crds::{BootstrapPhase, BootstrapStatus, HelloRestore, RestorePhase};
+use hello_crds::{BootstrapPhase, BootstrapStatus, HelloRestore};
 
 use crate::{
     object::{
         child::ChildId,
         kind::Kind,
-        live::{Live, LiveObjects, TypedChild},
+        live::{LiveObjects, TypedChild},
         names,
     },
     service::{
-        plan::presence::Presence,
+        plan::presence::{Presence, has_swapped},
         validate::{Validated, is_over},
     },
 };
@@ -31,19 +31,6 @@ pub enum Bootstrap {
     Done,
     /// It is not wanted any more, and its restore is still being removed.
     Leaving,
-}
-
-/// What decides about it, beside the status. It is looked up by name: labels may be gone, and a watch may be late.
-#[must_use]
-pub fn by_name(service: &Validated) -> Vec<ChildId> {
-    let Some(bootstrap) = &service.bootstrap else {
-        return Vec::new();
-    };
-    let app = names::app(&service.identity.name);
-    vec![
-        ChildId::new(Kind::HelloRestore, &bootstrap.restore),
-        ChildId::new(Kind::Deployment, app),
-    ]
 }
 
 /// How far it is, given what the live objects are to the service.
@@ -115,22 +102,13 @@ pub fn remember(
     })
 }
 
-/// Whether the data of this restore has begun to serve.
-#[must_use]
-pub fn has_swapped(live: &Live) -> bool {
-    let restore = HelloRestore::from_live(live);
-    let phase = restore.and_then(|restore| restore.status.as_ref()?.phase);
-    matches!(
-        phase,
-        Some(RestorePhase::Completed | RestorePhase::Undoing | RestorePhase::Undone)
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use hello_crds::RestorePhase;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::object::live::Live;
     use crate::service::{
         children::build,
         dereference::{inputs::Inputs, observed::Observed},

@@ -2,7 +2,12 @@
 
 use hello_crds::{BootstrapPhase, BootstrapStatus, Database, RestoreSource};
 
-use crate::object::{child, names, owner::Identity};
+use crate::object::{
+    child::{self, ChildId},
+    kind::Kind,
+    names,
+    owner::Identity,
+};
 
 /// The backup that a new service starts from, unless the status says that this is over.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +45,15 @@ impl Bootstrap {
             restore: names::bootstrap(&identity.name, &child::hash(&identity.name)[..10]),
             has_begun: known.is_some(),
         })
+    }
+
+    /// What decides about it, beside the status. It is looked up by name: labels may be gone, and a watch may be late.
+    #[must_use]
+    pub fn decided_by(&self, instance: &str) -> [ChildId; 2] {
+        [
+            ChildId::new(Kind::HelloRestore, &self.restore),
+            ChildId::new(Kind::Deployment, names::app(instance)),
+        ]
     }
 }
 

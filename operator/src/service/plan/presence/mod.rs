@@ -1,19 +1,16 @@
 //! What a live object is to the service: wanted or not, ours or foreign, as wanted or not.
 
-use hello_crds::RestoreSource;
+use hello_crds::{HelloRestore, RestorePhase, RestoreSource};
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use crate::{
-    object::{
-        child::{ChildId, Desired},
-        kind::{Gate, Kind},
-        live::Live,
-        names,
-        owner::{Identity, controller},
-        subset,
-    },
-    service::plan::bootstrap,
+use crate::object::{
+    child::{ChildId, Desired},
+    kind::{Gate, Kind},
+    live::{Live, TypedChild},
+    names,
+    owner::{Identity, controller},
+    subset,
 };
 
 /// What is there under the name of a child, or belongs to the resource without being wanted.
@@ -106,7 +103,7 @@ impl Presence {
             let made =
                 id.kind == Kind::Secret && id.name == names::external_address(&identity.name);
             // Nor is a restore that has an end: it has the way back.
-            let ended = bootstrap::has_swapped(live);
+            let ended = has_swapped(live);
             return ((!row.holds_data || made) && !row.stays && !ended).then_some(Self::Settled);
         };
         Some(if settled(object, desired) {
@@ -161,6 +158,16 @@ fn settled(live: &DynamicObject, desired: &Desired) -> bool {
             live["kind"] = desired.body["kind"].clone();
             subset::contains(&live, &desired.body)
         })
+}
+
+/// Whether the data of this restore has begun to serve.
+pub(super) fn has_swapped(live: &Live) -> bool {
+    let restore = HelloRestore::from_live(live);
+    let phase = restore.and_then(|restore| restore.status.as_ref()?.phase);
+    matches!(
+        phase,
+        Some(RestorePhase::Completed | RestorePhase::Undoing | RestorePhase::Undone)
+    )
 }
 
 /// Whether a restore has the wanted source. It is an order that is given once, so nothing else of it is looked at: a person
