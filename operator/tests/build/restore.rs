@@ -189,14 +189,22 @@ fn the_pods_of_a_restore_may_reach_the_store_that_it_names() {
         Some(ports.map(|port| port["port"].clone()).collect::<Vec<_>>())
     };
     let key = json!({"credentialsSecretRef": {"name": "key"}});
+    let volume = json!({"backup": "latest", "destination": {"volume": {"claimName": "others"}}});
     for resource in ["full", "external"] {
         assert_eq!(ports(resource, &own(), true), None);
-        let with_key = elsewhere(&key);
-        assert_eq!(ports(resource, &with_key, true), Some(vec![json!(9000)]));
         // It would close what is open.
+        let with_key = elsewhere(&key);
         assert_eq!(ports(resource, &with_key, false), None);
-        let with_identity = ports(resource, &elsewhere(&json!({})), true);
-        assert_eq!(with_identity, Some(vec![json!(443), json!(9000)]));
+        // What the database needs, and what the store does.
+        let database = ports(resource, &volume, true).unwrap();
+        assert_eq!(database.contains(&json!(5432)), resource == "full");
+        for (source, store) in [
+            (with_key, vec![json!(9000)]),
+            (elsewhere(&json!({})), vec![json!(443), json!(9000)]),
+        ] {
+            let expected = [database.clone(), store].concat();
+            assert_eq!(ports(resource, &source, true), Some(expected));
+        }
     }
 }
 
