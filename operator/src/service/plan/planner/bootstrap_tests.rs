@@ -79,7 +79,7 @@ fn another_source_is_another_order_and_the_first_one_goes_first() {
     facts.present.insert(restore(), Presence::Drifted);
     facts.outdated.insert(restore());
     let delete = Action::Delete(restore());
-    assert_eq!(decided(&facts).actions, [delete.clone()]);
+    assert_eq!(decided(&facts).actions, std::slice::from_ref(&delete));
     let reason = WriteReason::from_action(&delete, &facts);
     assert_eq!(reason, WriteReason::WantedChanged);
     // What has served is left alone, whatever the spec says now.
