@@ -109,8 +109,8 @@ fn what_the_operators_pods_run_is_read() {
         }
     }
     for (command, times) in [
-        ("backup run", 3),
-        ("backup scratch-server", 3),
+        ("backup run", 4),
+        ("backup scratch-server", 4),
         ("migrate", 4),
     ] {
         let found = read.iter().filter(|read| **read == command).count();
