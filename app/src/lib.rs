@@ -1,6 +1,7 @@
 //! The hello service: stores dates of birth and greets users on their birthday.
 
 mod admin;
+mod age;
 pub mod api;
 mod aside;
 pub mod auth;

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use hello_crds::{
-    HelloRestore, HelloRestoreSpec, HelloRestoreStatus, RestoreLoss, RestorePhase, RestoreSource,
-    RestoredService, names,
+    HelloRestore, HelloRestoreSpec, HelloRestoreStatus, IdentityRef, RestoreLoss, RestorePhase,
+    RestoreSource, RestoredService, names,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -25,6 +25,9 @@ pub struct Options {
     /// The backup: a name of `kubectl hello backups`, or `latest`
     #[arg(long, value_name = "SET", default_value = "latest")]
     pub from: String,
+    /// Secret whose key `identity` opens an encrypted backup
+    #[arg(long, value_name = "NAME")]
+    pub identity_secret: Option<String>,
     /// Accept that rows are lost which the backup does not have, without a question
     #[arg(long)]
     pub accept_data_loss: bool,
@@ -85,6 +88,7 @@ fn order(options: &Options) -> HelloRestore {
         source: RestoreSource {
             backup: options.from.clone(),
             destination: None,
+            identity_secret_ref: options.identity_secret.as_deref().map(IdentityRef::new),
         },
         accept_data_loss: options.accept_data_loss,
     };

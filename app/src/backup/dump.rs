@@ -1,14 +1,16 @@
 //! The files of a set: one dump, its other formats made from it, all of them read back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::destination::{Folder, Writer, create_private};
 use super::error::{BackupError, Reason};
-use super::manifest::{SetFile, dump_name};
+use super::manifest::{SetFile, dump_name, encrypted_name};
 use super::programs::{Programs, Source};
 use super::progress;
-use crate::config::DumpFormat;
+use super::seal::seal;
+use crate::age::Recipient;
+use crate::config::{BackupOptions, DumpFormat};
 
 /// The dump that everything else is made from, not published yet.
 pub struct Archive<'a> {
@@ -30,42 +32,35 @@ impl<'a> Archive<'a> {
         writer: &'a Writer,
         set: &'a str,
     ) -> Result<Self, BackupError> {
-        let folder = writer.folder();
-        let path = folder.partial(&dump_name(set, DumpFormat::Custom));
-        create_private(&path)?;
+        let path = writer.plain().partial(&dump_name(set, DumpFormat::Custom));
         let dump = programs.dump(source, snapshot, lock_timeout, &path);
-        progress::show("dumping the database", Some(&path), dump)
-            .await
-            .map_err(|error| destination_full(error, folder))?;
+        make("dumping the database", writer, &path, dump).await?;
         Ok(Self { writer, set, path })
     }
 
-    /// Writes each format, and reads each file back from where it is kept.
+    /// Writes each format, encrypts it if that is wanted, and reads each file back from where it is kept.
     ///
     /// # Errors
     /// When a file cannot be written, or is not read as it was written.
     pub async fn write(
         self,
         programs: &Programs,
-        formats: &[DumpFormat],
+        options: &BackupOptions,
     ) -> Result<Vec<SetFile>, BackupError> {
-        let folder = self.writer.folder();
+        let writer = self.writer;
         let mut files = Vec::new();
-        for format in formats {
-            let name = dump_name(self.set, *format);
-            let path = folder.partial(&name);
+        for format in &options.format {
+            let mut name = dump_name(self.set, *format);
+            let path = writer.plain().partial(&name);
             if *format == DumpFormat::Plain {
-                create_private(&path)?;
                 let plain = programs.write_plain(&self.path, &path);
-                progress::show("writing it as text", Some(&path), plain)
-                    .await
-                    .map_err(|error| destination_full(error, folder))?;
+                make("writing it as text", writer, &path, plain).await?;
             }
-            let kept = progress::show(
-                "keeping it and reading it back",
-                None,
-                self.writer.keep(&name),
-            );
+            if !options.encrypt_to.is_empty() {
+                name = encrypt(writer, &options.encrypt_to, &name, &path).await?;
+            }
+            let kept = writer.keep(&name);
+            let kept = progress::show("keeping it and reading it back", None, kept);
             let (sha256, size_bytes) = kept.await?;
             tracing::info!(name, size_bytes, "dump written and read back");
             files.push(SetFile {
@@ -76,6 +71,33 @@ impl<'a> Archive<'a> {
         }
         Ok(files)
     }
+}
+
+/// Lets a program write the file at `path`, which is not encrypted.
+async fn make(
+    step: &str,
+    writer: &Writer,
+    path: &Path,
+    program: impl Future<Output = Result<(), BackupError>>,
+) -> Result<(), BackupError> {
+    let explained = |error| writer.explained_plain(destination_full(error, writer.plain()));
+    create_private(path).map_err(explained)?;
+    let made = progress::show(step, Some(path), program).await;
+    made.map_err(explained)
+}
+
+/// Encrypts the file `name`, which is at `path`: the name of what it becomes.
+async fn encrypt(
+    writer: &Writer,
+    recipients: &[Recipient],
+    name: &str,
+    path: &Path,
+) -> Result<String, BackupError> {
+    let encrypted = encrypted_name(name);
+    let target = writer.folder().partial(&encrypted);
+    let sealed = seal(recipients, path, &target);
+    progress::show("encrypting it", Some(&target), sealed).await?;
+    Ok(encrypted)
 }
 
 /// A program that failed on a full folder need not say so: one that may write no further is ended by a signal.

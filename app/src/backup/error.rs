@@ -35,6 +35,8 @@ pub enum Reason {
     ClockSkew,
     /// There is a dump, and no throw-away server to restore it in.
     NotProved,
+    /// It is encrypted, and no identity was given that opens it. No backup that is made says it.
+    NotOpened,
     /// A signal ended the backup.
     Interrupted,
 }

@@ -6,13 +6,17 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::destination::{Destination, Entry, State, digest_of, sync};
+use super::destination::{Destination, Entry, Local, State, Work, digest_of, sync};
 use super::error::{BackupError, Reason, at};
-use super::manifest::{Manifest, SetFile};
+use super::manifest::{Manifest, SetFile, plain_name};
 use super::programs::Programs;
 use super::prove::{self, Expected};
 use super::scratch::Scratch;
-use crate::config::{DestinationConfig, ProofOptions, VerifyConfig};
+use super::seal;
+use crate::age::Identity;
+use crate::config::{
+    DestinationConfig, FetchConfig, IdentityOptions, ProofOptions, VerifyConfig, read_identities,
+};
 use crate::lifecycle;
 
 /// One line of the list, for programs.
@@ -37,6 +41,8 @@ struct Summary<'a> {
     server_version: &'a str,
     restore_seconds: Option<f64>,
     files: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipients: Option<&'a [String]>,
 }
 
 impl<'a> From<&'a Manifest> for Summary<'a> {
@@ -50,6 +56,10 @@ impl<'a> From<&'a Manifest> for Summary<'a> {
             server_version: &manifest.server_version,
             restore_seconds: manifest.proof.map(|proof| proof.restore_seconds),
             files: manifest.file_names(),
+            recipients: manifest
+                .encryption
+                .as_ref()
+                .map(|encryption| &*encryption.recipients),
         }
     }
 }
@@ -119,6 +129,7 @@ fn manifest_of(entry: &Entry) -> Result<&Manifest, BackupError> {
 /// A set that may be restored, once it is proved again.
 pub struct Candidate {
     destination: Destination,
+    identities: Vec<Identity>,
     /// What it says of itself.
     pub manifest: Manifest,
 }
@@ -127,15 +138,46 @@ impl Candidate {
     /// The set `name` in `destination`; `latest` is the newest that counts.
     ///
     /// # Errors
-    /// When there is none, or it has no manifest.
-    pub async fn find(destination: &DestinationConfig, name: &str) -> Result<Self, BackupError> {
+    /// When there is none, it has no manifest, or the identities cannot be read any more.
+    pub async fn find(
+        destination: &DestinationConfig,
+        name: &str,
+        identity: &IdentityOptions,
+    ) -> Result<Self, BackupError> {
+        let identities = identities(identity)?;
         let destination = Destination::new(destination)?;
         let catalog = destination.catalog().await?;
         let manifest = manifest_of(catalog.find(name)?)?.clone();
         Ok(Self {
             destination,
+            identities,
             manifest,
         })
+    }
+
+    /// Refuses an encrypted set when there is nothing to open it with.
+    ///
+    /// # Errors
+    /// [`Reason::NotOpened`].
+    pub fn check_identities(&self) -> Result<(), BackupError> {
+        let (name, encryption) = (&self.manifest.name, &self.manifest.encryption);
+        let Some(encryption) = encryption.as_ref().filter(|_| self.identities.is_empty()) else {
+            return Ok(());
+        };
+        let message = format!(
+            "{name} is encrypted, and was not opened: --identity-file (`identitySecretRef`) names the identity of {}",
+            encryption.recipients.join(" or ")
+        );
+        Err(BackupError::found(Reason::NotOpened, message))
+    }
+
+    /// The files, once each has the digest of the manifest.
+    async fn checked(&self) -> Result<Local, BackupError> {
+        let local = self.destination.local(&self.manifest).await?;
+        for file in &self.manifest.files {
+            check_digest(&local.path(&file.name), &file.sha256)?;
+        }
+        Ok(local)
     }
 
     /// Asks for a server that it can be restored into.
@@ -157,10 +199,8 @@ impl Candidate {
         scratch: &mut Scratch,
     ) -> Result<f64, BackupError> {
         let manifest = &self.manifest;
-        let local = self.destination.local(manifest).await?;
-        for file in &manifest.files {
-            check_digest(&local.path(&file.name), &file.sha256)?;
-        }
+        let local = self.checked().await?;
+        self.check_identities()?;
         let Some((file, format)) = manifest.restorable() else {
             let message = format!("{} has no dump", manifest.name);
             return Err(BackupError::found(Reason::Mismatch, message));
@@ -169,11 +209,17 @@ impl Candidate {
             contents: &manifest.contents,
             later: &manifest.contents.sequences,
         };
+        let mut path = local.path(&file.name);
+        // Goes with what was opened when this ends.
+        let opened;
+        if manifest.encryption.is_some() {
+            opened = Work::temporary("hello-opened")?;
+            let plain = opened.folder().partial(plain_name(&file.name));
+            seal::open(&self.identities, &path, &plain).await?;
+            path = plain;
+        }
         scratch.prepare(&manifest.roles).await?;
-        let (programs, path) = (
-            Programs::new(options.pg_bin.as_deref()),
-            local.path(&file.name),
-        );
+        let programs = Programs::new(options.pg_bin.as_deref());
         let proved = prove::restore_and_compare(&programs, scratch, &path, format, expected).await;
         Ok(proved?.0.restore_seconds)
     }
@@ -184,7 +230,14 @@ impl Candidate {
 /// # Errors
 /// What is wrong with the set, or why it cannot be proved.
 pub async fn verify(config: &VerifyConfig, name: &str) -> Result<String, BackupError> {
-    let candidate = Candidate::find(&config.destination, name).await?;
+    let candidate = Candidate::find(&config.destination, name, &config.identity).await?;
+    if let Err(error) = candidate.check_identities() {
+        candidate.checked().await?;
+        let message = format!(
+            "{error}; the SHA-256 of its files is that of its manifest, and whether they can be restored was not tried"
+        );
+        return Err(BackupError::found(error.reason(), message));
+    }
     let mut scratch = candidate.request_server(&config.proof)?;
     let proof = tokio::select! {
         proof = candidate.prove(&config.proof, &mut scratch) => proof,
@@ -211,46 +264,65 @@ fn check_digest(path: &Path, expected: &str) -> Result<(), BackupError> {
     Err(BackupError::found(Reason::Mismatch, message))
 }
 
-/// Copies a set to the folder `to`, and checks the digests of the copies; says what was copied.
+/// The identities in the file that is named, if one is.
+fn identities(options: &IdentityOptions) -> Result<Vec<Identity>, BackupError> {
+    let Some(path) = &options.identity_file else {
+        return Ok(Vec::new());
+    };
+    read_identities(path).map_err(|error| BackupError::found(Reason::NotOpened, error))
+}
+
+/// Copies a set to the folder `to`, and checks the digests of the copies; says what was copied. With identities, what is
+/// encrypted is opened.
 ///
 /// # Errors
-/// When a copy cannot be written, is there already, or is not what it should be.
-pub async fn fetch(
-    destination: &DestinationConfig,
-    name: &str,
-    to: &Path,
-) -> Result<String, BackupError> {
-    let destination = Destination::new(destination)?;
+/// When a copy cannot be written, is there already, cannot be opened, or is not what it should be.
+pub async fn fetch(config: &FetchConfig, name: &str, to: &Path) -> Result<String, BackupError> {
+    let identities = identities(&config.identity)?;
+    let destination = Destination::new(&config.destination)?;
     let catalog = destination.catalog().await?;
     let manifest = manifest_of(catalog.find(name)?)?;
     for file in &manifest.files {
-        copy(&destination, &file.name, to, Some(file)).await?;
+        copy(&destination, &file.name, to, Some(file), &identities).await?;
     }
-    copy(&destination, &manifest.file_name(), to, None).await?;
+    copy(&destination, &manifest.file_name(), to, None, &[]).await?;
     Ok(format!("{} is in {}", manifest.name, to.display()))
 }
 
-/// Copies a file under another name, and gives it its own once the copy is checked and on disk.
+/// Copies a file under another name, opens it if there are identities, and gives it its own once the copy is checked and on
+/// disk.
 async fn copy(
     destination: &Destination,
     name: &str,
     to: &Path,
     expected: Option<&SetFile>,
+    identities: &[Identity],
 ) -> Result<(), BackupError> {
-    let (path, partial) = (to.join(name), to.join(format!(".{name}.partial")));
+    let partial = |name: &str| to.join(format!(".{name}.partial"));
+    let opens = !identities.is_empty() && plain_name(name) != name;
+    let kept = if opens { plain_name(name) } else { name };
+    let (path, copied) = (to.join(kept), partial(name));
     if path.exists() {
         return Err(at(&path)(io::ErrorKind::AlreadyExists.into()));
     }
-    let size = expected.map(|file| file.size_bytes);
-    let copied = destination.copy(name, size, &partial).await;
-    let checked = copied
-        .and_then(|()| sync(&partial))
-        .and_then(|()| expected.map_or(Ok(()), |file| check_digest(&partial, &file.sha256)));
-    if let Err(error) = checked {
-        // The first error is the one to report.
-        let _ = std::fs::remove_file(&partial);
-        return Err(error);
+    let checked = async {
+        let size = expected.map(|file| file.size_bytes);
+        destination.copy(name, size, &copied).await?;
+        expected.map_or(Ok(()), |file| check_digest(&copied, &file.sha256))?;
+        if opens {
+            seal::open(identities, &copied, &partial(kept)).await?;
+        }
+        sync(&partial(kept))
+    };
+    let checked = checked.await;
+    // The first error is the one to report.
+    if opens {
+        let _ = std::fs::remove_file(&copied);
     }
-    std::fs::rename(&partial, &path).map_err(at(&path))?;
+    if checked.is_err() {
+        let _ = std::fs::remove_file(partial(kept));
+    }
+    checked?;
+    std::fs::rename(partial(kept), &path).map_err(at(&path))?;
     sync(to)
 }

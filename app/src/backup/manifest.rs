@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contents::Contents;
 use super::locale::Locale;
+use crate::age::Recipient;
 use crate::config::DumpFormat;
 
 /// The time in a name.
@@ -13,6 +14,8 @@ const TIME: &str = "%Y%m%dT%H%M%SZ";
 pub const PREFIX: &str = "hello-";
 /// The formats that a set may have, the one to restore from first.
 const FORMATS: [DumpFormat; 2] = [DumpFormat::Custom, DumpFormat::Plain];
+/// What an encrypted file has at the end of its name.
+const ENCRYPTED: &str = ".age";
 /// How the name of a manifest ends.
 const MANIFEST: &str = ".json";
 /// The version of the format below.
@@ -34,6 +37,9 @@ pub struct Manifest {
     pub proof: Option<Proof>,
     /// The files.
     pub files: Vec<SetFile>,
+    /// How the files are encrypted; none when they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// What the database had at the time of the snapshot; sequences are as the dump has them.
     pub contents: Contents,
     /// Names of roles that may be among the owners and in the rights of what is in the dump.
@@ -54,6 +60,22 @@ pub struct Manifest {
 pub struct Proof {
     /// How long it took to restore it.
     pub restore_seconds: f64,
+}
+
+/// How the files of a set are encrypted: in the format of age.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Encryption {
+    /// Whom they are encrypted to. The files themselves do not say it.
+    pub recipients: Vec<String>,
+}
+
+impl Encryption {
+    /// To these recipients; none without any.
+    pub fn to(recipients: &[Recipient]) -> Option<Self> {
+        let recipients: Vec<_> = recipients.iter().map(ToString::to_string).collect();
+        (!recipients.is_empty()).then_some(Self { recipients })
+    }
 }
 
 /// A file of a set.
@@ -88,8 +110,8 @@ impl Manifest {
     pub fn restorable(&self) -> Option<(&SetFile, DumpFormat)> {
         FORMATS.into_iter().find_map(|format| {
             let name = dump_name(&self.name, format);
-            let file = self.files.iter().find(|file| file.name == name)?;
-            Some((file, format))
+            let is_it = |file: &&SetFile| plain_name(&file.name) == name;
+            Some((self.files.iter().find(is_it)?, format))
         })
     }
 }
@@ -113,9 +135,21 @@ pub fn dump_name(set: &str, format: DumpFormat) -> String {
     }
 }
 
-/// The names of all dumps that a set may have.
-pub fn dump_names(set: &str) -> [String; FORMATS.len()] {
-    FORMATS.map(|format| dump_name(set, format))
+/// The name of the encrypted file that `name` becomes.
+pub fn encrypted_name(name: &str) -> String {
+    format!("{name}{ENCRYPTED}")
+}
+
+/// The name that the file `name` has when it is not encrypted.
+pub fn plain_name(name: &str) -> &str {
+    name.strip_suffix(ENCRYPTED).unwrap_or(name)
+}
+
+/// The names of all dumps that a set may have, encrypted or not.
+pub fn dump_names(set: &str) -> impl Iterator<Item = String> {
+    let plain = FORMATS.map(|format| dump_name(set, format));
+    let encrypted = plain.clone().map(|name| encrypted_name(&name));
+    plain.into_iter().chain(encrypted)
 }
 
 /// The name of the manifest of a set.
@@ -130,8 +164,8 @@ pub fn set_of_manifest(file: &str) -> Option<&str> {
 
 /// The set that a file of this name belongs to.
 pub fn set_of(file: &str) -> Option<&str> {
-    let (set, _) = file.rsplit_once('.')?;
-    let is_ours = file == manifest_name(set) || dump_names(set).iter().any(|name| name == file);
+    let (set, _) = file.split_once('.')?;
+    let is_ours = file == manifest_name(set) || dump_names(set).any(|name| name == file);
     (is_ours && is_name(set)).then_some(set)
 }
 
@@ -161,6 +195,10 @@ mod tests {
             ("hello-20260101T000000Z.dump", set),
             ("hello-20260101T000000Z.sql", set),
             ("hello-20260101T000000Z.json", set),
+            ("hello-20260101T000000Z.dump.age", set),
+            ("hello-20260101T000000Z.sql.age", set),
+            ("hello-20260101T000000Z.json.age", None),
+            ("hello-20260101T000000Z.dump.age.age", None),
             ("hello-20260101T000000Z.dump.gz", None),
             (".hello-20260101T000000Z.dump.partial", None),
             ("notes.json", None),

@@ -16,6 +16,7 @@ mod prune;
 mod report;
 mod retention;
 mod scratch;
+mod seal;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ use self::dump::Archive;
 pub use self::error::{BackupError, Reason};
 pub use self::inspect::{Candidate, fetch, list, verify};
 pub use self::manifest::Manifest;
-use self::manifest::{FORMAT_VERSION, set_name};
+use self::manifest::{Encryption, FORMAT_VERSION, dump_name, set_name};
 use self::programs::{Programs, Source};
 use self::prove::Expected;
 use self::report::{Failure, Outcome, Report};
@@ -65,7 +66,8 @@ pub async fn run(config: &BackupConfig) -> Result<String, BackupError> {
 }
 
 async fn locked(config: &BackupConfig) -> Result<Report, BackupError> {
-    let writer = Writer::open(Destination::new(&config.destination)?).await?;
+    let encrypts = !config.options.encrypt_to.is_empty();
+    let writer = Writer::open(Destination::new(&config.destination)?, encrypts).await?;
     let mut scratch = None;
     let result = tokio::select! {
         report = steps(config, &writer, &mut scratch) => report,
@@ -127,7 +129,8 @@ async fn steps(
         sequence: catalog.next_sequence(),
         time,
         proof: None,
-        files: archive.write(&programs, &options.format).await?,
+        files: archive.write(&programs, options).await?,
+        encryption: Encryption::to(&options.encrypt_to),
         contents: seen.contents,
         roles: found.roles,
         locale: found.locale,
@@ -135,7 +138,7 @@ async fn steps(
         server_version: found.server_version,
         tool_version,
     };
-    let failure = match prove(&programs, prepared, writer.folder(), &mut manifest, &later).await {
+    let failure = match prove(&programs, prepared, writer.plain(), &mut manifest, &later).await {
         // The dump may be good all the same, and is better than none.
         Err(error) if error.reason() == Reason::NotProved => Some(error),
         proved => proved.map(|()| None)?,
@@ -159,7 +162,8 @@ async fn connect(config: &BackupConfig) -> Result<(PgConnection, ProgramUrl), Ba
     Ok((connection, url.program_of(&server).clone()))
 }
 
-/// Restores what is not published yet, compares it, and notes the proof. `later` is what the sequences were after the
+/// Restores what is not published yet, compares it, and notes the proof. Without encryption it is what was read back from
+/// where it is kept; with it, what was encrypted. `later` is what the sequences were after the
 /// dump.
 async fn prove(
     programs: &Programs,
@@ -169,10 +173,11 @@ async fn prove(
     later: &BTreeMap<String, Sequence>,
 ) -> Result<(), BackupError> {
     let scratch = prepared?;
-    let Some((file, format)) = manifest.restorable() else {
+    let Some((_, format)) = manifest.restorable() else {
         return Err(error::not_proved("no format was asked for"));
     };
-    let (path, contents) = (folder.partial(&file.name), &manifest.contents);
+    let path = folder.partial(&dump_name(&manifest.name, format));
+    let contents = &manifest.contents;
     let expected = Expected { contents, later };
     let proved = prove::restore_and_compare(programs, scratch, &path, format, expected).await;
     let (proof, restored) = proved?;

@@ -7,7 +7,8 @@ use clap::{Arg, ArgMatches, value_parser};
 
 use super::command::{BackupCommand, Command, Kind, Subcommand};
 use crate::config::{
-    BackupConfig, CommandConfig, ConfigErrors, DestinationConfig, ScratchServerConfig, VerifyConfig,
+    BackupConfig, CommandConfig, ConfigErrors, DestinationConfig, FetchConfig, ScratchServerConfig,
+    VerifyConfig,
 };
 
 const RUN_HELP: &str = "\
@@ -25,16 +26,24 @@ With --s3-bucket the backups are in a bucket. What was uploaded is read back fro
   AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… \\
     hello-app backup run --database-url postgres://hello_backup@db/hello --s3-bucket backups --s3-region eu-central-1
 
-A dump needs no hello-app to be restored: pg_restore --no-owner --dbname URL /backups/NAME.dump";
+A dump needs no hello-app to be restored: pg_restore --no-owner --dbname URL /backups/NAME.dump
+
+With --encrypt-to the files are encrypted in the format of age, to all the public keys that are given; each of the secret
+keys opens them alone. What is proved is the dump before it is encrypted; the encrypted file is read back and compared by
+its SHA-256. Plain text is in the folder for temporary files (TMPDIR) meanwhile, never in the destination.
+
+  age --decrypt --identity KEY-FILE /backups/NAME.dump.age | pg_restore --no-owner --dbname URL";
 
 const VERIFY_HELP: &str = "\
 Checks the SHA-256 of each file, restores the dump into a throw-away server, and compares what is in there with the
-manifest. Nothing is changed; the database is not needed.
+manifest. Nothing is changed; the database is not needed. An encrypted backup is opened with --identity-file; without it
+only its SHA-256 can be checked, which is a failure, with a message that says so.
 
   hello-app backup verify latest --directory /backups";
 
 const FETCH_HELP: &str = "\
-Copies all files of a backup, and checks the SHA-256 of the copies. Nothing is overwritten.
+Copies all files of a backup, and checks the SHA-256 of the copies. Nothing is overwritten. With --identity-file, the
+copies of an encrypted backup are opened: they are plain dumps, and no backup any more that `list` shows.
 
   hello-app backup fetch latest --directory /backups --to .";
 
@@ -104,7 +113,7 @@ pub(super) const COMMANDS: [Subcommand; 5] = [
                     .value_parser(value_parser!(PathBuf))
                     .help("Folder of the copy");
                 let command = command.after_help(FETCH_HELP).arg(name_argument()).arg(to);
-                DestinationConfig::arguments(command)
+                FetchConfig::arguments(command)
             },
             read: read_fetch,
         },
@@ -137,7 +146,7 @@ fn name(matches: &ArgMatches) -> String {
 fn read_fetch(matches: &ArgMatches) -> Result<Command, ConfigErrors> {
     let to = matches.get_one::<PathBuf>("to").cloned();
     Ok(Command::Backup(BackupCommand::Fetch {
-        destination: DestinationConfig::from_matches(matches)?,
+        config: FetchConfig::from_matches(matches)?,
         name: name(matches),
         to: to.unwrap_or_default(), // clap requires it
     }))

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 
 use crate::config::{
-    AdminOptions, BackupConfig, ConfigErrors, DestinationConfig, MigrateConfig, RestoreConfig,
-    ScratchServerConfig, SeedConfig, ServeConfig, StageConfig, VerifyConfig,
+    AdminOptions, BackupConfig, ConfigErrors, DestinationConfig, FetchConfig, MigrateConfig,
+    RestoreConfig, ScratchServerConfig, SeedConfig, ServeConfig, StageConfig, VerifyConfig,
 };
 
 /// A command, with checked values.
@@ -54,8 +54,8 @@ pub enum BackupCommand {
     },
     /// Copy a backup.
     Fetch {
-        /// Where it is.
-        destination: DestinationConfig,
+        /// Where it is, and what it is opened with.
+        config: FetchConfig,
         /// Its name.
         name: String,
         /// The folder of the copy.

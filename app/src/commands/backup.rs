@@ -28,12 +28,8 @@ pub fn run(command: BackupCommand) -> Result<(), Box<dyn Error>> {
             let _sink = start_logging(&config.log)?;
             print(&block_on(ONE, backup::verify(&config, &name))??)?;
         }
-        BackupCommand::Fetch {
-            destination,
-            name,
-            to,
-        } => {
-            print(&block_on(ONE, backup::fetch(&destination, &name, &to))??)?;
+        BackupCommand::Fetch { config, name, to } => {
+            print(&block_on(ONE, backup::fetch(&config, &name, &to))??)?;
         }
         BackupCommand::ScratchServer(config) => {
             let _sink = start_logging(&config.log)?;

@@ -10,9 +10,11 @@ use strum::EnumString;
 use super::check::{DURATION, FROM_ONE, choice, duration, parse};
 use super::database::DatabaseOptions;
 use super::destination::{DestinationConfig, DestinationOptions};
+use super::encryption::IdentityOptions;
 use super::group::{OptionGroup, option_group};
-use super::option::{filled_list, path, required_path, value};
+use super::option::{filled_list, list, path, required_path, value};
 use super::{CommandConfig, ConfigErrors, LogOptions, Section};
+use crate::age::Recipient;
 use crate::store::DatabaseUrlSource;
 
 /// How a dump is written.
@@ -35,6 +37,9 @@ option_group! {
         /// once. Both are made of one dump.
         format: Vec<DumpFormat> = filled_list(
             "HELLO_BACKUP_FORMATS", "custom", "`custom` and `plain`, or one of them, separated by commas", choice),
+        /// Public key of age that the files are encrypted to. May be given more than once: each of the keys opens them.
+        encrypt_to: Vec<Recipient> = list(
+            "HELLO_BACKUP_ENCRYPT_TO", "recipients of age (`age1…`), separated by commas", parse),
         /// Number of proved backups to keep, the newest first. Others are deleted after a backup that was proved.
         keep_last: NonZeroUsize = value("HELLO_BACKUP_KEEP_LAST", "7", FROM_ONE, parse),
         /// Keeps the newest backup of each of so many days (UTC) that have one, too.
@@ -118,6 +123,8 @@ impl CommandConfig for BackupConfig {
 pub struct VerifyConfig {
     /// Where backups are kept.
     pub destination: DestinationConfig,
+    /// What it is opened with, when it is encrypted.
+    pub identity: IdentityOptions,
     /// What it is proved with.
     pub proof: ProofOptions,
     /// What is logged.
@@ -128,6 +135,7 @@ impl CommandConfig for VerifyConfig {
     fn sections() -> Vec<Section> {
         vec![
             DestinationOptions::section(),
+            Section::from_group::<IdentityOptions>(),
             Section::from_group::<ProofOptions>(),
             Section::from_group::<LogOptions>(),
         ]
@@ -135,12 +143,41 @@ impl CommandConfig for VerifyConfig {
 
     fn read(matches: &ArgMatches, errors: &mut ConfigErrors) -> Option<Self> {
         let destination = DestinationOptions::required(matches, errors);
+        let identity = IdentityOptions::read_group(matches, errors);
         let proof = ProofOptions::read_group(matches, errors);
         let log = LogOptions::read_group(matches, errors);
         Some(Self {
             destination: destination?,
+            identity: identity?,
             proof: proof?,
             log: log?,
+        })
+    }
+}
+
+/// What `backup fetch` runs with, beside the name of the backup and the folder of the copy.
+#[derive(Debug)]
+pub struct FetchConfig {
+    /// Where backups are kept.
+    pub destination: DestinationConfig,
+    /// What the copy is opened with.
+    pub identity: IdentityOptions,
+}
+
+impl CommandConfig for FetchConfig {
+    fn sections() -> Vec<Section> {
+        vec![
+            DestinationOptions::section(),
+            Section::from_group::<IdentityOptions>(),
+        ]
+    }
+
+    fn read(matches: &ArgMatches, errors: &mut ConfigErrors) -> Option<Self> {
+        let destination = DestinationOptions::required(matches, errors);
+        let identity = IdentityOptions::read_group(matches, errors);
+        Some(Self {
+            destination: destination?,
+            identity: identity?,
         })
     }
 }

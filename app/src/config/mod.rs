@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod database;
 mod destination;
+mod encryption;
 mod errors;
 mod greeting;
 mod group;
@@ -23,9 +24,11 @@ mod server;
 use clap::ArgMatches;
 
 pub use backup::{
-    BackupConfig, BackupOptions, DumpFormat, ProofOptions, ScratchServerConfig, VerifyConfig,
+    BackupConfig, BackupOptions, DumpFormat, FetchConfig, ProofOptions, ScratchServerConfig,
+    VerifyConfig,
 };
 pub use destination::{BucketConfig, CredentialsConfig, DestinationConfig};
+pub use encryption::{IdentityOptions, read_identities};
 pub use errors::ConfigErrors;
 pub use greeting::GreetingOptions;
 pub use group::OptionGroup;

@@ -10,6 +10,7 @@ use super::backup::ProofOptions;
 use super::check::{DURATION, duration, non_empty, parse};
 use super::database::DatabaseOptions;
 use super::destination::{DestinationConfig, DestinationOptions};
+use super::encryption::IdentityOptions;
 use super::group::{OptionGroup, option_group};
 use super::option::{path, required, value};
 use super::{CommandConfig, ConfigErrors, LogOptions, Section};
@@ -106,6 +107,8 @@ pub struct StageConfig {
     pub destination: DestinationConfig,
     /// Which of them it is.
     pub source: SourceOptions,
+    /// What it is opened with, when it is encrypted.
+    pub identity: IdentityOptions,
     /// What it is proved with.
     pub proof: ProofOptions,
 }
@@ -115,6 +118,7 @@ impl CommandConfig for StageConfig {
         let mut sections = RestoreConfig::sections();
         sections.push(DestinationOptions::section());
         sections.push(Section::from_group::<SourceOptions>());
+        sections.push(Section::from_group::<IdentityOptions>());
         sections.push(Section::from_group::<ProofOptions>());
         sections
     }
@@ -123,11 +127,13 @@ impl CommandConfig for StageConfig {
         let restore = RestoreConfig::read(matches, errors);
         let destination = DestinationOptions::required(matches, errors);
         let source = SourceOptions::read_group(matches, errors);
+        let identity = IdentityOptions::read_group(matches, errors);
         let proof = ProofOptions::read_group(matches, errors);
         Some(Self {
             restore: restore?,
             destination: destination?,
             source: source?,
+            identity: identity?,
             proof: proof?,
         })
     }

@@ -155,8 +155,10 @@ async fn fill(
     session: &mut Session,
     scratch: &mut Option<Scratch>,
 ) -> Result<Note, RestoreError> {
-    let candidate = Candidate::find(&config.destination, &config.source.backup).await?;
+    let (name, identity) = (&config.source.backup, &config.identity);
+    let candidate = Candidate::find(&config.destination, name, identity).await?;
     check_backup_version(candidate.manifest.schema_version)?;
+    candidate.check_identities()?;
     let scratch = scratch.insert(candidate.request_server(&config.proof)?);
     stage::check_live(scratch, &mut session.connection).await?;
     candidate.prove(&config.proof, scratch).await?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     config::default_time_zone,
     destination::Destination,
-    patterns::{NO_WHITE_SPACE, SIZE, TIME_ZONE},
+    patterns::{NO_WHITE_SPACE, RECIPIENT, SIZE, TIME_ZONE},
 };
 
 /// Scheduled logical backups, made by `pg_dump`. Each is restored into a throw-away server and compared before it counts.
@@ -42,6 +42,9 @@ pub struct Backup {
     /// Where backups are stored: in a volume or in a bucket. Default: a volume of 2 GiB.
     #[serde(default)]
     pub destination: Destination,
+    /// Encryption of the files before they are stored. Default: none; a bucket may encrypt by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// How backups are proved.
     #[serde(default)]
     pub verify: Verify,
@@ -135,6 +138,20 @@ impl Default for Retention {
 
 const fn default_keep_last() -> i32 {
     7
+}
+
+/// Encryption of the files of backups, in the format of age. The manifest, which has no rows of tables, stays readable.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Encryption {
+    /// Public keys, such as `age-keygen` prints. The secret key of each of them opens the files. The cluster does not need it,
+    /// except for a restore.
+    #[schemars(
+        length(min = 1, max = 16),
+        inner(length(min = 62, max = 62), regex(pattern = RECIPIENT))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub recipients: Vec<String>,
 }
 
 /// How backups are proved.

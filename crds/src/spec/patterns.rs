@@ -29,3 +29,5 @@ pub(crate) const INSTANCE_NAME: &str = r"^[a-z]([-a-z0-9]*[a-z0-9])?$";
 
 /// Name of a backup, or `latest`.
 pub(crate) const SET: &str = r"^(latest|hello-[0-9]{8}T[0-9]{6}Z)$";
+/// A recipient of age, of the kind X25519.
+pub(crate) const RECIPIENT: &str = r"^age1[02-9ac-hj-np-z]{58}$";

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     destination::S3,
-    patterns::{OBJECT_NAME, SET},
+    patterns::{DATA_KEY, OBJECT_NAME, SET},
 };
 
 /// Where the data comes from.
@@ -20,6 +20,37 @@ pub struct RestoreSource {
     /// `spec.backup.destination` of the service stores its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<SourceDestination>,
+    /// Secret with the secret key of age that opens an encrypted backup. Only the pod that reads the backup gets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_secret_ref: Option<IdentityRef>,
+}
+
+/// One key of a Secret. It contains secret keys of age, one in a line.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityRef {
+    /// Name of the Secret. It must be in the namespace of the restored service.
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
+    pub name: String,
+    /// Key that contains the secret keys. Default: `identity`.
+    #[serde(default = "default_identity_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DATA_KEY))]
+    pub key: String,
+}
+
+impl IdentityRef {
+    /// The usual key of the Secret `name`.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            key: default_identity_key(),
+        }
+    }
+}
+
+fn default_identity_key() -> String {
+    "identity".into()
 }
 
 /// Where a backup is that another service has made. Exactly one field is set.

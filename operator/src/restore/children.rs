@@ -33,6 +33,11 @@ use crate::{
     },
 };
 
+/// Name of the volume with what opens an encrypted backup, its folder and its file.
+const IDENTITY: &str = "identity";
+const IDENTITY_DIRECTORY: &str = "/etc/hello/identity";
+const IDENTITY_FILE: &str = "identity";
+
 /// Name of the Job of a step: that of another restore is another one, also under the same name.
 #[must_use]
 pub fn name(order: &Order, step: Step) -> String {
@@ -137,9 +142,22 @@ fn staging(order: &Order, service: &Validated, inputs: &Inputs, backup: &Backup)
     let mut option = |name: &str, value: &str| arguments.extend([name.into(), value.into()]);
     option("--backup", &order.backup);
     option("--scratch", SCRATCH);
+    if order.opened_with.is_some() {
+        let path = format!("{IDENTITY_DIRECTORY}/{IDENTITY_FILE}");
+        option("--identity-file", &path);
+    }
     let volume = address.volume.clone();
-    let container = backup::proving(service, backup, CONTAINER, &arguments, address, true);
-    let spec = backup::proving_pod(service, backup, container, volume);
+    let mut container = backup::proving(service, backup, CONTAINER, &arguments, address, true);
+    if order.opened_with.is_some() {
+        let mount = pod::mount(IDENTITY, IDENTITY_DIRECTORY, true);
+        container.volume_mounts.get_or_insert_default().push(mount);
+    }
+    let mut spec = backup::proving_pod(service, backup, container, volume);
+    if let Some((secret, key)) = &order.opened_with {
+        let items = [(key.as_str(), IDENTITY_FILE)];
+        let volume = pod::secret_volume(IDENTITY, secret.as_str(), &items);
+        spec.volumes.get_or_insert_default().push(volume);
+    }
     let template = pod::template(service, Component::Backup, None, spec);
     job_spec(order, service, template, Backup::DEADLINE.as_secs())
 }

@@ -30,12 +30,14 @@ use crate::{
             turn::{self, Place},
         },
         reason::Reason,
-        validate::{Order, SOURCE},
+        validate::{IDENTITY, Order, SOURCE},
     },
     service::{
         self,
         children::build,
-        dereference::{Scope, inputs::Inputs, observed::Problem, remove_foreign_words},
+        dereference::{
+            Scope, inputs::Inputs, observed::Problem, references::Reference, remove_foreign_words,
+        },
         plan::{job_phase::JobPhase, look, planner, planner::Migration, wanted},
         report::pod_failure,
         validate::{DefaultImages, Limits, Validated},
@@ -220,6 +222,11 @@ pub async fn target(
     if let (Step::Stage, Some(Err(wrong))) = (step, &order.source) {
         return Ok(Err((Reason::SourceInvalid, Some(wrong.clone()))));
     }
+    if step == Step::Stage
+        && let Some(words) = unresolved_identity(cluster, order).await?
+    {
+        return Ok(Err((Reason::SourceInvalid, Some(words))));
+    }
     let service = order.sees(service);
     if step == Step::Stage && service.backup.is_none() {
         return Ok(Err((Reason::BackupsDisabled, None)));
@@ -269,6 +276,18 @@ pub async fn target(
             inputs: read.inputs,
         }),
     })
+}
+
+/// What is wrong with the Secret that opens the backup, in words.
+async fn unresolved_identity(cluster: &Cluster, order: &Order) -> Result<Option<String>> {
+    let Some((name, key)) = &order.opened_with else {
+        return Ok(None);
+    };
+    let id = ChildId::new(Kind::Secret, name.as_str());
+    let live = cluster.get(&id, &order.identity.namespace).await?;
+    let reference = Reference::to_secret(IDENTITY, name.clone(), key);
+    let problem = reference.problem(live.as_ref());
+    Ok(problem.map(|problem| problem.words))
 }
 
 /// Of what the spec names and is missing: whether the pod that stages would wait for it, and only its events would say so.

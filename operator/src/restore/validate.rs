@@ -11,6 +11,8 @@ use crate::{
 
 /// The field of the place that another service's backup is in.
 pub const SOURCE: &str = "spec.source.destination";
+/// The field of the Secret that opens an encrypted backup.
+pub const IDENTITY: &str = "spec.source.identitySecretRef";
 
 /// A checked HelloRestore.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +25,8 @@ pub struct Order {
     pub backup: String,
     /// Where it is, unless that is where the service stores its own; or what is wrong with that, in words.
     pub source: Option<Result<Destination, String>>,
+    /// The Secret with what opens an encrypted backup, and its key.
+    pub opened_with: Option<(ObjectName, String)>,
     /// Whether the loss of rows is accepted.
     pub consent: bool,
     /// Whether the former data is wanted back, and whether that may lose rows.
@@ -44,13 +48,15 @@ pub struct Order {
 pub fn validate(restore: &HelloRestore) -> Result<Order> {
     let (metadata, spec) = (&restore.metadata, &restore.spec);
     let name = restore.name_any();
-    let service = ObjectName::parse(&spec.service.name).ok_or_else(|| {
-        let name = &spec.service.name;
-        Error::invalid(
-            "spec.service.name",
-            format!("no object can have the name {name:?}"),
-        )
-    })?;
+    let object_name = |field: &str, name: &str| {
+        let problem = || format!("no object can have the name {name:?}");
+        ObjectName::parse(name).ok_or_else(|| Error::invalid(field, problem()))
+    };
+    let service = object_name("spec.service.name", &spec.service.name)?;
+    let secret = spec.source.identity_secret_ref.as_ref();
+    let opened_with = secret
+        .map(|secret| Ok((object_name(IDENTITY, &secret.name)?, secret.key.clone())))
+        .transpose()?;
     let namespace = restore.namespace().unwrap_or_default();
     let source = spec.source.destination.as_ref().map(|destination| {
         let prefix = names::usual_prefix(&namespace, service.as_str());
@@ -69,6 +75,7 @@ pub fn validate(restore: &HelloRestore) -> Result<Order> {
         service,
         backup: spec.source.backup.clone(),
         source,
+        opened_with,
         consent: spec.accept_data_loss,
         undo: undo
             .filter(|value| *value != "false")

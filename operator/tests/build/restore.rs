@@ -160,6 +160,36 @@ fn a_backup_of_another_service_is_read_where_that_has_left_it() {
     );
 }
 
+/// The service's own backups are encrypted, and none of its other pods ever has what opens them.
+#[test]
+fn what_opens_a_backup_is_in_the_container_alone_that_reads_it() {
+    let source =
+        json!({"backup": "latest", "identitySecretRef": {"name": "age", "key": "key.txt"}});
+    for resource in ["full", "cloudnativepg", "external"] {
+        let jobs = jobs(resource, &source);
+        let stage = &jobs[0]["spec"]["template"]["spec"];
+        let mut volumes = stage["volumes"].as_array().unwrap().iter();
+        let volume = volumes.find(|volume| volume["secret"]["secretName"] == "age");
+        let volume = volume.unwrap();
+        assert_eq!(volume["secret"]["items"][0]["key"], "key.txt");
+        let mounts = |container: &Value| {
+            let mounts = container["volumeMounts"].as_array().into_iter().flatten();
+            mounts
+                .filter(|mount| mount["name"] == volume["name"])
+                .count()
+        };
+        assert_eq!(mounts(&stage["containers"][0]), 1);
+        for init in stage["initContainers"].as_array().unwrap() {
+            assert_eq!(mounts(init), 0, "{init}");
+        }
+        for job in &jobs[1..] {
+            assert!(!job.to_string().contains("\"age\""), "{job}");
+        }
+        let before = self::jobs(resource, &own()).remove(0).to_string();
+        assert!(!before.contains("--identity-file"));
+    }
+}
+
 #[test]
 fn the_pods_of_a_restore_may_reach_the_store_that_it_names() {
     let ports = |resource: &str, source: &Value, isolate: bool| {

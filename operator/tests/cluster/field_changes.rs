@@ -122,6 +122,9 @@ pub fn change(path: &str) -> Change {
         "/backup/retention/keepDaily"
         | "/backup/retention/keepWeekly"
         | "/backup/retention/keepMonthly" => json!(0),
+        "/backup/encryption/recipients" => {
+            json!(["age1n2xdefkek8zfxrxj72unntf9zypcl9aafuvjh4zdldczjsylfqpsmmtu0r"])
+        }
         "/backup/verify/scratch/size" => json!("3Gi"),
         "/backup/suspend" => json!(true),
         "/backup/destination/s3/bucket" => json!("other"),

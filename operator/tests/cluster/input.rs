@@ -295,6 +295,17 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
             "spec.backup.retention.keepDaily",
         ),
         (
+            backup("encryption", json!({"recipients": []})),
+            "spec.backup.encryption.recipients",
+        ),
+        (
+            backup(
+                "encryption",
+                json!({"recipients": ["ssh-ed25519 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]}),
+            ),
+            "spec.backup.encryption.recipients[0]",
+        ),
+        (
             backup("verify", json!({"scratch": {"size": "0"}})),
             "spec.backup.verify.scratch.size",
         ),

@@ -290,6 +290,29 @@ async fn a_backup_of_another_service_is_restored_from_its_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_backup_is_staged_once_there_is_what_opens_it() {
+    let server = Server::start();
+    let (world, operator) = world(&server, "sealed").await;
+    let _controllers = Controllers::start(&server, &["job"]);
+    let source = json!({"backup": "latest", "identitySecretRef": {"name": "age"}});
+    order_from(&world, "back", source, false).await;
+    let status = reached(&world, "back", "Pending", "SourceInvalid").await;
+    let words = status["conditions"][0]["message"].as_str().unwrap();
+    let missing = "spec.source.identitySecretRef: Secret age does not exist";
+    assert!(words.ends_with(missing), "{words}");
+    let secret = json!({"metadata": {"name": "age"}, "stringData": {"identity": "x"}});
+    let secret = serde_json::from_value(secret).unwrap();
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
+    let created = secrets.create(&PostParams::default(), &secret).await;
+    created.unwrap();
+    let pod = step(&world, &mut Vec::new(), "stage").await;
+    let arguments = arguments(&pod).join(" ");
+    let option = "--identity-file /etc/hello/identity/identity";
+    assert!(arguments.contains(option), "{arguments}");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_does_not_change_and_a_consent_is_not_taken_back() {
     let world = World::new("orders").await;
     order(&world, "back", true).await;
@@ -310,6 +333,14 @@ async fn an_order_does_not_change_and_a_consent_is_not_taken_back() {
         (
             json!({"source": {"destination": {"s3": {"bucket": "company"}}}}),
             "service and source",
+        ),
+        (
+            json!({"source": {"identitySecretRef": {"name": "key"}}}),
+            "service and source",
+        ),
+        (
+            json!({"source": {"identitySecretRef": {"name": "Key"}}}),
+            "spec.source.identitySecretRef.name",
         ),
         (
             json!({"source": {"destination": {"s3": {"bucket": "Company"}}}}),

@@ -165,7 +165,7 @@ fn state(name: &str, files: &BTreeMap<String, u64>, manifest: Option<&Manifest>)
 pub fn parse_manifest(name: &str, bytes: &[u8]) -> Option<Manifest> {
     let manifest: Manifest = serde_json::from_slice(bytes).ok()?;
     // The names are used: they have to be those of its own files.
-    let own = dump_names(name);
+    let own: Vec<_> = dump_names(name).collect();
     let is_valid = manifest.format_version == FORMAT_VERSION
         && manifest.name == name
         && manifest.files.iter().all(|file| own.contains(&file.name));

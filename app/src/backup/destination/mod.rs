@@ -13,10 +13,8 @@ use std::path::{Path, PathBuf};
 
 use self::bucket::Bucket;
 pub use self::catalog::{Catalog, Entry, State};
-use self::folder::hexadecimal;
-pub use self::folder::{Folder, create_private, digest_of, sync, write_whole};
-use self::work::Work;
-pub use self::work::private_folder;
+pub use self::folder::{Folder, create_private, digest_of, hexadecimal, sync, write_whole};
+pub use self::work::{Work, private_folder};
 pub use self::writer::Writer;
 use super::error::{BackupError, at};
 use super::manifest::Manifest;

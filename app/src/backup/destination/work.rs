@@ -21,14 +21,24 @@ impl Work {
     /// # Errors
     /// When the folder cannot be written, or another backup holds its lock.
     pub fn open(given: Option<&Path>) -> Result<Self, BackupError> {
-        let temporary = match given {
-            Some(_) => None,
-            None => Some(private_folder("hello-backup")?),
-        };
-        let path = given.or(temporary.as_deref()).unwrap_or(Path::new("."));
+        match given {
+            Some(path) => Ok(Self {
+                folder: Folder::lock(path)?,
+                temporary: None,
+            }),
+            None => Self::temporary("hello-backup"),
+        }
+    }
+
+    /// Makes a folder for temporary files; a process has at most one of this name.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn temporary(name: &str) -> Result<Self, BackupError> {
+        let path = private_folder(name)?;
         Ok(Self {
-            folder: Folder::lock(path)?,
-            temporary,
+            folder: Folder::lock(&path)?,
+            temporary: Some(path),
         })
     }
 

@@ -17,6 +17,8 @@ const CLEANING: Duration = Duration::from_secs(20);
 pub struct Writer {
     destination: Destination,
     work: Work,
+    /// The folder for what is to be encrypted, where that must not be in the destination.
+    plain: Option<Work>,
     /// The set that was begun.
     set: OnceLock<String>,
 }
@@ -26,16 +28,23 @@ impl Writer {
     ///
     /// # Errors
     /// When another backup holds the lock, the folder cannot be written, or the bucket cannot be read.
-    pub async fn open(destination: Destination) -> Result<Self, BackupError> {
+    pub async fn open(destination: Destination, encrypts: bool) -> Result<Self, BackupError> {
         let work = match &destination {
             Destination::Folder(path) => Work::open(Some(path))?,
             Destination::Bucket(bucket) => {
                 Work::open(bucket.work.as_deref()).map_err(of_working_folder)?
             }
         };
+        let plain = match &destination {
+            Destination::Folder(_) if encrypts => {
+                Some(Work::temporary("hello-plain").map_err(of_working_folder)?)
+            }
+            _ => None,
+        };
         let writer = Self {
             destination,
             work,
+            plain,
             set: OnceLock::new(),
         };
         if let Destination::Bucket(bucket) = &writer.destination {
@@ -47,6 +56,19 @@ impl Writer {
     /// The folder in which files are made.
     pub fn folder(&self) -> &Folder {
         self.work.folder()
+    }
+
+    /// The folder in which the dumps are, before they are encrypted if that is wanted.
+    pub fn plain(&self) -> &Folder {
+        self.plain.as_ref().unwrap_or(&self.work).folder()
+    }
+
+    /// What an error at a dump means that is not encrypted yet.
+    pub fn explained_plain(&self, error: BackupError) -> BackupError {
+        match &self.plain {
+            Some(_) => of_working_folder(error),
+            None => error,
+        }
     }
 
     /// The sets that are there.

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod bucket;
 mod database;
 mod destination;
+mod encryption;
 mod interrupted;
 mod proof;
 mod sets;

@@ -1,6 +1,6 @@
 //! Restores: staged beside the live data, counted, exchanged, undone.
 
-mod bench;
+pub mod bench;
 mod bucket;
 mod exchange;
 mod faults;

@@ -304,6 +304,9 @@ fn arguments(service: &Validated, backup: &Backup) -> Vec<String> {
     for format in &backup.formats {
         option("--format", format.as_str());
     }
+    for recipient in &backup.recipients {
+        option("--encrypt-to", recipient);
+    }
     option("--keep-last", &retention.keep_last.to_string());
     for (name, number) in [
         ("--keep-daily", retention.keep_daily),

@@ -38,6 +38,18 @@ impl fmt::Display for Reference {
 }
 
 impl Reference {
+    /// This key of a Secret that a field names, for a pod that reads backups.
+    #[must_use]
+    pub fn to_secret(field: &str, name: ObjectName, key: &str) -> Self {
+        Self {
+            field: field.into(),
+            source: Source::Secret,
+            name,
+            keys: vec![key.into()],
+            part: Component::Backup,
+        }
+    }
+
     /// Whether the other one names the same keys of the same object.
     fn is_same(&self, other: &Self) -> bool {
         (self.source, &self.name, &self.keys) == (other.source, &other.name, &other.keys)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bech32::{Bech32, primitives::decode::CheckedHrpstring};
 use hello_crds::{BackupFormat, HelloService, Retention};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -11,7 +12,7 @@ use super::{
     time_zone::TimeZone,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     object::{child, names, owner::Identity, quantity::Quantity},
 };
 
@@ -28,6 +29,8 @@ pub struct Backup {
     pub retention: Retention,
     /// Where they are kept.
     pub destination: Destination,
+    /// Whom they are encrypted to; none: they are not encrypted.
+    pub recipients: Vec<String>,
     /// Most that the throw-away server may use, when given.
     pub scratch: Option<Quantity>,
     /// Image with PostgreSQL's programs, when given.
@@ -103,6 +106,7 @@ impl Backup {
             formats: spec.formats.clone(),
             retention: spec.retention.clone(),
             destination: Destination::parse(identity, &spec.destination)?,
+            recipients: recipients(spec)?,
             scratch: scratch
                 .map(|size| quantity("spec.backup.verify.scratch.size", size))
                 .transpose()?,
@@ -113,6 +117,27 @@ impl Backup {
             request: request(service),
         })
     }
+}
+
+/// The recipients. One that was mistyped would open nothing, which would be seen when the backups are needed.
+fn recipients(spec: &hello_crds::Backup) -> Result<Vec<String>> {
+    let given = spec.encryption.as_ref();
+    let given = given.map_or(&[][..], |encryption| &encryption.recipients);
+    for recipient in given {
+        let key = CheckedHrpstring::new::<Bech32>(recipient)
+            .map_err(|error| error.to_string())
+            .and_then(
+                |text| match (text.hrp().as_str(), text.byte_iter().count()) {
+                    ("age", 32) => Ok(()),
+                    _ => Err("it is no key of the kind X25519".to_owned()),
+                },
+            );
+        key.map_err(|problem| {
+            let problem = format!("{recipient:?} is no recipient of age: {problem}");
+            Error::invalid("spec.backup.encryption.recipients", problem)
+        })?;
+    }
+    Ok(given.to_vec())
 }
 
 /// A schedule of every night. Services have different minutes, so that not all of them start at once.
@@ -142,6 +167,8 @@ mod tests {
 
     use super::*;
 
+    const RECIPIENT: &str = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
+
     fn parse(service: &serde_json::Value) -> Backup {
         let service: HelloService = serde_json::from_value(service.clone()).unwrap();
         let identity = Identity {
@@ -151,6 +178,24 @@ mod tests {
             generation: 1,
         };
         Backup::parse(&identity, &service, &service.spec.wanted_backup().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_recipient_that_was_mistyped_is_refused() {
+        let check = |recipient: &str| {
+            let spec = json!({"encryption": {"recipients": [RECIPIENT, recipient]}});
+            recipients(&serde_json::from_value(spec).unwrap())
+        };
+        assert_eq!(check(RECIPIENT).unwrap(), [RECIPIENT; 2]);
+        let swapped = RECIPIENT.replace("t7", "7t");
+        let other = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
+        for wrong in [&*swapped, other, "age1", ""] {
+            let error = check(wrong).unwrap_err().to_string();
+            assert!(
+                error.contains("spec.backup.encryption.recipients"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
