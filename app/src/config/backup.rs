@@ -37,9 +37,9 @@ option_group! {
         /// once. Both are made of one dump.
         format: Vec<DumpFormat> = filled_list(
             "HELLO_BACKUP_FORMATS", "custom", "`custom` and `plain`, or one of them, separated by commas", choice),
-        /// Public key of age that the files are encrypted to. May be given more than once: each of the keys opens them.
+        /// Public key of age (`age1…`) that the files are encrypted to. May be given more than once: each of the keys opens them.
         encrypt_to: Vec<Recipient> = list(
-            "HELLO_BACKUP_ENCRYPT_TO", "recipients of age (`age1…`), separated by commas", parse),
+            "HELLO_BACKUP_ENCRYPT_TO", "recipients of age, separated by commas", parse),
         /// Number of proved backups to keep, the newest first. Others are deleted after a backup that was proved.
         keep_last: NonZeroUsize = value("HELLO_BACKUP_KEEP_LAST", "7", FROM_ONE, parse),
         /// Keeps the newest backup of each of so many days (UTC) that have one, too.
