@@ -67,6 +67,7 @@ impl Default for Backup {
             formats: default_formats(),
             retention: Retention::default(),
             destination: Destination::default(),
+            encryption: None,
             verify: Verify::default(),
             image: None,
             suspend: false,
