@@ -86,7 +86,7 @@ fn an_encrypted_backup_needs_only_one_of_its_keys_and_standard_programs() {
         &format!("CREATE DATABASE {database} OWNER {OWNER}"),
     );
     let url = server.url(OWNER, &database);
-    let opened = program("age")
+    let mut opened = program("age")
         .args(["--decrypt", "--identity"])
         .args([&second.file, &bench.path(&expected[0])])
         .stdout(Stdio::piped())
@@ -100,10 +100,11 @@ fn an_encrypted_backup_needs_only_one_of_its_keys_and_standard_programs() {
             "--dbname",
             &url,
         ])
-        .stdin(opened.stdout.unwrap())
+        .stdin(opened.stdout.take().unwrap())
         .output()
         .unwrap();
     assert!(restored.status.success(), "{}", stderr(&restored));
+    assert!(opened.wait().unwrap().success());
     let count = server.sql(&database, "SELECT count(*) FROM users");
     assert_eq!(count.trim(), "501");
 
