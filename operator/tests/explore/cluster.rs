@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use hello_crds::BootstrapPhase;
 use hello_operator::service::plan::job_phase::JobPhase;
 
 use crate::objects::{Body, ClaimOwner, Holder, Name, Object, PodState, Resource, Status};
@@ -68,6 +69,8 @@ pub enum Breach {
     MigratedAgain,
     BackedUpAgain,
     BackedUpBeside,
+    ServedEmpty,
+    RestoredOver,
 }
 
 /// How often each kind of disturbance may still happen.
@@ -78,6 +81,10 @@ pub struct Budget {
     pub deletions: u8,
     pub foreign: u8,
 }
+
+/// What the status remembers: UID of the claim with the data (0: none), whether the requested backup was made, and how far
+/// the backup is that the service starts from.
+pub type Known = (u8, bool, Option<BootstrapPhase>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
@@ -97,12 +104,31 @@ pub struct State {
     pub remembered: u8,
     /// Whether the status remembers that the requested backup was started.
     pub run_known: bool,
+    /// What the status knows of the backup that the service starts from.
+    pub bootstrap: Option<BootstrapPhase>,
+    /// Whether its data has begun to serve.
+    pub brought: bool,
+    /// Whether there was an application, or could have been: the schema was there before anybody asked for a backup.
+    pub served: bool,
     /// Whether the policy was `Delete` at some time since all objects last matched `Retain`.
     pub deletable: bool,
     pub breach: Option<Breach>,
 }
 
 impl State {
+    /// What the status remembers.
+    pub fn known(&self) -> Known {
+        (self.remembered, self.run_known, self.bootstrap)
+    }
+
+    /// Whether the status alone tells that the data has served.
+    pub fn tells_of_service(&self) -> bool {
+        match self.bootstrap {
+            None => self.remembered != 0,
+            Some(phase) => phase != BootstrapPhase::Restoring,
+        }
+    }
+
     pub fn get(&self, name: Name) -> Option<&Object> {
         self.objects.get(&name)
     }
@@ -241,6 +267,7 @@ impl State {
             Verb::Create(body, pods) => {
                 self.check_repetition(resource, write.name);
                 self.check_backup(write.name);
+                self.check_bootstrap(resource, write.name);
                 self.created(resource, write.name, body, pods);
             }
             Verb::Update(body) => self.updated(write.name, body),
@@ -293,37 +320,6 @@ impl State {
         self.remove(Name::Pod);
     }
 
-    /// What is recorded needs no other migration. A Deployment of an earlier resource records nothing for this one.
-    fn check_repetition(&mut self, resource: Resource, name: Name) {
-        let Name::Job(version, claim, _) = name else {
-            return;
-        };
-        let recorded = self.get(Name::App).is_some_and(|app| {
-            app.body.version == version
-                && app.body.owner == resource.uid
-                && matches!(app.status, Status::App { recorded: true, .. })
-        });
-        if recorded && self.database() == (claim, version) {
-            self.breach(Breach::MigratedAgain);
-        }
-    }
-
-    /// A requested backup is made once, and not while the schema changes.
-    fn check_backup(&mut self, name: Name) {
-        let active = Status::Job {
-            phase: JobPhase::Active,
-            running: false,
-        };
-        let mut objects = self.objects.values();
-        let begins = objects.any(|object| object.status == active && !object.deleting);
-        if name == Name::Run && self.run_known {
-            self.breach(Breach::BackedUpAgain);
-        }
-        if name == Name::Run && (begins || self.migrations() > 0) {
-            self.breach(Breach::BackedUpBeside);
-        }
-    }
-
     fn created(&mut self, resource: Resource, name: Name, body: Body, pods: u8) {
         if let Name::Job(_, claim, _) = name
             && self.has_other_data(claim)
@@ -337,6 +333,7 @@ impl State {
                 running: false,
             },
             Name::Run => Status::Run { ended: false },
+            Name::Restore => Status::Restore { swapped: false },
             Name::App => Status::App {
                 replicas: pods,
                 holder: Holder::Main,
@@ -378,23 +375,9 @@ impl State {
             self.breach(Breach::DataLost);
         }
         match self.objects.get_mut(&name) {
-            Some(job) if name.is_job() => job.deleting = true,
+            // It leaves nothing that it has staged.
+            Some(object) if name.is_job() || name == Name::Restore => object.deleting = true,
             _ => self.remove(name),
-        }
-    }
-
-    /// Pods need exactly the schema of their version, also when the other one is newer. A late write for
-    /// a resource that is gone creates garbage, which serves no client. A database that was removed since
-    /// the pass read it cannot be too early either.
-    fn check_rollout(&mut self, resource: Resource, write: Write) {
-        let (Verb::Create(body, _) | Verb::Update(body)) = write.verb else {
-            return;
-        };
-        let living = self.exists && self.resource.uid == resource.uid;
-        let (claim, schema) = self.database();
-        let replaced = write.claim != 0 && write.claim != claim;
-        if write.name == Name::App && living && !replaced && schema != body.version {
-            self.breach(Breach::RolledOutUnmigrated);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use hello_crds::BootstrapPhase;
 use hello_operator::{
     object::{
         child::{ChildId, Desired},
@@ -24,10 +25,8 @@ use hello_operator::{
         },
         plan::{
             self,
-            action::Action,
+            bootstrap::{self, Bootstrap},
             data,
-            facts::Facts,
-            job_phase::JobPhase,
             planner::{Migration, Plan, plan},
             presence::Presence,
             write::{Change, Write as Planned, writes},
@@ -40,41 +39,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use crate::{
-    cluster::{State, Verb, Write},
+    cluster::{Known, State, Verb, Write},
+    flaws::{Flaw, misact, mislead},
     live::{Bodies, INSTANCE, fixed_id, observe, service},
     objects::{Body, Name, Object, Resource},
 };
-
-/// A defect of the operator, to prove that the properties notice it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    RollsOutAtOnce,
-    BelievesAnyMigration,
-    ForgetsOtherJobs,
-    ForgetsPodsWithoutJob,
-    DeletesWhatTheSpecDropped,
-    ForgetsRetain,
-    UsesAnyVolume,
-    TakesOver,
-    WritesWithoutUid,
-    IgnoresPause,
-    FightsTheAutoscaler,
-    WritesForever,
-    NeverReleases,
-    NeverRollsOut,
-    ForgetsData,
-    LeavesNoPods,
-    ReadsPodsFirst,
-    RetriesNothing,
-    ForgetsTheRecord,
-    KeepsTheRecord,
-    LeavesStuckPods,
-    ReplacesAnyPod,
-    LeansOnForeign,
-    ForgetsRequests,
-    BacksUpAtOnce,
-    NeverBacksUp,
-}
 
 /// What the operator would do now.
 #[derive(Debug)]
@@ -84,15 +53,15 @@ pub struct Decision {
     pub wanted: BTreeMap<Name, Body>,
     /// A foreign object has a wanted name.
     pub conflicts: bool,
-    /// UID of the claim that the status remembers from now on; 0: none. And whether it remembers the requested backup.
-    pub remembers: (u8, bool),
+    /// What the status remembers from now on.
+    pub remembers: Known,
 }
 
 /// Everything that a decision depends on.
-type View = (Resource, (u8, bool), BTreeMap<Name, Object>, bool, bool);
+type View = (Resource, Known, BTreeMap<Name, Object>, bool, bool);
 
 /// What the objects are built from: the resource with what its status remembers, and UIDs of the claim and of the schedule.
-type Known = (Resource, (u8, bool), [Option<String>; 2]);
+type Sources = (Resource, Known, [Option<String>; 2]);
 
 /// The operator. It caches its decisions, which depend only on what it sees.
 pub struct Operator {
@@ -105,7 +74,7 @@ pub struct Operator {
 #[derive(Default)]
 struct Memory {
     decisions: HashMap<View, Arc<Decision>>,
-    builds: HashMap<Known, Arc<Built>>,
+    builds: HashMap<Sources, Arc<Built>>,
     bodies: Bodies,
     lives: HashMap<(Name, Object), Live>,
 }
@@ -139,7 +108,7 @@ impl Operator {
     ) -> Arc<Decision> {
         let view = (
             resource,
-            (state.remembered, state.run_known),
+            state.known(),
             state.visible(),
             migrating,
             state.routes_served,
@@ -169,8 +138,7 @@ impl Operator {
             owner.is_some_and(|owner| owner.uid == resource.uid.to_string())
         };
         let schedule = living_uid(schedule.filter(own));
-        let known = (state.remembered, state.run_known);
-        let key = (resource, known, [identity, schedule]);
+        let key = (resource, state.known(), [identity, schedule]);
         let built = match memory.builds.get(&key) {
             Some(built) => Arc::clone(built),
             None => {
@@ -180,7 +148,8 @@ impl Operator {
             }
         };
         let live = observed.children.clone();
-        let (plan, planned, run_there) = self.plan(&built, observed);
+        let (plan, planned, (run_there, first)) = self.plan(&built, observed);
+        let first = bootstrap::remember(&built.service, &live, first);
         let migrated = plan.migration == Migration::Succeeded;
         let remembers = data::remember(&built.service, &live, migrated);
         let name = |id: &ChildId| memory.bodies.name(id);
@@ -202,20 +171,23 @@ impl Operator {
             remembers: (
                 remembers.map_or(0, |data| data.uid.parse().unwrap()),
                 state.run_known || run_there,
+                first.map(|first| first.phase),
             ),
             wanted: wanted.collect(),
         }
     }
 
-    fn build(&self, known: &Known, bodies: &mut Bodies) -> Built {
-        let (resource, (remembered, run_known), [identity, schedule]) = known;
-        let resource = *resource;
-        let run_known = *run_known && self.flaw != Some(Flaw::ForgetsRequests);
+    fn build(&self, sources: &Sources, bodies: &mut Bodies) -> Built {
+        let (resource, mut known, [identity, schedule]) = sources.clone();
+        known.1 &= self.flaw != Some(Flaw::ForgetsRequests);
+        if self.flaw == Some(Flaw::BootstrapsTwice) {
+            known.2 = known.2.map(|_| BootstrapPhase::Restoring);
+        }
         let images = DefaultImages {
             app: "unused".into(),
             postgres: "postgres:18".into(),
         };
-        let mut service = validate(&service(resource, *remembered, run_known), &images).unwrap();
+        let mut service = validate(&service(resource, known), &images).unwrap();
         if self.flaw == Some(Flaw::ForgetsRetain) {
             service.retain = false;
         }
@@ -244,7 +216,7 @@ impl Operator {
     }
 
     /// The operator's decision; that of a defective operator is composed of the same parts.
-    fn plan(&self, built: &Built, observed: Observed) -> (Plan, Vec<Planned>, bool) {
+    fn plan(&self, built: &Built, observed: Observed) -> (Plan, Vec<Planned>, (bool, Bootstrap)) {
         let Built {
             service,
             prepared,
@@ -256,8 +228,9 @@ impl Operator {
                 inputs: inputs.clone(),
             };
             let decision = plan::decide(service, prepared, read);
-            let run_there = decision.facts.started_backup().is_some();
-            return (decision.plan, decision.writes, run_there);
+            let facts = &decision.facts;
+            let seen = (facts.started_backup().is_some(), facts.bootstrap);
+            return (decision.plan, decision.writes, seen);
         };
         let (mut facts, _) = plan::look(service, prepared, &observed, inputs);
         let mut wanted = plan::wanted(prepared);
@@ -288,7 +261,8 @@ impl Operator {
         let mut plan = plan(&wanted, &facts);
         misact(flaw, &facts, &mut plan.actions);
         let writes = writes(&plan, &facts, &prepared.children);
-        (plan, writes, facts.started_backup().is_some())
+        let seen = (facts.started_backup().is_some(), facts.bootstrap);
+        (plan, writes, seen)
     }
 }
 
@@ -327,72 +301,4 @@ fn unready(pods: &[Pod]) -> Option<SeenPod> {
         uid: pod.uid()?,
         resource_version: pod.resource_version()?,
     })
-}
-
-/// Does other things than were planned.
-fn misact(flaw: Flaw, facts: &Facts, actions: &mut Vec<Action>) {
-    let app = fixed_id(Name::App);
-    match flaw {
-        Flaw::WritesForever if facts.present.contains_key(&app) => {
-            actions.push(Action::Update(app));
-        }
-        Flaw::NeverReleases => actions.retain(|action| *action != Action::Release(app.clone())),
-        Flaw::KeepsTheRecord => actions.retain(|action| *action != Action::Forget(app.clone())),
-        Flaw::LeavesStuckPods => actions.retain(|action| !matches!(action, Action::Replace(..))),
-        Flaw::NeverBacksUp => actions.retain(|a| *a != Action::Create(fixed_id(Name::Run))),
-        Flaw::NeverRollsOut => actions.retain(|action| *action != Action::Update(app.clone())),
-        _ => {}
-    }
-}
-
-/// Shows the planner facts that differ from the real ones.
-fn mislead(flaw: Flaw, prepared: &Prepared, facts: &mut Facts) {
-    let jobs = prepared
-        .children
-        .iter()
-        .filter(|child| child.gate == Gate::Migration);
-    let job = jobs.map(|child| child.id.clone()).next();
-    let instead = |facts: &mut Facts, was: &[Presence], seen: Presence| {
-        for presence in facts
-            .present
-            .values_mut()
-            .filter(|presence| was.contains(presence))
-        {
-            *presence = seen;
-        }
-    };
-    match flaw {
-        Flaw::BelievesAnyMigration => {
-            let any = facts
-                .jobs
-                .values()
-                .any(|phase| *phase == JobPhase::Succeeded);
-            if let (true, Some(job)) = (any, job) {
-                facts.present.insert(job.clone(), Presence::Settled);
-                facts.jobs = [(job, JobPhase::Succeeded)].into();
-            }
-        }
-        Flaw::ForgetsOtherJobs => {
-            facts.jobs.retain(|id, _| Some(id) == job.as_ref());
-            facts.migrating = false;
-        }
-        Flaw::ForgetsPodsWithoutJob => facts.migrating = false,
-        Flaw::UsesAnyVolume => {
-            if let Some(claim) = facts.present.get_mut(&fixed_id(Name::Claim)) {
-                *claim = Presence::Settled;
-            }
-        }
-        Flaw::TakesOver => instead(facts, &[Presence::Foreign], Presence::Drifted),
-        Flaw::RetriesNothing => {
-            let phases = facts.jobs.values_mut();
-            for phase in phases.filter(|phase| **phase == JobPhase::Interrupted) {
-                *phase = JobPhase::Failed;
-            }
-        }
-        Flaw::ForgetsTheRecord => facts.recorded = None,
-        Flaw::IgnoresPause => facts.paused = false,
-        Flaw::LeavesNoPods => facts.least_replicas = None,
-        Flaw::FightsTheAutoscaler => facts.wanted_replicas = Some(prepared.initial_replicas),
-        _ => {}
-    }
 }

@@ -16,6 +16,14 @@ fn leans_on_foreign(state: &State) -> bool {
     state.get(Name::App).is_some_and(Object::is_foreign) && state.get(Name::Autoscaler).is_some()
 }
 
+/// The backup that the service starts from does not exist, which a user has to correct.
+fn is_without_backup(state: &State) -> bool {
+    let restore = state.get(Name::Restore);
+    state.resource.spec.bootstrap == 1
+        && state.get(Name::App).is_none()
+        && restore.is_some_and(|restore| restore.body.broken && !restore.deleting)
+}
+
 impl World {
     /// Notes when all objects match `Retain`: from here on no data may be deleted.
     pub fn protect(&self, state: &mut State) {
@@ -80,6 +88,7 @@ impl World {
             || state.resource.spec.broken
             || (decision.conflicts && !leans_on_foreign(state))
             || self.is_replaced(state)
+            || is_without_backup(state)
             || self.is_failed(state)
             || self.is_converged(state)
     }
@@ -121,16 +130,20 @@ impl World {
                     }
                     Status::Claim { .. } | Status::Plain => true,
                     // Once it is known, it is not wanted any more.
-                    Status::Run { .. } | Status::Foreign | Status::Pod(_) => false,
+                    Status::Run { .. }
+                    | Status::Restore { .. }
+                    | Status::Foreign
+                    | Status::Pod(_) => false,
                 };
                 same && good && !live.drifted && !live.deleting
             }
             // A migration that is recorded needs no Job.
             None => name.is_job() || (*name == Name::Route && !state.routes_served),
         };
-        let expected = |name: &Name| {
+        let expected = |(name, live): (&Name, &Object)| {
             decision.wanted.contains_key(name)
                 || name.is_data()
+                || live.status == (Status::Restore { swapped: true })
                 || matches!(name, Name::Pod | Name::Run)
         };
         state.exists
@@ -140,7 +153,7 @@ impl World {
             && state
                 .objects
                 .iter()
-                .all(|(name, live)| expected(name) || live.is_foreign())
+                .all(|(name, live)| expected((name, live)) || live.is_foreign())
             && state
                 .get(Name::App)
                 .is_some_and(|app| app.body.version == spec.version)

@@ -19,7 +19,7 @@ use hello_operator::{
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-use crate::cluster::State;
+use crate::cluster::{Known, State};
 use crate::objects::{
     Body, ClaimOwner, Holder, Name, Object, PodState, REPLICAS, Resource, Status,
 };
@@ -30,13 +30,15 @@ pub const INSTANCE: &str = "demo";
 const NAMESPACE: &str = "ns";
 /// A value with which the server does not start.
 const BROKEN: &str = "broken";
+/// A claim that does not exist.
+const MISSING: &str = "missing";
 /// The value by which a backup is requested.
 const REQUEST: &str = "now";
 /// UID of the CronJob of the backups.
 pub const SCHEDULE: &str = "schedule";
 
-/// The resource as a user would write it, with the claim and the requested backup that its status remembers.
-pub fn service(resource: Resource, remembered: u8, run_known: bool) -> HelloService {
+/// The resource as a user would write it, with what its status remembers.
+pub fn service(resource: Resource, (remembered, run_known, bootstrap): Known) -> HelloService {
     let Resource { uid, spec } = resource;
     let broken = json!({"managed": {"parameters": {"shared_buffers": BROKEN}}});
     let mut text = json!({
@@ -53,11 +55,23 @@ pub fn service(resource: Resource, remembered: u8, run_known: bool) -> HelloServ
     if spec.broken {
         text["database"] = broken;
     }
+    if spec.bootstrap != 0 {
+        let name = if spec.bootstrap == 1 {
+            MISSING
+        } else {
+            "backups"
+        };
+        let claim = json!({"claimName": name});
+        let source = json!({"backup": "latest", "destination": {"volume": claim}});
+        text["database"] = json!({"managed": {"bootstrap": {"fromBackup": source}}});
+    }
     if spec.route {
         text["expose"] = json!({"httpRoute": {"parentRefs": [{"name": "public"}]}});
     }
     let requested = json!({names::BACKUP_REQUEST_ANNOTATION: REQUEST});
     let annotations = spec.requested.then_some(requested);
+    let restore = fixed_id(Name::Restore).name;
+    let bootstrap = bootstrap.map(|phase| json!({"phase": phase, "restore": restore}));
     let run = run_known.then(|| fixed_id(Name::Run).name);
     let data = (remembered != 0).then(|| json!({"uid": remembered.to_string()}));
     serde_json::from_value(json!({
@@ -65,7 +79,7 @@ pub fn service(resource: Resource, remembered: u8, run_known: bool) -> HelloServ
         "metadata": {"name": INSTANCE, "namespace": NAMESPACE, "uid": uid.to_string(), "generation": 1,
             "annotations": annotations},
         "spec": text,
-        "status": {"database": {"kind": "managed", "data": data}, "backup": {"lastRequest": run}},
+        "status": {"database": {"kind": "managed", "data": data, "bootstrap": bootstrap}, "backup": {"lastRequest": run}},
     }))
     .unwrap()
 }
@@ -85,6 +99,7 @@ pub fn fixed_id(name: Name) -> ChildId {
             ChildId::new(Kind::Job, names::requested_backup(INSTANCE, &hash[..10]))
         }
         Name::Route => ChildId::new(Kind::HTTPRoute, names::app(INSTANCE)),
+        Name::Restore => ChildId::new(Kind::HelloRestore, names::bootstrap(INSTANCE, "")),
         Name::Job(..) | Name::Pod => {
             unreachable!("a Job is named by its inputs, and a pod is no child")
         }
@@ -126,6 +141,7 @@ impl Bodies {
             Name::BackupJob,
             Name::Run,
             Name::Route,
+            Name::Restore,
         ];
         let mut jobs = self.jobs.iter().filter(|(_, job)| *job == id);
         let job = jobs.next().map(|(name, _)| *name);
@@ -142,13 +158,14 @@ impl Bodies {
         let arguments = &spec["template"]["spec"]["containers"][0]["args"];
         let mut arguments = arguments.as_array().into_iter().flatten();
         let broken = arguments.any(|argument| *argument == format!("shared_buffers={BROKEN}"));
+        let source = &spec["source"]["destination"]["volume"]["claimName"];
         let when_deleted = &spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"];
         Body {
             hash: number(child),
             owner: owner.as_str().map_or(0, |uid| uid.parse().unwrap_or(0)),
             version: version.map_or(0, |version| version.parse().unwrap()),
             takes_claims: when_deleted == "Delete",
-            broken,
+            broken: broken || *source == MISSING,
         }
     }
 }
@@ -217,6 +234,10 @@ fn add_status(name: Name, object: &Object, value: &mut Value) {
             };
             value["metadata"]["managedFields"] = json!([{"manager": manager,
                 "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        }
+        Status::Restore { swapped } => {
+            let phase = if swapped { "Completed" } else { "Staging" };
+            value["status"] = json!({"phase": phase});
         }
         Status::Plain if name == Name::BackupJob => {
             value["metadata"]["uid"] = SCHEDULE.into();

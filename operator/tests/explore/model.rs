@@ -10,7 +10,8 @@ use stateright::{Model, Property};
 
 use crate::{
     cluster::{Pass, State},
-    decide::{Flaw, Operator},
+    decide::Operator,
+    flaws::Flaw,
     objects::{Name, Object, PodState, Resource, Spec, Status},
     promises::promises,
     scope::Scope,
@@ -35,6 +36,8 @@ pub enum Step {
     EndJob(Name, JobPhase),
     /// The requested backup ends.
     EndRun,
+    /// The restored data begins to serve.
+    Swap,
     /// The pod of a Job that is being deleted stops where it is.
     StopJob(Name),
     /// A pod whose Job is gone stops, with its work finished or not.
@@ -55,6 +58,8 @@ pub enum Step {
     DeleteJobInForeground(Name),
     Change(Name),
     CrashServer,
+    /// The status is lost.
+    Wipe,
     Scale(u8),
     ServeRoutes(bool),
     CreateForeign(Name),
@@ -72,6 +77,10 @@ pub enum Edit {
     Request,
     Route,
     Setting,
+    /// Whether the service starts from a backup.
+    Bootstrap,
+    /// Which of two.
+    Source,
 }
 
 impl Edit {
@@ -85,6 +94,9 @@ impl Edit {
             Self::Request => spec.requested = !spec.requested,
             Self::Route => spec.route = !spec.route,
             Self::Setting => spec.broken = !spec.broken,
+            Self::Bootstrap => spec.bootstrap = u8::from(spec.bootstrap == 0),
+            Self::Source if spec.bootstrap != 0 => spec.bootstrap = 3 - spec.bootstrap,
+            Self::Source => {}
         }
     }
 }
@@ -154,6 +166,10 @@ impl World {
             if object.status == waits && !object.deleting {
                 steps.push(Step::StartJob(*name));
             }
+            let waits = object.status == (Status::Restore { swapped: false });
+            if waits && !object.body.broken && state.server_ready() {
+                steps.push(Step::Swap);
+            }
             if state.is_garbage(object) && !object.deleting {
                 steps.push(Step::Collect(*name));
             }
@@ -204,6 +220,11 @@ impl World {
         if left.faults == 0 {
             return;
         }
+        // Of the Deployment and the status, one tells that the data has served.
+        let told = state.get(Name::App).is_some() || !state.served;
+        if state.bootstrap.is_some() && left.faults == 1 && told {
+            steps.push(Step::Wipe);
+        }
         if state.pass != Pass::Idle {
             steps.push(Step::Crash);
         }
@@ -219,8 +240,9 @@ impl World {
                 // By hand, or by the limits of its history.
                 steps.push(Step::Delete(*name));
             } else if ours && self.scope.disturbed.contains(name) {
-                // Deleting the data itself is intended.
-                if *name == Name::Server || !name.is_data() {
+                // Until the status is written, the Deployment alone tells that. Deleting the data itself is intended.
+                let tells = *name == Name::App && state.served && !state.tells_of_service();
+                if *name == Name::Server || !(name.is_data() || tells) {
                     steps.push(Step::Delete(*name));
                 }
                 if !object.drifted {
@@ -310,6 +332,9 @@ impl Model for World {
             last_claim: 0,
             remembered: 0,
             run_known: false,
+            bootstrap: None,
+            brought: false,
+            served: false,
             deletable: !self.scope.start.retain,
             breach: None,
         }]
@@ -320,7 +345,7 @@ impl Model for World {
             Pass::Idle if !state.exists => {}
             Pass::Idle => {
                 let decision = self.operator.decide(state.resource, state);
-                if decision.remembers != (state.remembered, state.run_known) {
+                if decision.remembers != state.known() {
                     steps.push(Step::Report);
                 }
                 if !decision.writes.is_empty() {
@@ -340,13 +365,15 @@ impl Model for World {
             Step::Read | Step::Plan | Step::Write => self.operate(&mut next, step)?,
             Step::Report => {
                 let decision = self.operator.decide(last.resource, last);
-                (next.remembered, next.run_known) = decision.remembers;
+                (next.remembered, next.run_known, next.bootstrap) = decision.remembers;
+                next.served |= next.remembered != 0 && next.bootstrap.is_none();
             }
             Step::MakeClaim
             | Step::OwnClaim
             | Step::StartServer
             | Step::EndJob(..)
             | Step::EndRun
+            | Step::Swap
             | Step::StopJob(_)
             | Step::EndStray(..)
             | Step::Vanish(_)

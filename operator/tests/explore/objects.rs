@@ -21,6 +21,8 @@ pub enum Name {
     /// The Job of the backup that the spec requests.
     Run,
     Route,
+    /// The HelloRestore of the backup that the service starts from.
+    Restore,
     /// The server's pod, in worlds that have pods.
     Pod,
 }
@@ -57,6 +59,8 @@ pub struct Spec {
     pub route: bool,
     /// A setting of the server with which it does not start.
     pub broken: bool,
+    /// The backup that the service starts from: 1 does not exist, 2 does; 0: none.
+    pub bootstrap: u8,
 }
 
 /// A `HelloService`; another one of the name has another UID.
@@ -76,7 +80,7 @@ pub struct Body {
     pub version: u8,
     /// Whether a StatefulSet deletes its claims with it.
     pub takes_claims: bool,
-    /// Whether its pod cannot start.
+    /// Whether its pod cannot start, or its backup cannot be restored.
     pub broken: bool,
 }
 
@@ -124,6 +128,10 @@ pub enum Status {
     /// Whether a backup has ended.
     Run {
         ended: bool,
+    },
+    /// Whether the data of a restore has begun to serve.
+    Restore {
+        swapped: bool,
     },
     Pod(PodState),
     /// A foreign object.

@@ -18,10 +18,12 @@ pub const SERVER: &str = "a server that may run is never stopped";
 pub const ONCE: &str = "a migration that is recorded is not run again";
 pub const AGAIN: &str = "a backup that is known is not made again";
 pub const BESIDE: &str = "a requested backup never starts beside a migration";
+pub const FIRST: &str = "nobody is answered before the data of the backup is there";
+pub const SERVED: &str = "nothing is restored over data that has served";
 pub const REST: &str = "once faults stop, every path ends in the wanted state";
 
 /// One property for each promise.
-pub fn promises() -> [Property<World>; 12] {
+pub fn promises() -> [Property<World>; 14] {
     fn kept(state: &State, breach: Breach) -> bool {
         state.breach != Some(breach)
     }
@@ -37,6 +39,8 @@ pub fn promises() -> [Property<World>; 12] {
         Property::always(ONCE, |_, state| kept(state, Breach::MigratedAgain)),
         Property::always(AGAIN, |_, state| kept(state, Breach::BackedUpAgain)),
         Property::always(BESIDE, |_, state| kept(state, Breach::BackedUpBeside)),
+        Property::always(FIRST, |_, state| kept(state, Breach::ServedEmpty)),
+        Property::always(SERVED, |_, state| kept(state, Breach::RestoredOver)),
         Property::always(REST, |world: &World, state: &State| {
             let mut calm = state.clone();
             calm.left = Budget::default();

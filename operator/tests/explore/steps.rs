@@ -42,6 +42,10 @@ impl State {
                     *running = true;
                 }
             }
+            Step::Swap => {
+                self.brought = true;
+                self.objects.get_mut(&Name::Restore)?.status = Status::Restore { swapped: true };
+            }
             Step::EndRun => self.objects.get_mut(&Name::Run)?.status = Status::Run { ended: true },
             Step::EndJob(name, phase) => self.end_job(name, phase)?,
             Step::MakePod => {
@@ -140,6 +144,7 @@ impl State {
                 self.resource.uid += 1;
                 self.remembered = 0;
                 self.run_known = false;
+                self.bootstrap = None;
             }
             Step::CreateForeign(name) => {
                 self.left.foreign -= 1;
@@ -187,6 +192,7 @@ impl State {
                 self.changed(Name::Pod);
                 self.objects.get_mut(&Name::Server)?.status = Status::Server { ready: false };
             }
+            Step::Wipe => (self.remembered, self.run_known, self.bootstrap) = (0, false, None),
             Step::Scale(number) => self.count(Name::App, Some(number), Holder::None),
             _ => return None,
         }
