@@ -125,15 +125,22 @@ impl Identity {
     }
 
     /// The key of the file, when it was hidden for this identity.
-    pub(super) fn unwrap(&self, share: [u8; LENGTH], wrapped: [u8; LENGTH]) -> Option<FileKey> {
+    ///
+    /// # Errors
+    /// When nobody can have made the share with a key of this kind.
+    pub(super) fn unwrap(
+        &self,
+        share: [u8; LENGTH],
+        wrapped: [u8; LENGTH],
+    ) -> Result<Option<FileKey>, Unspecified> {
         let shared = self.0.diffie_hellman(&PublicKey::from(share));
         if !shared.was_contributory() {
-            return None;
+            return Err(Unspecified);
         }
-        let cipher = cipher(&share, &self.recipient().0, shared.as_bytes()).ok()?;
+        let cipher = cipher(&share, &self.recipient().0, shared.as_bytes())?;
         let mut key = wrapped;
-        let key = cipher.open_in_place(nonce(), Aad::empty(), &mut key).ok()?;
-        (*key).try_into().ok()
+        let key = cipher.open_in_place(nonce(), Aad::empty(), &mut key);
+        Ok(key.ok().and_then(|key| (*key).try_into().ok()))
     }
 }
 

@@ -3,6 +3,7 @@
 // clippy excuses only the test functions themselves, not what they call.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod age_vectors;
 mod api;
 mod backup;
 mod bodies;

@@ -81,6 +81,7 @@ impl Backup {
             schedule: Err("no backups are made".into()),
             time_zone: TimeZone::utc(),
             formats: Vec::new(),
+            recipients: Vec::new(),
             retention: Retention::default(),
             destination,
             scratch: None,
