@@ -1,4 +1,5 @@
-//! Backups that a person requests, and what is known of how they ended, with the real controller of Jobs.
+//! Backups that a person requests, what is known of how they ended, with the real controller of Jobs, and schedules that are
+//! wrong.
 
 use hello_operator::object::{child::ChildId, kind::Kind};
 use k8s_openapi::api::core::v1::Pod;
@@ -183,5 +184,41 @@ async fn a_managed_database_has_backups_until_they_are_disabled() {
     world.ready("demo").await;
     let left = world.get(&claim).await.unwrap();
     assert_eq!(left.metadata.uid, volume.metadata.uid);
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_schedule_is_explained_and_holds_up_nothing_else() {
+    let world = World::new("schedule").await;
+    let operator = world.operator();
+    // Well formed, and yet no hour has 61 minutes, and no February 30 days.
+    let job = ChildId::new(Kind::CronJob, "demo-backup");
+    for (schedule, words) in [
+        ("61 2 * * *", "minute: \"61\""),
+        ("0 2 30 2 *", "never fires"),
+    ] {
+        world
+            .apply("demo", json!({"backup": {"schedule": schedule}}))
+            .await;
+        let condition = world.condition("demo", "BackupVerified", "False").await;
+        assert_eq!(condition["reason"], "BackupScheduleInvalid");
+        let message = condition["message"].as_str().unwrap();
+        assert!(message.contains(words), "{message}");
+        world.condition("demo", "Degraded", "True").await;
+        world.ready("demo").await;
+        assert!(world.get(&job).await.is_none());
+    }
+    world
+        .apply("demo", json!({"backup": {"schedule": "1 2 * * *"}}))
+        .await;
+    world.ready("demo").await;
+    world.condition("demo", "Degraded", "False").await;
+    // What is there stays when the next schedule is wrong.
+    world
+        .apply("demo", json!({"backup": {"schedule": "1 24 * * *"}}))
+        .await;
+    world.condition("demo", "Degraded", "True").await;
+    let live = world.get(&job).await.unwrap();
+    assert_eq!(live.data["spec"]["schedule"], "1 2 * * *");
     operator.stop().await;
 }

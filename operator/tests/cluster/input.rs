@@ -1,6 +1,5 @@
 //! What the API server refuses, with a message that names the field.
 
-use hello_operator::object::{child::ChildId, kind::Kind};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -370,40 +369,4 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
         let message = answer.expect_err(name).to_string();
         assert!(message.contains("metadata.name"), "{message}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_schedule_is_explained_and_holds_up_nothing_else() {
-    let world = World::new("schedule").await;
-    let operator = world.operator();
-    // Well formed, and yet no hour has 61 minutes, and no February 30 days.
-    let job = ChildId::new(Kind::CronJob, "demo-backup");
-    for (schedule, words) in [
-        ("61 2 * * *", "minute: \"61\""),
-        ("0 2 30 2 *", "never fires"),
-    ] {
-        world
-            .apply("demo", json!({"backup": {"schedule": schedule}}))
-            .await;
-        let condition = world.condition("demo", "BackupVerified", "False").await;
-        assert_eq!(condition["reason"], "BackupScheduleInvalid");
-        let message = condition["message"].as_str().unwrap();
-        assert!(message.contains(words), "{message}");
-        world.condition("demo", "Degraded", "True").await;
-        world.ready("demo").await;
-        assert!(world.get(&job).await.is_none());
-    }
-    world
-        .apply("demo", json!({"backup": {"schedule": "1 2 * * *"}}))
-        .await;
-    world.ready("demo").await;
-    world.condition("demo", "Degraded", "False").await;
-    // What is there stays when the next schedule is wrong.
-    world
-        .apply("demo", json!({"backup": {"schedule": "1 24 * * *"}}))
-        .await;
-    world.condition("demo", "Degraded", "True").await;
-    let live = world.get(&job).await.unwrap();
-    assert_eq!(live.data["spec"]["schedule"], "1 2 * * *");
-    operator.stop().await;
 }
