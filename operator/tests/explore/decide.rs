@@ -196,7 +196,7 @@ impl Operator {
         }
         let inputs = Inputs {
             database_identity: identity.clone(),
-            backup_schedule: schedule.clone(),
+            backup_schedule: schedule,
             ..Inputs::offline()
         };
         let mut prepared = build(&service, &inputs).prepare().unwrap();

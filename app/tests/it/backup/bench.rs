@@ -131,7 +131,8 @@ impl Bench {
         std::fs::remove_file(&result).unwrap();
         assert!(!text.contains("secret") && text.len() <= 4096, "{text}");
         assert!(!stderr(&output).contains("secret"), "{}", stderr(&output));
-        let result: Value = serde_json::from_str(&text).unwrap();
+        let result = serde_json::from_str::<Value>(&text);
+        let result = result.unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
         assert_eq!(result["reason"], reason, "{result}");
         result["message"].as_str().unwrap().to_owned()
     }

@@ -14,6 +14,7 @@ pub struct SetClock {
 
 impl SetClock {
     pub fn new(now: DateTime<Utc>) -> Self {
+        sweep();
         let clock = Self {
             file: tempfile::NamedTempFile::new().unwrap(),
         };
@@ -39,6 +40,21 @@ impl SetClock {
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
             ("TZ", "UTC"),
         ]
+    }
+}
+
+/// Removes what the library has shared with processes that were killed: another one of the same number would not start.
+fn sweep() {
+    let shared = std::fs::read_dir("/dev/shm").into_iter().flatten();
+    for entry in shared.flatten() {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let process = name
+            .strip_prefix("faketime_shm_")
+            .or_else(|| name.strip_prefix("sem.faketime_sem_"));
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            // Another test may have removed it meanwhile.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

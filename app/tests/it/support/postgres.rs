@@ -210,6 +210,8 @@ fn start_guarded(
         "listen_addresses=127.0.0.1",
         "fsync=off",
         "max_connections=200",
+        // In the folder, which goes with the server, also when that is killed.
+        "dynamic_shared_memory_type=mmap",
     ]
     .iter()
     .chain(settings)
