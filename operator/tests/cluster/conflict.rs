@@ -172,7 +172,11 @@ async fn a_foreign_object_is_never_taken_over() {
     make(&world, "cloud", secret).await;
     let cases = cases(&world).await;
     let kinds: BTreeSet<Kind> = cases.iter().map(|case| case.id.kind).collect();
-    assert_eq!(kinds, Kind::ALL.into());
+    // Whoever has ordered a restore of that name: `plan/bootstrap.rs`.
+    let tried = Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::HelloRestore);
+    assert_eq!(kinds, tried.collect());
     let operator = world.operator();
     for case in &cases {
         world.apply(&case.name, case.spec.clone()).await;

@@ -153,6 +153,8 @@ pub fn change(path: &str) -> Change {
         _ if path.ends_with("/size") => return Change::Forth(json!("3Gi")),
         // Other passwords are a rotation, which takes its time.
         "/database/managed/credentials/secretRef/name" => return Change::Elsewhere,
+        // It matters before anything serves: `tests/cluster/bootstrap.rs`.
+        _ if path.contains("/bootstrap/") => return Change::Elsewhere,
         // It stops every change, so nothing converges.
         "/paused" => return Change::Elsewhere,
         _ => panic!("{path} is new: give it another valid value here"),

@@ -103,7 +103,7 @@ async fn what_leans_on_a_foreign_object_is_not_made() {
             .into_iter()
             .filter(|kind| !held.contains(kind) && *kind != foreign.kind)
             .filter(|kind| match kind {
-                Kind::Cluster => false,
+                Kind::Cluster | Kind::HelloRestore => false,
                 Kind::StatefulSet => !of_database,
                 // The data's claim is made for the StatefulSet's pod; that of the backups is always there.
                 _ => true,
@@ -247,7 +247,12 @@ async fn a_broken_webhook_for_one_kind_holds_up_nothing_else_and_is_reported_whe
     world.apply("demo", everything()).await;
     let without: BTreeSet<Kind> = Kind::ALL
         .into_iter()
-        .filter(|kind| !matches!(kind, Kind::PodDisruptionBudget | Kind::Cluster))
+        .filter(|kind| {
+            !matches!(
+                kind,
+                Kind::PodDisruptionBudget | Kind::Cluster | Kind::HelloRestore
+            )
+        })
         .collect();
     eventually("everything else is there", || async {
         (kinds(&world, "demo").await == without).then_some(())

@@ -93,8 +93,9 @@ async fn a_quota_is_reported_holds_up_nothing_else_and_can_be_raised() {
     world.condition("demo", "Degraded", "True").await;
     let without: BTreeSet<Kind> = Kind::ALL
         .into_iter()
-        // The Deployment waits for the Job, and this database has no Cluster.
-        .filter(|kind| !refused.contains(kind) && !matches!(kind, Kind::Deployment | Kind::Cluster))
+        // The Deployment waits for the Job, and this database has no Cluster and no first backup.
+        .filter(|kind| !refused.contains(kind))
+        .filter(|kind| !matches!(kind, Kind::Deployment | Kind::Cluster | Kind::HelloRestore))
         .collect();
     eventually("everything else is there", || async {
         (kinds(&world).await == without).then_some(())
@@ -128,7 +129,8 @@ async fn nothing_that_runs_is_made_without_its_secrets() {
     ];
     let without: BTreeSet<Kind> = Kind::ALL
         .into_iter()
-        .filter(|kind| !running.contains(kind) && !matches!(kind, Kind::Secret | Kind::Cluster))
+        .filter(|kind| !running.contains(kind))
+        .filter(|kind| !matches!(kind, Kind::Secret | Kind::Cluster | Kind::HelloRestore))
         .collect();
     eventually("the rest is there", || async {
         (kinds(&world).await == without).then_some(())
