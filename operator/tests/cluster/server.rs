@@ -12,7 +12,10 @@ use std::{
 };
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Client, Config};
+use kube::{
+    Client, Config,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
+};
 use rustix::process::{Pid, Signal};
 
 use crate::definitions;
@@ -329,4 +332,15 @@ async fn define(client: &Client, definition: &CustomResourceDefinition) {
         .await
         .unwrap()
         .unwrap();
+    // For a moment the server knows the kind and answers that its storage is being initialized.
+    let spec = &definition.spec;
+    let version = &spec.versions[0].name;
+    let kind = GroupVersionKind::gvk(&spec.group, version, &spec.names.kind);
+    let resource = ApiResource::from_gvk_with_plural(&kind, &spec.names.plural);
+    let objects: kube::Api<DynamicObject> = kube::Api::all_with(client.clone(), &resource);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while let Err(error) = objects.list(&ListParams::default().limit(1)).await {
+        assert!(Instant::now() < deadline, "{name}: {error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
