@@ -103,14 +103,14 @@ pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresSta
     const SERVER: &str = "SELECT current_setting('transaction_read_only') = 'on', pg_is_in_recovery(), \
          current_setting('server_encoding'), clock_timestamp(), \
          (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
-    const UNDEFINED_TABLE: &str = "42P01";
-    let rights = Right::ALL.map(Right::condition).join(", ");
-    let versioned = format!(
-        "{SERVER}, coalesce((SELECT max(version) FROM _sqlx_migrations WHERE success), 0), {rights}"
-    );
     // Of the schemas that the role may not look into, one with such a table is the service's.
     const IS_HIDDEN: &str = "EXISTS (SELECT 1 FROM pg_class WHERE relname = '_sqlx_migrations' \
          AND NOT has_schema_privilege(relnamespace, 'USAGE'))";
+    const UNDEFINED_TABLE: &str = "42P01";
+    let rights = Right::ALL.map(Right::condition).join(", ");
+    let versioned = format!(
+        "{SERVER}, coalesce((SELECT max(version) FROM _sqlx_migrations WHERE success), 0), {rights}, false"
+    );
     let unversioned = format!("{SERVER}, 0::bigint, {rights}, {IS_HIDDEN}");
     let answer = sqlx::raw_sql(AssertSqlSafe(versioned))
         .fetch_one(&mut *connection)
@@ -129,8 +129,7 @@ pub async fn postgres_state(connection: &mut PgConnection) -> Result<PostgresSta
             lacking.push(right);
         }
     }
-    // Asked for only where no version was found.
-    if row.try_get(6 + Right::ALL.len()).unwrap_or(false) {
+    if row.try_get(6 + Right::ALL.len())? {
         lacking.push(Right::SCHEMA);
     }
     Ok(PostgresState {

@@ -5,9 +5,10 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -23,15 +24,14 @@ use crate::{
     kubelet::{end_at_once, new_pod},
     process::Operator,
     restore::{order, reached},
-    server::Server,
+    server::{Server, free_port, run_until_dropped},
     world::{Jobs, World, eventually},
 };
 
 /// A Prometheus with the operator's rules, which wait a second instead of minutes. It ends when this is dropped.
 struct Prometheus {
-    child: Child,
     listen: SocketAddr,
-    _folder: tempfile::TempDir,
+    _keeper: mpsc::Sender<()>,
 }
 
 /// An alert that fires, and the service, or the phase, that it names.
@@ -48,29 +48,18 @@ impl Prometheus {
             "scrape_configs": [{"job_name": "operator", "static_configs": [{"targets": [operator.to_string()]}]}],
         });
         fs::write(path.join("prometheus.yaml"), configuration.to_string()).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let listen = free.local_addr().unwrap();
-        drop(free);
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL"])
-            .arg(program())
-            .arg(format!(
-                "--config.file={}",
-                path.join("prometheus.yaml").display()
-            ))
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                path.join("data").display()
-            ))
-            .arg(format!("--web.listen-address={listen}"))
-            .arg("--log.level=error")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let at = |name: &str| path.join(name).display().to_string();
+        let arguments = vec![
+            format!("--config.file={}", at("prometheus.yaml")),
+            format!("--storage.tsdb.path={}", at("data")),
+            format!("--web.listen-address={listen}"),
+            "--log.level=error".into(),
+        ];
+        let (keeper, _) = run_until_dropped(vec![(program().into(), arguments)], folder.keep());
         Self {
-            child,
             listen,
-            _folder: folder,
+            _keeper: keeper,
         }
     }
 
@@ -105,13 +94,6 @@ impl Prometheus {
             (label("alertname").unwrap(), about.unwrap_or_default())
         };
         firing.map(named).collect()
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal};
 use serde_json::json;
 
-use crate::server::Server;
+use crate::server::{Server, free_port};
 
 /// A running operator; it ends when this is dropped.
 pub struct Operator {
@@ -63,9 +63,7 @@ impl Operator {
             "users": [{"name": "bench", "user": {"token": token}}],
         });
         fs::write(&kubeconfig, content.to_string()).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let listen = free.local_addr().unwrap();
-        drop(free);
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
         // The benchmark passes the release program.
         let program = std::env::var_os("HELLO_OPERATOR_PROGRAM")
             .unwrap_or_else(|| env!("CARGO_BIN_EXE_hello-operator").into());

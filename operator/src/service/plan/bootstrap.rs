@@ -39,12 +39,12 @@ pub(super) fn state<'a>(
     live: &LiveObjects,
     present: impl Fn(&ChildId) -> Option<&'a Presence>,
 ) -> Bootstrap {
+    let is_the_services = |id: &ChildId| {
+        let presence = present(id);
+        presence.is_some_and(|presence| presence.is_ours() || *presence == Presence::Deleting)
+    };
     let app = ChildId::new(Kind::Deployment, names::app(&service.identity.name));
-    let served = matches!(
-        present(&app),
-        Some(Presence::Settled | Presence::Drifted | Presence::Deleting)
-    );
-    if served {
+    if is_the_services(&app) {
         return Bootstrap::Over;
     }
     let Some(bootstrap) = &service.bootstrap else {
@@ -59,11 +59,7 @@ pub(super) fn state<'a>(
         };
     };
     let id = ChildId::new(Kind::HelloRestore, &bootstrap.restore);
-    let is_ours = matches!(
-        present(&id),
-        Some(Presence::Settled | Presence::Drifted | Presence::Deleting)
-    );
-    let done = is_ours && live.get(&id).is_some_and(has_swapped);
+    let done = is_the_services(&id) && live.get(&id).is_some_and(has_swapped);
     // The schema was there before anybody asked for a backup.
     let had_data = service.known_data.had.is_some() && !bootstrap.has_begun;
     match done || had_data {
