@@ -26,7 +26,7 @@ const UPSERT: &str = concat!(
              WHERE old.date_of_birth <> EXCLUDED.date_of_birth RETURNING 1) \
      SELECT (SELECT in_time FROM fence) AND count(*) * ",
     in_time!("$4"),
-    " >= 0 FROM done"
+    " >= 0, clock_timestamp() FROM done"
 );
 
 /// Locks in the order of names, as the upserts do: two batches never deadlock.
@@ -39,7 +39,7 @@ const DELETE: &str = concat!(
      SELECT (SELECT in_time FROM fence) \
          AND ((SELECT count(*) FROM gone) + (SELECT count(*) FROM low_gone) + (SELECT count(*) FROM high_gone)) * ",
     in_time!("$3"),
-    " >= 0"
+    " >= 0, clock_timestamp()"
 );
 
 /// Sets one date of birth, or removes a user when there is none.
@@ -75,7 +75,7 @@ impl Job for Change {
     async fn run(
         connection: &mut PgConnection,
         batch: &[Self],
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<(), RunError> {
         let (upserts, deletes) = last_change_per_user(batch);
         if !upserts.is_empty() {
@@ -115,29 +115,29 @@ impl Job for Change {
 async fn upsert(
     connection: &mut PgConnection,
     rows: Vec<(&str, NaiveDate)>,
-    terms: Terms,
+    terms: Terms<'_>,
 ) -> Result<(), RunError> {
     let (names, dates): (Vec<&str>, Vec<NaiveDate>) = rows.into_iter().unzip();
-    let query = sqlx::query_scalar(UPSERT)
+    let query = sqlx::query_as(UPSERT)
         .persistent(terms.persistent)
         .bind(&names)
         .bind(&dates)
         .bind(terms.start_by)
         .bind(terms.done_by);
-    complete(query, connection).await
+    complete(query, connection, terms).await
 }
 
 async fn delete(
     connection: &mut PgConnection,
     names: &[&str],
-    terms: Terms,
+    terms: Terms<'_>,
 ) -> Result<(), RunError> {
-    let query = sqlx::query_scalar(DELETE)
+    let query = sqlx::query_as(DELETE)
         .persistent(terms.persistent)
         .bind(names)
         .bind(terms.start_by)
         .bind(terms.done_by);
-    complete(query, connection).await
+    complete(query, connection, terms).await
 }
 
 /// The last change to each user, as upserts and deletions, both in the order of names.

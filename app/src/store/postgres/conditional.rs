@@ -1,7 +1,9 @@
 //! Changes that are made only in certain states. They do not share statements with others: in a batch
 //! only the last change to a user is made, and the others would count as made too.
 
+use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
+use tokio::time::Instant;
 
 use super::fence::{fence, friendless, in_time, late_or};
 use super::job::{RunError, Terms};
@@ -10,7 +12,8 @@ use crate::domain::{DateOfBirth, Username};
 use crate::store::Precondition;
 
 // Each compares under the lock of the row, with the newest committed date: a writer that is first is
-// waited for. The answer is whether the server began in time, and whether the change was made. A date that is stored already
+// waited for. The answer is whether the server began in time, whether the change was made, and
+// the server's clock. A date that is stored already
 // is not written again, but its row is locked, see [`super::change`].
 
 /// Whether a date is one under which the change is made.
@@ -38,7 +41,7 @@ const UPDATE: &str = concat!(
          WHERE username = $1 AND EXISTS (SELECT FROM held WHERE date_of_birth <> $5) RETURNING 1) \
      SELECT (SELECT in_time FROM fence), count(*) * (1 + 0 * (SELECT count(*) FROM done)) * ",
     in_time!("$6"),
-    " > 0 FROM held"
+    " > 0, clock_timestamp() FROM held"
 );
 
 /// A user who was made since the statement began is not `held`, and so written again also when the date is the same.
@@ -57,7 +60,7 @@ const UPSERT: &str = concat!(
     " RETURNING 1) \
      SELECT (SELECT in_time FROM fence), (count(*) + (SELECT count(*) FROM same)) * ",
     in_time!("$6"),
-    " > 0 FROM done"
+    " > 0, clock_timestamp() FROM done"
 );
 
 const DELETE: &str = concat!(
@@ -71,7 +74,7 @@ const DELETE: &str = concat!(
      SELECT (SELECT in_time FROM fence), \
          count(*) * (1 + 0 * ((SELECT count(*) FROM low_gone) + (SELECT count(*) FROM high_gone))) * ",
     in_time!("$6"),
-    " > 0 OR ($5 AND NOT EXISTS (SELECT FROM users WHERE username = $1)) FROM gone"
+    " > 0 OR ($5 AND NOT EXISTS (SELECT FROM users WHERE username = $1)), clock_timestamp() FROM gone"
 );
 
 /// Sets a date of birth, or removes a user when there is none, under a condition.
@@ -88,7 +91,7 @@ impl Statement for ChangeIf {
     type Output = bool;
     const REPEATABLE: bool = false;
 
-    async fn run(&self, connection: &mut PgConnection, terms: Terms) -> Result<bool, RunError> {
+    async fn run(&self, connection: &mut PgConnection, terms: Terms<'_>) -> Result<bool, RunError> {
         let Precondition { absent, listed, .. } = self.precondition;
         let statement = match self.born {
             Some(_) if absent => UPSERT,
@@ -104,12 +107,14 @@ impl Statement for ChangeIf {
             Some(born) => query.bind(born.as_date()),
             None => query.bind(absent),
         };
-        let (in_time, done): (bool, bool) = query
+        let sent = Instant::now();
+        let (in_time, done, time): (bool, bool, DateTime<Utc>) = query
             .bind(terms.done_by)
             .persistent(terms.persistent)
             .fetch_one(connection)
             .await
             .map_err(late_or)?;
+        terms.clock.observe(time, sent, Instant::now());
         if in_time {
             Ok(done)
         } else {

@@ -9,9 +9,10 @@
 //! - A list has the whole time, the wait for a connection included: the server ends it when seven eighths are over.
 //! - A read is waited for half of the time, which leaves the other half to run it once more.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 /// What work does, and so how much time it has.
@@ -98,34 +99,58 @@ pub struct Window {
     pub end: Instant,
 }
 
-/// The clock of a server, as known here.
-#[derive(Debug, Clone, Copy)]
+/// The clock of a server, as its answers show it.
+#[derive(Debug)]
 pub struct ServerClock {
-    time: DateTime<Utc>,
-    read: Instant,
+    base: Instant,
+    /// The time of the server at `base`, in microseconds since 1970.
+    at_base: AtomicI64,
 }
 
 impl ServerClock {
     /// The clock that showed `time` in an answer that was received at `received`.
     pub fn new(time: DateTime<Utc>, received: Instant) -> Self {
         Self {
-            time,
-            read: received,
+            base: received,
+            at_base: AtomicI64::new(time.timestamp_micros()),
         }
     }
 
     /// The time of the server at `instant`, or a little earlier: by the time that the answer took.
-    pub fn at(self, instant: Instant) -> DateTime<Utc> {
-        let since = instant.saturating_duration_since(self.read);
-        // Only centuries ahead would it overflow.
-        TimeDelta::from_std(since).map_or(self.time, |since| self.time + since)
+    pub fn at(&self, instant: Instant) -> DateTime<Utc> {
+        let time = self.at_base.load(Ordering::Relaxed);
+        let time = time.saturating_add(self.since_base(instant));
+        // Only ten thousands of years ahead would it overflow.
+        DateTime::from_timestamp_micros(time).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
+    /// Notes that it showed `time` between `sent` and `received`. What is known already stays as long as that is possible: a
+    /// statement may have waited a while between reading the clock and its answer.
+    pub fn observe(&self, time: DateTime<Utc>, sent: Instant, received: Instant) {
+        let at_base = |instant| time.timestamp_micros() - self.since_base(instant);
+        let possible = at_base(received)..=at_base(sent);
+        if !possible.contains(&self.at_base.load(Ordering::Relaxed)) {
+            self.at_base.store(*possible.start(), Ordering::Relaxed);
+        }
+    }
+
+    /// In microseconds; negative when `instant` is earlier.
+    fn since_base(&self, instant: Instant) -> i64 {
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        match instant.checked_duration_since(self.base) {
+            Some(later) => micros(later),
+            None => -micros(self.base.duration_since(instant)),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
     const WAIT: Duration = Duration::from_secs(2);
 
     #[test]
@@ -179,10 +204,30 @@ mod tests {
         let (time, received) = (DateTime::UNIX_EPOCH, Instant::now());
         let clock = ServerClock::new(time, received);
         assert_eq!(clock.at(received), time);
-        assert_eq!(
-            clock.at(received + Duration::from_secs(3)),
-            time + TimeDelta::seconds(3)
-        );
-        assert_eq!(clock.at(received - Duration::from_secs(3)), time);
+        let seconds = TimeDelta::seconds;
+        assert_eq!(clock.at(received + SECOND * 3), time + seconds(3));
+        assert_eq!(clock.at(received - SECOND * 3), time - seconds(3));
+    }
+
+    #[test]
+    fn a_step_of_the_servers_clock_is_noticed_by_any_answer_and_a_slow_answer_is_none() {
+        let (time, start) = (DateTime::UNIX_EPOCH, Instant::now());
+        let seconds = TimeDelta::seconds;
+        let clock = ServerClock::new(time, start);
+        // Sent 10 s later, read by the server 1 s later still, and answered after 5 s.
+        let (sent, received) = (start + SECOND * 10, start + SECOND * 15);
+        for (shown, expected) in [
+            // The server and this program agree, or the clock was read first, or last.
+            (11, 15),
+            (10, 15),
+            (15, 15),
+            // Set back, and ahead. It could be more: then statements begin too late for the server, not too early.
+            (-49, -49),
+            (76, 76),
+            (-49, -49),
+        ] {
+            clock.observe(time + seconds(shown), sent, received);
+            assert_eq!(clock.at(received), time + seconds(expected), "{shown}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! The clauses that every statement which writes has: it begins in time, waits for locks only so long as it has time, and
 //! is rolled back unless it is done in time.
 
+use chrono::{DateTime, Utc};
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgConnection};
-use sqlx::query::QueryScalar;
+use sqlx::query::QueryAs;
+use tokio::time::Instant;
 
-use super::job::RunError;
+use super::job::{RunError, Terms};
 use crate::store::server_error;
 
 /// The head of a statement: `fence.in_time` is whether it begins by `$start`, and its waits for locks end by `$done`. The
@@ -40,12 +42,15 @@ macro_rules! in_time {
 
 pub(super) use {fence, friendless, in_time};
 
-/// Runs a statement with these clauses whose only value is whether it began in time.
+/// Runs a statement with these clauses whose values are whether it began in time, and the server's clock.
 pub async fn complete(
-    query: QueryScalar<'_, Postgres, bool, PgArguments>,
+    query: QueryAs<'_, Postgres, (bool, DateTime<Utc>), PgArguments>,
     connection: &mut PgConnection,
+    terms: Terms<'_>,
 ) -> Result<(), RunError> {
-    let in_time = query.fetch_one(connection).await.map_err(late_or)?;
+    let sent = Instant::now();
+    let (in_time, time) = query.fetch_one(connection).await.map_err(late_or)?;
+    terms.clock.observe(time, sent, Instant::now());
     if in_time { Ok(()) } else { Err(RunError::Late) }
 }
 

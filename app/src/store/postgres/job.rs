@@ -6,7 +6,7 @@ use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::deadline::Class;
+use super::deadline::{Class, ServerClock};
 use super::queue::Overlap;
 use crate::store::schema::Right;
 use crate::store::server_error::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
@@ -17,7 +17,7 @@ pub type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// How a batch is run.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms {
+pub struct Terms<'a> {
     /// A statement that writes does nothing when the server begins with it at this time or later. It is
     /// [`super::deadline::Window::start_by`] by the clock of the server.
     pub start_by: DateTime<Utc>,
@@ -25,6 +25,8 @@ pub struct Terms {
     pub done_by: DateTime<Utc>,
     /// Whether statements may stay prepared on the connection.
     pub persistent: bool,
+    /// The clock of the server, which a statement that writes reads again.
+    pub clock: &'a ServerClock,
 }
 
 /// Work that can share a statement with more of its kind.
@@ -48,7 +50,7 @@ pub trait Job: Send + Sync + Sized + 'static {
     fn run(
         connection: &mut PgConnection,
         batch: &[Self],
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> impl Future<Output = Result<Self::Output, RunError>> + Send;
 
     /// Gives every job of a batch its part of the answer.

@@ -1,7 +1,8 @@
 //! Lists of users, and friendships.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::postgres::PgConnection;
+use tokio::time::Instant;
 
 use super::PostgresStore;
 use super::fence::{complete, fence, in_time, late_or};
@@ -42,7 +43,7 @@ const BEFRIEND: &str = concat!(
          RETURNING requested_by_low, accepted, xmax = 0 AS created) \
      SELECT requested_by_low, accepted, created, ",
     in_time!("$5"),
-    " FROM (SELECT * FROM done UNION ALL SELECT *, false FROM same) AS found"
+    ", clock_timestamp() FROM (SELECT * FROM done UNION ALL SELECT *, false FROM same) AS found"
 );
 
 const UNFRIEND: &str = concat!(
@@ -51,7 +52,7 @@ const UNFRIEND: &str = concat!(
          WHERE low = $1 AND high = $2 AND (SELECT in_time FROM fence) RETURNING 1) \
      SELECT (SELECT in_time FROM fence) AND count(*) * ",
     in_time!("$4"),
-    " >= 0 FROM gone"
+    " >= 0, clock_timestamp() FROM gone"
 );
 
 /// The constraint that fails when the first of a pair is not a user.
@@ -69,7 +70,7 @@ impl Statement for ListUsers {
     async fn run(
         &self,
         connection: &mut PgConnection,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<Vec<Person>, RunError> {
         let rows: Vec<(String, NaiveDate)> = sqlx::query_as(sql::USERS)
             .bind(self.range.from())
@@ -94,7 +95,7 @@ impl Statement for ListBirthdays {
     async fn run(
         &self,
         connection: &mut PgConnection,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<Vec<Person>, RunError> {
         read_span(connection, terms, &self.span, None, self.limit).await
     }
@@ -114,7 +115,7 @@ impl Statement for ListFriendBirthdays {
     async fn run(
         &self,
         connection: &mut PgConnection,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<Self::Output, RunError> {
         let of = Some(&self.of);
         let people = read_span(connection, terms, &self.span, of, self.limit).await?;
@@ -134,7 +135,7 @@ impl Statement for ListFriends {
     async fn run(
         &self,
         connection: &mut PgConnection,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<Self::Output, RunError> {
         let Self { list, .. } = self;
         let states = list.states();
@@ -161,7 +162,7 @@ impl Statement for ReadFriendship {
     async fn run(
         &self,
         connection: &mut PgConnection,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<Self::Output, RunError> {
         let Self(pair) = self;
         let (low, high, requested_by_low, accepted): (bool, bool, Option<bool>, Option<bool>) =
@@ -181,6 +182,9 @@ impl Statement for ReadFriendship {
 
 struct Befriend(Pair);
 
+/// Whether the lower of the pair has asked, whether the other has accepted, whether it is new; the number 1; the server's clock.
+type BefriendRow = (bool, bool, bool, i32, DateTime<Utc>);
+
 impl Statement for Befriend {
     type Output = Result<Asked, UnknownUser>;
     const REPEATABLE: bool = false;
@@ -188,10 +192,11 @@ impl Statement for Befriend {
     async fn run(
         &self,
         connection: &mut PgConnection,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<Self::Output, RunError> {
         let Self(pair) = self;
-        let row: Result<Option<(bool, bool, bool, i32)>, sqlx::Error> = sqlx::query_as(BEFRIEND)
+        let sent = Instant::now();
+        let row: Result<Option<BefriendRow>, sqlx::Error> = sqlx::query_as(BEFRIEND)
             .bind(pair.low().as_str())
             .bind(pair.high().as_str())
             .bind(pair.actor_is_low())
@@ -201,10 +206,13 @@ impl Statement for Befriend {
             .fetch_optional(connection)
             .await;
         match row {
-            Ok(Some((requested_by_low, accepted, created, _))) => Ok(Ok(Asked {
-                friendship: pair.friendship(requested_by_low, accepted),
-                created,
-            })),
+            Ok(Some((requested_by_low, accepted, created, _, time))) => {
+                terms.clock.observe(time, sent, Instant::now());
+                Ok(Ok(Asked {
+                    friendship: pair.friendship(requested_by_low, accepted),
+                    created,
+                }))
+            }
             Ok(None) => Err(RunError::Late),
             Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
                 let unknown = match error.constraint() {
@@ -224,22 +232,22 @@ impl Statement for Unfriend {
     type Output = ();
     const REPEATABLE: bool = false;
 
-    async fn run(&self, connection: &mut PgConnection, terms: Terms) -> Result<(), RunError> {
+    async fn run(&self, connection: &mut PgConnection, terms: Terms<'_>) -> Result<(), RunError> {
         let Self(pair) = self;
-        let query = sqlx::query_scalar(UNFRIEND)
+        let query = sqlx::query_as(UNFRIEND)
             .bind(pair.low().as_str())
             .bind(pair.high().as_str())
             .bind(terms.start_by)
             .bind(terms.done_by)
             .persistent(terms.persistent);
-        complete(query, connection).await
+        complete(query, connection, terms).await
     }
 }
 
 /// Reads a span range by range: of all users, or of the friends of `of`.
 async fn read_span(
     connection: &mut PgConnection,
-    terms: Terms,
+    terms: Terms<'_>,
     span: &BirthdaySpan,
     of: Option<&Username>,
     limit: u32,
@@ -270,7 +278,7 @@ async fn read_span(
 /// `list`, unless it is empty because `of` is not a user.
 async fn unless_unknown<T>(
     connection: &mut PgConnection,
-    terms: Terms,
+    terms: Terms<'_>,
     of: &Username,
     list: Vec<T>,
 ) -> Result<Result<Vec<T>, UnknownUser>, RunError> {

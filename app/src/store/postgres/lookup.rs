@@ -56,7 +56,7 @@ impl Job for Lookup {
     async fn run(
         connection: &mut PgConnection,
         batch: &[Self],
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<Self::Output, RunError> {
         let names: Vec<&str> = batch.iter().map(|job| job.username.as_str()).collect();
         let rows =

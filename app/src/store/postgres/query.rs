@@ -27,7 +27,7 @@ pub trait Statement: Send + Sync + 'static {
     fn run(
         &self,
         connection: &mut PgConnection,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> impl Future<Output = Result<Self::Output, RunError>> + Send;
 }
 
@@ -64,7 +64,7 @@ trait Work: Send + Sync {
     fn run<'a>(
         &'a self,
         connection: &'a mut PgConnection,
-        terms: Terms,
+        terms: Terms<'a>,
     ) -> BoxFuture<'a, Result<AnyOutput, RunError>>;
     fn answer(self: Box<Self>, output: AnyOutput);
     fn fail(self: Box<Self>, error: StoreError);
@@ -81,7 +81,7 @@ impl<S: Statement> Work for Pending<S> {
     fn run<'a>(
         &'a self,
         connection: &'a mut PgConnection,
-        terms: Terms,
+        terms: Terms<'a>,
     ) -> BoxFuture<'a, Result<AnyOutput, RunError>> {
         async move {
             let output = self.statement.run(connection, terms).await?;
@@ -123,7 +123,7 @@ impl<const CHANGES: bool> Job for Query<CHANGES> {
     async fn run(
         connection: &mut PgConnection,
         batch: &[Self],
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<Self::Output, RunError> {
         let mut outputs = Vec::with_capacity(batch.len());
         for job in batch {

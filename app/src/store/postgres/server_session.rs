@@ -42,7 +42,7 @@ impl WrittenServer {
 pub struct ServerSession {
     /// The connection.
     pub connection: PgConnection,
-    /// The clock, as it was read last.
+    /// The clock, as its answers show it.
     pub clock: ServerClock,
     /// Whether a server that takes no writes will not do.
     pub needs_writes: bool,
@@ -162,6 +162,7 @@ impl ServerSession {
             start_by: self.clock.at(window.start_by),
             done_by: self.clock.at(window.done_by),
             persistent: self.pooler == Pooler::None,
+            clock: &self.clock,
         };
         let limit = self.statement_limit::<J>(window);
         let is_at_home = self.pooler == Pooler::None && self.kind == J::KIND;

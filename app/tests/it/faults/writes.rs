@@ -176,6 +176,40 @@ fn a_write_that_arrives_late_does_nothing() {
     }
 }
 
+/// The server compares with its own clock. That may step between two checks of the connection; each write reads it again.
+#[test]
+fn a_write_that_arrives_late_does_nothing_although_the_servers_clock_was_set_back() {
+    let (server, database) = (postgres::shared(), postgres::database());
+    // A clock that can be set, for this database.
+    server.sql(
+        &database,
+        &format!(
+            "CREATE SCHEMA clock; CREATE TABLE clock.step (by interval); INSERT INTO clock.step VALUES ('0'); \
+             CREATE FUNCTION clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS \
+                 'SELECT pg_catalog.clock_timestamp() + by FROM clock.step'; \
+             GRANT USAGE ON SCHEMA clock TO {OWNER}; GRANT SELECT ON clock.step TO {OWNER}; \
+             ALTER DATABASE {database} SET search_path = clock, pg_catalog, public"
+        ),
+    );
+    let proxy = Proxy::start(server.port);
+    let url = server.url_at(OWNER, &database, proxy.address.port());
+    let connections = ("HELLO_WRITE_CONNECTIONS", "1");
+    let app = App::ready(&[("DATABASE_URL", &url), connections, IN_TIME]);
+    for step in ["-60 s", "0", "-1 day"] {
+        recovers(&app);
+        server.sql(&database, &format!("UPDATE clock.step SET by = '{step}'"));
+        assert_eq!(app.put_date("/hello/zoe", "1990-01-01").status, 204);
+        proxy.strand();
+        assert_unavailable(&app.put_date("/hello/zoe", "1991-01-01"));
+        recovers(&app);
+        assert_eq!(app.put_date("/hello/zoe", "1992-01-01").status, 204);
+        proxy.release();
+        std::thread::sleep(Duration::from_millis(500));
+        let date = "SELECT date_of_birth FROM users WHERE username = 'zoe'";
+        assert_eq!(server.sql(&database, date), "1992-01-01", "{step}");
+    }
+}
+
 #[test]
 fn a_read_only_primary_is_not_used_until_it_accepts_writes() {
     let (server, database) = (postgres::shared(), postgres::database());
