@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::destination::{Destination, Entry, Local, State, Work, digest_of, sync};
 use super::error::{BackupError, Reason, at};
 use super::manifest::{Manifest, SetFile, plain_name};
-use super::programs::Programs;
+use super::programs::{Programs, check_maker};
 use super::prove::{self, Expected};
 use super::scratch::Scratch;
 use super::seal;
@@ -171,6 +171,15 @@ impl Candidate {
         Err(BackupError::found(Reason::NotOpened, message))
     }
 
+    /// Refuses programs that cannot restore what was dumped by later ones.
+    ///
+    /// # Errors
+    /// [`Reason::ToolTooOld`], or that pg_dump, whose version counts, cannot be run.
+    pub async fn check_programs(&self, options: &ProofOptions) -> Result<(), BackupError> {
+        let (tool, _) = Programs::new(options.pg_bin.as_deref()).version().await?;
+        check_maker(tool, &self.manifest.tool_version, &self.manifest.name)
+    }
+
     /// The files, once each has the digest of the manifest.
     async fn checked(&self) -> Result<Local, BackupError> {
         let local = self.destination.local(&self.manifest).await?;
@@ -238,6 +247,7 @@ pub async fn verify(config: &VerifyConfig, name: &str) -> Result<String, BackupE
         );
         return Err(BackupError::found(error.reason(), message));
     }
+    candidate.check_programs(&config.proof).await?;
     let mut scratch = candidate.request_server(&config.proof)?;
     let proof = tokio::select! {
         proof = candidate.prove(&config.proof, &mut scratch) => proof,

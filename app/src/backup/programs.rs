@@ -86,9 +86,7 @@ impl Programs {
         command.arg("--version");
         let printed = run(PG_DUMP, command).await?;
         let words = printed.trim().rsplit(") ").next().unwrap_or_default();
-        let digits = words.split(|letter: char| !letter.is_ascii_digit()).next();
-        let major = digits.and_then(|digits| digits.parse().ok());
-        let major = major.ok_or_else(|| BackupError::Program {
+        let major = major_of(words).ok_or_else(|| BackupError::Program {
             program: PG_DUMP,
             message: format!("its version is not understood: {printed}"),
         })?;
@@ -245,6 +243,30 @@ async fn ends_of(stream: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&head).trim().to_owned()
 }
 
+/// The major version in a version in PostgreSQL's own words.
+fn major_of(words: &str) -> Option<u32> {
+    let digits = words.split(|letter: char| !letter.is_ascii_digit()).next();
+    digits.and_then(|digits| digits.parse().ok())
+}
+
+/// Refuses programs that are older than those that made the dump of the set `name`: they cannot restore it.
+///
+/// # Errors
+/// [`Reason::ToolTooOld`].
+pub fn check_maker(tool: u32, maker: &str, name: &str) -> Result<(), BackupError> {
+    // What cannot be read is left to the programs.
+    let Some(major) = major_of(maker).filter(|major| tool < *major) else {
+        return Ok(());
+    };
+    Err(BackupError::found(
+        Reason::ToolTooOld,
+        format!(
+            "{name} was made by pg_dump of PostgreSQL {maker}, which programs of PostgreSQL {tool} cannot restore: use \
+             programs (`spec.backup.image`) of PostgreSQL {major} or newer"
+        ),
+    ))
+}
+
 /// Refuses programs that are older than the server that they dump.
 ///
 /// # Errors
@@ -312,6 +334,11 @@ mod tests {
         check_version(18, 16).unwrap();
         check_version(18, 18).unwrap();
         let error = check_version(16, 18).unwrap_err();
+        assert_eq!(error.reason(), Reason::ToolTooOld);
+        for maker in ["16.14", "18.6 (Debian 18.6-1)", "18beta1", "", "devel"] {
+            check_maker(18, maker, "hello-1").unwrap();
+        }
+        let error = check_maker(16, "18.6 (Debian 18.6-1)", "hello-1").unwrap_err();
         assert_eq!(error.reason(), Reason::ToolTooOld);
     }
 }

@@ -166,7 +166,8 @@ fn database_reason(error: &sqlx::Error) -> Reason {
 
 fn backup_reason(error: &BackupError) -> Reason {
     match (error, error.reason()) {
-        (BackupError::Unknown(_), _) | (_, backup::Reason::NotOpened) => Reason::Refused,
+        (BackupError::Unknown(_), _)
+        | (_, backup::Reason::NotOpened | backup::Reason::ToolTooOld) => Reason::Refused,
         (_, backup::Reason::RestoreFailed) => Reason::RestoreFailed,
         (_, backup::Reason::Mismatch) => Reason::Mismatch,
         (_, backup::Reason::NotProved) => Reason::NotProved,

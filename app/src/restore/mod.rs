@@ -159,6 +159,7 @@ async fn fill(
     let candidate = Candidate::find(&config.destination, name, identity).await?;
     check_backup_version(candidate.manifest.schema_version)?;
     candidate.check_identities()?;
+    candidate.check_programs(&config.proof).await?;
     let scratch = scratch.insert(candidate.request_server(&config.proof)?);
     stage::check_live(scratch, &mut session.connection).await?;
     candidate.prove(&config.proof, scratch).await?;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::postgres::{self, OWNER};
+use crate::support::postgres::{self, OWNER, Server};
 
 /// A folder of backups of one database.
 pub struct Bench {
@@ -61,6 +61,12 @@ impl Bench {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         self.bin = bin.path().into();
         self._bin = Some(bin);
+    }
+
+    /// Uses the programs in another folder.
+    pub fn programs(mut self, folder: &Path) -> Self {
+        self.bin = folder.into();
+        self
     }
 
     /// Sets a variable of the environment.
@@ -197,7 +203,7 @@ pub fn stderr(output: &Output) -> String {
 }
 
 /// PostgreSQL's programs without one of their extensions, and the folder that they go with.
-pub fn programs_without_citext() -> (tempfile::TempDir, PathBuf) {
+pub fn programs_without(extension: &str) -> (tempfile::TempDir, PathBuf) {
     // Their libraries are beside them.
     let copy = folder();
     let bin = postgres::bin();
@@ -215,7 +221,7 @@ pub fn programs_without_citext() -> (tempfile::TempDir, PathBuf) {
     let extensions = bin.join("../share/extension");
     for entry in std::fs::read_dir(extensions).unwrap() {
         let entry = entry.unwrap();
-        if entry.file_name().to_string_lossy().starts_with("citext") {
+        if entry.file_name().to_string_lossy().starts_with(extension) {
             std::fs::remove_file(entry.path()).unwrap();
         }
     }
@@ -225,8 +231,14 @@ pub fn programs_without_citext() -> (tempfile::TempDir, PathBuf) {
 /// A database with rows of several kinds.
 pub fn filled_database() -> String {
     let database = postgres::database();
-    postgres::shared().sql(
-        &database,
+    fill(postgres::shared(), &database);
+    database
+}
+
+/// Puts such rows into a migrated database.
+pub fn fill(server: &Server, database: &str) {
+    server.sql(
+        database,
         &format!(
             "SET ROLE {OWNER}; \
              INSERT INTO users SELECT 'user-' || n, DATE '1990-01-01' + n FROM generate_series(1, 500) n; \
@@ -241,5 +253,4 @@ pub fn filled_database() -> String {
              SELECT lo_from_bytea(0, 'a large object')"
         ),
     );
-    database
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 
-use super::bench::{Bench, before, filled_database, programs_without_citext, stderr};
+use super::bench::{Bench, before, filled_database, programs_without, stderr};
 use crate::support::app::command;
 use crate::support::clock::SetClock;
 use crate::support::eventually;
@@ -210,7 +210,7 @@ fn another_encoding_is_refused() {
 
 #[test]
 fn an_extension_that_the_programs_lack_is_named() {
-    let (_copy, bin) = programs_without_citext();
+    let (_copy, bin) = programs_without("citext");
     let database = filled_database();
     postgres::shared().sql(&database, "CREATE EXTENSION citext");
     let bench = Bench::new(&database);

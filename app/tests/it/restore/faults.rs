@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backup::bench::{Bench, filled_database, programs_without_citext};
+use crate::backup::bench::{Bench, filled_database, programs_without};
 use crate::backup::bucket::Store;
 use crate::support::app::short_command;
 use crate::support::postgres::{self, OWNER, Server};
@@ -91,9 +91,13 @@ fn programs_that_cannot_prove_the_backup_are_named() {
     let database = filled_database();
     postgres::shared().sql(&database, "CREATE EXTENSION citext");
     let restore = Restore::of(database);
-    let (_copy, lacking) = programs_without_citext();
+    let (_copy, lacking) = programs_without("citext");
     for (programs, expected, text) in [
-        (tls_server::bin(), "Refused", "a server of PostgreSQL 18"),
+        (
+            tls_server::bin(),
+            "Refused",
+            "made by pg_dump of PostgreSQL 18",
+        ),
         (lacking, "RestoreFailed", "extensions citext"),
     ] {
         let programs = ["--pg-bin", programs.to_str().unwrap()];

@@ -9,3 +9,4 @@ mod interrupted;
 mod refusals;
 mod room;
 mod serving;
+mod versions;

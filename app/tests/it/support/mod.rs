@@ -43,7 +43,12 @@ pub fn succeed(command: &mut Command) -> Output {
 
 /// Output of a script of the project; `path` is relative to the app's folder.
 pub fn printed_by(path: &str) -> String {
+    printed_by_with(path, &[])
+}
+
+/// The same with arguments.
+pub fn printed_by_with(path: &str, arguments: &[&str]) -> String {
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let output = succeed(&mut Command::new(script));
+    let output = succeed(Command::new(script).args(arguments));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{LONG, eventually, printed_by, succeed};
+use super::{LONG, eventually, printed_by_with, succeed};
 
 /// PostgreSQL refuses to run as root; `nobody` will do.
 const UNPRIVILEGED: &str = "65534";
@@ -54,7 +54,16 @@ pub fn bin() -> PathBuf {
     if let Some(folder) = std::env::var_os("PG_BIN") {
         return folder.into();
     }
-    PathBuf::from(printed_by("../manifests/images/postgres/fetch")).join("bin")
+    bin_of("18")
+}
+
+/// The same of a major version.
+pub fn bin_of(version: &str) -> PathBuf {
+    PathBuf::from(printed_by_with(
+        "../manifests/images/postgres/fetch",
+        &[version],
+    ))
+    .join("bin")
 }
 
 impl Server {
