@@ -31,7 +31,7 @@ commands! {
     "Refused" | "PodRefused" => "kubectl describe resourcequotas,limitranges";
     "ApiServerFailing" => "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations";
     "ApiMissing" => "kubectl get customresourcedefinitions";
-    "InternalError" => "kubectl logs --namespace=hello-system deployment/hello-operator";
+    "InternalError" => "kubectl get pods --all-namespaces --selector=app.kubernetes.io/name=hello-operator";
     "DatabaseBlocked" => "kubectl describe clusters.postgresql.cnpg.io NAME-db";
     "DatabaseHibernated" => "kubectl annotate clusters.postgresql.cnpg.io NAME-db cnpg.io/hibernation-";
     "DataReplaced" | "VolumeLost" => "kubectl get persistentvolumeclaims,persistentvolumes";
@@ -67,7 +67,7 @@ commands! {
     "ServiceReplaced" | "NothingToUndo" | "Interrupted" => "kubectl hello restore NAME";
     "Refused" | "NotProved" | "Locked" | "Privileges" | "Failed" | "NoResult" => "kubectl hello logs NAME --part=restore";
     "JobRefused" => "kubectl describe resourcequotas,limitranges";
-    "InternalError" => "kubectl logs --namespace=hello-system deployment/hello-operator";
+    "InternalError" => "kubectl get pods --all-namespaces --selector=app.kubernetes.io/name=hello-operator";
 }
 
 #[cfg(test)]

@@ -101,6 +101,7 @@ fn table_row(line: &Line<'_>) -> [String; 5] {
         State::Verified => "verified",
         State::NotProved => "not proved",
         State::Damaged => "damaged",
+        State::Unreadable => "not readable",
     };
     let of = |text: fn(&Summary<'_>) -> String| line.manifest.as_ref().map_or("-".into(), text);
     [
@@ -117,6 +118,9 @@ fn table_row(line: &Line<'_>) -> [String; 5] {
 
 /// The manifest of a set, without which nothing can be checked.
 fn manifest_of(entry: &Entry) -> Result<&Manifest, BackupError> {
+    if entry.state == State::Unreadable {
+        return Err(entry.refused());
+    }
     entry.manifest.as_ref().ok_or_else(|| {
         let message = format!(
             "{} has no manifest that can be read, so nothing says what is in it",

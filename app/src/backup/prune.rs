@@ -54,7 +54,10 @@ pub async fn prune(
     new: &Manifest,
 ) -> Result<(usize, Vec<String>), BackupError> {
     let catalog = writer.catalog().await?;
-    let is_there = |entry: &Entry| entry.name == new.name && entry.state != State::Damaged;
+    let is_there = |entry: &Entry| {
+        let is_whole = matches!(entry.state, State::Verified | State::NotProved);
+        entry.name == new.name && is_whole
+    };
     if !catalog.entries.iter().any(is_there) {
         let message = format!("{} was changed by others while it was made", new.name);
         return Err(BackupError::found(Reason::Mismatch, message));
@@ -65,9 +68,10 @@ pub async fn prune(
         // It does not count, so it takes nobody's place.
         None => Vec::new(),
     };
+    // Those that were begun later may have been published before: a bucket has no lock.
     let verified = catalog
         .verified()
-        .filter(|manifest| expired.contains(&manifest.sequence));
+        .filter(|manifest| expired.contains(&manifest.sequence) && manifest.name != new.name);
     let unproved = catalog
         .unproved()
         .filter(|manifest| manifest.sequence < new.sequence);
@@ -82,10 +86,16 @@ pub async fn prune(
             Err(error) => warnings.push(format!("the old backup {set} cannot be deleted: {error}")),
         }
     }
-    let damaged = catalog.entries.iter();
-    for entry in damaged.filter(|entry| entry.state == State::Damaged) {
-        warnings.push(format!("the backup {} is damaged", entry.name));
-    }
+    warnings.extend(
+        catalog
+            .entries
+            .iter()
+            .filter_map(|entry| match entry.state {
+                State::Damaged => Some(format!("the backup {} is damaged", entry.name)),
+                State::Unreadable => Some(format!("the backup {}", entry.refused())),
+                State::Verified | State::NotProved => None,
+            }),
+    );
     for warning in &warnings {
         tracing::warn!("{warning}");
     }

@@ -1,10 +1,11 @@
 //! The backups that are in a folder or a bucket.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 
 use super::folder::names;
-use crate::backup::error::BackupError;
+use crate::backup::error::{BackupError, Reason, at};
 use crate::backup::manifest::{
     FORMAT_VERSION, Manifest, SetFile, dump_names, manifest_name, set_of,
 };
@@ -21,8 +22,10 @@ pub enum State {
     Verified,
     /// It was not restored: it has no manifest, as those of former versions, or its manifest says so.
     NotProved,
-    /// It has lost a file or a part of one, or its manifest cannot be read.
+    /// It has lost a file or a part of one, or its manifest is none.
     Damaged,
+    /// Its files may not be read, so nobody can tell.
+    Unreadable,
 }
 
 /// One set.
@@ -34,6 +37,19 @@ pub struct Entry {
     pub state: State,
     /// What it says of itself.
     pub manifest: Option<Manifest>,
+    /// Who refuses to have it read.
+    pub refusal: Option<String>,
+}
+
+/// What is found in a destination.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The names and sizes of files.
+    pub files: BTreeMap<String, u64>,
+    /// The manifests that can be read, by the names of their sets.
+    pub manifests: BTreeMap<String, Manifest>,
+    /// Why sets may not be read.
+    pub refusals: BTreeMap<String, String>,
 }
 
 /// All sets, by their sequence numbers; those without one first, by name.
@@ -43,40 +59,81 @@ pub struct Catalog {
     pub entries: Vec<Entry>,
 }
 
+impl Findings {
+    /// Notes the manifest of a set, if it is one.
+    pub fn note_manifest(&mut self, set: &str, bytes: &[u8]) {
+        if let Some(manifest) = parse_manifest(set, bytes) {
+            self.manifests.insert(set.to_owned(), manifest);
+        }
+    }
+
+    /// Notes that a set may not be read.
+    ///
+    /// # Errors
+    /// The error, if it is another one.
+    pub fn note_refusal(&mut self, set: &str, error: BackupError) -> Result<(), BackupError> {
+        if error.reason() != Reason::DestinationDenied {
+            return Err(error);
+        }
+        self.refusals.insert(set.to_owned(), error.to_string());
+        Ok(())
+    }
+}
+
 impl Catalog {
     /// Looks at the folder at `path`. Sizes are checked, contents are not.
     ///
     /// # Errors
     /// When the folder cannot be read.
     pub fn read(path: &Path) -> Result<Self, BackupError> {
-        let mut files = BTreeMap::new();
-        let mut manifests = BTreeMap::new();
+        let mut found = Findings::default();
         for name in names(path)? {
             let Some(set) = set_of(&name) else { continue };
             let file = path.join(&name);
-            // A file that cannot be looked at is none of the size that its manifest says.
-            let size = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
-            if name == manifest_name(set)
-                && size <= LONGEST_MANIFEST
-                && let Ok(bytes) = std::fs::read(&file)
-                && let Some(manifest) = parse_manifest(set, &bytes)
-            {
-                manifests.insert(set.to_owned(), manifest);
+            let size = match std::fs::metadata(&file) {
+                Ok(metadata) => metadata.len(),
+                // A backup that runs now has deleted it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    // For another cause, it has not the size that its manifest says.
+                    let _ = found.note_refusal(set, at(&file)(error));
+                    0
+                }
+            };
+            if name == manifest_name(set) && size <= LONGEST_MANIFEST {
+                match std::fs::read(&file) {
+                    Ok(bytes) => found.note_manifest(set, &bytes),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => {
+                        // For another cause, it has no manifest.
+                        let _ = found.note_refusal(set, at(&file)(error));
+                    }
+                }
             }
-            files.insert(name, size);
+            found.files.insert(name, size);
         }
-        Ok(Self::new(&files, manifests))
+        Ok(Self::new(found))
     }
 
     /// The sets that these files are, by their names and sizes, with the manifests that can be read.
-    pub fn new(files: &BTreeMap<String, u64>, mut manifests: BTreeMap<String, Manifest>) -> Self {
+    pub fn new(found: Findings) -> Self {
+        let Findings {
+            files,
+            mut manifests,
+            mut refusals,
+        } = found;
         let sets: BTreeSet<&str> = files.keys().filter_map(|name| set_of(name)).collect();
         let entry = |name: &str| {
-            let manifest = manifests.remove(name);
+            let (manifest, refusal) = (manifests.remove(name), refusals.remove(name));
+            let state = match refusal {
+                Some(_) => State::Unreadable,
+                None => state(name, &files, manifest.as_ref()),
+            };
             Entry {
                 name: name.into(),
-                state: state(name, files, manifest.as_ref()),
+                state,
                 manifest,
+                refusal,
             }
         };
         let mut entries: Vec<_> = sets.into_iter().map(entry).collect();
@@ -130,16 +187,33 @@ impl Catalog {
     /// The set `name`; `latest` is the newest that counts.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or a later one may not be read, which may be the newest.
     pub fn find(&self, name: &str) -> Result<&Entry, BackupError> {
-        let found = match name {
-            "latest" => self
-                .entries
-                .iter()
-                .rfind(|entry| entry.state == State::Verified),
-            name => self.entries.iter().find(|entry| entry.name == name),
+        let unknown = || BackupError::Unknown(name.into());
+        if name != "latest" {
+            let found = self.entries.iter().find(|entry| entry.name == name);
+            return found.ok_or_else(unknown);
+        }
+        let mut newest_first = self.entries.iter().rev();
+        let found = newest_first.find(|entry| entry.state == State::Verified);
+        let later = |entry: &&Entry| {
+            entry.state == State::Unreadable && found.is_none_or(|found| found.name < entry.name)
         };
-        found.ok_or_else(|| BackupError::Unknown(name.into()))
+        match self.entries.iter().find(later) {
+            Some(later) => Err(later.refused()),
+            None => found.ok_or_else(unknown),
+        }
+    }
+}
+
+impl Entry {
+    /// Why it may not be read.
+    pub fn refused(&self) -> BackupError {
+        let refusal = self.refusal.as_deref().unwrap_or_default();
+        BackupError::found(
+            Reason::DestinationDenied,
+            format!("{} may not be read: {refusal}", self.name),
+        )
     }
 }
 

@@ -6,15 +6,15 @@ use std::process::{Command, Output, Stdio};
 use super::bench::{Bench, filled_database, folder, names, stderr};
 use super::bucket::Store;
 use crate::restore::bench::Restore;
+use crate::support;
 use crate::support::postgres::{self, OWNER};
-use crate::support::printed_by;
 
 /// What every file in the format of age begins with.
 const HEADER: &[u8] = b"age-encryption.org/v1\n";
 
 /// age's own programs.
 fn program(name: &str) -> Command {
-    Command::new(format!("{}/{name}", printed_by("tests/age")))
+    Command::new(support::program(name))
 }
 
 /// A key that `age-keygen` made.

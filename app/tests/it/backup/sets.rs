@@ -1,5 +1,7 @@
 //! Sets of files: which are kept, shown, proved again and copied.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::bench::{Bench, filled_database, folder, names, stderr};
 
 #[test]
@@ -168,4 +170,57 @@ fn a_copy_is_checked_and_overwrites_nothing() {
     assert_eq!(damaged.status.code(), Some(1));
     assert!(stderr(&damaged).contains("SHA-256"), "{}", stderr(&damaged));
     assert_eq!(names(target.path()), [""; 0]);
+}
+
+#[test]
+fn a_set_that_may_not_be_read_is_not_damaged() {
+    let bench = Bench::new(&filled_database());
+    let sets: Vec<String> = (0..2)
+        .map(|_| bench.succeed(&[])["set"].as_str().unwrap().to_owned())
+        .collect();
+    let manifest = |set: &str| bench.path(&format!("{set}.json"));
+    let permit = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let verify = |name: &str| bench.command(&["verify", name]).output().unwrap();
+    permit(&manifest(&sets[1]), 0);
+    let states: Vec<_> = bench
+        .list()
+        .iter()
+        .map(|set| set["state"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(states, ["unreadable", "verified"]);
+    let table = bench.command(&["list"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&table.stdout).contains("not readable"));
+    // It may be the newest one, so there is none to be taken for it.
+    for name in ["latest", &sets[1]] {
+        let output = verify(name);
+        let expected = format!("{} may not be read: ", sets[1]);
+        assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("Permission denied"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    let result = bench.succeed(&["--keep-last=1"]);
+    let warning = result["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains(&sets[1]) && warning.contains("may not be read"),
+        "{warning}"
+    );
+    assert!(verify("latest").status.success());
+    permit(&manifest(&sets[1]), 0o600);
+    assert_eq!(bench.states(), [2, 0, 0]);
+    // Nor is one whose files may not be looked at.
+    permit(bench.folder.path(), 0o644);
+    let output = verify("latest");
+    assert!(
+        stderr(&output).contains("Permission denied"),
+        "{}",
+        stderr(&output)
+    );
+    permit(bench.folder.path(), 0o755);
+    assert_eq!(bench.succeed(&["--keep-last=1"])["count"], 1);
+    assert_eq!(bench.states(), [1, 0, 0]);
 }

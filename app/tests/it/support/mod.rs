@@ -41,6 +41,13 @@ pub fn succeed(command: &mut Command) -> Output {
     output
 }
 
+/// The path of a program of others, as `tests/program` prints it.
+pub fn program(name: &str) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program");
+    let output = succeed(Command::new(script).arg(name));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 /// Output of a script of the project; `path` is relative to the app's folder.
 pub fn printed_by(path: &str) -> String {
     printed_by_with(path, &[])

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::authority::Certified;
-use super::{eventually, postgres, printed_by};
+use super::{eventually, postgres, program};
 
 pub const KEY_ID: &str = "key-of-the-tests";
 pub const KEY: &str = "secret-of-the-tests";
@@ -37,7 +37,7 @@ impl Server {
             std::fs::create_dir(path(name)).unwrap();
         }
         let port = postgres::free_port();
-        let mut command = Command::new(printed_by("tests/s3-server"));
+        let mut command = Command::new(program("s3-server"));
         command
             .args(["--port", &format!("127.0.0.1:{port}"), "--quiet"])
             .args(["--access", KEY_ID, "--secret", KEY]);

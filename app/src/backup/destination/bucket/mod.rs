@@ -12,7 +12,6 @@ mod keys;
 mod sign;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -27,7 +26,7 @@ use self::credentials::{Credentials, Issuer};
 use self::error::Failure;
 use self::keys::Keys;
 use self::wire::{LONGEST_ANSWER, Wire};
-use super::catalog::{Catalog, LONGEST_MANIFEST, parse_manifest};
+use super::catalog::{Catalog, Findings, LONGEST_MANIFEST};
 use super::folder::{PARTIAL, create_private, finished_name, partial_name};
 use crate::backup::error::{BackupError, Reason, at};
 use crate::backup::manifest::{PREFIX, dump_names, manifest_name, set_of, set_of_manifest};
@@ -115,53 +114,50 @@ impl Bucket {
     pub async fn catalog(&self) -> Result<Catalog, BackupError> {
         let listed = self.client.list(&self.key(PREFIX)).await;
         let (objects, _) = listed.map_err(|failure| self.failed("listing it", &failure))?;
-        let files: BTreeMap<String, u64> = objects
-            .into_iter()
-            .filter_map(|object| {
-                let name = object.key.strip_prefix(&self.prefix)?;
-                Some((name.to_owned(), object.size))
-            })
-            .collect();
-        let mut manifests = BTreeMap::new();
-        for (file, size) in &files {
-            let Some(set) = set_of(file).filter(|set| manifest_name(set) == *file) else {
+        let mut found = Findings::default();
+        for object in objects {
+            let Some(file) = object.key.strip_prefix(&self.prefix) else {
                 continue;
             };
-            if *size > LONGEST_MANIFEST {
-                continue;
+            let set = set_of(file).filter(|set| manifest_name(set) == *file);
+            if let Some(set) = set.filter(|_| object.size <= LONGEST_MANIFEST) {
+                match self.contents(file, object.size).await {
+                    Ok(Some(bytes)) => found.note_manifest(set, &bytes),
+                    // A backup that runs now has deleted it.
+                    Ok(None) => continue,
+                    Err(error) => found.note_refusal(set, error)?,
+                }
             }
-            if let Some(manifest) = parse_manifest(set, &self.contents(file, *size).await?) {
-                manifests.insert(set.to_owned(), manifest);
-            }
+            found.files.insert(file.to_owned(), object.size);
         }
-        Ok(Catalog::new(&files, manifests))
+        Ok(Catalog::new(found))
     }
 
-    /// A small file.
-    async fn contents(&self, file: &str, size: u64) -> Result<Vec<u8>, BackupError> {
+    /// A small file, if it is there.
+    async fn contents(&self, file: &str, size: u64) -> Result<Option<Vec<u8>>, BackupError> {
         let mut contents = Vec::new();
-        self.read(file, Some(size), |bytes| {
+        let is_there = self.read(file, Some(size), |bytes| {
             contents.extend_from_slice(bytes);
             Ok(())
-        })
-        .await?;
-        Ok(contents)
+        });
+        Ok(is_there.await?.then_some(contents))
     }
 
-    /// Reads a file part by part. It has to have `size` bytes; where that is not known, no more than a manifest.
+    /// Reads a file part by part; whether it is there. It has to have `size` bytes; where that is not known, no more than a
+    /// manifest.
     async fn read(
         &self,
         file: &str,
         size: Option<u64>,
         mut take: impl FnMut(&[u8]) -> Result<(), BackupError>,
-    ) -> Result<(), BackupError> {
+    ) -> Result<bool, BackupError> {
         let (key, mut from) = (self.key(file), 0);
         let mut end = size.unwrap_or(LONGEST_MANIFEST);
         while from < end {
             let part = self.client.read(&key, from, end.min(from + PART)).await;
             let (bytes, total) = match part {
                 Ok(part) => part,
-                Err(failure) if failure.is_missing() => return Err(self.differs(file, "gone")),
+                Err(failure) if failure.is_missing() => return Ok(false),
                 Err(failure) => return Err(self.failed(&format!("reading {file}"), &failure)),
             };
             if total != size.unwrap_or(total.min(end)) || bytes.is_empty() {
@@ -172,7 +168,7 @@ impl Bucket {
             take(&bytes)?;
             from += bytes.len() as u64;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn differs(&self, file: &str, how: &str) -> BackupError {
@@ -193,8 +189,11 @@ impl Bucket {
         path: &Path,
     ) -> Result<(), BackupError> {
         let mut copy = create_private(path)?;
-        self.read(file, size, |bytes| copy.write_all(bytes).map_err(at(path)))
-            .await
+        let read = self.read(file, size, |bytes| copy.write_all(bytes).map_err(at(path)));
+        match read.await? {
+            true => Ok(()),
+            false => Err(self.differs(file, "gone")),
+        }
     }
 
     /// Begins a set: a marker says that it is not finished. Whoever cannot write learns it here, before there is a dump.
@@ -252,7 +251,8 @@ impl Bucket {
         let (file, bytes) = (manifest_name(set), Bytes::from(manifest));
         let written = self.client.write(&self.key(&file), bytes.clone()).await;
         written.map_err(|failure| self.failed(&format!("writing {file}"), &failure))?;
-        if self.contents(&file, bytes.len() as u64).await? != bytes {
+        let read = self.contents(&file, bytes.len() as u64).await?;
+        if read.as_deref() != Some(&*bytes) {
             return Err(self.differs(&file, "not read as it was written"));
         }
         if let Err(error) = self.delete(&marker(set)).await {

@@ -1,11 +1,10 @@
 //! What a bucket refuses, loses or answers late.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use super::{Store, put, with_bucket};
-use crate::backup::bench::{Bench, before, filled_database, stderr};
-use crate::support::s3::{Action, BUCKET, KEY, KEY_ID, Seen};
+use super::{Store, put};
+use crate::backup::bench::{filled_database, folder, stderr};
+use crate::support::s3::{Action, BUCKET, Seen};
 use crate::support::{LONG, eventually};
 
 /// Which requests fail, how, the reason, and what the message says.
@@ -181,49 +180,6 @@ fn answers_that_are_lost_or_late_are_asked_for_again() {
 }
 
 #[test]
-fn two_backups_at_once_are_both_whole() {
-    let database = filled_database();
-    let mut store = Store::new(&database);
-    // As in another pod: a bucket has no lock.
-    let other = Bench::new(&database)
-        .variable("AWS_ACCESS_KEY_ID", KEY_ID)
-        .variable("AWS_SECRET_ACCESS_KEY", KEY);
-    let other = with_bucket(other, &format!("http://{}", store.proxy.address));
-    store.bench.succeed(&[]);
-    store.bench.replace(
-        "pg_dump",
-        &before("cd $HELLO_BACKUP_DIRECTORY; touch begun; while [ ! -e go ]; do sleep 0.05; done"),
-    );
-    let mut first = store.bench.run_command(&["--keep-last=1"]);
-    let first = first.stdout(Stdio::piped()).spawn().unwrap();
-    eventually("the first has begun", LONG, || {
-        store.bench.path("begun").exists()
-    });
-    // Within the same second, one is told that the other has begun.
-    let mut second = None;
-    eventually("the second is made", LONG, || {
-        let output = other.run(&["--keep-last=1"]);
-        let is_taken = stderr(&output).contains("another backup has begun");
-        assert!(output.status.success() || is_taken, "{}", stderr(&output));
-        second = output.status.success().then_some(output);
-        second.is_some()
-    });
-    std::fs::write(store.bench.path("go"), "").unwrap();
-    let first = first.wait_with_output().unwrap();
-    assert!(first.status.success());
-    for output in [first, second.unwrap()] {
-        let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let set = result["set"].as_str().unwrap();
-        let verified = other.command(&["verify", set]).output().unwrap();
-        assert!(verified.status.success(), "{}", stderr(&verified));
-    }
-    // Neither has deleted the other, and the next one deletes both.
-    assert_eq!(other.states(), [2, 0, 0]);
-    assert_eq!(other.succeed(&["--keep-last=1"])["count"], 1);
-    assert_eq!(store.server.keys().len(), 2, "{:?}", store.server.keys());
-}
-
-#[test]
 fn a_backup_that_may_not_be_deleted_is_a_warning() {
     let store = Store::new(&filled_database());
     let old = store.bench.succeed(&["--keep-last=1"])["set"].clone();
@@ -270,4 +226,54 @@ fn a_full_working_folder_is_not_a_full_bucket() {
     eventually("nothing is left of it", LONG, || {
         store.bench.names().is_empty()
     });
+}
+
+#[test]
+fn a_backup_that_may_not_be_read_is_not_damaged() {
+    let store = Store::new(&filled_database());
+    let sets: Vec<String> = (0..2)
+        .map(|_| store.bench.succeed(&[])["set"].as_str().unwrap().to_owned())
+        .collect();
+    let refuse = |set: &str, status: u16, body: &'static str| {
+        let manifest = format!("/all/{set}.json");
+        store.proxy.set(move |seen| {
+            match seen.line.starts_with("GET") && seen.line.ends_with(&manifest) {
+                true => Action::Answer(status, body),
+                false => Action::Pass,
+            }
+        });
+    };
+    let fetch = |name: &str| {
+        let target = folder();
+        let mut command = store.bench.command(&["fetch", name, "--to"]);
+        command.arg(target.path()).output().unwrap()
+    };
+    let denied = "<Error><Code>AccessDenied</Code><Message>Not this.</Message></Error>";
+    refuse(&sets[1], 403, denied);
+    let list = store.bench.list();
+    let state = |set: &str| &list.iter().find(|entry| entry["name"] == set).unwrap()["state"];
+    assert_eq!(
+        (state(&sets[0]), state(&sets[1])),
+        (&"verified".into(), &"unreadable".into())
+    );
+    // It may be the newest one, so there is none to be taken for it.
+    for name in ["latest", &sets[1]] {
+        let output = fetch(name);
+        let expected = format!("{} may not be read: ", sets[1]);
+        assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+        assert!(stderr(&output).contains("Not this."), "{}", stderr(&output));
+    }
+    assert!(fetch(&sets[0]).status.success());
+    refuse(&sets[0], 403, denied);
+    assert!(fetch("latest").status.success());
+    let result = store.bench.succeed(&["--keep-last=1"]);
+    let warning = result["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("may not be read: "), "{warning}");
+    // What another backup deletes while this one lists is no obstacle; its dump is still in the list.
+    refuse(&sets[0], 404, "");
+    assert_eq!(store.bench.states(), [1, 1, 0]);
+    store.proxy.set(|_| Action::Pass);
+    assert_eq!(store.bench.states(), [2, 0, 0]);
+    assert_eq!(store.bench.succeed(&["--keep-last=1"])["count"], 1);
+    store.assert_tidy();
 }

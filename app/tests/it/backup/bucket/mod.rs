@@ -1,5 +1,6 @@
 //! Backups in a bucket, on a real S3 server.
 
+mod at_once;
 mod faults;
 mod left;
 
