@@ -8,6 +8,7 @@ mod documentation;
 mod external;
 mod faults;
 mod full_volume;
+mod major_upgrade;
 mod optional_apis;
 mod read_only_volume;
 mod refusal;
