@@ -50,7 +50,8 @@ impl Default for Database {
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManagedDatabase {
-    /// Container image of PostgreSQL 18. Default: the operator's setting `HELLO_POSTGRES_IMAGE`.
+    /// Container image of PostgreSQL. Another major version cannot use the data, which comes there by a backup. Default: the
+    /// operator's setting `HELLO_POSTGRES_IMAGE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = NO_WHITE_SPACE))]
     pub image: Option<String>,
