@@ -24,7 +24,7 @@ PLUGIN_ROOT ?= $(HOME)/.local
 NEEDS := e2e/tools/prerequisites
 
 .PHONY: help up down check lint test test-setup test-build test-unit test-app test-contract test-browser test-operator test-cluster \
-        test-images test-machines test-e2e fuzz mutants images plugin cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories docs
+        test-images test-machines test-clouds test-e2e fuzz mutants images plugin cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories docs
 
 ##@ Use
 help: ## Show this list
@@ -123,6 +123,9 @@ test-images: ## The local PostgreSQL image keeps the official one's contract
 
 test-machines: ## machines.yml on four machines of its own: from nothing, rollouts, rollbacks, backups, a restore; not part of `make test`
 	@ansible/test-machines
+
+test-clouds: ## The modules for clouds, validated by OpenTofu; not part of `make test`
+	@manifests/clouds/tests/run
 
 test-e2e: ## Every scenario on a real kind cluster
 	e2e/run

@@ -10,11 +10,17 @@ use crate::{input::resource, world::World};
 fn published(kind: &str) -> Vec<(String, Value)> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = Vec::new();
-    for folder in ["manifests/samples", "docs"] {
+    let folders = [
+        "manifests/samples",
+        "manifests/clouds/google/gke",
+        "manifests/clouds/aws/eks",
+        "docs",
+    ];
+    for folder in folders {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
-            // Pictures, and what makes the site of the pages, are in folders of docs.
-            if path.is_dir() {
+            // Pictures, and what makes the site of the pages, are in folders of docs; modules are in those of the clouds.
+            if !path.extension().is_some_and(|end| end == "yaml" || end == "md") {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
