@@ -43,9 +43,7 @@ pub fn succeed(command: &mut Command) -> Output {
 
 /// The path of a program of others, as `tests/program` prints it.
 pub fn program(name: &str) -> String {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program");
-    let output = succeed(Command::new(script).arg(name));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    printed_by_with("tests/program", &[name])
 }
 
 /// Output of a script of the project; `path` is relative to the app's folder.
