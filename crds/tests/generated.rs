@@ -59,7 +59,7 @@ fn the_schema_is_structural_and_documented() {
 }
 
 /// Fields of types of the core API. What is inside of them is described there.
-const CORE: [&str; 17] = [
+const CORE: [&str; 18] = [
     "affinity",
     "tolerations",
     "env",
@@ -75,6 +75,7 @@ const CORE: [&str; 17] = [
     "minAvailable",
     "namespaceSelector",
     "podSelector",
+    "clients",
     "extraIngress",
     "extraEgress",
 ];

@@ -1,7 +1,7 @@
 //! Network isolation of the pods.
 
 use k8s_openapi::{
-    api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicyIngressRule},
+    api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer},
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::KubeSchema;
@@ -17,6 +17,10 @@ pub struct NetworkIsolation {
     /// `true` creates NetworkPolicies that allow only the connections that the service needs. Default: `true`.
     #[serde(default = "default_true")]
     pub enabled: bool,
+    /// Pods and networks that may connect to the API, as in `kubectl explain networkpolicy.spec.ingress.from`. Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bare_list::<NetworkPolicyPeer>", length(max = 32))]
+    pub clients: Vec<NetworkPolicyPeer>,
     /// Pods that may read metrics. Default: all pods of the namespace `monitoring`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<MonitoringPeers>,
@@ -42,6 +46,7 @@ impl Default for NetworkIsolation {
     fn default() -> Self {
         Self {
             enabled: true,
+            clients: Vec::new(),
             monitoring: None,
             extra_ingress: Vec::new(),
             extra_egress: Vec::new(),

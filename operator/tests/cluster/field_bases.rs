@@ -39,7 +39,7 @@ pub fn base(port: u16) -> Value {
             "keepWeekly": 1, "keepMonthly": 1},
             "encryption": {"recipients": ["age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa"]}, "verify": {"scratch": {"size": "1Gi"}}, "image": "postgres:18",
             "destination": {"volume": {"size": "1Gi", "storageClassName": "a"}}, "suspend": false},
-        "networkPolicy": {"enabled": true, "dnsPort": 5353,
+        "networkPolicy": {"enabled": true, "dnsPort": 5353, "clients": [{"podSelector": selector("a")}],
             "monitoring": {"namespaceSelector": selector("a"), "podSelector": selector("a")},
             "extraIngress": [{"from": [{"podSelector": selector("a")}]}], "extraEgress": [{"ports": [{"port": 4317}]}]},
         "deletionPolicy": "Retain", "paused": false,

@@ -49,6 +49,7 @@ pub fn change(path: &str) -> Change {
         _ if path.ends_with("Selector/matchExpressions") => {
             json!([{"key": "b", "operator": "Exists"}])
         }
+        "/networkPolicy/clients" => json!([{"ipBlock": {"cidr": "10.0.0.0/8"}}]),
         "/networkPolicy/extraIngress" => json!([{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]),
         "/networkPolicy/extraEgress" => json!([{"ports": [{"port": 4318, "protocol": "UDP"}]}]),
         "/config/timeZone" | "/backup/timeZone" => json!("Europe/Berlin"),

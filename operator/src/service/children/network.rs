@@ -62,9 +62,11 @@ pub(crate) fn to_database(
 }
 
 fn app_ingress(service: &Validated) -> Vec<NetworkPolicyIngressRule> {
+    // A rule without peers is one for all of them.
+    let clients = Some(service.network.clients.clone()).filter(|peers| !peers.is_empty());
     let own = [
         NetworkPolicyIngressRule {
-            from: None,
+            from: clients,
             ports: Some(vec![policy::port("TCP", app::HTTP_PORT)]),
         },
         NetworkPolicyIngressRule {

@@ -15,6 +15,8 @@ const MONITORING_NAMESPACE: &str = "monitoring";
 /// What network policies allow beside what the service needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
+    /// Who may connect to the API. Empty: everybody.
+    pub clients: Vec<NetworkPolicyPeer>,
     /// Pods that may read metrics.
     pub monitoring: NetworkPolicyPeer,
     /// More connections to the application.
@@ -30,6 +32,7 @@ impl Network {
         let given = spec.monitoring.clone().unwrap_or_default();
         let namespaces = given.namespace_selector.unwrap_or_else(monitoring);
         Ok(Self {
+            clients: spec.clients.clone(),
             monitoring: NetworkPolicyPeer {
                 namespace_selector: Some(namespaces),
                 pod_selector: given.pod_selector,
