@@ -1,5 +1,6 @@
 //! The frame around every scenario, and what scenarios create on the cluster beside the service.
 
+pub mod documented;
 pub mod jobs;
 pub mod results;
 mod run;

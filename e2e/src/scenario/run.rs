@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -39,12 +39,14 @@ pub struct Scenario {
 
 struct Shared {
     began: Instant,
+    /// All its namespaces, the first one included.
+    namespaces: Mutex<Vec<String>>,
     figures: Mutex<Vec<String>>,
     deferred: Mutex<Vec<(String, BoxFuture<'static, Result<()>>)>>,
 }
 
 /// Runs a scenario: in a fresh namespace, under the restricted Pod Security standard. Whatever happens, what it deferred is
-/// done and the namespace deleted; when it fails, the state that explains it is dumped first.
+/// done and its namespaces deleted; when it fails, the state that explains it is dumped first.
 ///
 /// What runs beside it, `e2e/run` decides by the folder that the scenario is in.
 ///
@@ -83,9 +85,7 @@ pub async fn run_longer(
     };
     if let Err(error) = &result {
         scenario.progress(&format!("FAILED: {error:#}"));
-        let folder = results::output_folder().join(name);
-        let tail = dump::write(name, &scenario.namespace, &folder).await;
-        let _ = writeln!(std::io::stderr(), "{tail}");
+        scenario.dump().await;
     }
     let cleaned_up = scenario.clean_up().await;
     let result = result.and(cleaned_up);
@@ -98,18 +98,10 @@ impl Scenario {
         let cluster = Cluster::connect().await?;
         let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() % 100_000_000;
         let namespace = format!("e2e-{}-{unique}", name.replace('_', "-"));
-        let object: Namespace = serde_json::from_value(json!({
-            "metadata": {"name": namespace, "labels": {
-                LABEL: "true",
-                "pod-security.kubernetes.io/enforce": "restricted",
-            }},
-        }))?;
-        Api::all(cluster.client.clone())
-            .create(&PostParams::default(), &object)
-            .await
-            .with_context(|| format!("cannot create namespace {namespace}"))?;
+        create_namespace(&cluster, &namespace).await?;
         let shared = Arc::new(Shared {
             began: Instant::now(),
+            namespaces: Mutex::new(vec![namespace.clone()]),
             figures: Mutex::new(Vec::new()),
             deferred: Mutex::new(Vec::new()),
         });
@@ -119,6 +111,18 @@ impl Scenario {
             cluster,
             shared,
         })
+    }
+
+    /// The same scenario in another namespace of its own, whose name ends with `end`.
+    ///
+    /// # Errors
+    /// When the namespace cannot be created.
+    pub async fn in_another_namespace(&self, end: &str) -> Result<Self> {
+        let mut other = self.clone();
+        other.namespace = format!("{}-{end}", self.namespace);
+        locked(&self.shared.namespaces).push(other.namespace.clone());
+        create_namespace(&self.cluster, &other.namespace).await?;
+        Ok(other)
     }
 
     /// The API of a kind in the scenario's namespace.
@@ -139,33 +143,32 @@ impl Scenario {
     /// Prints a measured figure and keeps it for the table at the end of the run.
     pub fn figure(&self, text: String) {
         self.progress(&text);
-        self.shared
-            .figures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(text);
+        locked(&self.shared.figures).push(text);
     }
 
     /// Runs `action` at the end of the scenario, also when it fails in the middle: to repair a fault that it caused. The
     /// last one deferred runs first.
     pub fn defer(&self, what: &str, action: impl Future<Output = Result<()>> + Send + 'static) {
-        let mut all = self
-            .shared
-            .deferred
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        all.push((what.to_owned(), action.boxed()));
+        locked(&self.shared.deferred).push((what.to_owned(), action.boxed()));
+    }
+
+    /// Writes the state of each namespace into a folder of its own, and prints what explains most.
+    async fn dump(&self) {
+        let namespaces = locked(&self.shared.namespaces).clone();
+        for namespace in namespaces {
+            let mut folder = results::output_folder().join(self.name);
+            if namespace != self.namespace {
+                folder.push(&namespace);
+            }
+            let tail = dump::write(self.name, &namespace, &folder).await;
+            let _ = writeln!(std::io::stderr(), "{tail}");
+        }
     }
 
     async fn clean_up(&self) -> Result<()> {
         let mut problems = Vec::new();
         loop {
-            let next = self
-                .shared
-                .deferred
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop();
+            let next = locked(&self.shared.deferred).pop();
             let Some((what, action)) = next else { break };
             match timeout(Duration::from_secs(60), action).await {
                 Ok(Ok(())) => {}
@@ -174,12 +177,11 @@ impl Scenario {
             }
         }
         if std::env::var_os("HELLO_E2E_KEEP").is_none() {
-            let namespaces: Api<Namespace> = Api::all(self.cluster.client.clone());
-            if let Err(error) = namespaces
-                .delete(&self.namespace, &DeleteParams::default())
-                .await
-            {
-                problems.push(format!("deleting namespace {}: {error}", self.namespace));
+            let namespaces = locked(&self.shared.namespaces).clone();
+            for namespace in namespaces {
+                if let Err(error) = delete_namespace(&self.cluster, &namespace).await {
+                    problems.push(format!("deleting namespace {namespace}: {error}"));
+                }
             }
         }
         if !problems.is_empty() {
@@ -190,16 +192,39 @@ impl Scenario {
 
     fn record(&self, ok: bool) -> Result<()> {
         let seconds = self.shared.began.elapsed().as_secs_f64();
-        let figures = self
-            .shared
-            .figures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .join(" | ");
+        let figures = locked(&self.shared.figures).join(" | ");
         let result = if ok { "ok" } else { "FAILED" };
         self.progress(result);
         results::append(&format!("{}\t{result}\t{seconds:.1}\t{figures}", self.name))
     }
+}
+
+async fn create_namespace(cluster: &Cluster, name: &str) -> Result<()> {
+    let object: Namespace = serde_json::from_value(json!({
+        "metadata": {"name": name, "labels": {
+            LABEL: "true",
+            "pod-security.kubernetes.io/enforce": "restricted",
+        }},
+    }))?;
+    Api::all(cluster.client.clone())
+        .create(&PostParams::default(), &object)
+        .await
+        .with_context(|| format!("cannot create namespace {name}"))?;
+    Ok(())
+}
+
+/// Deletes a namespace, unless the scenario has done it.
+async fn delete_namespace(cluster: &Cluster, name: &str) -> kube::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    match namespaces.delete(name, &DeleteParams::default()).await {
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// What a panic of another task has left is still of use.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

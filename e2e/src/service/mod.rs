@@ -1,5 +1,6 @@
 //! A `HelloService` under test: the resource and its children, its API, its database.
 
+pub mod backups;
 pub mod greeting;
 pub mod hello;
 pub mod http;

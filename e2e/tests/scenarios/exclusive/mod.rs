@@ -9,6 +9,7 @@ mod drain;
 mod kill;
 mod migration;
 mod network_policy;
+mod object_storage;
 mod operator_cut;
 mod rest;
 mod rollout;

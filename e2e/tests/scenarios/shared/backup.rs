@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use hello_crds::HelloService;
 use hello_e2e::cluster::command;
 use hello_e2e::markdown::blocks;
+use hello_e2e::scenario::documented;
 use hello_e2e::scenario::jobs::{job_end, job_from, job_log};
 use hello_e2e::scenario::script::Script;
 use hello_e2e::service::greeting;
 use hello_e2e::service::psql::psql;
-use hello_e2e::{Context, Hello, Result, Scenario, ensure, scenario};
-use kube::api::{Patch, PatchParams};
+use hello_e2e::{Context, Hello, Result, ensure, scenario};
 use serde_json::json;
 
 use crate::{expect_greeting, repository};
@@ -87,8 +86,8 @@ async fn a_backup_is_requested_proved_and_reported_and_so_is_a_failure() -> Resu
         let http = hello.http().await?;
         http.must_put("alice", greeting::born_in(5)).await?;
 
-        request(&hello, "first").await?;
-        let proved = reported(&hello, "Verified").await?;
+        hello.request_backup("first").await?;
+        let proved = hello.backups_reported("Verified").await?;
         let backup = proved.status.and_then(|status| status.backup);
         let backup = backup.context("there is no status.backup")?;
         let verified = backup
@@ -115,8 +114,8 @@ async fn a_backup_is_requested_proved_and_reported_and_so_is_a_failure() -> Resu
 
         // The role cannot log in: nothing is dumped, and what was proved is still known.
         psql(s, &hello, "ALTER ROLE hello_backup NOLOGIN").await?;
-        request(&hello, "second").await?;
-        let failed = reported(&hello, "Privileges").await?;
+        hello.request_backup("second").await?;
+        let failed = hello.backups_reported("Privileges").await?;
         let after = failed.status.and_then(|status| status.backup);
         let after = after.context("there is no status.backup")?;
         ensure!(
@@ -127,30 +126,11 @@ async fn a_backup_is_requested_proved_and_reported_and_so_is_a_failure() -> Resu
         hello.ready(Duration::from_secs(10)).await?;
 
         psql(s, &hello, "ALTER ROLE hello_backup LOGIN").await?;
-        request(&hello, "third").await?;
-        reported(&hello, "Verified").await?;
+        hello.request_backup("third").await?;
+        hello.backups_reported("Verified").await?;
         Ok(())
     })
     .await
-}
-
-/// Requests a backup, as `kubectl annotate` does.
-async fn request(hello: &Hello, value: &str) -> Result<()> {
-    let annotations = json!({"hello.internal/backup-requested-at": value});
-    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
-    let parameters = PatchParams::default();
-    hello.api().patch("hello", &parameters, &patch).await?;
-    Ok(())
-}
-
-/// Waits until the backups have this reason. A Job that fails tries three times.
-async fn reported(hello: &Hello, reason: &str) -> Result<HelloService> {
-    let limit = Duration::from_secs(180);
-    hello
-        .condition("BackupVerified", limit, |condition| {
-            condition.reason == reason
-        })
-        .await
 }
 
 #[tokio::test]
@@ -177,13 +157,13 @@ async fn the_commands_of_the_documentation_restore_lost_data() -> Result<()> {
         );
         let http = hello.http().await?;
         http.must_put("alice", kept).await?;
-        run(s, backup).await?;
+        documented::run(s, backup).await?;
         // Changes after the backup: one user is overwritten, one is new.
         http.must_put("alice", changed).await?;
         http.must_put("bob", later).await?;
 
         let began = Instant::now();
-        run(s, &restore.join("\n")).await?;
+        documented::run(s, &restore.join("\n")).await?;
         s.figure(format!(
             "restored and Ready after {:.1} s",
             began.elapsed().as_secs_f64()
@@ -201,17 +181,6 @@ async fn the_commands_of_the_documentation_restore_lost_data() -> Result<()> {
         expect_greeting(&http, "bob", later).await
     })
     .await
-}
-
-/// Runs a block of the documentation as it stands, in the scenario's namespace.
-async fn run(s: &Scenario, block: &str) -> Result<()> {
-    let namespaced = format!(
-        "kubectl() {{ command kubectl --namespace {} \"$@\"; }}\n{block}",
-        s.namespace
-    );
-    let args = ["-euo", "pipefail", "-c", &namespaced];
-    command::output("bash", &args, "", Duration::from_secs(600)).await?;
-    Ok(())
 }
 
 /// `hello-YYYYMMDDTHHMMSSZ`
