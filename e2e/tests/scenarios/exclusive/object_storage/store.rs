@@ -96,20 +96,14 @@ async fn text(secrets: &Api<Secret>, name: &str, key: &str) -> Result<String> {
 
 /// The names of the files that a store has under a prefix, read on the node that has its volume.
 pub async fn files(s: &Scenario, store: &str, prefix: &str) -> Result<Vec<String>> {
-    let objects =
-        format!("/var/local-path-provisioner/*_{NAMESPACE}_{store}/objects/{prefix}/hello-*");
+    let volumes = "/var/local-path-provisioner";
+    let objects = format!("{volumes}/*_{NAMESPACE}_{store}/objects/{prefix}/hello-*");
+    // A node that never had a volume has no folder for them.
+    let find = format!("test ! -d {volumes} || find {volumes} -path '{objects}' -printf '%f\\n'");
     let mut found = Vec::new();
     for node in s.cluster.workers().await? {
         let node = node.metadata.name.context("a node has no name")?;
-        let find = [
-            "find",
-            "/var/local-path-provisioner",
-            "-path",
-            &objects,
-            "-printf",
-            "%f\n",
-        ];
-        let names = s.cluster.in_node(&node, &find).await?;
+        let names = s.cluster.in_node(&node, &["sh", "-c", &find]).await?;
         found.extend(names.lines().map(str::to_owned));
     }
     Ok(found)
