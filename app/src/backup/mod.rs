@@ -43,7 +43,7 @@ use self::snapshot::Snapshot;
 use crate::config::BackupConfig;
 use crate::lifecycle;
 use crate::postgres_url::ProgramUrl;
-use crate::store::{DatabaseUrl, connect_first};
+use crate::store::{DatabaseUrl, connect_with_retry};
 
 /// How long the database is tried to be reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -153,7 +153,7 @@ async fn connect(config: &BackupConfig) -> Result<(PgConnection, ProgramUrl), Ba
     let DatabaseUrl::Postgres(url) = config.database.read()? else {
         return Err(BackupError::NotPostgres);
     };
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect_first(&url)).await;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect_with_retry(&url)).await;
     let (mut connection, server) = connected.map_err(|_| {
         let message = format!("the database cannot be reached within {CONNECT_TIMEOUT:?}");
         BackupError::found(Reason::DumpFailed, message)

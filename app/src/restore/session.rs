@@ -12,7 +12,7 @@ use crate::backup::pin_session;
 use crate::store::migration::lock::begin_locked;
 use crate::store::migration::session;
 use crate::store::server_error::{self, LOCK_NOT_AVAILABLE};
-use crate::store::{DatabaseUrl, DatabaseUrlSource, connect_first, schema};
+use crate::store::{DatabaseUrl, DatabaseUrlSource, connect_with_retry, schema};
 
 /// How long the database is tried to be reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ impl Session {
         let DatabaseUrl::Postgres(url) = source.read()? else {
             return Err(RestoreError::NotPostgres);
         };
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect_first(&url)).await;
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect_with_retry(&url)).await;
         let (mut connection, server) = connected.map_err(|_| {
             let message = format!("the database cannot be reached within {CONNECT_TIMEOUT:?}");
             RestoreError::found(Reason::Failed, message)

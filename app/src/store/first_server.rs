@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::schema;
 use super::server_error::{self, INSUFFICIENT_PRIVILEGE};
@@ -12,6 +12,11 @@ use crate::postgres_url::{PostgresUrl, server_name};
 
 /// How long each of several servers is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a refused connection is tried again: network policies let a new pod through only once every node knows its
+/// address, some seconds after its start.
+const NETWORK_SETTLES: Duration = Duration::from_secs(10);
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct NoServer {
     message: String,
     login_refused: bool,
+    /// No server has answered.
+    unreached: bool,
 }
 
 impl NoServer {
@@ -35,7 +42,24 @@ impl From<sqlx::Error> for NoServer {
         let code = code.as_deref().unwrap_or_default();
         Self {
             login_refused: code.starts_with("28") || code == INSUFFICIENT_PRIVILEGE,
+            unreached: matches!(error, sqlx::Error::Io(_)),
             message: error.to_string(),
+        }
+    }
+}
+
+/// Connects as [`connect_first`], and tries again for some seconds while no server answers.
+///
+/// # Errors
+/// As [`connect_first`].
+pub async fn connect_with_retry(
+    url: &PostgresUrl,
+) -> Result<(PgConnection, PgConnectOptions), NoServer> {
+    let end = Instant::now() + NETWORK_SETTLES;
+    loop {
+        match connect_first(url).await {
+            Err(failure) if failure.unreached && Instant::now() < end => sleep(PAUSE).await,
+            ended => return ended,
         }
     }
 }
@@ -51,12 +75,13 @@ pub async fn connect_first(
     if let [server] = url.servers() {
         return Ok((server.connect().await?, server.clone()));
     }
-    let (mut failures, mut login_refused) = (Vec::new(), false);
+    let (mut failures, mut login_refused, mut unreached) = (Vec::new(), false, true);
     for server in url.servers() {
         let failure = match timeout(CONNECT_TIMEOUT, connect(server, url.wants_writes())).await {
             Ok(Ok(connection)) => return Ok((connection, server.clone())),
             Ok(Err(failure)) => {
                 login_refused |= failure.login_refused;
+                unreached &= failure.unreached;
                 failure.message
             }
             Err(_) => format!("no connection within {CONNECT_TIMEOUT:?}"),
@@ -66,6 +91,7 @@ pub async fn connect_first(
     Err(NoServer {
         message: failures.join("; "),
         login_refused,
+        unreached,
     })
 }
 
@@ -73,6 +99,7 @@ async fn connect(server: &PgConnectOptions, wants_writes: bool) -> Result<PgConn
     let unfit = |message: &str| NoServer {
         message: message.to_owned(),
         login_refused: false,
+        unreached: false,
     };
     let mut connection = server.connect().await?;
     let state = schema::postgres_state(&mut connection).await?;

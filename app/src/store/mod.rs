@@ -19,7 +19,7 @@ use crate::domain::{DateOfBirth, Username};
 
 pub use database_url::{DatabaseUrl, DatabaseUrlSource, InvalidDatabaseUrl};
 pub use error::StoreError;
-pub use first_server::{NoServer, connect_first};
+pub use first_server::{NoServer, connect_first, connect_with_retry};
 pub use people::{Friendships, Users};
 pub use postgres::{Pooler, PostgresOptions, PostgresStore};
 pub use precondition::Precondition;

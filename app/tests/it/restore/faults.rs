@@ -6,6 +6,7 @@ use crate::backup::bench::{Bench, filled_database, programs_without};
 use crate::backup::bucket::Store;
 use crate::support::app::short_command;
 use crate::support::postgres::{self, OWNER, Server};
+use crate::support::proxy::{Mode, Proxy};
 use crate::support::s3::{Action, Seen};
 use crate::support::{succeed, tls_server};
 
@@ -28,6 +29,31 @@ fn dump(seen: &Seen) -> bool {
 }
 
 const FAILED: (&str, i32) = ("Failed", 69);
+
+/// Network policies refuse a pod that has just started, until every node knows its address.
+#[test]
+fn a_network_that_does_not_know_the_pod_yet_is_waited_for() {
+    let mut restore = Restore::new();
+    let proxy = Proxy::start(restore.server().port);
+    let port = proxy.address.port();
+    restore.backup.url = restore.server().url_at(OWNER, &restore.database, port);
+    let known_later = || {
+        proxy.set(Mode::Refuse);
+        let proxy = proxy.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(2));
+            proxy.set(Mode::Pass);
+        })
+    };
+    let known = known_later();
+    restore.backup.succeed(&[]);
+    known.join().unwrap();
+    for command in ["stage", "swap", "undo", "discard"] {
+        let known = known_later();
+        restore.succeed(command, "new-pod", &[]);
+        known.join().unwrap();
+    }
+}
 const MISMATCH: (&str, i32) = ("Mismatch", 65);
 
 const FAULTS: [Fault; 8] = [

@@ -33,8 +33,8 @@ pub async fn everything_comes_back(s: &Scenario, access: &Access) -> Result<()> 
     let former = s.in_another_namespace("former").await?;
     access.hand_to(&former).await?;
     let (plain, sealed) = tokio::try_join!(
-        filled(&former, "hello", spec(PLAIN, &json!({}))),
-        filled(&former, "sealed", spec(SEALED, &key.encryption())),
+        filled(&former, "hello", spec(PLAIN, None)),
+        filled(&former, "sealed", spec(SEALED, Some(&key))),
     )?;
     let (of_plain, of_sealed, ()) = tokio::try_join!(
         plain.back_up("before it is lost"),
@@ -55,11 +55,13 @@ pub async fn everything_comes_back(s: &Scenario, access: &Access) -> Result<()> 
     encrypted(&new, &key, &of_sealed).await
 }
 
-fn spec(prefix: &str, encryption: &Value) -> Value {
+fn spec(prefix: &str, key: Option<&Key>) -> Value {
     let destination = store::destination(STORE, prefix);
-    json!({"replicas": 1, "backup": {
-        "schedule": "0 2 * * *", "destination": destination, "encryption": encryption,
-    }})
+    let mut backup = json!({"schedule": "0 2 * * *", "destination": destination});
+    if let Some(key) = key {
+        backup["encryption"] = json!({"recipients": [key.recipient]});
+    }
+    json!({"replicas": 1, "backup": backup})
 }
 
 /// A pod of the backups reaches the store and the app not: the policies are enforced, and leave open what is needed.
@@ -165,7 +167,7 @@ async fn encrypted(new: &Scenario, key: &Key, former: &VerifiedBackup) -> Result
         "metadata": {"name": IDENTITY}, "stringData": {"identity": key.identity},
     }))?;
     new.api().create(&PostParams::default(), &secret).await?;
-    let mut spec = spec(SEALED, &key.encryption());
+    let mut spec = spec(SEALED, Some(key));
     let source = json!({"backup": "latest", "identitySecretRef": {"name": IDENTITY}});
     spec["database"] = json!({"managed": {"bootstrap": {"fromBackup": source}}});
     let hello = Hello::apply(new, "sealed", spec).await?;
@@ -216,9 +218,5 @@ impl Key {
             recipient: recipient.trim_end().to_owned(),
             identity,
         })
-    }
-
-    fn encryption(&self) -> Value {
-        json!({"recipients": [self.recipient]})
     }
 }
