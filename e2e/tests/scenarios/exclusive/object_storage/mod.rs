@@ -19,6 +19,8 @@ use crate::{addon, expect_greeting};
 const NAME: &str = "object_storage";
 /// The add-on of another scenario, which this one needs, too.
 const POLICIES: &str = "network_policy";
+/// It starts five databases and waits for the retries of a Job.
+const MORE: Duration = Duration::from_secs(120);
 /// How many users each service has.
 const PEOPLE: usize = 20;
 
@@ -28,7 +30,7 @@ async fn a_lost_namespace_comes_back_from_its_bucket_and_a_lost_bucket_stops_onl
     if Cluster::connect().await?.is_existing() {
         return scenario::skip(NAME, "its nodes have no image of an S3 server");
     }
-    scenario::run(NAME, async |s| {
+    scenario::run_longer(NAME, MORE, async |s| {
         tokio::try_join!(install(s, POLICIES), install(s, NAME))?;
         let access = Access::read(s).await?;
         tokio::try_join!(
