@@ -207,13 +207,13 @@ struct Key {
 
 impl Key {
     async fn make() -> Result<Self> {
-        let script = repository().join("app/tests/age");
+        let script = repository().join("app/tests/program");
         let script = script.to_str().context("the checkout's path is no text")?;
         let limit = Duration::from_secs(60);
-        let folder = command::output(script, &[] as &[&str], "", limit).await?;
-        let keygen = format!("{}/age-keygen", folder.trim_end());
-        let identity = command::output(&keygen, &[] as &[&str], "", limit).await?;
-        let recipient = command::output(&keygen, &["-y"], &identity, limit).await?;
+        let keygen = command::output(script, &["age-keygen"], "", limit).await?;
+        let keygen = keygen.trim_end();
+        let identity = command::output(keygen, &[] as &[&str], "", limit).await?;
+        let recipient = command::output(keygen, &["-y"], &identity, limit).await?;
         Ok(Self {
             recipient: recipient.trim_end().to_owned(),
             identity,
