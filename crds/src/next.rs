@@ -48,7 +48,7 @@ commands! {
     "AutoscalerFailing" => "kubectl describe horizontalpodautoscaler NAME";
     "Suspended" => "kubectl patch helloservice NAME --type=merge -p '{\"spec\":{\"backup\":{\"suspend\":false}}}'";
     "Stale" => "kubectl describe cronjob NAME-backup";
-    "BackupFailed" | "DumpFailed" | "RestoreFailed" | "NotProved" | "DestinationDenied" | "DestinationUnreachable" | "Privileges"
+    "BackupFailed" | "SnapshotFailed" | "DumpFailed" | "RestoreFailed" | "NotProved" | "DestinationDenied" | "DestinationUnreachable" | "Privileges"
         => "kubectl hello logs NAME --part=backup";
     "VolumeTerminating" | "BackupsLost" | "Mismatch" | "Locked" | "ClockSkew" | "Interrupted" => "kubectl hello backup NAME --wait";
 }

@@ -147,6 +147,20 @@ pub struct BackupStatus {
     /// and the same value never starts another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request: Option<String>,
+    /// The backup that the operator orders before a deletion, with `deletionPolicy: Snapshot`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<OrderedBackup>,
+}
+
+/// A backup that the operator orders itself.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderedBackup {
+    /// Name of its Job. Whenever the application may have run again, it is another one.
+    pub job: String,
+    /// Name of the backup in the destination, once it is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 /// How a backup ended.

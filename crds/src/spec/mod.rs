@@ -88,6 +88,8 @@ use patterns::NO_WHITE_SPACE;
     .message("spec.pods.database: remove runtimeClassName, securityContext, volumes and volumeMounts; CloudNativePG sets them itself"))]
 #[x_kube(validation = Rule::new("!(has(self.pods) && has(self.pods.database) && has(self.database.cloudNativePG) && has(self.pods.database.serviceAccount) && has(self.pods.database.serviceAccount.name))")
     .message("spec.pods.database.serviceAccount.name: remove it; CloudNativePG makes the account of its servers"))]
+#[x_kube(validation = Rule::new("!has(self.deletionPolicy) || self.deletionPolicy != 'Snapshot' || (has(self.backup) ? (!has(self.backup.enabled) || self.backup.enabled) : !(has(self.database.external) || has(self.database.cloudNativePG)))")
+    .message("spec.deletionPolicy: use Retain or Delete, or set spec.backup with enabled: true; Snapshot makes a last backup, and this service makes none"))]
 #[serde(rename_all = "camelCase")]
 pub struct HelloServiceSpec {
     /// Container image of the API. Default: the operator's setting `HELLO_APP_IMAGE`.
@@ -184,4 +186,7 @@ pub enum DeletionPolicy {
     Retain,
     /// They are deleted with the resource.
     Delete,
+    /// A deletion stops the application and makes a last backup. Once that is restored and compared, they are deleted with
+    /// the resource, and the backups are kept. Until then nothing is deleted.
+    Snapshot,
 }

@@ -22,6 +22,29 @@ fn there_is_exactly_one_database() {
 }
 
 #[test]
+fn a_last_backup_needs_backups() {
+    let snapshot = |mut spec: Value| {
+        spec["deletionPolicy"] = "Snapshot".into();
+        spec
+    };
+    let external = json!({"external": {"secretRef": {"name": "db"}}});
+    let daily = json!({"schedule": "@daily"});
+    accepted(snapshot(json!({})));
+    accepted(snapshot(json!({"database": external, "backup": daily})));
+    accepted(snapshot(
+        json!({"database": {"cloudNativePG": {}}, "backup": daily}),
+    ));
+    for spec in [
+        json!({"backup": {"enabled": false}}),
+        json!({"database": external}),
+        json!({"database": {"cloudNativePG": {}}}),
+        json!({"database": {"cloudNativePG": {}}, "backup": {"enabled": false}}),
+    ] {
+        refused(snapshot(spec.clone()), "spec.deletionPolicy");
+    }
+}
+
+#[test]
 fn parameters_are_those_that_run_nothing_and_read_no_file() {
     let with = |parameters: Value| json!({"database": {"managed": {"parameters": parameters}}});
     // The others take half a minute here: an API server is asked about all of them, in the operator's tests of names.

@@ -233,6 +233,9 @@ fn content(object: &PartialObjectMeta<DynamicObject>) -> u64 {
         .is_some()
         .hash(&mut hasher);
     object.annotations().hash(&mut hasher);
+    // The one that is set again when somebody removes it.
+    let held = |name: &String| name == names::SNAPSHOT_FINALIZER;
+    object.finalizers().iter().any(held).hash(&mut hasher);
     hasher.finish()
 }
 

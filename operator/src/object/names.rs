@@ -33,6 +33,10 @@ pub const ACCEPT_DATA_ANNOTATION: &str = "hello.internal/accept-new-data";
 pub const UNDO_WITH_LOSS: &str = "accept-data-loss";
 /// On a HelloRestore whose staged data has to be removed before it is gone.
 pub const RESTORE_FINALIZER: &str = "hello.internal/staged-data";
+/// On a HelloService whose deletion waits for a last backup.
+pub const SNAPSHOT_FINALIZER: &str = "hello.internal/snapshot";
+/// On the Job of the last backup: the value of the annotation that requested another try of it.
+pub const ORDER_ANNOTATION: &str = "hello.internal/requested-by";
 /// On the Jobs and pods of a restore: name of the HelloRestore.
 pub const RESTORE_LABEL: &str = "hello.internal/restore";
 /// On a Job that was made of a CronJob at a person's request, as `kubectl create job --from` sets it.
@@ -242,6 +246,12 @@ pub fn external_address(instance: &str) -> String {
 #[must_use]
 pub fn requested_backup(instance: &str, hash: &str) -> String {
     format!("{}-now-{hash}", backup(instance))
+}
+
+/// Job of the backup before a deletion, for a hash of the state in which the application was stopped.
+#[must_use]
+pub fn last_backup(instance: &str, hash: &str) -> String {
+    format!("{}-last-{hash}", backup(instance))
 }
 
 /// Job of one step of the restore `restore`, for a hash of its UID and of the step.

@@ -8,6 +8,7 @@ pub mod dereference;
 pub mod external_secrets;
 pub mod failures;
 pub mod fuzzing;
+mod let_go;
 pub mod plan;
 pub mod report;
 pub mod scope;
@@ -16,7 +17,7 @@ pub mod validate;
 
 use std::{sync::Arc, time::Duration};
 
-use hello_crds::{HelloService, HelloServiceStatus};
+use hello_crds::{HelloService, HelloServiceStatus, OrderedBackup};
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 
@@ -35,7 +36,7 @@ use crate::{
         dereference::{Scope, due_pods},
         external_secrets::{ExternalSecrets, Seen},
         failures::Failures,
-        plan::{Decision, bootstrap::Bootstrap, readiness::DatabaseState},
+        plan::{Decision, bootstrap::Bootstrap, leaving::Finalizer, readiness::DatabaseState},
         report::{
             conditions::{is_ready, not_ready_since},
             delay,
@@ -140,6 +141,9 @@ impl Context {
             return Ok(Outcome::gone());
         };
         let subject = Subject::from_object(&raw);
+        if let_go::with_its_namespace(&self.cluster, &raw, &subject.identity).await? {
+            return Ok(Outcome::gone());
+        }
         let now = (self.clock)();
         let (result, patch) = match dereference::parse(raw) {
             Ok(service) => (
@@ -174,6 +178,10 @@ impl Context {
         let (validated, decision, secret_version) =
             decide(&self.cluster, service, images, limits, scope, now).await?;
         let applied = apply::apply(&self.cluster, decision).await?;
+        if validated.deletion.since.is_some() && applied.plan().finalizer == Finalizer::Remove {
+            // What is left is up to the owner references, and there is nothing more to report on.
+            return Ok(Outcome::gone());
+        }
         self.events.drift_reverted(subject, applied.writes());
         let applied = if applied.failed().is_empty() {
             self.failures.end(key);
@@ -214,10 +222,10 @@ impl Context {
     }
 
     /// The resource, unless it is gone or being deleted: then owner references do the rest, and whatever is created
-    /// would be garbage.
+    /// would be garbage. A deletion that waits for the operator is its work.
     async fn read(&self, key: &Key) -> Result<Option<DynamicObject>> {
         let live = self.cluster.service(&key.namespace, &key.name).await?;
-        Ok(live.filter(|live| live.metadata.deletion_timestamp.is_none()))
+        Ok(live.filter(|live| live.metadata.deletion_timestamp.is_none() || let_go::is_held(live)))
     }
 
     /// Exposes and writes a status, when there is one.
@@ -328,6 +336,20 @@ fn outcome(
     let next = match applied.facts().bootstrap {
         Bootstrap::Done if !service.paused => next.min(AT_ONCE),
         _ => next,
+    };
+    let proved = |status: Option<&OrderedBackup>| status.and_then(|order| order.file.clone());
+    let ordered = new
+        .backup
+        .as_ref()
+        .and_then(|backup| backup.ordered.as_ref());
+    let next = match proved(ordered) != proved(service.deletion.ordered.as_ref()) {
+        true => next.min(AT_ONCE),
+        false => next,
+    };
+    // No watch reports that the namespace is being deleted.
+    let next = match applied.facts().leaving {
+        Some(_) => next.min(IN_PROGRESS),
+        None => next,
     };
     let next = match applied.awaits_pods() {
         true => next.min(PODS_DUE),

@@ -159,6 +159,12 @@ fn only_data_is_without_an_owner_and_only_under_retain() {
             &cnpg,
             vec!["Cluster", "PersistentVolumeClaim", "Secret"],
         ),
+        // Before the last backup, as without one.
+        (
+            "Snapshot",
+            &managed,
+            vec!["PersistentVolumeClaim", "Secret"],
+        ),
         ("Delete", &managed, vec![]),
         ("Delete", &cnpg, vec![]),
     ] {

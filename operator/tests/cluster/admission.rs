@@ -11,7 +11,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use crate::{
     forbidden::{forbidden_in_pods, forbidden_objects, object, workload},
     rights::{ACCOUNT, stuck_pod},
     server::Server,
+    snapshot,
     world::eventually,
 };
 
@@ -122,6 +123,15 @@ async fn the_policy_admits_all_that_the_operator_does() {
         (!labels.is_empty()).then_some(())
     })
     .await;
+    // A deletion that waits, and does not wait any more.
+    let snapshot = json!({"deletionPolicy": "Snapshot", "backup": {"schedule": "@yearly"}});
+    world.apply("going", snapshot).await;
+    world.ready("going").await;
+    snapshot::delete(&world, "going", DeleteParams::background()).await;
+    snapshot::waits(&world, "going", "SnapshotPending", "is being made").await;
+    let delete = json!({"spec": {"deletionPolicy": "Delete"}});
+    snapshot::patch(&world, "going", delete).await;
+    snapshot::gone(&world, "going").await;
     // What is retained loses its owner.
     let parameters = DeleteParams::default();
     world.services().delete("demo", &parameters).await.unwrap();
@@ -178,6 +188,43 @@ async fn the_policy_refuses_all_else_in_its_words() {
         assert_eq!(answer, Ok(()), "{object}");
     }
     others_objects(&server, &client).await;
+    only_finalizers(&server, &client).await;
+}
+
+/// Of a HelloService, the finalizers are changed and nothing else.
+async fn only_finalizers(server: &Server, client: &Client) {
+    let resource = ApiResource::erase::<hello_crds::HelloService>(&());
+    let api = |client: Client| -> Api<DynamicObject> {
+        Api::namespaced_with(client, "default", &resource)
+    };
+    let service = json!({"apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
+        "metadata": {"name": "demo"}, "spec": {}});
+    let service = serde_json::from_value(service).unwrap();
+    let administrator = api(server.client());
+    let parameters = PostParams::default();
+    administrator.create(&parameters, &service).await.unwrap();
+    let limited = api(client.clone());
+    for (change, allowed) in [
+        (
+            json!({"metadata": {"finalizers": ["hello.internal/snapshot"]}}),
+            true,
+        ),
+        (json!({"metadata": {"finalizers": null}}), true),
+        (json!({"metadata": {"labels": {"a": "b"}}}), false),
+        (json!({"metadata": {"annotations": {"a": "b"}}}), false),
+        (json!({"spec": {"image": "other"}}), false),
+    ] {
+        let patch = Patch::Merge(&change);
+        let answer = limited.patch("demo", &PatchParams::default(), &patch).await;
+        match allowed {
+            true => drop(answer.unwrap()),
+            false => {
+                let message = answer.unwrap_err().to_string();
+                let words = "changes only the finalizers of a HelloService";
+                assert!(message.contains(words), "{change}: {message}");
+            }
+        }
+    }
 }
 
 /// Objects of others are neither changed nor deleted, also not by giving them the operator's labels.

@@ -354,6 +354,14 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
             "spec.networkPolicy.enabled",
         ),
         (json!({"deletionPolicy": "Forget"}), "spec.deletionPolicy"),
+        (
+            json!({"deletionPolicy": "Snapshot", "backup": {"enabled": false}}),
+            "spec.deletionPolicy",
+        ),
+        (
+            json!({"deletionPolicy": "Snapshot", "database": {"cloudNativePG": {}}}),
+            "spec.deletionPolicy",
+        ),
         (json!({"paused": "no"}), "spec.paused"),
         (json!({"imageTag": "1"}), "imageTag"),
     ];

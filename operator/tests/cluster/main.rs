@@ -58,6 +58,7 @@ mod rounds;
 mod samples;
 mod scaling;
 mod server;
+mod snapshot;
 mod stand_in;
 mod state;
 mod stuck;

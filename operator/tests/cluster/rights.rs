@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::{
     ResourceExt,
-    api::{Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -71,6 +71,15 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
     let engine = json!({"database": {"cloudNativePG": {}}, "auth": {"oidc": oidc}});
     world.apply("engine", engine).await;
     world.ready("engine").await;
+    // A deletion that waits for a last backup, until nobody wants one.
+    let snapshot = json!({"deletionPolicy": "Snapshot", "backup": {"schedule": "@yearly"}});
+    world.apply("going", snapshot).await;
+    world.ready("going").await;
+    crate::snapshot::delete(&world, "going", DeleteParams::background()).await;
+    crate::snapshot::waits(&world, "going", "SnapshotPending", "is being made").await;
+    let retain = json!({"spec": {"deletionPolicy": "Retain"}});
+    crate::snapshot::patch(&world, "going", retain).await;
+    crate::snapshot::gone(&world, "going").await;
     // A migration whose pod does not come: the events of its Job say why.
     world.set_jobs(Jobs::Hang);
     world.apply("late", json!({})).await;

@@ -20,7 +20,10 @@ fn published(kind: &str) -> Vec<(String, Value)> {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             // Pictures, and what makes the site of the pages, are in folders of docs; modules are in those of the clouds.
-            if !path.extension().is_some_and(|end| end == "yaml" || end == "md") {
+            if !path
+                .extension()
+                .is_some_and(|end| end == "yaml" || end == "md")
+            {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();

@@ -152,11 +152,31 @@ async fn run_database(sets: &Api<DynamicObject>, claims: &Api<DynamicObject>, se
             )
             .await;
     }
+    own_claim(claims, &name, set).await;
     let generation = set.metadata.generation;
     let status = json!({"observedGeneration": generation, "replicas": 1, "readyReplicas": 1,
         "updatedReplicas": 1, "currentRevision": "r", "updateRevision": "r",
         "availableReplicas": 1, "collisionCount": 0});
     set_status(sets, set, status).await;
+}
+
+/// Makes the StatefulSet the owner of its claim, or not, as it asks for.
+async fn own_claim(claims: &Api<DynamicObject>, name: &str, set: &DynamicObject) {
+    let Ok(Some(claim)) = claims.get_opt(name).await else {
+        return;
+    };
+    let when = &set.data["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"];
+    let owners = match when == "Delete" {
+        true => json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": set.name_any(),
+            "uid": set.uid(), "controller": true, "blockOwnerDeletion": true}]),
+        false => json!([]),
+    };
+    let owned = !claim.owner_references().is_empty();
+    if owned == (when == "Delete") {
+        return;
+    }
+    let patch = Patch::Merge(json!({"metadata": {"ownerReferences": owners}}));
+    let _ = claims.patch(name, &PatchParams::default(), &patch).await;
 }
 
 async fn run_job(jobs: &Api<DynamicObject>, job: &DynamicObject, ending: Jobs) {

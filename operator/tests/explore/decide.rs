@@ -31,7 +31,7 @@ use hello_operator::{
             presence::Presence,
             write::{Change, Write as Planned, writes},
         },
-        validate::{DefaultImages, KnownData, Validated, validate},
+        validate::{DefaultImages, Kept, KnownData, Validated, validate},
     },
 };
 
@@ -189,7 +189,7 @@ impl Operator {
         };
         let mut service = validate(&service(resource, known), &images).unwrap();
         if self.flaw == Some(Flaw::ForgetsRetain) {
-            service.retain = false;
+            service.kept = Kept::Nothing;
         }
         if self.flaw == Some(Flaw::ForgetsData) {
             service.known_data = KnownData::default();

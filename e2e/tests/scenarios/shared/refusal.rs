@@ -137,6 +137,11 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             json!({"deletionPolicy": "Forget"}),
             "spec.deletionPolicy",
         ),
+        (
+            "a last backup without backups",
+            json!({"deletionPolicy": "Snapshot", "backup": {"enabled": false}}),
+            "spec.deletionPolicy",
+        ),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! The only way to the API server: every call has a deadline, a class of error and a counter.
 
+mod holds;
 mod objects;
 mod restores;
 pub mod status;

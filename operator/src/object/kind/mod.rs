@@ -35,6 +35,8 @@ pub enum Gate {
     Migrated,
     /// A backup that a person requests: once, and while neither a migration nor another backup is at work.
     Request,
+    /// The backup before a deletion: once the application is stopped, and again until it is proved.
+    LastBackup,
     /// Not in this pass: what it is made from is not valid, or not known. What is there stays as it is.
     Never,
 }

@@ -187,12 +187,21 @@ impl Applied {
     }
 }
 
-/// Carries out the writes in their order. A write that the API server refuses, or fails at, does not keep the others from
+/// Sets the finalizers, then carries out the writes in their order. A write that the API server refuses, or fails at, does not keep the others from
 /// being made, except those that need it.
 ///
 /// # Errors
 /// An error that is not about one child ends the pass: the next one starts from what is there then.
 pub async fn apply(cluster: &Cluster, mut decision: Decision) -> Result<Applied> {
+    if let Some(finalizers) = &decision.finalizers {
+        cluster
+            .set_finalizers(
+                &decision.identity,
+                finalizers.version.as_deref(),
+                &finalizers.names,
+            )
+            .await?;
+    }
     let (mut made, mut refused, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     let mut not_made = BTreeSet::new();
     for write in &decision.writes {

@@ -126,6 +126,20 @@ pub fn requested(
     })
 }
 
+/// The backup before a deletion. No schedule owns it: there may be none, and its limits do not apply. Another request is
+/// another content, which replaces one that has failed.
+pub fn last(service: &Validated, database: &dyn DatabaseKind, backup: &Backup, name: &str) -> Job {
+    let mut metadata = owned(service, name.to_owned(), Component::Backup);
+    let request = service.deletion.request.clone();
+    metadata.annotations =
+        request.map(|request| [(names::ORDER_ANNOTATION.to_owned(), request)].into());
+    Job {
+        metadata,
+        spec: Some(job_spec(service, database, backup)),
+        status: None,
+    }
+}
+
 fn job_spec(service: &Validated, database: &dyn DatabaseKind, backup: &Backup) -> JobSpec {
     JobSpec {
         backoff_limit: Some(2),

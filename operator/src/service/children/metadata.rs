@@ -7,7 +7,7 @@ use crate::{
         names::{self, Component},
         owner,
     },
-    service::validate::Validated,
+    service::validate::{Kept, Validated},
 };
 
 /// Metadata of a child that is deleted with the resource.
@@ -27,10 +27,15 @@ pub fn owned(service: &Validated, name: String, component: Component) -> ObjectM
     }
 }
 
-/// Metadata of a child that holds data: it is deleted with the resource only when the spec says so.
+/// Metadata of a child that holds data: it is deleted with the resource only when the policy says so.
 pub fn data_owned(service: &Validated, name: String, component: Component) -> ObjectMeta {
     let mut meta = owned(service, name, component);
-    if service.retain {
+    let outlives = match service.kept {
+        Kept::All => true,
+        Kept::Backups => component == Component::Backup,
+        Kept::Nothing => false,
+    };
+    if outlives {
         let retained_for = service.identity.name.clone();
         meta.owner_references = None;
         meta.labels = Some(names::labels_without_owner(

@@ -43,7 +43,7 @@ use crate::{
     object::kind::{Gate, Kind},
     service::{
         dereference::inputs::Inputs,
-        validate::{Scaling, Validated},
+        validate::{Kept, Scaling, Validated},
     },
 };
 
@@ -62,6 +62,7 @@ pub struct Resources {
     backup_volume: Option<PersistentVolumeClaim>,
     backup: Option<(Gate, CronJob)>,
     requested_backup: Option<Job>,
+    last_backup: Option<Job>,
     ingress: Option<Ingress>,
     http_route: Option<Value>,
     service_monitor: Option<Value>,
@@ -73,6 +74,24 @@ pub struct Resources {
 /// Builds every object of the service.
 #[must_use]
 pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
+    let last = inputs.last_backup.as_ref();
+    match last.filter(|last| last.proved.is_some()) {
+        // The data goes with the resource from now on.
+        Some(_) => {
+            let kept = Kept::Backups;
+            build_keeping(
+                &Validated {
+                    kept,
+                    ..service.clone()
+                },
+                inputs,
+            )
+        }
+        None => build_keeping(service, inputs),
+    }
+}
+
+fn build_keeping(service: &Validated, inputs: &Inputs) -> Resources {
     let database = database::from_service(service, inputs);
     let database = &*database;
     let (replicas, initial_replicas) = match service.scaling {
@@ -81,6 +100,12 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
         Scaling::External { initial } => (None, initial),
     };
     let backup = service.backup.as_ref();
+    // Before a last backup, nothing starts the application, or another backup, any more.
+    let last = inputs.last_backup.as_ref();
+    let (replicas, scheduled) = match last {
+        Some(_) => (Some(0), None),
+        None => (replicas, backup),
+    };
     let identity = inputs.database_identity.as_deref();
     let migration = identity.map(|identity| migration::job(service, inputs, database, identity));
     Resources {
@@ -93,23 +118,26 @@ pub fn build(service: &Validated, inputs: &Inputs) -> Resources {
         deployment: app::deployment(service, database, migration.as_ref()),
         migration,
         service: app::service(service),
-        autoscaler: scaling::autoscaler(service),
+        autoscaler: scaling::autoscaler(service).filter(|_| last.is_none()),
         disruption_budget: scaling::disruption_budget(service),
         network_policies: network::policies(service, database, inputs),
         backup_volume: backup.and_then(|backup| {
             backup::volume_claim(service, backup, inputs.volumes.backups.as_ref())
         }),
-        backup: backup.map(|backup| {
+        backup: scheduled.map(|backup| {
             let gate = match backup.schedule {
                 Ok(_) => Kind::CronJob.row().gate,
                 Err(_) => Gate::Never,
             };
             (gate, backup::cron_job(service, database, backup))
         }),
-        requested_backup: backup.and_then(|backup| {
+        requested_backup: scheduled.and_then(|backup| {
             let schedule = inputs.backup_schedule.as_deref()?;
             backup::requested(service, database, backup, schedule)
         }),
+        last_backup: backup
+            .zip(last)
+            .map(|(backup, last)| backup::last(service, database, backup, &last.job)),
         ingress: exposure::ingress(service),
         http_route: exposure::http_route(service),
         service_monitor: monitoring::service_monitor(service),
@@ -139,6 +167,7 @@ impl Resources {
             backup_volume,
             backup,
             requested_backup,
+            last_backup,
             ingress,
             http_route,
             service_monitor,
@@ -177,6 +206,9 @@ impl Resources {
         }
         if let Some(job) = requested_backup.filter(|_| address_is_known) {
             list.add_gated(Kind::Job, Gate::Request, &job)?;
+        }
+        if let Some(job) = last_backup.filter(|_| address_is_known) {
+            list.add_gated(Kind::Job, Gate::LastBackup, &job)?;
         }
         list.add_all(Kind::Ingress, &ingress)?;
         list.add_bodies(Kind::HTTPRoute, http_route);

@@ -9,6 +9,7 @@ pub mod cnpg_health;
 pub mod data;
 pub mod facts;
 pub mod job_phase;
+pub mod leaving;
 pub mod planner;
 pub mod presence;
 pub mod readiness;
@@ -28,7 +29,7 @@ use crate::{
         child::{ChildId, Desired},
         kind::{Need, Of},
         live::LiveObjects,
-        names::Component,
+        names::{Component, SNAPSHOT_FINALIZER},
         owner::Identity,
     },
     service::{
@@ -40,11 +41,12 @@ use crate::{
         },
         plan::{
             facts::Facts,
+            leaving::Finalizer,
             planner::{Plan, Wanted, plan},
             readiness::Readiness,
             write::{Write, writes},
         },
-        validate::{Database, Validated},
+        validate::{Database, Deletion, Validated},
     },
 };
 
@@ -79,6 +81,17 @@ pub struct Decision {
     pub missing_pull_secrets: Vec<String>,
     /// When time alone makes another decision due.
     pub next_change: Option<Timestamp>,
+    /// The finalizers that the resource is to have, with the version for which that was decided.
+    pub finalizers: Option<Finalizers>,
+}
+
+/// The finalizers that a resource is to have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finalizers {
+    /// The version of the resource that was read. Another one may have another policy.
+    pub version: Option<String>,
+    /// All of them, those of others included.
+    pub names: Vec<String>,
 }
 
 /// Decides what to do about a service, given what is wanted and what was read.
@@ -88,6 +101,7 @@ pub fn decide(service: &Validated, prepared: &Prepared, read: Read) -> Decision 
     let (facts, readiness) = look(service, prepared, &observed, &inputs);
     let plan = plan(&wanted(prepared), &facts);
     Decision {
+        finalizers: finalizers(&service.deletion, plan.finalizer),
         identity: service.identity.clone(),
         database: service.database.clone(),
         wanted: prepared.ids().cloned().collect(),
@@ -103,6 +117,18 @@ pub fn decide(service: &Validated, prepared: &Prepared, read: Read) -> Decision 
         missing_pull_secrets: observed.missing_pull_secrets,
         next_change: inputs.next_change(),
     }
+}
+
+fn finalizers(deletion: &Deletion, change: Finalizer) -> Option<Finalizers> {
+    let mut names = deletion.finalizers.clone();
+    names.retain(|name| name != SNAPSHOT_FINALIZER);
+    match change {
+        Finalizer::Unchanged => return None,
+        Finalizer::Add => names.push(SNAPSHOT_FINALIZER.into()),
+        Finalizer::Remove => {}
+    }
+    let version = deletion.version.clone();
+    Some(Finalizers { version, names })
 }
 
 /// The children that are there for the backups alone.

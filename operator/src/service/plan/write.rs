@@ -115,7 +115,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{object::kind::Gate, service::plan::planner::Migration};
+    use crate::{
+        object::kind::Gate,
+        service::plan::{leaving::Finalizer, planner::Migration},
+    };
     use serde_json::json;
 
     fn id(kind: Kind) -> ChildId {
@@ -133,6 +136,7 @@ mod tests {
             conflicts: vec![],
             leaving: vec![],
             unavailable: vec![],
+            finalizer: Finalizer::Unchanged,
         };
         let facts = Facts {
             initial_replicas,

@@ -26,6 +26,10 @@ pub enum WriteReason {
     MigrationRetried,
     /// A person requests a backup.
     BackupRequested,
+    /// The resource is being deleted, and a last backup comes before.
+    LastBackupDue,
+    /// The last backup failed, was made from another spec, or does not have the last state: another one follows.
+    LastBackupRetried,
     /// A run of the backups of a former template cannot start, and the schedule waits for it.
     BackupStuck,
     /// A pod of a former template cannot start, and its controller waits for it.
@@ -38,7 +42,7 @@ pub enum WriteReason {
 
 impl WriteReason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Missing,
         Self::WantedChanged,
         Self::Drift,
@@ -47,6 +51,8 @@ impl WriteReason {
         Self::MigrationSuperseded,
         Self::MigrationRetried,
         Self::BackupRequested,
+        Self::LastBackupDue,
+        Self::LastBackupRetried,
         Self::BackupStuck,
         Self::PodStuck,
         Self::Replicas,
@@ -58,6 +64,8 @@ impl WriteReason {
     pub fn from_action(action: &Action, facts: &Facts) -> Self {
         let is_job = |id: &ChildId| id.kind == Kind::Job;
         match action {
+            Action::Create(id) if facts.is_last_backup(id) => Self::LastBackupDue,
+            Action::Delete(id) if facts.is_last_backup(id) => Self::LastBackupRetried,
             Action::Create(id) if facts.is_migration(id) => Self::MigrationDue,
             Action::Create(id) if is_job(id) => Self::BackupRequested,
             Action::Create(_) => Self::Missing,
@@ -113,6 +121,19 @@ mod tests {
         ] {
             assert_eq!(reason(&action, &facts), expected, "{action}");
         }
+        facts
+            .last_backups
+            .insert(id(Kind::Job), JobPhase::Interrupted);
+        for (action, expected) in [
+            (Action::Create(id(Kind::Job)), WriteReason::LastBackupDue),
+            (
+                Action::Delete(id(Kind::Job)),
+                WriteReason::LastBackupRetried,
+            ),
+        ] {
+            assert_eq!(reason(&action, &facts), expected);
+        }
+        facts.last_backups.clear();
         facts.requested_backup = Some(id(Kind::Job));
         let create = Action::Create(id(Kind::Job));
         assert_eq!(reason(&create, &facts), WriteReason::BackupRequested);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hello_crds::{BootstrapPhase, ConditionType, HelloServiceStatus};
+use hello_crds::{BootstrapPhase, ConditionType, HelloServiceStatus, OrderedBackup};
 use jiff::Timestamp;
 
 use crate::service::report::conditions::find;
@@ -30,6 +30,7 @@ pub fn hold_back(
     let only_a_step = old != new
         && old.observed_generation == new.observed_generation
         && bootstrap(old) == bootstrap(new)
+        && ordered(old) == ordered(new)
         && IMMEDIATE
             .iter()
             .all(|type_| state(old, *type_) == state(new, *type_));
@@ -45,6 +46,11 @@ pub fn hold_back(
 fn bootstrap(status: &HelloServiceStatus) -> Option<BootstrapPhase> {
     let database = status.database.as_ref()?;
     database.bootstrap.as_ref().map(|known| known.phase)
+}
+
+/// What a deletion waits for to be stored.
+fn ordered(status: &HelloServiceStatus) -> Option<&OrderedBackup> {
+    status.backup.as_ref()?.ordered.as_ref()
 }
 
 fn state(status: &HelloServiceStatus, type_: ConditionType) -> Option<&str> {

@@ -11,6 +11,7 @@ pub mod conditions;
 mod data;
 mod database;
 pub mod delay;
+mod deletion;
 pub mod events;
 mod finding;
 mod hindrance;

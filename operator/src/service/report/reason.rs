@@ -75,6 +75,9 @@ reasons! {
     MigrationSucceeded, Routine, "the schema is the one that the wanted image needs";
     Bootstrapping, Routine, "the backup that the service starts from is being restored";
     BootstrapStalled, ActionNeeded, "the backup that the service starts from is not restored without a person";
+    SnapshotPending, Routine, "the resource is being deleted, and its last backup is not made yet";
+    SnapshotFailed, ActionNeeded, "the last backup before the deletion failed or cannot be made, and nothing is deleted";
+    Releasing, Routine, "the resource is being deleted, and its data gets the owner that deletionPolicy asks for";
     RolloutWaiting, Routine, "the application is not deployed yet";
     RollingOut, Routine, "not every replica runs the wanted version yet";
     RolloutStuck, ActionNeeded, "the rollout makes no progress";

@@ -16,7 +16,7 @@ use crate::{
             backup::{self, Backups},
             bootstrap,
             conditions::conditions,
-            data, database,
+            data, database, deletion,
             finding::{Finding, no, yes},
             hindrance::{self, Whose},
             migration,
@@ -77,7 +77,8 @@ fn findings(
         // What is left of earlier ones may not be deletable.
         None => hindrance::finding(applied, Whose::Backups).unwrap_or_else(|| no(Reason::Disabled)),
     };
-    let ready = ready(service, applied, &database, &migrated, now);
+    let leaving = deletion::finding(service, applied, &database, backups);
+    let ready = leaving.unwrap_or_else(|| ready(service, applied, &database, &migrated, now));
     let needs_action = ready.reason.needs_action();
     let progressing = ready.repeated(!ready.holds && !needs_action && !service.paused);
     // What asks for action while the service is as wanted.

@@ -57,6 +57,8 @@ const ELSEWHERE: [(Reason, &str); 1] = [(
 struct Fixture {
     /// The fixture to start with.
     from: Option<String>,
+    /// Whether the resource is being deleted, which waits for the operator.
+    deleting: bool,
     /// Annotations of the resource.
     annotations: BTreeMap<String, String>,
     /// Merged over the spec of that one.
@@ -160,6 +162,7 @@ impl Fixture {
             }
         }
         Self {
+            deleting: own.deleting,
             annotations: own.annotations,
             pods: own.pods.or(all.pods),
             missing: own.missing,
@@ -180,13 +183,17 @@ impl Fixture {
         // Most fixtures are about something else.
         let off = || json!({"enabled": false});
         spec.entry("backup").or_insert_with(off);
-        serde_json::from_value(json!({
+        let mut service = json!({
             "apiVersion": "hello.internal/v1alpha1", "kind": "HelloService",
             "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 3,
                 "annotations": self.annotations},
             "spec": spec, "status": self.before,
-        }))
-        .unwrap()
+        });
+        if self.deleting {
+            service["metadata"]["deletionTimestamp"] = "2026-01-01T23:58:00Z".into();
+            service["metadata"]["finalizers"] = json!([names::SNAPSHOT_FINALIZER]);
+        }
+        serde_json::from_value(service).unwrap()
     }
 
     /// The status that is reported about it.

@@ -8,6 +8,7 @@ mod backup;
 mod bootstrap;
 mod config;
 mod database;
+mod deletion;
 mod destination;
 mod expose;
 mod image;
@@ -26,6 +27,7 @@ pub use backup::Backup;
 pub use bootstrap::{Bootstrap, is_over};
 pub use config::Config;
 pub use database::{CloudNativePg, Database, External, ExternalAddress, Managed};
+pub use deletion::{Deletion, Kept};
 pub use destination::{Bucket, Destination};
 pub use expose::{Expose, Port};
 pub use image::Image;
@@ -40,8 +42,7 @@ pub use time_zone::TimeZone;
 pub use volume::Volume;
 
 use hello_crds::{
-    Autoscaling, DeletionPolicy, DisruptionBudget, HelloService, ImagePullPolicy, Monitoring,
-    Probes,
+    Autoscaling, DisruptionBudget, HelloService, ImagePullPolicy, Monitoring, Probes,
 };
 use k8s_openapi::{
     api::autoscaling::v2::HorizontalPodAutoscalerBehavior,
@@ -127,8 +128,10 @@ pub struct Validated {
     pub isolate: bool,
     /// What they allow beside what the service needs.
     pub network: Network,
-    /// Whether data outlives the resource.
-    pub retain: bool,
+    /// What of the data outlives the resource.
+    pub kept: Kept,
+    /// What its deletion does.
+    pub deletion: Deletion,
     /// Whether the operator must not change children.
     pub paused: bool,
     /// Value of the annotation that asks for new passwords.
@@ -196,6 +199,7 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
     let identity = identity(service)?;
     let known_data = KnownData::read(service, &database);
     let known = known_data.bootstrap.as_ref();
+    let deletion = Deletion::read(service)?;
     Ok(Validated {
         bootstrap: Bootstrap::parse(&identity, &spec.database, known),
         known_data,
@@ -234,7 +238,8 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
         )?,
         isolate: spec.network_policy.enabled,
         network: Network::parse(&spec.network_policy)?,
-        retain: spec.deletion_policy == DeletionPolicy::Retain,
+        kept: deletion.kept(),
+        deletion,
         paused: spec.paused,
         rotate: service.annotations().get(ROTATE_ANNOTATION).cloned(),
     })

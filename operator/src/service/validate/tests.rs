@@ -17,7 +17,7 @@ fn an_empty_spec_has_sane_defaults() {
     let validated = check(json!({})).unwrap();
     assert_eq!(validated.scaling, Scaling::Fixed(2));
     assert_eq!(validated.image.as_str(), "hello-app:1");
-    assert!(validated.retain && validated.isolate && !validated.paused);
+    assert!(validated.kept == Kept::All && validated.isolate && !validated.paused);
     let resources = &validated.pods.of(Component::App).resources;
     assert_eq!(resources.cpu.request.as_str(), "50m");
     assert_eq!(resources.memory.request.as_str(), "64Mi");

@@ -13,6 +13,7 @@ use crate::{
     service::{
         dereference::observed::DuePods,
         plan::{
+            leaving::Finalizer,
             readiness::{DatabaseState, Rollout},
             write::Write,
         },
@@ -80,6 +81,7 @@ fn decision(writes: Vec<Write>, there: &[Kind]) -> Decision {
             conflicts: vec![],
             leaving: vec![],
             unavailable: vec![],
+            finalizer: Finalizer::Unchanged,
         },
         writes,
         readiness: Readiness {
@@ -93,6 +95,7 @@ fn decision(writes: Vec<Write>, there: &[Kind]) -> Decision {
         due_pods: DuePods::default(),
         missing_pull_secrets: vec![],
         next_change: None,
+        finalizers: None,
     }
 }
 

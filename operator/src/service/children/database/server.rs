@@ -36,7 +36,7 @@ use crate::{
     service::{
         dereference::inputs::{Inputs, volumes},
         secrets::{address::DATABASE_PORT, certificates, credentials::PROPAGATION},
-        validate::{Managed, Validated},
+        validate::{Kept, Managed, Validated},
     },
 };
 
@@ -163,10 +163,9 @@ impl Server<'_> {
     }
 
     fn stateful_set(&self) -> StatefulSet {
-        let retention = if self.service.retain {
-            "Retain"
-        } else {
-            "Delete"
+        let retention = match self.service.kept {
+            Kept::All => "Retain",
+            Kept::Backups | Kept::Nothing => "Delete",
         };
         StatefulSet {
             metadata: self.meta(),

@@ -1,6 +1,7 @@
 //! What `build` needs from the cluster beside the spec.
 
 mod external;
+pub mod last_backup;
 #[cfg(test)]
 mod tests;
 pub mod volumes;
@@ -9,7 +10,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use self::external::external_address;
+use self::{external::external_address, last_backup::LastBackup};
 use crate::{
     error::Result,
     object::{
@@ -54,6 +55,8 @@ pub struct Inputs {
     pub volumes: Volumes,
     /// UID of the CronJob of the backups, when it is the service's own.
     pub backup_schedule: Option<String>,
+    /// The backup before a deletion that waits for one.
+    pub last_backup: Option<LastBackup>,
     /// Why the address of the database or its passwords are not known, in words. What depends on it stays as it is.
     pub unusable_address: Option<String>,
 }
@@ -72,6 +75,7 @@ impl Inputs {
             problem: None,
             volumes: Volumes::default(),
             backup_schedule: None,
+            last_backup: None,
             unusable_address: None,
         }
     }
@@ -92,6 +96,7 @@ impl Inputs {
         let known = Self {
             volumes: Volumes::read(service, &observed.children),
             backup_schedule: backup_schedule(observed, service),
+            last_backup: LastBackup::read(service, observed, now),
             ..Self::unknown()
         };
         let instance = &service.identity.name;
@@ -159,10 +164,10 @@ impl Inputs {
     #[must_use]
     pub fn next_change(&self) -> Option<Timestamp> {
         let certificates = self.certificates.as_ref().map(Certificates::next_change);
-        certificates
-            .into_iter()
-            .chain(self.credentials.next_change())
-            .min()
+        let last_backup = self.last_backup.as_ref();
+        let retry = last_backup.and_then(|backup| backup.retry_at.filter(|_| !backup.retry));
+        let changes = [certificates, self.credentials.next_change(), retry];
+        changes.into_iter().flatten().min()
     }
 }
 

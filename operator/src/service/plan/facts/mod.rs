@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hello_crds::DeletionPolicy;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -26,6 +27,7 @@ use crate::{
             bootstrap::{self, Bootstrap},
             data,
             job_phase::JobPhase,
+            leaving::{Finalizer, Leaving},
             presence::{Presence, outdated},
             stuck_pod::stuck_pod,
             stuck_run::stuck_runs,
@@ -66,6 +68,12 @@ pub struct Facts {
     pub bootstrap: Bootstrap,
     /// The backup that a person requests.
     pub requested_backup: Option<ChildId>,
+    /// The Jobs of backups before a deletion, which the service owns itself, and their phases.
+    pub last_backups: BTreeMap<ChildId, JobPhase>,
+    /// How far a deletion is that waits for the operator.
+    pub leaving: Option<Leaving>,
+    /// What the policy needs of the finalizer, while the resource is not being deleted.
+    pub finalizer: Finalizer,
     /// The Deployment, and the migration that came before its template, as it was recorded there. No other one has begun
     /// since then, so the schema is the one that this migration left.
     pub recorded: Option<(ChildId, String)>,
@@ -105,6 +113,7 @@ impl Facts {
             },
             missing: observed.missing.clone(),
             paused: service.paused,
+            finalizer: finalizer(service),
             data_replaced: data::is_replaced(service, &observed.children),
             migrating: observed.pods.iter().any(migrates),
             backing_up: is_at_work(observed, Component::Backup),
@@ -124,6 +133,9 @@ impl Facts {
         }
         let present = |id: &ChildId| facts.present.get(id);
         facts.bootstrap = bootstrap::state(service, &observed.children, present);
+        let present = |id: &ChildId| facts.present.get(id).copied();
+        let runs = observed.pods.iter().any(runs_migration);
+        facts.leaving = Leaving::read(service, prepared, observed, inputs, runs, present);
         facts
     }
 
@@ -136,10 +148,13 @@ impl Facts {
         desired: Option<&Desired>,
         presence: Presence,
     ) {
-        if let Some(job) = Job::from_live(live)
-            && presence != Presence::Foreign
-            && self.is_migration(id)
-        {
+        let is_backup = |job: &Job| Component::from_labels(job.labels()) == Some(Component::Backup);
+        let of_service =
+            presence != Presence::Foreign && self.requested_backup.as_ref() != Some(id);
+        if let Some(job) = Job::from_live(live).filter(|job| of_service && is_backup(job)) {
+            self.last_backups
+                .insert(id.clone(), JobPhase::from_job(job));
+        } else if let Some(job) = Job::from_live(live).filter(|_| of_service) {
             let phase = phase(job, live.object(), desired, pods);
             self.jobs.insert(id.clone(), phase);
         }
@@ -172,7 +187,19 @@ impl Facts {
     /// Whether this is the Job of a migration, of the Jobs that the planner knows.
     #[must_use]
     pub fn is_migration(&self, id: &ChildId) -> bool {
-        id.kind == Kind::Job && self.requested_backup.as_ref() != Some(id)
+        id.kind == Kind::Job
+            && self.requested_backup.as_ref() != Some(id)
+            && !self.is_last_backup(id)
+    }
+
+    /// Whether this is the Job of a backup before a deletion.
+    #[must_use]
+    pub fn is_last_backup(&self, id: &ChildId) -> bool {
+        let order = self
+            .leaving
+            .as_ref()
+            .and_then(|leaving| leaving.backup.as_ref());
+        order.is_some_and(|order| order.job == *id) || self.last_backups.contains_key(id)
     }
 
     /// The backup that a person requests, once it is there, or still there.
@@ -191,6 +218,18 @@ fn phase(job: &Job, live: &DynamicObject, desired: Option<&Desired>, pods: &[Pod
         // Its pods are as it was created, and none of them is at work.
         JobPhase::Active if is_superseded(live, desired, pods) => JobPhase::Interrupted,
         phase => phase,
+    }
+}
+
+/// What the policy needs of the finalizer. What is paused is left as it is.
+fn finalizer(service: &Validated) -> Finalizer {
+    let deletion = &service.deletion;
+    let wanted = deletion.policy == DeletionPolicy::Snapshot;
+    match (wanted, deletion.is_held()) {
+        _ if deletion.since.is_some() || service.paused => Finalizer::Unchanged,
+        (true, false) => Finalizer::Add,
+        (false, true) => Finalizer::Remove,
+        (true, true) | (false, false) => Finalizer::Unchanged,
     }
 }
 

@@ -4,13 +4,16 @@
 //! writer), the next call starts from what is there now. That makes it possible to explore every interleaving in a
 //! model checker.
 
+mod leaving;
+
 use crate::{
     object::{
         child::ChildId,
         kind::{Gate, Kind},
     },
     service::plan::{
-        action::Action, bootstrap::Bootstrap, facts::Facts, job_phase::JobPhase, presence::Presence,
+        action::Action, bootstrap::Bootstrap, facts::Facts, job_phase::JobPhase,
+        leaving::Finalizer, presence::Presence,
     },
 };
 
@@ -68,6 +71,8 @@ pub struct Plan {
     pub leaving: Vec<ChildId>,
     /// Wanted children whose kind the cluster does not serve.
     pub unavailable: Vec<ChildId>,
+    /// What is done about the finalizer: it is added before the writes, and removed instead of them.
+    pub finalizer: Finalizer,
 }
 
 /// Decides what to write next.
@@ -79,6 +84,7 @@ pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
         conflicts: Vec::new(),
         leaving: Vec::new(),
         unavailable: Vec::new(),
+        finalizer: facts.finalizer,
     };
     for child in wanted {
         if facts.missing.contains(&child.id.kind) {
@@ -100,6 +106,9 @@ pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
         }
     }
     plan.remove_unwanted(wanted, facts);
+    if let Some(leaving) = &facts.leaving {
+        plan.clear_the_way(leaving, facts);
+    }
     // An autoscaler that still exists would change the number of pods back.
     plan.actions.sort_by_key(
         |action| !matches!(action, Action::Delete(id) if id.kind == Kind::HorizontalPodAutoscaler),
@@ -108,6 +117,9 @@ pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
         plan.actions.clear();
         // What would have been created is not.
         plan.migration = migration_phase(wanted, facts);
+    }
+    if let Some(leaving) = &facts.leaving {
+        plan.leave(leaving, facts);
     }
     plan
 }
@@ -145,9 +157,16 @@ fn volume_is_taken(id: &ChildId, facts: &Facts) -> bool {
     let Some(claim) = id.kind.row().claim else {
         return false;
     };
-    let claim = ChildId::new(Kind::PersistentVolumeClaim, claim(&id.name));
+    claim_is_taken(
+        &ChildId::new(Kind::PersistentVolumeClaim, claim(&id.name)),
+        facts,
+    )
+}
+
+/// Whether this claim is foreign, or being deleted.
+fn claim_is_taken(claim: &ChildId, facts: &Facts) -> bool {
     matches!(
-        facts.present.get(&claim),
+        facts.present.get(claim),
         Some(Presence::Deleting | Presence::Predecessor | Presence::Foreign)
     )
 }
@@ -161,6 +180,11 @@ fn backups_are_taken(facts: &Facts) -> bool {
 impl Plan {
     fn child(&mut self, child: &Wanted, presence: Option<&Presence>, facts: &Facts) {
         let id = &child.id;
+        if let Some(leaving) = &facts.leaving
+            && self.leaving_child(child, presence, facts, leaving)
+        {
+            return;
+        }
         let drifted = presence == Some(&Presence::Drifted);
         match child.gate {
             Gate::Always | Gate::IfPresent if drifted => {
@@ -184,6 +208,8 @@ impl Plan {
             Gate::Bootstrap => self.bring_data(id, presence, facts),
             Gate::Migrated => self.roll_out(id, presence, facts),
             Gate::Request => self.back_up(id, presence, facts),
+            // Part of a deletion.
+            Gate::LastBackup => {}
         }
     }
 
@@ -296,5 +322,7 @@ impl Plan {
 mod backup_tests;
 #[cfg(test)]
 mod bootstrap_tests;
+#[cfg(test)]
+mod leaving_tests;
 #[cfg(test)]
 mod tests;

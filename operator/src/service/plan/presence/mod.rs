@@ -148,6 +148,10 @@ fn settled(live: &DynamicObject, desired: &Desired) -> bool {
     match desired.gate {
         Gate::Migration => return true,
         Gate::Bootstrap => return is_same_order(live, desired),
+        // What it was made from decides alone: it cannot be changed either.
+        Gate::LastBackup => {
+            return live.annotations().get(names::HASH_ANNOTATION) == Some(&desired.hash);
+        }
         _ => {}
     }
     let same = live.annotations().get(names::HASH_ANNOTATION) == Some(&desired.hash);

@@ -250,6 +250,12 @@ impl<'a> Ended<'a> {
     }
 }
 
+/// The name of the backup that a run has proved.
+pub fn proved(job: &Job, pods: &[Pod]) -> Option<String> {
+    let ended = Ended::new(job, pods)?;
+    ended.proof().map(|proof| proof.set.clone())
+}
+
 fn words(failure: &Failure) -> Option<&str> {
     Some(failure.message.trim()).filter(|words| !words.is_empty())
 }

@@ -2,7 +2,7 @@
 
 mod history;
 
-use hello_crds::{BackupStatus, HelloServiceStatus};
+use hello_crds::{BackupStatus, HelloServiceStatus, OrderedBackup};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::{CronJob, Job},
@@ -121,6 +121,7 @@ impl<'a> Backups<'a> {
 
     /// What is known of the backups. It stays when the CronJob and the Jobs are gone.
     pub fn status(self, old: Option<&HelloServiceStatus>) -> BackupStatus {
+        let ordered = self.ordered(old);
         let history = self.history;
         let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let known = old.and_then(|old| old.backup.as_ref()?.last_request.clone());
@@ -133,7 +134,23 @@ impl<'a> Backups<'a> {
             last_verified: history.verified.map(|verified| verified.backup),
             count: history.count,
             last_request: started_request(self.applied.facts(), written).or(known),
+            ordered,
         }
+    }
+
+    /// The backup before a deletion, and its name once it is proved.
+    fn ordered(&self, old: Option<&HelloServiceStatus>) -> Option<OrderedBackup> {
+        let known = old.and_then(|old| old.backup.as_ref()?.ordered.clone());
+        let leaving = self.applied.facts().leaving.as_ref();
+        let Some(order) = leaving.and_then(|leaving| leaving.backup.as_ref()) else {
+            return known;
+        };
+        let job = order.job.name.clone();
+        let known = known.filter(|known| known.job == job);
+        let proved = self.applied.live().typed::<Job>(&job);
+        let proved = proved.and_then(|job| history::proved(job, self.applied.pods()));
+        let file = known.and_then(|known| known.file).or(proved);
+        Some(OrderedBackup { job, file })
     }
 
     fn child(&self, kind: Kind) -> ChildId {
@@ -161,7 +178,7 @@ impl<'a> Backups<'a> {
     }
 
     /// The newest run does not get to work, or does not end.
-    fn not_running(&self) -> Option<Finding> {
+    pub fn not_running(&self) -> Option<Finding> {
         let job = self.active()?;
         let id = ChildId::new(Kind::Job, job.name_any());
         if let Some(words) = self.applied.refused_pods(&id) {
@@ -175,6 +192,13 @@ impl<'a> Backups<'a> {
             Some(volume) => volume::explain(self.applied, volume, failure),
             None => failure.finding(),
         })
+    }
+
+    /// The last run that has ended since then has failed, or its dump was not proved.
+    pub fn failed_since(&self, time: Timestamp) -> Option<Finding> {
+        let attempt = self.history.attempt.as_ref();
+        attempt.filter(|attempt| attempt.time >= time)?;
+        self.failed()
     }
 
     /// The last run that has ended has failed, or its dump was not proved.
