@@ -25,7 +25,7 @@ build_program() {
   stamp "$1" "$2"
 }
 
-# ensure_program STAMP PACKAGE OUTPUT: the program of a Go package, compiled when something has changed.
+# ensure_program STAMP PACKAGE OUTPUT [DURATION]: the program of a Go package, compiled when something has changed.
 ensure_program() {
   local hash source sources=()
   for source in "$HERE"/go.* "$HERE"/*.go; do
@@ -35,7 +35,7 @@ ensure_program() {
   if fresh "$1" "$hash" "$3"; then
     up_to_date "$1"
   else
-    stage "$1" "compiling $2 from Go modules (a minute or two, once)" build_program "$1" "$hash" "$2" "$3"
+    stage "$1" "compiling $2 from Go modules (${4:-a minute or two}, once)" build_program "$1" "$hash" "$2" "$3"
   fi
 }
 
@@ -63,6 +63,13 @@ ensure_image() {
   else
     stage "$(basename "$3")-image" "building $1" build_image "$@"
   fi
+}
+
+# program_files PROGRAM CONTEXT: root.tar with the program, for an image that has nothing else.
+program_files() {
+  install -D -m 755 "$1" "$2/root/program"
+  tar --numeric-owner --owner=0 --group=0 -C "$2/root" -cf "$2/root.tar" .
+  rm -rf "$2/root"
 }
 
 # apply_labelled: apply the manifest on standard input, marked as ours.

@@ -14,6 +14,7 @@ use super::history::{Register, Write};
 use super::outage::Span;
 use super::report::{Kind, Record, Report};
 use crate::cluster::wait::{Seen, poll};
+use crate::service::endpoint::Endpoint;
 use crate::service::greeting::{self, utc_today};
 use crate::service::http::{Answer, Connections, Failure, Http};
 
@@ -28,7 +29,7 @@ const VERIFY_LIMIT: Duration = Duration::from_secs(60);
 pub struct Load {
     signals: Arc<Signals>,
     workers: JoinSet<Worker>,
-    base: String,
+    endpoint: Endpoint,
 }
 
 /// The state that the running clients share with their owner.
@@ -47,9 +48,10 @@ struct Worker {
 }
 
 impl Load {
-    /// Starts `workers` clients of the API at `base`, half of them with pooled and half with fresh connections, each of
+    /// Starts `workers` clients of the API at an endpoint, half of them with pooled and half with fresh connections, each of
     /// which waits for `pause` between two requests.
-    pub fn start(base: &str, workers: usize, pause: Duration) -> Self {
+    pub fn start(endpoint: impl Into<Endpoint>, workers: usize, pause: Duration) -> Self {
+        let endpoint = endpoint.into();
         let signals = Arc::new(Signals::default());
         let began = Instant::now();
         let mut tasks = JoinSet::new();
@@ -61,7 +63,7 @@ impl Load {
                 Connections::Fresh
             };
             let worker = Worker {
-                http: Http::new(base, connections),
+                http: Http::new(endpoint.clone(), connections),
                 began,
                 keys: (0..KEYS)
                     .map(|key| {
@@ -78,7 +80,7 @@ impl Load {
         Self {
             signals,
             workers: tasks,
-            base: base.to_owned(),
+            endpoint,
         }
     }
 
@@ -111,7 +113,7 @@ impl Load {
     pub async fn stop(mut self) -> Result<Report> {
         self.signals.stop.store(true, Ordering::Relaxed);
         let mut report = Report::default();
-        let http = Http::new(&self.base, Connections::Fresh);
+        let http = Http::new(self.endpoint.clone(), Connections::Fresh);
         while let Some(worker) = self.workers.join_next().await {
             let mut worker = worker?;
             report.records.append(&mut worker.report.records);

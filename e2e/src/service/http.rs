@@ -6,11 +6,14 @@ use anyhow::{Context, Result, ensure};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::civil::Date;
 use tokio::time::timeout;
+
+use super::endpoint::Endpoint;
 
 /// A request that is not answered within this time has failed.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -58,24 +61,20 @@ pub struct Answer {
 /// The client of one greeting API.
 #[derive(Clone)]
 pub struct Http {
-    base: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    endpoint: Endpoint,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl Http {
-    /// A client of the API at `base` (`http://address:port`).
-    pub fn new(base: &str, connections: Connections) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_secs(5)));
+    /// A client of the API at an endpoint, such as `http://address:port`.
+    pub fn new(endpoint: impl Into<Endpoint>, connections: Connections) -> Self {
+        let endpoint = endpoint.into();
         let mut builder = Client::builder(TokioExecutor::new());
         if connections == Connections::Fresh {
             builder.pool_max_idle_per_host(0);
         }
-        Self {
-            base: base.to_owned(),
-            client: builder.build(connector),
-        }
+        let client = builder.build(endpoint.connector());
+        Self { endpoint, client }
     }
 
     /// Sends one request; an answer of any status is a success here.
@@ -83,10 +82,14 @@ impl Http {
     /// # Errors
     /// When there is no complete answer within [`REQUEST_LIMIT`].
     pub async fn send(&self, method: Method, path: &str, body: &str) -> Result<Answer, Failure> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.base))
-            .header("content-type", "application/json")
+            .uri(self.endpoint.url(path))
+            .header("content-type", "application/json");
+        if let Some(host) = self.endpoint.host() {
+            request = request.header("host", host);
+        }
+        let request = request
             .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .map_err(|error| Failure::NotSent(error.to_string()))?;
         let exchange = async {

@@ -1,10 +1,12 @@
-//! The end-to-end scenarios. `e2e/run` prepares the cluster and runs them in three phases, by their folders:
+//! The end-to-end scenarios. `e2e/run` prepares the cluster and runs them in phases, by their folders:
 //!
 //! - `shared`: those that stay in their namespaces, side by side
 //! - `exclusive`: those that disrupt nodes or the operator, or that measure, one after the other
 //! - `last`: those that check the whole run
+//! - `front`: what stands in front of a service; only `make test-front` runs it
 
 mod exclusive;
+mod front;
 mod last;
 mod shared;
 

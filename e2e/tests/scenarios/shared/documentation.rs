@@ -63,10 +63,10 @@ fn documents() -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// A whole object, not a part of one.
+/// A whole object, not a part of one. Those marked with `front` need APIs that only the scenario of that name installs.
 fn is_manifest(block: &Block) -> bool {
     let has = |key: &str| block.text.lines().any(|line| line.starts_with(key));
-    block.language == "yaml" && has("apiVersion:") && has("kind:")
+    block.language == "yaml" && !block.is_marked("front") && has("apiVersion:") && has("kind:")
 }
 
 async fn apply(s: &Scenario, manifest: &str) -> Result<()> {
