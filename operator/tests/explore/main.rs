@@ -12,6 +12,7 @@
 mod checks;
 mod cluster;
 mod decide;
+mod deletions;
 mod ends;
 mod flaws;
 mod live;
