@@ -176,11 +176,13 @@ async fn log_with_every_cause(name: &str, format: &str) -> String {
     operator.stop()
 }
 
-/// Every cause but those that need pods, which `backup.rs` and `stuck.rs` have.
+/// Every cause but those that need pods, which `backup.rs`, `snapshot.rs` and `stuck.rs` have.
 fn every_cause() -> BTreeSet<String> {
     let elsewhere = [
         WriteReason::BackupRequested,
         WriteReason::BackupStuck,
+        WriteReason::LastBackupDue,
+        WriteReason::LastBackupRetried,
         WriteReason::MigrationRetried,
         WriteReason::PodStuck,
     ];
