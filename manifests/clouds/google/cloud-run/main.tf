@@ -35,9 +35,10 @@ locals {
 }
 
 module "database" {
-  source         = "../database"
-  region         = var.region
-  owner_password = var.owner_password
+  source              = "../database"
+  region              = var.region
+  owner_password      = var.owner_password
+  deletion_protection = var.deletion_protection
 }
 
 resource "google_project_service" "apis" {

@@ -15,7 +15,7 @@ variable "owner_password" {
 }
 
 variable "deletion_protection" {
-  description = "Whether the cluster cannot be destroyed. Set it to false, apply, and destroy then."
+  description = "Whether cluster and database cannot be destroyed. Set it to false, apply, and destroy then."
   type        = bool
   default     = true
 }
