@@ -135,17 +135,42 @@ impl Contents {
     /// When the database fails or refuses.
     pub async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         let relations = relations(connection).await?;
-        let mut tables = BTreeMap::new();
-        for name in names(&relations, Kind::Table) {
-            tables.insert(name.clone(), rows_of(connection, name).await?);
+        let mut contents = Self::without_rows(connection, &relations).await?;
+        contents.read_rows(connection, &relations).await?;
+        Ok(contents)
+    }
+
+    /// Reads what takes no time: sequences and extensions.
+    ///
+    /// # Errors
+    /// When the database fails or refuses.
+    pub async fn without_rows(
+        connection: &mut PgConnection,
+        relations: &[Relation],
+    ) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            sequences: sequences(connection, relations).await?,
+            extensions: extensions(connection).await?,
+            ..Self::default()
+        })
+    }
+
+    /// Reads the rows of the tables, and the large objects.
+    ///
+    /// # Errors
+    /// When the database fails or refuses.
+    pub async fn read_rows(
+        &mut self,
+        connection: &mut PgConnection,
+        relations: &[Relation],
+    ) -> Result<(), sqlx::Error> {
+        for name in names(relations, Kind::Table) {
+            let rows = rows_of(connection, name).await?;
+            self.tables.insert(name.clone(), rows);
         }
         let hash = "hashtextextended(oid || encode(sha256(lo_get(oid)), 'hex'), 0)";
-        Ok(Self {
-            tables,
-            sequences: sequences(connection, &relations).await?,
-            large_objects: rows(connection, hash, "pg_largeobject_metadata").await?,
-            extensions: extensions(connection).await?,
-        })
+        self.large_objects = rows(connection, hash, "pg_largeobject_metadata").await?;
+        Ok(())
     }
 
     /// How many rows there are in all tables.

@@ -233,8 +233,10 @@ impl Candidate {
         }
         scratch.prepare(&manifest.roles).await?;
         let programs = Programs::new(options.pg_bin.as_deref());
-        let proved = prove::restore_and_compare(&programs, scratch, &path, format, expected).await;
-        Ok(proved?.0.restore_seconds)
+        let extensions = &manifest.contents.extensions;
+        let restored = prove::restore(&programs, scratch, &path, format, extensions).await?;
+        let (proof, _) = restored.compare(&expected)?;
+        Ok(proof.restore_seconds)
     }
 }
 

@@ -108,12 +108,17 @@ impl Manifest {
 
     /// The file that is restored from, and its format: the archive where there is one.
     pub fn restorable(&self) -> Option<(&SetFile, DumpFormat)> {
-        FORMATS.into_iter().find_map(|format| {
-            let name = dump_name(&self.name, format);
-            let is_it = |file: &&SetFile| plain_name(&file.name) == name;
-            Some((self.files.iter().find(is_it)?, format))
-        })
+        restorable(&self.name, &self.files)
     }
+}
+
+/// The one of the `files` of a set that is restored from, and its format: the archive where there is one.
+pub fn restorable<'a>(set: &str, files: &'a [SetFile]) -> Option<(&'a SetFile, DumpFormat)> {
+    FORMATS.into_iter().find_map(|format| {
+        let name = dump_name(set, format);
+        let is_it = |file: &&SetFile| plain_name(&file.name) == name;
+        Some((files.iter().find(is_it)?, format))
+    })
 }
 
 /// The name of a set of this time.

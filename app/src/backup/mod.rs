@@ -19,7 +19,7 @@ mod scratch;
 mod seal;
 mod snapshot;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -32,15 +32,15 @@ use self::dump::Archive;
 pub use self::error::{BackupError, Reason};
 pub use self::inspect::{Candidate, fetch, list, verify};
 pub use self::manifest::Manifest;
-use self::manifest::{Encryption, FORMAT_VERSION, dump_name, set_name};
+use self::manifest::{Encryption, FORMAT_VERSION, dump_name, restorable, set_name};
 use self::programs::{Programs, Source};
-use self::prove::Expected;
+use self::prove::{Expected, Restored};
 use self::report::{Failure, Outcome, Report};
 use self::retention::Policy;
 pub use self::scratch::serve as scratch_server;
 pub use self::scratch::{DATABASE, Scratch};
 use self::snapshot::Snapshot;
-use crate::config::BackupConfig;
+use crate::config::{BackupConfig, DumpFormat};
 use crate::lifecycle;
 use crate::postgres_url::ProgramUrl;
 use crate::store::{DatabaseUrl, connect_with_retry};
@@ -111,25 +111,39 @@ async fn steps(
         &found.locale,
     );
     let requested = requested.map(|started| scratch.insert(started));
-    let mut snapshot = Snapshot::take(connection, &found.relations, lock_timeout).await?;
+    let snapshot = Snapshot::take(connection, &found.relations, lock_timeout).await?;
     let (source, id) = (
         Source::new(&program_url, writer.folder())?,
         snapshot.id.clone(),
     );
     // The server gets ready while the database is dumped. That there is none does not keep the dump from being made.
-    let (seen, archive, prepared) = tokio::try_join!(
-        snapshot.read(),
+    let (archive, prepared) = tokio::try_join!(
         Archive::dump(&programs, &source, &id, lock_timeout, writer, &name),
         async { Ok(prepared(requested, &found.roles).await) },
     )?;
-    let later = snapshot.end(&found.relations).await?;
+    let extensions = snapshot.contents.extensions.clone();
+    // What the dump is compared with is read while it is restored: so one process of the database is busy at a time.
+    let (seen, (files, restored)) = tokio::try_join!(snapshot.read(), async {
+        let files = archive.write(&programs, options).await?;
+        let file = restorable(&name, &files).map(|(_, format)| format);
+        let restored = restored(
+            &programs,
+            prepared,
+            writer.plain(),
+            &name,
+            file,
+            &extensions,
+        );
+        let restored = restored.await;
+        Ok((files, restored))
+    })?;
     let mut manifest = Manifest {
         format_version: FORMAT_VERSION,
         name: name.clone(),
         sequence: catalog.next_sequence(),
         time,
         proof: None,
-        files: archive.write(&programs, options).await?,
+        files,
         encryption: Encryption::to(&options.encrypt_to),
         contents: seen.contents,
         roles: found.roles,
@@ -138,7 +152,8 @@ async fn steps(
         server_version: found.server_version,
         tool_version,
     };
-    let failure = match prove(&programs, prepared, writer.plain(), &mut manifest, &later).await {
+    let proved = restored.and_then(|restored| prove(restored, &mut manifest, &seen.later));
+    let failure = match proved {
         // The dump may be good all the same, and is better than none.
         Err(error) if error.reason() == Reason::NotProved => Some(error),
         proved => proved.map(|()| None)?,
@@ -162,25 +177,30 @@ async fn connect(config: &BackupConfig) -> Result<(PgConnection, ProgramUrl), Ba
     Ok((connection, url.program_of(&server).clone()))
 }
 
-/// Restores what is not published yet, compares it, and notes the proof. Without encryption it is what was read back from
-/// where it is kept; with it, what was encrypted. `later` is what the sequences were after the
-/// dump.
-async fn prove(
+/// Restores what is not published yet of the set. Without encryption it is what was read back from where it is kept;
+/// with it, what was encrypted.
+async fn restored(
     programs: &Programs,
     prepared: Result<&mut Scratch, BackupError>,
     folder: &Folder,
+    set: &str,
+    format: Option<DumpFormat>,
+    extensions: &BTreeSet<String>,
+) -> Result<Restored, BackupError> {
+    let scratch = prepared?;
+    let format = format.ok_or_else(|| error::not_proved("no format was asked for"))?;
+    let path = folder.partial(&dump_name(set, format));
+    prove::restore(programs, scratch, &path, format, extensions).await
+}
+
+/// Compares what was restored, and notes the proof. `later` is what the sequences were after the dump.
+fn prove(
+    restored: Restored,
     manifest: &mut Manifest,
     later: &BTreeMap<String, Sequence>,
 ) -> Result<(), BackupError> {
-    let scratch = prepared?;
-    let Some((_, format)) = manifest.restorable() else {
-        return Err(error::not_proved("no format was asked for"));
-    };
-    let path = folder.partial(&dump_name(&manifest.name, format));
     let contents = &manifest.contents;
-    let expected = Expected { contents, later };
-    let proved = prove::restore_and_compare(programs, scratch, &path, format, expected).await;
-    let (proof, restored) = proved?;
+    let (proof, restored) = restored.compare(&Expected { contents, later })?;
     manifest.proof = Some(proof);
     manifest.contents.sequences = restored.sequences;
     Ok(())

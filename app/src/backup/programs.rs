@@ -107,6 +107,8 @@ impl Programs {
         let mut command = self.command(PG_DUMP);
         command
             .args(["--no-password", "--format=custom", "--snapshot", snapshot])
+            // An eighth larger than the usual level, for a fifth of its time: other programs share the processors.
+            .arg("--compress=1")
             .args([
                 "--exclude-schema=hello_restore_*",
                 "--exclude-schema=hello_previous_*",

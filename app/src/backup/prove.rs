@@ -25,18 +25,24 @@ pub struct Expected<'a> {
     pub later: &'a BTreeMap<String, Sequence>,
 }
 
-/// Restores `file` into the server, which is prepared, and compares; also what was restored.
+/// What became of a dump.
+pub struct Restored {
+    proof: Proof,
+    contents: Contents,
+}
+
+/// Restores `file`, which needs these extensions, into the server, which is prepared.
 ///
 /// # Errors
 /// [`Reason::NotProved`] when the server is the cause; otherwise what is wrong with the dump.
-pub async fn restore_and_compare(
+pub async fn restore(
     programs: &Programs,
     scratch: &Scratch,
     file: &Path,
     format: DumpFormat,
-    expected: Expected<'_>,
-) -> Result<(Proof, Contents), BackupError> {
-    check_extensions(scratch, &expected.contents.extensions).await?;
+    extensions: &BTreeSet<String>,
+) -> Result<Restored, BackupError> {
+    check_extensions(scratch, extensions).await?;
     let start = Instant::now();
     let restore = programs.restore(format, file, scratch.folder(), DATABASE);
     let restored = progress::show("restoring the dump", None, restore).await;
@@ -44,23 +50,36 @@ pub async fn restore_and_compare(
     if let Err(error) = restored {
         return Err(cause(scratch, error).await);
     }
-    let contents = read(scratch).await.map_err(not_proved)?;
-    let differences = expected.contents.differences(expected.later, &contents);
-    if !differences.is_empty() {
-        let listed = differences.len().min(NAMED);
-        let message = format!(
-            "the restored dump differs from the database in {} places: {}",
-            differences.len(),
-            differences[..listed].join("; ")
+    Ok(Restored {
+        proof: Proof { restore_seconds },
+        contents: read(scratch).await.map_err(not_proved)?,
+    })
+}
+
+impl Restored {
+    /// Compares it; with the proof, what was restored.
+    ///
+    /// # Errors
+    /// [`Reason::Mismatch`] with what differs.
+    pub fn compare(self, expected: &Expected<'_>) -> Result<(Proof, Contents), BackupError> {
+        let Self { proof, contents } = self;
+        let differences = expected.contents.differences(expected.later, &contents);
+        if !differences.is_empty() {
+            let listed = differences.len().min(NAMED);
+            let message = format!(
+                "the restored dump differs from the database in {} places: {}",
+                differences.len(),
+                differences[..listed].join("; ")
+            );
+            return Err(BackupError::found(Reason::Mismatch, message));
+        }
+        tracing::info!(
+            restore_seconds = proof.restore_seconds,
+            rows = contents.rows(),
+            "dump restored and compared"
         );
-        return Err(BackupError::found(Reason::Mismatch, message));
+        Ok((proof, contents))
     }
-    tracing::info!(
-        restore_seconds,
-        rows = contents.rows(),
-        "dump restored and compared"
-    );
-    Ok((Proof { restore_seconds }, contents))
 }
 
 async fn read(scratch: &Scratch) -> Result<Contents, sqlx::Error> {

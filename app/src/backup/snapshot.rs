@@ -17,12 +17,17 @@ pub struct Snapshot {
     connection: PgConnection,
     /// What `pg_dump --snapshot` is given.
     pub id: String,
+    relations: Vec<Relation>,
+    /// What it sees, without rows; the sequences, which belong to no snapshot, as they are before the dump.
+    pub contents: Contents,
 }
 
 /// What the snapshot sees.
 pub struct Seen {
     /// Tables and all else.
     pub contents: Contents,
+    /// What the sequences were by the time all else had been read.
+    pub later: BTreeMap<String, Sequence>,
     /// The version of the schema; 0 when it was never migrated.
     pub schema_version: i64,
 }
@@ -45,6 +50,8 @@ impl Snapshot {
         let timeout = lock_timeout.max(SHORTEST).as_millis();
         let mut statements = vec![
             format!("SET lock_timeout = {timeout}"),
+            // The callers of the database share its processors.
+            "SET max_parallel_workers_per_gather = 0".to_owned(),
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
         ];
         if !names.is_empty() {
@@ -58,43 +65,42 @@ impl Snapshot {
         let id = sqlx::query_scalar("SELECT pg_export_snapshot()")
             .fetch_one(&mut connection)
             .await?;
-        Ok(Self { connection, id })
+        // A table may have come before the locks.
+        let relations = contents::relations(&mut connection).await?;
+        let contents = Contents::without_rows(&mut connection, &relations).await?;
+        Ok(Self {
+            connection,
+            id,
+            relations,
+            contents,
+        })
     }
 
-    /// Reads what it sees.
+    /// Reads what it sees, and ends it.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn read(&mut self) -> Result<Seen, BackupError> {
-        let contents = Contents::read(&mut self.connection).await?;
-        let migrations = contents.tables.keys();
+    pub async fn read(mut self) -> Result<Seen, BackupError> {
+        let (connection, relations) = (&mut self.connection, &self.relations);
+        self.contents.read_rows(connection, relations).await?;
+        let migrations = self.contents.tables.keys();
         let mut migrations = migrations.filter(|name| name.ends_with("._sqlx_migrations"));
         let schema_version = match migrations.next() {
             Some(table) => {
                 let sql = format!("SELECT coalesce(max(version), 0) FROM {table} WHERE success");
                 sqlx::query_scalar(AssertSqlSafe(sql))
-                    .fetch_one(&mut self.connection)
+                    .fetch_one(&mut *connection)
                     .await?
             }
             None => 0,
         };
-        Ok(Seen {
-            contents,
-            schema_version,
-        })
-    }
-
-    /// Ends it; what the sequences are by then, which belong to no snapshot.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn end(
-        mut self,
-        relations: &[Relation],
-    ) -> Result<BTreeMap<String, Sequence>, BackupError> {
-        let sequences = contents::sequences(&mut self.connection, relations).await?;
+        let later = contents::sequences(connection, relations).await?;
         // Everything is read: how the session ends does not matter.
         let _ = self.connection.close().await;
-        Ok(sequences)
+        Ok(Seen {
+            contents: self.contents,
+            later,
+            schema_version,
+        })
     }
 }

@@ -36,7 +36,7 @@ pub const DATABASE: &str = "proof";
 /// How long the server may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(180);
 /// How often it is looked for.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(20);
 /// How long a server of this process may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -19,9 +19,9 @@ use crate::lifecycle::Signals;
 /// The folder of the data.
 const DATA: &str = "data";
 /// How often the request is looked for.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(10);
 /// How often it is looked whether a server that was asked to end has ended.
-const STOP_CHECKS: u32 = 100;
+const STOP_CHECKS: u32 = 500;
 const INITDB: &str = "initdb";
 const POSTGRES: &str = "postgres";
 
