@@ -222,6 +222,10 @@ fn a_backup_under_load_is_one_instant() {
     // Much is written between what is counted and what is dumped.
     let bench = Bench::new(&database).script("pg_dump", &before("sleep 0.5"));
     let results = [(); 2].map(|()| bench.succeed(&[]));
+    // And while it is counted, beside what is dumped.
+    let many = "CREATE TABLE many AS SELECT generate_series(1, 2000000) AS n";
+    server.sql(&database, &format!("SET ROLE {OWNER}; {many}"));
+    Bench::new(&database).succeed(&[]);
     let before_the_end = written();
     wait(before_the_end);
     load.kill().unwrap();
