@@ -24,7 +24,7 @@ PLUGIN_ROOT ?= $(HOME)/.local
 NEEDS := e2e/tools/prerequisites
 
 .PHONY: help up down check lint test test-setup test-build test-unit test-app test-contract test-browser test-operator test-cluster \
-        test-images test-machines test-clouds test-e2e test-front fuzz mutants images plugin cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories docs
+        test-images test-machines test-clouds test-e2e test-front test-upgrade fuzz mutants images plugin cluster-build addons-build cluster-up cluster-down generate bench-app bench-backup bench-operator release advisories docs
 
 ##@ Use
 help: ## Show this list
@@ -132,6 +132,9 @@ test-e2e: ## Every scenario on a real kind cluster
 
 test-front: ## TLS in front of a service, with Traefik and cert-manager; not part of `make test`
 	e2e/run front::
+
+test-upgrade: ## From the programs and manifests of earlier releases to the present ones, and back; not part of `make test`
+	e2e/run earlier::
 
 fuzz: ## Fuzz what clients send and what the cluster contains, FUZZ_SECONDS (60) a target; not part of `make test`
 	e2e/tools/fuzz

@@ -4,7 +4,9 @@
 //! - `exclusive`: those that disrupt nodes or the operator, or that measure, one after the other
 //! - `last`: those that check the whole run
 //! - `front`: what stands in front of a service; only `make test-front` runs it
+//! - `earlier`: upgrades from earlier releases; only `make test-upgrade` runs it
 
+mod earlier;
 mod exclusive;
 mod front;
 mod last;
