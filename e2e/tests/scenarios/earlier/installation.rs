@@ -18,6 +18,8 @@ use crate::repository;
 const LIMIT: Duration = Duration::from_secs(360);
 /// The page with the commands, in every release.
 const PAGE: &str = "docs/install.md";
+/// The page of the chart, in releases that have one.
+const CHART_PAGE: &str = "docs/chart.md";
 /// The names that documentation and manifests of 0.1.0 have for what they install.
 const BASE: &str = "manifests/base";
 const REGISTRY: &str = "registry.example.com/";
@@ -42,6 +44,11 @@ impl Release {
         let end = end.context("the folder of the release has no name")?;
         let tag = format!("{TAG}-{end}");
         Ok(Self { folder, tag })
+    }
+
+    /// The app's image.
+    pub fn app(&self) -> String {
+        format!("hello-app:{}", self.tag)
     }
 
     /// The release's own sample of a service, in the namespace of the scenario.
@@ -87,6 +94,61 @@ impl Release {
         let commands = &find("sh", "apply --server-side -k")?.text;
         run(&self.folder, &replaced(commands, BASE, "overlay")?).await
     }
+
+    /// Installs it by its chart and the commands of the chart's page.
+    ///
+    /// # Errors
+    /// When a command fails.
+    pub async fn install_chart(&self) -> Result<()> {
+        let tree = self.folder.join("tree");
+        let page = std::fs::read_to_string(tree.join(CHART_PAGE))?;
+        let blocks = blocks(&page);
+        let found = blocks
+            .iter()
+            .find(|block| block.language == "sh" && block.text.contains("helm install"));
+        let commands = &found
+            .with_context(|| format!("no helm install in {CHART_PAGE}"))?
+            .text;
+        // Its own test makes a service of its own, and is no part of an upgrade.
+        let commands = commands.split("helm test").next().unwrap_or_default();
+        let commands = replaced(commands, &format!("hello-app:{TAG}"), &self.app())?;
+        run_helm(&tree, &commands, &self.tag).await
+    }
+}
+
+/// Upgrades the chart's release to the present chart, as its page says.
+///
+/// # Errors
+/// When a command fails.
+pub async fn upgrade_chart() -> Result<()> {
+    run_helm(&repository(), &marked(CHART_PAGE, "upgrade")?, TAG).await
+}
+
+/// Puts back what the chart's release was before, as its page says.
+///
+/// # Errors
+/// When a command fails.
+pub async fn roll_back_chart() -> Result<()> {
+    run(&repository(), &marked(CHART_PAGE, "rollback")?).await
+}
+
+/// Removes the chart's release, as its page says.
+///
+/// # Errors
+/// When a command fails.
+pub async fn remove_chart() -> Result<()> {
+    run(&repository(), &marked(CHART_PAGE, "uninstall")?).await
+}
+
+/// Runs commands of a page of the chart. The images have no registry here, and the operator's has another tag than the chart.
+async fn run_helm(folder: &Path, commands: &str, tag: &str) -> Result<()> {
+    let commands = replaced(commands, REGISTRY, "")?;
+    let commands = replaced(
+        &commands,
+        "--set appImage",
+        &format!("--set image.tag={tag} --set appImage"),
+    )?;
+    run(folder, &commands).await
 }
 
 /// Installs the present operator, or upgrades to it, as the documentation says.
@@ -107,14 +169,19 @@ pub async fn remove() -> Result<()> {
 
 /// Runs the blocks of the present page that have this mark.
 async fn documented(mark: &str) -> Result<()> {
-    let page = std::fs::read_to_string(repository().join(PAGE))?;
-    let blocks = blocks(&page);
-    let marked: Vec<_> = blocks.iter().filter(|b| b.is_marked(mark)).collect();
-    ensure!(!marked.is_empty(), "{PAGE} has no block marked {mark}");
-    for block in marked {
-        run(&repository(), &block.text).await?;
-    }
-    Ok(())
+    run(&repository(), &marked(PAGE, mark)?).await
+}
+
+/// The blocks of a present page that have this mark.
+fn marked(page: &str, mark: &str) -> Result<String> {
+    let text = std::fs::read_to_string(repository().join(page))?;
+    let marked: Vec<String> = blocks(&text)
+        .into_iter()
+        .filter(|block| block.is_marked(mark))
+        .map(|block| block.text)
+        .collect();
+    ensure!(!marked.is_empty(), "{page} has no block marked {mark}");
+    Ok(marked.concat())
 }
 
 /// Removes the operator of earlier scenarios with all services, and puts it back at the end. When services of people are among
@@ -153,7 +220,12 @@ pub async fn vacate(s: &Scenario) -> Result<()> {
 
 /// Runs commands in a folder, on the whole cluster.
 async fn run(folder: &Path, commands: &str) -> Result<()> {
-    let script = format!("cd '{}'\n{commands}", folder.display());
+    let helm = repository().join("e2e/tools/helm");
+    let script = format!(
+        "helm() {{ \"$('{}')\" \"$@\"; }}\ncd '{}'\n{commands}",
+        helm.display(),
+        folder.display()
+    );
     command::output("bash", &["-euo", "pipefail", "-c", &script], "", LIMIT).await?;
     Ok(())
 }

@@ -48,18 +48,23 @@ pub async fn users_are_there(hello: &Hello) -> Result<()> {
 
 /// Waits until the service is ready and runs the app of the present release.
 pub async fn present(hello: &Hello) -> Result<()> {
-    let what = "the present operator to report Ready";
-    watch(&hello.api(), &hello.name, what, READY_LIMIT, |object| {
+    runs(hello, PRESENT).await
+}
+
+/// Waits until the service is ready and runs this image.
+pub async fn runs(hello: &Hello, wanted: &str) -> Result<()> {
+    let what = format!("Ready with {wanted}");
+    watch(&hello.api(), &hello.name, &what, READY_LIMIT, |object| {
         let Some(object) = object else {
             return Seen::NotYet("no such resource".to_owned());
         };
-        let has = |kind: &str| conditions(&object).iter().find(|found| found.type_ == kind);
-        let ready = has("Ready").is_some_and(|ready| ready.status == "True");
+        let mut all = conditions(&object).iter();
+        let ready = all.any(|found| found.type_ == "Ready" && found.status == "True");
         let image = object
             .status
             .as_ref()
             .and_then(|status| status.image.as_deref());
-        match ready && image == Some(PRESENT) {
+        match ready && image == Some(wanted) {
             true => Seen::Done(()),
             false => Seen::NotYet(describe(&object)),
         }
