@@ -43,6 +43,7 @@ commands! {
     "ContainerNotStarted" => "kubectl describe pods --selector=app.kubernetes.io/instance=NAME";
     "ContainerFailed" => "kubectl hello logs NAME";
     "DatabaseUnreachable" | "MigrationFailed" => "kubectl hello logs NAME --part=migration";
+    "UpgradeBlocked" | "UpgradeFailed" => "kubectl hello status NAME";
     "BootstrapStalled" => "kubectl describe hellorestores --selector=app.kubernetes.io/instance=NAME";
     "RolloutStuck" => "kubectl describe deployment NAME";
     "AutoscalerFailing" => "kubectl describe horizontalpodautoscaler NAME";

@@ -65,6 +65,18 @@ pub struct DatabaseStatus {
     /// What holds the data that the service has had. Another one is not used until it is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataStatus>,
+    /// Version of the data that serves (`spec.database.managed.dataVersion`). Unset: the version of the first volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_version: Option<String>,
+    /// Image of the server that last served this data (`managed` only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The change to another version of the data, while one is in progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
+    /// Versions of the data that have served. The operator never deletes their claims.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<FormerData>,
     /// How far the backup is with which the service starts (`spec.database.*.bootstrap`). What is over here is not done again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapStatus>,
@@ -111,6 +123,84 @@ pub enum BootstrapPhase {
     NotNeeded,
 }
 
+/// A change to another version of the data.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeStatus {
+    /// Version of the data that served before. Unset: the version of the first volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Version of the data that is to serve. Unset: the version of the first volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// How far it is.
+    pub phase: UpgradePhase,
+    /// When it began, as RFC 3339.
+    pub since: String,
+    /// Job of the backup, once it is ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// Name of the backup in the destination, once it is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+    /// Name of the HelloRestore that brings the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<String>,
+    /// UID of the claim of the version that is to serve, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
+}
+
+/// How far a change to another version of the data is.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Hash, Serialize)]
+pub enum UpgradePhase {
+    /// The application is being stopped.
+    Stopping,
+    /// The data is backed up, and the backup is restored into a throw-away server and compared.
+    BackingUp,
+    /// The former server is being stopped.
+    Switching,
+    /// The server of the new volume starts, and the backup is restored there and compared.
+    Restoring,
+    /// The former server starts again: another version is wanted by now.
+    Reverting,
+    /// The data is complete, and the application starts.
+    Starting,
+}
+
+impl UpgradePhase {
+    /// Every phase.
+    pub const ALL: [Self; 6] = [
+        Self::Stopping,
+        Self::BackingUp,
+        Self::Switching,
+        Self::Restoring,
+        Self::Reverting,
+        Self::Starting,
+    ];
+}
+
+/// A version of the data that has served.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerData {
+    /// Its name. Unset: the version of the first volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_version: Option<String>,
+    /// Its PersistentVolumeClaim.
+    pub claim: String,
+    /// UID of that claim.
+    pub uid: String,
+    /// PersistentVolume of that claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
+    /// Image of the server that last served it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// When it stopped serving, as RFC 3339.
+    pub until: String,
+}
+
 /// State of the migration.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -147,7 +237,8 @@ pub struct BackupStatus {
     /// and the same value never starts another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request: Option<String>,
-    /// The backup that the operator orders before a deletion, with `deletionPolicy: Snapshot`.
+    /// The backup that the operator orders before a deletion, with `deletionPolicy: Snapshot`, or before a change of
+    /// `spec.database.managed.dataVersion`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<OrderedBackup>,
 }

@@ -50,11 +50,17 @@ impl Default for Database {
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManagedDatabase {
-    /// Container image of PostgreSQL. Another major version cannot use the data, which comes there by a backup. Default: the
-    /// operator's setting `HELLO_POSTGRES_IMAGE`.
+    /// Container image of PostgreSQL. Another major version cannot use the data: set `dataVersion`, too. Default: the operator's
+    /// setting `HELLO_POSTGRES_IMAGE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = NO_WHITE_SPACE))]
     pub image: Option<String>,
+    /// Name of the data's version, such as `18`. Each version has a volume of its own. Another name stops the application, backs
+    /// up the data, restores the backup into a new volume by the programs of `image`, and compares it, before the application
+    /// starts again. The former volume is kept. Default: the version of the first volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 8), regex(pattern = r"^[a-z0-9]+$"))]
+    pub data_version: Option<String>,
     /// Volume for the data. Default: 1 GiB of the default storage class.
     #[serde(default = "default_data_volume")]
     pub storage: Volume,

@@ -2,6 +2,7 @@
 
 pub mod backup_result;
 pub mod child;
+pub mod data_version;
 pub mod key;
 pub mod kind;
 pub mod live;

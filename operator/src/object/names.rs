@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::object::data_version::DataVersion;
+
 pub use hello_crds::names::*;
 
 /// Field manager of everything the operator applies except replicas. Never rename: fields would be orphaned.
@@ -35,6 +37,12 @@ pub const UNDO_WITH_LOSS: &str = "accept-data-loss";
 pub const RESTORE_FINALIZER: &str = "hello.internal/staged-data";
 /// On a HelloService whose deletion waits for a last backup.
 pub const SNAPSHOT_FINALIZER: &str = "hello.internal/snapshot";
+/// On a claim into which a backup is restored: whether the data there is complete.
+pub const DATA_ANNOTATION: &str = "hello.internal/data";
+/// Value of [`DATA_ANNOTATION`] from the creation of the claim on.
+pub const INCOMPLETE: &str = "incomplete";
+/// Value of [`DATA_ANNOTATION`] once the data was compared.
+pub const COMPLETE: &str = "complete";
 /// On the Job of the last backup: the value of the annotation that requested another try of it.
 pub const ORDER_ANNOTATION: &str = "hello.internal/requested-by";
 /// On the Jobs and pods of a restore: name of the HelloRestore.
@@ -191,20 +199,11 @@ pub fn cnpg_authority(instance: &str) -> String {
     format!("{}-ca", database(instance))
 }
 
-/// Claim of the managed database: the StatefulSet creates it for its only pod.
+/// Claim of a version of the data of the managed database: the StatefulSet creates it for its only pod.
 #[must_use]
-pub fn data_claim(instance: &str) -> String {
-    stateful_set_claim(&database(instance))
+pub fn data_claim(instance: &str, version: &DataVersion) -> String {
+    version.claim(&database(instance))
 }
-
-/// Claim that a StatefulSet of the operator creates for its only pod.
-#[must_use]
-pub fn stateful_set_claim(stateful_set: &str) -> String {
-    format!("{DATA_VOLUME}-{stateful_set}-0")
-}
-
-/// Name of the claim template in the StatefulSet.
-pub const DATA_VOLUME: &str = "data";
 
 /// Migration Job for a hash of its inputs.
 #[must_use]
@@ -248,7 +247,8 @@ pub fn requested_backup(instance: &str, hash: &str) -> String {
     format!("{}-now-{hash}", backup(instance))
 }
 
-/// Job of the backup before a deletion, for a hash of the state in which the application was stopped.
+/// Job of the backup before a deletion or a change of the data's version, for a hash of the state in which the application
+/// was stopped.
 #[must_use]
 pub fn last_backup(instance: &str, hash: &str) -> String {
     format!("{}-last-{hash}", backup(instance))
@@ -264,13 +264,24 @@ pub fn restore_step(restore: &str, step: &str, hash: &str) -> String {
 /// is no longer than that of a service.
 #[must_use]
 pub fn bootstrap(instance: &str, hash: &str) -> String {
-    const LONGEST: usize = 40;
     const END: &str = "-bootstrap";
     let name = format!("{instance}{END}");
-    if name.len() <= LONGEST {
-        return name;
+    match name.len() <= LONGEST {
+        true => name,
+        false => shortened(instance, &format!("-{hash}{END}")),
     }
-    let end = format!("-{hash}{END}");
+}
+
+/// HelloRestore that brings the data of the service `instance` into a new volume, for a hash of the change.
+#[must_use]
+pub fn upgrade(instance: &str, hash: &str) -> String {
+    shortened(instance, &format!("-{hash}-upgrade"))
+}
+
+/// Longest name of a HelloRestore.
+const LONGEST: usize = 40;
+
+fn shortened(instance: &str, end: &str) -> String {
     let start: String = instance.chars().take(LONGEST - end.len()).collect();
     format!("{start}{end}")
 }
@@ -343,6 +354,18 @@ mod tests {
             assert!(long.ends_with("a-0123456789-bootstrap"), "{long}");
             assert_ne!(long, name(length, "1123456789"));
         }
+    }
+
+    #[test]
+    fn each_version_of_the_data_has_a_claim() {
+        let claim =
+            |version: Option<&str>| data_claim("demo", &DataVersion(version.map(str::to_owned)));
+        assert_eq!(claim(None), "data-demo-db-0");
+        assert_eq!(claim(Some("18")), "data-18-demo-db-0");
+        let long = upgrade(&"a".repeat(40), "0123456789");
+        assert_eq!(long.len(), 40);
+        assert!(long.ends_with("a-0123456789-upgrade"), "{long}");
+        assert_eq!(upgrade("demo", "01"), "demo-01-upgrade");
     }
 
     #[test]

@@ -227,6 +227,9 @@ pub async fn target(
     {
         return Ok(Err((Reason::SourceInvalid, Some(words))));
     }
+    if is_of_other_data(&service, order) {
+        return Ok(Err((Reason::ServiceUpgrading, None)));
+    }
     let service = order.sees(service);
     if step == Step::Stage && service.backup.is_none() {
         return Ok(Err((Reason::BackupsDisabled, None)));
@@ -276,6 +279,13 @@ pub async fn target(
             inputs: read.inputs,
         }),
     })
+}
+
+/// Whether the version of the data is being changed, by other means than this restore.
+fn is_of_other_data(service: &Validated, order: &Order) -> bool {
+    let of_change = service.data.restoring();
+    let restore = of_change.and_then(|upgrade| upgrade.restore.as_ref());
+    service.data.stopping().is_some() && restore != Some(&order.identity.name)
 }
 
 /// What is wrong with the Secret that opens the backup, in words.

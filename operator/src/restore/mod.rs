@@ -146,6 +146,7 @@ impl Restores {
             return Ok(Err((reason, None)));
         };
         if step == Step::Stage
+            && !is_of_upgrade(&raw, order)
             && let Some(first) = dereference::first(&self.0.cluster, order).await?
         {
             return Ok(Err((Reason::Queued, Some(first))));
@@ -230,6 +231,12 @@ impl Restores {
         let new = report::with_reason(&order, Reason::InternalError, message, now);
         self.report(key, &order, &new).await
     }
+}
+
+/// Whether it brings the data of a change of the data's version, for which each other restore waits.
+fn is_of_upgrade(service: &DynamicObject, order: &Order) -> bool {
+    let upgrade = &service.data["status"]["database"]["upgrade"];
+    upgrade["restore"].as_str() == Some(&order.identity.name)
 }
 
 /// Whether nothing is to be done, whatever else there is.

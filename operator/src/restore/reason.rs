@@ -45,6 +45,7 @@ reasons! {
     ServiceInvalid, true, "the spec of the HelloService is not valid, or names what is missing";
     BackupsDisabled, true, "the HelloService has no backups, and the restore names no other place";
     SourceInvalid, true, "spec.source is not valid, or names what is missing";
+    ServiceUpgrading, false, "the version of the service's data is being changed";
     DatabaseNotReady, false, "the database of the service is not ready";
     MigrationWaiting, false, "the schema of the service is not the one that its image needs yet";
     BackupRunning, false, "a backup of the service runs";

@@ -346,8 +346,18 @@ fn outcome(
         true => next.min(AT_ONCE),
         false => next,
     };
+    // Each phase is stored before anything is done in it.
+    let phase = new.database.as_ref().map(|database| &database.upgrade);
+    let next = match phase.is_some_and(|phase| *phase != service.data.upgrade) {
+        true => next.min(AT_ONCE),
+        false => next,
+    };
     // No watch reports that the namespace is being deleted.
     let next = match applied.facts().leaving {
+        Some(_) => next.min(IN_PROGRESS),
+        None => next,
+    };
+    let next = match &service.data.upgrade {
         Some(_) => next.min(IN_PROGRESS),
         None => next,
     };

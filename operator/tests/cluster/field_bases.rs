@@ -31,7 +31,7 @@ pub fn base(port: u16) -> Value {
             "adminScope": "a", "adminClaim": "roles", "reads": "own",
             "algorithms": ["RS256"], "leewaySeconds": 60, "caSecretRef": {"name": "a", "key": "ca.crt"}}},
         "monitoring": {"serviceMonitor": true, "serviceMonitorLabels": {"release": "a"}},
-        "database": {"managed": {"image": "postgres:18", "storage": {"size": "1Gi", "storageClassName": "a"},
+        "database": {"managed": {"image": "postgres:18", "dataVersion": "a", "storage": {"size": "1Gi", "storageClassName": "a"},
             "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
             "sharedMemory": "64Mi", "probes": {"readiness": timing(), "liveness": timing()},
             "parameters": {"work_mem": "1MB"}}},

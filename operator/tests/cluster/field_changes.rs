@@ -154,6 +154,8 @@ pub fn change(path: &str) -> Change {
         _ if path.ends_with("/size") => return Change::Forth(json!("3Gi")),
         // Other passwords are a rotation, which takes its time.
         "/database/managed/credentials/secretRef/name" => return Change::Elsewhere,
+        // It is a change of the data: `tests/cluster/versions.rs`.
+        "/database/managed/dataVersion" => return Change::Elsewhere,
         // It matters before anything serves: `tests/cluster/bootstrap.rs`.
         _ if path.contains("/bootstrap/") => return Change::Elsewhere,
         // It stops every change, so nothing converges.

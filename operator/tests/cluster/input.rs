@@ -251,6 +251,14 @@ async fn wrong_values_are_refused_with_the_name_of_the_field() {
             "spec.database.managed.storage.size",
         ),
         (
+            managed("dataVersion", json!("18.1")),
+            "spec.database.managed.dataVersion",
+        ),
+        (
+            managed("dataVersion", json!("eighteen-a")),
+            "spec.database.managed.dataVersion",
+        ),
+        (
             managed("parameters", json!({"port": "1"})),
             "spec.database.managed.parameters",
         ),

@@ -64,6 +64,7 @@ mod state;
 mod stuck;
 mod terminal;
 mod upgrade;
+mod versions;
 mod volumes;
 mod waiting;
 mod world;

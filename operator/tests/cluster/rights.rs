@@ -80,6 +80,8 @@ async fn the_rights_of_the_manifests_are_enough_and_not_more() {
     let retain = json!({"spec": {"deletionPolicy": "Retain"}});
     crate::snapshot::patch(&world, "going", retain).await;
     crate::snapshot::gone(&world, "going").await;
+    // A change of the data's version, as far as the former server is replaced.
+    crate::versions::change_once(&world, "changed").await;
     // A migration whose pod does not come: the events of its Job say why.
     world.set_jobs(Jobs::Hang);
     world.apply("late", json!({})).await;

@@ -134,7 +134,8 @@ fn runs(kind: Kind, object: &DynamicObject, claims: &[String]) -> bool {
 }
 
 fn data_claim(set: &DynamicObject) -> String {
-    format!("data-{}-0", set.name_any())
+    let template = &set.data["spec"]["volumeClaimTemplates"][0]["metadata"]["name"];
+    format!("{}-{}-0", template.as_str().unwrap(), set.name_any())
 }
 
 async fn run_database(sets: &Api<DynamicObject>, claims: &Api<DynamicObject>, set: &DynamicObject) {
@@ -144,7 +145,9 @@ async fn run_database(sets: &Api<DynamicObject>, claims: &Api<DynamicObject>, se
     {
         let template = &set.data["spec"]["volumeClaimTemplates"][0];
         let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]});
+            "metadata": {"name": name, "labels": template["metadata"]["labels"],
+                "annotations": template["metadata"]["annotations"]},
+            "spec": template["spec"]});
         let _ = claims
             .create(
                 &PostParams::default(),

@@ -10,6 +10,7 @@ use hello_crds::BootstrapPhase;
 use hello_operator::{
     object::{
         child::{ChildId, Desired},
+        data_version::DataVersion,
         kind::{Gate, Kind},
         live::Live,
         names::{self, Component},
@@ -130,7 +131,10 @@ impl Operator {
         memory: &mut Memory,
     ) -> Decision {
         let observed = observe(state, migrating, &memory.bodies, &mut memory.lives);
-        let claim = ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(INSTANCE));
+        let claim = ChildId::new(
+            Kind::PersistentVolumeClaim,
+            names::data_claim(INSTANCE, &DataVersion::default()),
+        );
         let identity = living_uid(observed.children.get(&claim));
         let schedule = observed.children.get(&fixed_id(Name::BackupJob));
         let own = |live: &&Live| {

@@ -6,6 +6,7 @@ use hello_crds::HelloService;
 use hello_operator::{
     object::{
         child::{self, ChildId, Desired},
+        data_version::DataVersion,
         kind::{Gate, Kind},
         live::Live,
         names,
@@ -88,7 +89,10 @@ pub fn service(resource: Resource, (remembered, run_known, bootstrap): Known) ->
 pub fn fixed_id(name: Name) -> ChildId {
     match name {
         Name::Credentials => ChildId::new(Kind::Secret, names::credentials(INSTANCE)),
-        Name::Claim => ChildId::new(Kind::PersistentVolumeClaim, names::data_claim(INSTANCE)),
+        Name::Claim => ChildId::new(
+            Kind::PersistentVolumeClaim,
+            names::data_claim(INSTANCE, &DataVersion::default()),
+        ),
         Name::Server => ChildId::new(Kind::StatefulSet, names::database(INSTANCE)),
         Name::App => ChildId::new(Kind::Deployment, names::app(INSTANCE)),
         Name::Autoscaler => ChildId::new(Kind::HorizontalPodAutoscaler, names::app(INSTANCE)),

@@ -23,6 +23,7 @@ mod restores;
 mod scope;
 mod scopes;
 mod steps;
+mod upgrades;
 
 use std::time::Instant;
 

@@ -1,7 +1,8 @@
 //! What is reported of a service. Pure: objects in, a tree and the problems out.
 
 use hello_crds::{
-    ConditionType, HelloRestore, HelloService, HelloServiceStatus, names::Component, next_command,
+    ConditionType, HelloRestore, HelloService, HelloServiceStatus, UpgradeStatus, names::Component,
+    next_command,
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -99,6 +100,14 @@ struct View<'a> {
     now: Timestamp,
 }
 
+/// The change to another version of the data.
+fn upgrade(upgrade: &UpgradeStatus) -> Node {
+    let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "unnamed".into());
+    let (from, to) = (version(&upgrade.from), version(&upgrade.to));
+    let text = format!("{from} to {to}: {:?}", upgrade.phase);
+    Node::new("upgrade", Mark::Busy, text)
+}
+
 impl View<'_> {
     fn name(&self) -> &str {
         self.observed
@@ -153,7 +162,9 @@ impl View<'_> {
                 .unwrap_or_default();
             Node::new("servers", mark, format!("{ready} ready{primary}"))
         });
-        let mut children: Vec<Node> = claim.into_iter().chain(servers).collect();
+        let upgrade = database.upgrade.as_ref().map(upgrade);
+        let parts = [claim, upgrade, servers];
+        let mut children: Vec<Node> = parts.into_iter().flatten().collect();
         // Nobody but its owner sees the pods of an external one.
         if database.kind != "external" {
             children.extend(self.pods(Component::Database));

@@ -1,14 +1,15 @@
-//! From PostgreSQL 16 to 18 by a backup, as the documentation describes it, and back.
+//! From PostgreSQL 16 to 18 by a backup, in place and by a second service, as the documentation describes it, and back.
 
 use std::time::{Duration, Instant};
 
-use hello_crds::{HelloRestore, HelloRestoreStatus, RestorePhase};
+use hello_crds::{HelloRestore, HelloRestoreStatus, HelloService, RestorePhase};
 use hello_e2e::cluster::wait::{Seen, poll, watch};
 use hello_e2e::scenario::jobs::{job_end, job_from, job_log};
 use hello_e2e::service::greeting;
 use hello_e2e::service::psql::psql;
 use hello_e2e::{Context, Hello, Result, Scenario, ensure, scenario};
 use jiff::civil::Date;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -23,6 +24,8 @@ async fn a_service_of_16_goes_on_with_18_and_comes_back() -> Result<()> {
     scenario::run("major_upgrade", async |s| {
         let image = std::env::var("HELLO_OLD_POSTGRES_IMAGE")
             .context("HELLO_OLD_POSTGRES_IMAGE is not set; run the scenarios by e2e/run")?;
+        in_place(s, &image).await?;
+
         let backup = json!({"schedule": "0 2 * * *", "image": NEW});
         let spec = json!({"replicas": 1, "backup": backup,
             "database": {"managed": {"image": image}}});
@@ -58,13 +61,75 @@ async fn a_service_of_16_goes_on_with_18_and_comes_back() -> Result<()> {
     .await
 }
 
-/// The files cannot be read by the other version: that is named, nothing is lost, and the former image serves again.
+/// By one field, and back by it: what was written before is there after, and what is not there any more was accepted.
+async fn in_place(s: &Scenario, former: &str) -> Result<()> {
+    let with = |image: &str, version: Option<&str>| {
+        let managed = json!({"image": image, "dataVersion": version});
+        json!({"database": {"managed": managed}})
+    };
+    let mut spec = with(former, None);
+    (spec["replicas"], spec["backup"]) = (1.into(), json!({"schedule": "0 2 * * *"}));
+    // The policy under which a claim goes with its server.
+    spec["deletionPolicy"] = "Delete".into();
+    let hello = Hello::apply(s, "place", spec).await?;
+    hello.serving().await?;
+    runs(s, &hello, "16").await?;
+    let (kept, later) = (greeting::born_in(5), greeting::born_in(7));
+    hello.http().await?.must_put("alice", kept).await?;
+
+    let began = Instant::now();
+    hello.change(with(NEW, Some("18"))).await?;
+    hello.serving().await?;
+    s.figure(format!(
+        "18 serves in place after {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
+    runs(s, &hello, "18").await?;
+    has(&hello, "alice", kept).await?;
+    hello.http().await?.must_put("bob", later).await?;
+
+    hello.change(with(former, None)).await?;
+    let blocked = hello
+        .condition("Ready", LIMIT, |condition| {
+            condition.reason == "UpgradeBlocked"
+        })
+        .await?;
+    runs(s, &hello, "18").await?;
+    has(&hello, "bob", later).await?;
+    let status = blocked.status.context("no status")?;
+    let mut messages = status.conditions.iter().map(|condition| &condition.message);
+    let consent =
+        messages.find_map(|message| message.split_once("hello.internal/accept-new-data="));
+    let (_, value) = consent.context("the message names no consent")?;
+    let annotations = json!({"hello.internal/accept-new-data": value});
+    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+    let services: Api<HelloService> = s.api();
+    services
+        .patch("place", &PatchParams::default(), &patch)
+        .await?;
+    hello
+        .condition("DatabaseReady", LIMIT, |condition| {
+            condition.status == "False"
+        })
+        .await?;
+    hello.serving().await?;
+    runs(s, &hello, "16").await?;
+    has(&hello, "alice", kept).await?;
+    let claims: Api<PersistentVolumeClaim> = s.api();
+    for name in ["data-place-db-0", "data-18-place-db-0"] {
+        let claim = claims.get(name).await?;
+        ensure!(claim.metadata.deletion_timestamp.is_none(), "{name}");
+    }
+    Ok(())
+}
+
+/// The files cannot be read by the other version: that is named, and the server keeps its image.
 async fn the_image_alone_is_refused(hello: &Hello, former: &str) -> Result<()> {
     let with = |image: &str| json!({"database": {"managed": {"image": image}}});
     hello.change(with(NEW)).await?;
     hello
-        .condition("DatabaseReady", LIMIT, |condition| {
-            condition.status == "False" && condition.message.contains("incompatible with server")
+        .condition("Ready", LIMIT, |condition| {
+            condition.reason == "UpgradeBlocked" && condition.message.contains("keeps its image")
         })
         .await?;
     hello.change(with(former)).await?;

@@ -35,7 +35,8 @@ pub enum Gate {
     Migrated,
     /// A backup that a person requests: once, and while neither a migration nor another backup is at work.
     Request,
-    /// The backup before a deletion: once the application is stopped, and again until it is proved.
+    /// The backup before a deletion or a change of the data's version: once the application is stopped, and again until it is
+    /// proved.
     LastBackup,
     /// Not in this pass: what it is made from is not valid, or not known. What is there stays as it is.
     Never,
@@ -92,7 +93,7 @@ pub struct Row {
     pub needs: &'static [Need],
     /// Whether one that is no longer wanted stays until the resource is deleted, although it holds no data.
     pub stays: bool,
-    /// The claim to which its pods write, from the name of the child; `None` for kinds without one.
+    /// The claim to which its pods write, from the name of the child; `None` where it has another name, or none.
     pub claim: Option<fn(&str) -> String>,
     /// Whether a deletion removes the pods before the child, or after it.
     pub deletion: PropagationPolicy,
@@ -227,7 +228,6 @@ kinds! {
     },
     StatefulSet: Row {
         needs: CLIENT,
-        claim: Some(names::stateful_set_claim),
         ..built_in::<StatefulSet>()
     },
     Cluster: Row {

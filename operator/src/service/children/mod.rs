@@ -100,12 +100,15 @@ fn build_keeping(service: &Validated, inputs: &Inputs) -> Resources {
         Scaling::External { initial } => (None, initial),
     };
     let backup = service.backup.as_ref();
-    // Before a last backup, nothing starts the application, or another backup, any more.
+    // Before a last backup, and while the data's version changes, nothing starts the application, or another backup.
     let last = inputs.last_backup.as_ref();
-    let (replicas, scheduled) = match last {
-        Some(_) => (Some(0), None),
-        None => (replicas, backup),
+    let stopped = last.is_some() || service.data.stopping().is_some();
+    let (replicas, scheduled) = match stopped {
+        true => (Some(0), None),
+        false => (replicas, backup),
     };
+    let of_upgrade = inputs.upgrade_backup.as_ref();
+    let ordered = last.or(of_upgrade.filter(|_| service.data.keeps_server()));
     let identity = inputs.database_identity.as_deref();
     let migration = identity.map(|identity| migration::job(service, inputs, database, identity));
     Resources {
@@ -118,7 +121,7 @@ fn build_keeping(service: &Validated, inputs: &Inputs) -> Resources {
         deployment: app::deployment(service, database, migration.as_ref()),
         migration,
         service: app::service(service),
-        autoscaler: scaling::autoscaler(service).filter(|_| last.is_none()),
+        autoscaler: scaling::autoscaler(service).filter(|_| !stopped),
         disruption_budget: scaling::disruption_budget(service),
         network_policies: network::policies(service, database, inputs),
         backup_volume: backup.and_then(|backup| {
@@ -136,7 +139,7 @@ fn build_keeping(service: &Validated, inputs: &Inputs) -> Resources {
             backup::requested(service, database, backup, schedule)
         }),
         last_backup: backup
-            .zip(last)
+            .zip(ordered)
             .map(|(backup, last)| backup::last(service, database, backup, &last.job)),
         ingress: exposure::ingress(service),
         http_route: exposure::http_route(service),

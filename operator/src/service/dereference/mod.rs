@@ -107,6 +107,8 @@ pub async fn read(
         let deciding = bootstrap.decided_by(&service.identity.name);
         find_unlabelled(cluster, service, deciding.iter(), &mut observed).await?;
     }
+    let versions = versions(service);
+    find_unlabelled(cluster, service, versions.iter(), &mut observed).await?;
     observed.database_secret = database_secret(cluster, service).await?;
     let inputs = Inputs::from_observed(service, &observed, now)?;
     let of_database = [&inputs.unusable_address, &inputs.problem];
@@ -118,6 +120,20 @@ pub async fn read(
         .extend(unresolved(cluster, service).await?);
     observed.unresolved.extend(passwords);
     Ok(Read { observed, inputs })
+}
+
+/// What decides about a change of the data's version: the claim of the version that is to serve, and the restore.
+fn versions(service: &Validated) -> Vec<ChildId> {
+    let (instance, data) = (&service.identity.name, &service.data);
+    let mut all = Vec::new();
+    if data.target() != data.present {
+        let claim = names::data_claim(instance, &data.target());
+        all.push(ChildId::new(Kind::PersistentVolumeClaim, claim));
+    }
+    let upgrade = data.upgrade.as_ref();
+    let restore = upgrade.and_then(|upgrade| upgrade.restore.clone());
+    all.extend(restore.map(|name| ChildId::new(Kind::HelloRestore, name)));
+    all
 }
 
 /// Every object and pod with the labels of the service. The pods are read after the Jobs: of a Job that was there a pod

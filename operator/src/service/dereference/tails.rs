@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod
 use crate::{
     object::{
         backup_result::{self, BackupResult},
+        data_version::DataVersion,
         restore_result::{self, RestoreResult},
         volume_report,
     },
@@ -60,7 +61,11 @@ fn is_own(container: &Container, own: &DefaultImages) -> bool {
     image.is_some_and(|image| own.have_version(image))
         && container.env_from.iter().flatten().next().is_none()
         && variables.all(|variable| variable.value_from.is_none())
-        && mounts.all(|mount| OWN_VOLUMES.contains(&mount.name.as_str()))
+        && mounts.all(|mount| is_own_volume(&mount.name))
+}
+
+fn is_own_volume(name: &str) -> bool {
+    OWN_VOLUMES.contains(&name) || DataVersion::from_volume(name).is_some()
 }
 
 fn remove(container: &mut ContainerStatus) {

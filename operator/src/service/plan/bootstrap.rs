@@ -13,7 +13,7 @@ use crate::{
         names,
     },
     service::{
-        plan::presence::{Presence, has_swapped},
+        plan::presence::{Presence, has_swapped, is_completed},
         validate::{Validated, is_over},
     },
 };
@@ -39,6 +39,14 @@ pub(super) fn state<'a>(
     live: &LiveObjects,
     present: impl Fn(&ChildId) -> Option<&'a Presence>,
 ) -> Bootstrap {
+    if let Some(bootstrap) = service.bootstrap.as_ref().filter(|one| one.is_upgrade) {
+        let id = ChildId::new(Kind::HelloRestore, &bootstrap.restore);
+        let ours = present(&id).is_some_and(|presence| presence.is_ours());
+        return match ours && live.get(&id).is_some_and(is_completed) {
+            true => Bootstrap::Done,
+            false => Bootstrap::Due,
+        };
+    }
     let is_the_services = |id: &ChildId| {
         let presence = present(id);
         presence.is_some_and(|presence| presence.is_ours() || *presence == Presence::Deleting)
@@ -76,6 +84,9 @@ pub fn remember(
     state: Bootstrap,
 ) -> Option<BootstrapStatus> {
     let known = service.known_data.bootstrap.as_ref();
+    if service.data.upgrade.is_some() {
+        return known.cloned();
+    }
     let Some(bootstrap) = &service.bootstrap else {
         // It may be asked for again as long as nothing serves.
         let app = ChildId::new(Kind::Deployment, names::app(&service.identity.name));

@@ -22,9 +22,9 @@ use crate::{
 pub fn holder(service: &Validated) -> Option<ChildId> {
     let instance = &service.identity.name;
     match &service.database {
-        Database::Managed(_) => Some(ChildId::new(
+        Database::Managed(managed) => Some(ChildId::new(
             Kind::PersistentVolumeClaim,
-            names::data_claim(instance),
+            names::data_claim(instance, &managed.data_version),
         )),
         Database::CloudNativePg(_) => Some(ChildId::new(Kind::Cluster, names::database(instance))),
         Database::External(_) => None,
@@ -60,8 +60,10 @@ pub fn remember(
     live: &LiveObjects,
     schema_is_there: bool,
 ) -> Option<DataStatus> {
-    let had = service.known_data.had.clone();
-    if schema_is_there && !is_replaced(service, live) {
+    let had = service.known_data.served.clone();
+    // What serves does not change before the end of a change of its version.
+    let rests = service.data.stopping().is_none();
+    if schema_is_there && rests && !is_replaced(service, live) {
         return current(service, live).or(had);
     }
     had

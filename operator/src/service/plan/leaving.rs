@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use crate::{
     object::{
         child::ChildId,
+        data_version::claim_of,
         kind::{Gate, Kind},
         names::{self, Component},
         owner::controller,
@@ -17,7 +18,7 @@ use crate::{
             inputs::{Inputs, last_backup::LastBackup},
             observed::Observed,
         },
-        plan::presence::Presence,
+        plan::{presence::Presence, version::is_of_other_data},
         validate::{Kept, Validated},
     },
 };
@@ -35,7 +36,7 @@ pub struct Leaving {
     pub data_is_settled: bool,
 }
 
-/// The backup before a deletion.
+/// The backup before a deletion, or before a change of the data's version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Order {
     /// Its Job.
@@ -78,21 +79,27 @@ impl Leaving {
             serving: serves(service, observed, &present),
             migration_runs,
             data_is_settled: is_settled(service, prepared, observed, order, &present),
-            backup: order.map(|order| Order {
-                job: ChildId::new(Kind::Job, &order.job),
-                claim: ChildId::new(
-                    Kind::PersistentVolumeClaim,
-                    names::backup(&service.identity.name),
-                ),
-                proved: order.proved.is_some(),
-                retry: order.retry,
-            }),
+            backup: order.map(|order| Order::new(service, order)),
         })
     }
 }
 
+impl Order {
+    pub(super) fn new(service: &Validated, order: &LastBackup) -> Self {
+        Self {
+            job: ChildId::new(Kind::Job, &order.job),
+            claim: ChildId::new(
+                Kind::PersistentVolumeClaim,
+                names::backup(&service.identity.name),
+            ),
+            proved: order.proved.is_some(),
+            retry: order.retry,
+        }
+    }
+}
+
 /// Whether a pod of the application may be running, or be started.
-fn serves(
+pub(super) fn serves(
     service: &Validated,
     observed: &Observed,
     present: impl Fn(&ChildId) -> Option<Presence>,
@@ -125,6 +132,8 @@ fn is_settled(
         let live = observed.children.get(id);
         match (id.kind, presence) {
             // With it, its controller deletes the claim.
+            // What has not served stays, whatever the policy is.
+            (Kind::StatefulSet, Some(_)) if is_of_other_data(service, observed) => true,
             (Kind::StatefulSet, None | Some(Presence::Deleting | Presence::Predecessor)) => !proved,
             (Kind::StatefulSet, Some(Presence::Settled | Presence::Drifted)) => {
                 claim_follows(observed, id, goes)
@@ -149,11 +158,9 @@ fn claim_follows(observed: &Observed, set: &ChildId, goes: bool) -> bool {
     let policy = set.spec.as_ref();
     let policy = policy.and_then(|spec| spec.persistent_volume_claim_retention_policy.as_ref());
     let deletes = policy.is_some_and(|policy| policy.when_deleted.as_deref() == Some("Delete"));
-    let claim = ChildId::new(
-        Kind::PersistentVolumeClaim,
-        names::stateful_set_claim(&set.name_any()),
-    );
-    let owned = observed.children.get(&claim).is_none_or(|claim| {
+    let claim = claim_of(set).map(|name| ChildId::new(Kind::PersistentVolumeClaim, name));
+    let claim = claim.and_then(|id| observed.children.get(&id));
+    let owned = claim.is_none_or(|claim| {
         let owner = controller(claim.object()).map(|owner| &*owner.uid);
         (owner.is_some() && owner == set.metadata.uid.as_deref()) == goes
     });

@@ -10,11 +10,14 @@ pub mod data;
 pub mod facts;
 pub mod job_phase;
 pub mod leaving;
+pub mod phase;
 pub mod planner;
 pub mod presence;
 pub mod readiness;
 pub mod stuck_pod;
 mod stuck_run;
+pub mod upgrade;
+pub mod version;
 pub mod write;
 pub mod write_reason;
 

@@ -15,14 +15,17 @@ use crate::{
     service::{
         apply::Applied,
         plan::{
-            self, planner::Migration, readiness::DatabaseState, stuck_pod::is_of_former_template,
+            self,
+            phase::{self, Found},
+            readiness::DatabaseState,
+            stuck_pod::is_of_former_template,
         },
         report::{
             data,
             finding::{Finding, no, yes},
             pod_failure,
             reason::Reason,
-            volume,
+            upgrade, volume,
         },
         validate::{Database, Validated},
     },
@@ -32,15 +35,16 @@ use crate::{
 pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Finding {
     let state = &applied.readiness().database;
     let managed = matches!(service.database, Database::Managed(_));
+    let is_known = !matches!(state, DatabaseState::Replaced | DatabaseState::Unknown);
     if !state.is_ready()
-        && *state != DatabaseState::Replaced
+        && is_known
         && let Some(going) = data::finding(service, applied)
     {
         return going;
     }
     if managed
         && !state.is_ready()
-        && *state != DatabaseState::Replaced
+        && is_known
         && let Some(failure) = server_failure(service, applied, now)
     {
         return failure;
@@ -61,6 +65,7 @@ pub fn finding(service: &Validated, applied: &Applied, now: Timestamp) -> Findin
         DatabaseState::Blocked { phase } => no(Reason::DatabaseBlocked).with(phase),
         DatabaseState::Hibernated => no(Reason::DatabaseHibernated),
         DatabaseState::Replaced => data::replaced(service, applied),
+        DatabaseState::Unknown => upgrade::unknown(service, applied),
         DatabaseState::Leaving => no(Reason::DatabaseTerminating),
         DatabaseState::Absent => {
             no(Reason::DatabaseStarting).with("the Cluster does not exist yet")
@@ -105,7 +110,7 @@ fn is_of_former_spec(service: &Validated, applied: &Applied) -> bool {
 }
 
 /// The database in use.
-pub fn status(service: &Validated, applied: &Applied) -> DatabaseStatus {
+pub fn status(service: &Validated, applied: &Applied, now: Timestamp) -> DatabaseStatus {
     let instance = &service.identity.name;
     let servers = service.database.servers(instance);
     let cluster = servers.filter(|id| id.kind == Kind::Cluster);
@@ -113,14 +118,22 @@ pub fn status(service: &Validated, applied: &Applied) -> DatabaseStatus {
         .and_then(|id| applied.get(&id))
         .map(|live| &live.data["status"]);
     let field = |name: &str| status.map(|status| &status[name]);
+    let found = Found {
+        facts: applied.facts(),
+        live: applied.live(),
+        ready: applied.readiness().database.is_ready(),
+        migration: applied.migration(),
+        now,
+    };
+    let known = phase::remember(service, &found);
     DatabaseStatus {
         kind: service.database.kind().into(),
         volume_claim: service.database.volume_claim(instance),
-        data: plan::data::remember(
-            service,
-            applied.live(),
-            applied.migration() == Migration::Succeeded,
-        ),
+        data: known.data,
+        data_version: known.serving.0,
+        image: known.image,
+        upgrade: known.upgrade,
+        former: known.former,
         bootstrap: plan::bootstrap::remember(service, applied.live(), applied.facts().bootstrap),
         ready_instances: field("readyInstances")
             .and_then(Value::as_i64)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hello_crds::{BootstrapPhase, ConditionType, HelloServiceStatus, OrderedBackup};
+use hello_crds::{BootstrapPhase, ConditionType, HelloServiceStatus, OrderedBackup, UpgradeStatus};
 use jiff::Timestamp;
 
 use crate::service::report::conditions::find;
@@ -31,6 +31,7 @@ pub fn hold_back(
         && old.observed_generation == new.observed_generation
         && bootstrap(old) == bootstrap(new)
         && ordered(old) == ordered(new)
+        && upgrade(old) == upgrade(new)
         && IMMEDIATE
             .iter()
             .all(|type_| state(old, *type_) == state(new, *type_));
@@ -46,6 +47,11 @@ pub fn hold_back(
 fn bootstrap(status: &HelloServiceStatus) -> Option<BootstrapPhase> {
     let database = status.database.as_ref()?;
     database.bootstrap.as_ref().map(|known| known.phase)
+}
+
+/// What a change of the data's version waits for to be stored.
+fn upgrade(status: &HelloServiceStatus) -> Option<&UpgradeStatus> {
+    status.database.as_ref()?.upgrade.as_ref()
 }
 
 /// What a deletion waits for to be stored.

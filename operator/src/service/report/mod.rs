@@ -20,6 +20,7 @@ pub mod pod_failure;
 pub mod reason;
 pub mod status;
 pub mod subject;
+mod upgrade;
 mod volume;
 mod volume_fullness;
 pub mod write;

@@ -75,6 +75,9 @@ reasons! {
     MigrationSucceeded, Routine, "the schema is the one that the wanted image needs";
     Bootstrapping, Routine, "the backup that the service starts from is being restored";
     BootstrapStalled, ActionNeeded, "the backup that the service starts from is not restored without a person";
+    Upgrading, Routine, "another version of the data is wanted, and the application is stopped until it serves";
+    UpgradeFailed, ActionNeeded, "the change to another version of the data does not go on without a person";
+    UpgradeBlocked, ActionNeeded, "another version of the data, or of its server, is wanted and not used: the former one goes on";
     SnapshotPending, Routine, "the resource is being deleted, and its last backup is not made yet";
     SnapshotFailed, ActionNeeded, "the last backup before the deletion failed or cannot be made, and nothing is deleted";
     Releasing, Routine, "the resource is being deleted, and its data gets the owner that deletionPolicy asks for";

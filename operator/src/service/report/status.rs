@@ -21,7 +21,7 @@ use crate::{
             hindrance::{self, Whose},
             migration,
             reason::Reason,
-            volume, volume_fullness,
+            upgrade, volume, volume_fullness,
         },
         validate::{Image, Validated},
     },
@@ -52,7 +52,7 @@ pub fn from_applied(
         endpoint: Some(app::endpoint(service)),
         version: running.image.as_deref().map(Image::version_of),
         image: running.image,
-        database: Some(database::status(service, applied)),
+        database: Some(database::status(service, applied, now)),
         migration: migration::status(applied),
         backup: match backups {
             Some(backups) => Some(backups.status(old)),
@@ -78,7 +78,11 @@ fn findings(
         None => hindrance::finding(applied, Whose::Backups).unwrap_or_else(|| no(Reason::Disabled)),
     };
     let leaving = deletion::finding(service, applied, &database, backups);
-    let ready = leaving.unwrap_or_else(|| ready(service, applied, &database, &migrated, now));
+    let parts = (&database, &migrated);
+    let upgrade = || upgrade::finding(service, applied, parts, backups);
+    let ready = leaving
+        .or_else(upgrade)
+        .unwrap_or_else(|| ready(service, applied, parts, now));
     let needs_action = ready.reason.needs_action();
     let progressing = ready.repeated(!ready.holds && !needs_action && !service.paused);
     // What asks for action while the service is as wanted.
@@ -118,8 +122,7 @@ fn findings(
 fn ready(
     service: &Validated,
     applied: &Applied,
-    database: &Finding,
-    migrated: &Finding,
+    (database, migrated): (&Finding, &Finding),
     now: Timestamp,
 ) -> Finding {
     if let Some(hindrance) = hindrance::finding(applied, Whose::Service) {
@@ -141,6 +144,9 @@ fn ready(
     }
     if service.paused {
         return no(Reason::Paused);
+    }
+    if let Some(other) = upgrade::unused(service, applied) {
+        return other;
     }
     let serving = yes(Reason::Serving);
     match volume::differences(service, applied) {

@@ -23,6 +23,7 @@ use crate::{
     error::{Error, Result},
     object::{
         child::{ChildId, Desired},
+        data_version::DataVersion,
         kind::Kind,
         live::Live,
         names,
@@ -266,7 +267,7 @@ impl Fixture {
         for kind in [Kind::PersistentVolumeClaim, Kind::Cluster] {
             let name = match kind {
                 Kind::Cluster => names::database("demo"),
-                _ => names::data_claim("demo"),
+                _ => names::data_claim("demo", &DataVersion::default()),
             };
             if self.live.iter().any(|live| live.kind == kind.to_string()) {
                 let body = json!({"metadata": {"name": name, "uid": uid(kind)}});

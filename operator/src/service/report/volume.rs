@@ -132,7 +132,7 @@ pub fn wanted_data(service: &Validated) -> Option<Wanted<'_>> {
         return None;
     };
     Some(Wanted {
-        claim: names::data_claim(instance),
+        claim: names::data_claim(instance, &managed.data_version),
         volume: &managed.storage,
         maker: Some(ChildId::new(Kind::StatefulSet, names::database(instance))),
     })

@@ -1,6 +1,6 @@
 //! The backup that a new service starts from.
 
-use hello_crds::{BootstrapPhase, BootstrapStatus, Database, RestoreSource};
+use hello_crds::{BootstrapPhase, BootstrapStatus, Database, RestoreSource, UpgradeStatus};
 
 use crate::object::{
     child::{self, ChildId},
@@ -20,6 +20,8 @@ pub struct Bootstrap {
     pub restore: String,
     /// Whether the status knows of it. It does from the first pass on, before there is anything that could be lost.
     pub has_begun: bool,
+    /// Whether the data of the service comes into a new volume: it has served, and the Deployment is there.
+    pub is_upgrade: bool,
 }
 
 impl Bootstrap {
@@ -44,6 +46,22 @@ impl Bootstrap {
             source: wanted.as_ref()?.from_backup.clone(),
             restore: names::bootstrap(&identity.name, &child::hash(&identity.name)[..10]),
             has_begun: known.is_some(),
+            is_upgrade: false,
+        })
+    }
+
+    /// The backup that a change of the data's version brings into the new volume. `None` when that volume has its data.
+    pub(super) fn of_upgrade(upgrade: &UpgradeStatus) -> Option<Self> {
+        Some(Self {
+            field: "spec.database.managed.dataVersion",
+            source: RestoreSource {
+                backup: upgrade.backup.clone()?,
+                destination: None,
+                identity_secret_ref: None,
+            },
+            restore: upgrade.restore.clone()?,
+            has_begun: true,
+            is_upgrade: true,
         })
     }
 

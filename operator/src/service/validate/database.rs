@@ -10,7 +10,10 @@ use hello_crds::{AddressKeys, PARAMETERS, Probes};
 use super::{image::Image, names::object_name, resources::quantity, volume::Volume};
 use crate::{
     error::{Error, Result},
-    object::{child::ChildId, kind::Kind, names, object_name::ObjectName, quantity::Quantity},
+    object::{
+        child::ChildId, data_version::DataVersion, kind::Kind, names, object_name::ObjectName,
+        quantity::Quantity,
+    },
 };
 
 /// Where the data is.
@@ -27,6 +30,8 @@ pub enum Database {
 /// A server that the operator runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Managed {
+    /// The version of its data.
+    pub data_version: DataVersion,
     /// The volume.
     pub storage: Volume,
     /// Size of the shared memory, when given.
@@ -100,6 +105,14 @@ impl Database {
         }
     }
 
+    /// The same with this version of the data.
+    pub(super) fn with_version(mut self, version: &DataVersion) -> Self {
+        if let Self::Managed(managed) = &mut self {
+            managed.data_version = version.clone();
+        }
+        self
+    }
+
     /// Whether migrations create the roles of the application and of the backups. A database without such roles is used
     /// with one login for everything.
     #[must_use]
@@ -131,7 +144,7 @@ impl Database {
     #[must_use]
     pub fn volume_claim(&self, instance: &str) -> Option<String> {
         match self {
-            Self::Managed(_) => Some(names::data_claim(instance)),
+            Self::Managed(managed) => Some(names::data_claim(instance, &managed.data_version)),
             Self::CloudNativePg(_) | Self::External(_) => None,
         }
     }
@@ -172,6 +185,7 @@ impl Managed {
     fn parse(spec: &hello_crds::ManagedDatabase) -> Result<Self> {
         const FIELD: &str = "spec.database.managed";
         Ok(Self {
+            data_version: DataVersion(spec.data_version.clone()),
             storage: Volume::parse("spec.database.managed.storage", &spec.storage)?,
             shared_memory: spec
                 .shared_memory

@@ -7,6 +7,7 @@
 mod backup;
 mod bootstrap;
 mod config;
+mod data;
 mod database;
 mod deletion;
 mod destination;
@@ -26,6 +27,7 @@ mod volume;
 pub use backup::Backup;
 pub use bootstrap::{Bootstrap, is_over};
 pub use config::Config;
+pub use data::Data;
 pub use database::{CloudNativePg, Database, External, ExternalAddress, Managed};
 pub use deletion::{Deletion, Kept};
 pub use destination::{Bucket, Destination};
@@ -118,11 +120,13 @@ pub struct Validated {
     pub monitoring: Monitoring,
     /// Where the data is.
     pub database: Database,
+    /// Which version of it serves.
+    pub data: Data,
     /// The backup that it starts from, when wanted and not over.
     pub bootstrap: Option<Bootstrap>,
     /// Backups, when wanted.
     pub backup: Option<Backup>,
-    /// PostgreSQL image, also of backups that name none.
+    /// PostgreSQL image, also of backups that name none. The server may have [`Data::image`] instead.
     pub postgres_image: Image,
     /// Whether network policies are created.
     pub isolate: bool,
@@ -197,13 +201,29 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
     let pull_secrets = spec.image_pull_secrets.iter();
     let database = Database::parse(&spec.database)?;
     let identity = identity(service)?;
-    let known_data = KnownData::read(service, &database);
-    let known = known_data.bootstrap.as_ref();
+    let mut known_data = KnownData::read(service, &database);
     let deletion = Deletion::read(service)?;
+    let pods = Pods::parse(spec)?;
+    let field = "spec.database.managed.image";
+    let postgres_image = Image::parse(field, postgres.unwrap_or(&defaults.postgres))?;
+    let had_data = known_data.had.is_some();
+    let data = Data::read(service, &database, had_data, &deletion, &postgres_image);
+    data.check(&pods)?;
+    known_data.expect(&data);
+    let known = known_data.bootstrap.as_ref();
+    let bootstrap = match data.restoring() {
+        Some(upgrade) => Bootstrap::of_upgrade(upgrade),
+        None => Bootstrap::parse(&identity, &spec.database, known),
+    };
+    let kept = match data.held {
+        Some(_) => data.served_by.clone(),
+        None => None,
+    };
     Ok(Validated {
-        bootstrap: Bootstrap::parse(&identity, &spec.database, known),
+        bootstrap,
         known_data,
-        database,
+        database: database.with_version(&data.present),
+        data,
         config: Config::parse(&spec.config)?,
         backup: spec
             .wanted_backup()
@@ -221,7 +241,7 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
             .and_then(|auto| auto.behavior.clone()),
         disruption_budget: spec.disruption_budget.clone().map(numbered),
         probes: spec.probes.clone().unwrap_or_default(),
-        pods: Pods::parse(spec)?,
+        pods,
         expose: Expose::parse(&spec.expose)?,
         tls: tls
             .map(|tls| object_name("spec.tls.secretName", &tls.secret_name))
@@ -232,10 +252,7 @@ pub fn validate(service: &HelloService, defaults: &DefaultImages) -> Result<Vali
             .map(|auth| Issuer::parse(&auth.oidc))
             .transpose()?,
         monitoring: spec.monitoring.clone(),
-        postgres_image: Image::parse(
-            "spec.database.managed.image",
-            postgres.unwrap_or(&defaults.postgres),
-        )?,
+        postgres_image: kept.unwrap_or(postgres_image),
         isolate: spec.network_policy.enabled,
         network: Network::parse(&spec.network_policy)?,
         kept: deletion.kept(),

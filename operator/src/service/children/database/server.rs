@@ -163,8 +163,11 @@ impl Server<'_> {
     }
 
     fn stateful_set(&self) -> StatefulSet {
+        let changes = self.service.data.stopping().is_some();
         let retention = match self.service.kept {
             Kept::All => "Retain",
+            // Each version of the data outlives the change.
+            Kept::Backups | Kept::Nothing if changes && !self.service.deletion.waits() => "Retain",
             Kept::Backups | Kept::Nothing => "Delete",
         };
         StatefulSet {
@@ -182,7 +185,7 @@ impl Server<'_> {
                         when_scaled: Some("Retain".into()),
                     },
                 ),
-                template: self.template(),
+                template: self.kept_template().unwrap_or_else(|| self.template()),
                 volume_claim_templates: Some(vec![self.claim_template()]),
                 ..StatefulSetSpec::default()
             }),
@@ -190,11 +193,22 @@ impl Server<'_> {
         }
     }
 
+    /// What the pod was made from before a change of the data's version began: nothing else of the server changes with it.
+    fn kept_template(&self) -> Option<PodTemplateSpec> {
+        let server = self.inputs.server.as_ref();
+        let server = server.filter(|server| server.version == self.database.data_version)?;
+        let keeps = self.service.data.keeps_server();
+        keeps.then(|| server.template.clone())
+    }
+
     fn template(&self) -> PodTemplateSpec {
         let mut spec = pod::spec(
             self.service,
             Component::Database,
-            vec![self.container(), transport::watch(self.service)],
+            vec![
+                self.container(),
+                transport::watch(self.service, &self.database.data_version.volume()),
+            ],
             vec![
                 pod::empty_dir("run"),
                 pod::empty_dir("tmp"),
@@ -252,7 +266,11 @@ impl Server<'_> {
                 &self.service.pods.of(Component::Database).resources,
             )),
             volume_mounts: Some(vec![
-                pod::mount(names::DATA_VOLUME, files::DATA_ROOT, false),
+                pod::mount(
+                    &self.database.data_version.volume(),
+                    files::DATA_ROOT,
+                    false,
+                ),
                 pod::mount("run", files::SOCKET_DIRECTORY, false),
                 pod::mount("tmp", "/tmp", false),
                 pod::mount("shm", SHARED_MEMORY, false),
@@ -270,7 +288,10 @@ impl Server<'_> {
             ..pod::container(
                 self.service,
                 CONTAINER,
-                self.service.postgres_image.as_str(),
+                self.service
+                    .data
+                    .image(&self.service.postgres_image)
+                    .as_str(),
             )
         }
     }
@@ -292,22 +313,31 @@ impl Server<'_> {
     /// It cannot change, so an existing one stays as it is. What was wanted since then is asked of the claim.
     fn claim_template(&self) -> PersistentVolumeClaim {
         let storage = &self.database.storage;
-        let (size, class, labels) = match &self.inputs.volumes.template {
+        let restored = self
+            .service
+            .bootstrap
+            .as_ref()
+            .is_some_and(|one| one.is_upgrade);
+        let (size, class, labels, annotations) = match &self.inputs.volumes.template {
             Some(template) => (
                 template.size.as_str(),
                 template.class.as_ref(),
                 template.labels.clone(),
+                template.annotations.clone(),
             ),
             None => (
                 storage.size.as_str(),
                 storage.storage_class.as_ref(),
                 Some(self.claim_labels()),
+                // Whatever becomes of the status, it does not serve before it is complete.
+                restored.then(|| data_is(names::INCOMPLETE)),
             ),
         };
         PersistentVolumeClaim {
             metadata: ObjectMeta {
-                name: Some(names::DATA_VOLUME.into()),
+                name: Some(self.database.data_version.volume()),
                 labels,
+                annotations,
                 ..ObjectMeta::default()
             },
             spec: Some(claim::spec(size, class)),
@@ -320,15 +350,27 @@ impl Server<'_> {
         let size = volumes::size(self.inputs.volumes.data.as_ref(), &self.database.storage);
         PersistentVolumeClaim {
             metadata: ObjectMeta {
-                name: Some(names::data_claim(self.instance())),
+                name: Some(names::data_claim(
+                    self.instance(),
+                    &self.database.data_version,
+                )),
                 namespace: Some(self.service.identity.namespace.clone()),
                 labels: Some(self.claim_labels()),
+                annotations: self
+                    .service
+                    .data
+                    .is_complete()
+                    .then(|| data_is(names::COMPLETE)),
                 ..ObjectMeta::default()
             },
             spec: Some(claim::resized(size)),
             status: None,
         }
     }
+}
+
+fn data_is(state: &str) -> BTreeMap<String, String> {
+    [(names::DATA_ANNOTATION.to_owned(), state.to_owned())].into()
 }
 
 fn tcp_probe(timing: Option<&ProbeTiming>, period: i32, failures: i32) -> Probe {

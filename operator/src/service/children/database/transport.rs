@@ -124,7 +124,7 @@ pub fn settings() -> Vec<(String, String)> {
 }
 
 /// Makes the server read changed files, and reports the use of its volume to the operator.
-pub fn watch(service: &Validated) -> Container {
+pub fn watch(service: &Validated, volume: &str) -> Container {
     Container {
         command: Some(vec!["/bin/bash".into(), "-c".into(), WATCH.into()]),
         env: Some(vec![
@@ -141,14 +141,14 @@ pub fn watch(service: &Validated) -> Container {
         volume_mounts: Some(vec![
             pod::mount("run", files::SOCKET_DIRECTORY, false),
             pod::mount("tmp", "/tmp", false),
-            pod::mount(names::DATA_VOLUME, files::DATA_ROOT, true),
+            pod::mount(volume, files::DATA_ROOT, true),
             pod::mount("credentials", files::PASSWORD_DIRECTORY, true),
             mount(),
         ]),
         ..pod::container(
             service,
             volume_report::CONTAINER,
-            service.postgres_image.as_str(),
+            service.data.image(&service.postgres_image).as_str(),
         )
     }
 }

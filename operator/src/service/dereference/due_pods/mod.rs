@@ -18,9 +18,9 @@ use kube::ResourceExt;
 use crate::{
     object::{
         child::ChildId,
+        data_version::claim_of,
         kind::Kind,
         live::{Live, TypedChild},
-        names,
         pod::{is_owned_by, is_unfinished},
         time::created,
         words,
@@ -89,7 +89,7 @@ fn claims(observed: &Observed) -> impl Iterator<Item = Waiting> {
     let in_use = |name: &str| {
         observed.children.all::<StatefulSet>().any(|set| {
             let ready = set.status.as_ref().and_then(|status| status.ready_replicas);
-            ready > Some(0) && names::stateful_set_claim(&set.name_any()) == name
+            ready > Some(0) && claim_of(set).as_deref() == Some(name)
         })
     };
     observed.children.iter().filter_map(move |(id, live)| {

@@ -1,8 +1,9 @@
-//! The backup that comes before a deletion with `deletionPolicy: Snapshot`: which one it is, and how far.
+//! The backup that comes before a deletion with `deletionPolicy: Snapshot`, or before a change of the data's version: which
+//! one it is, and how far.
 
 use std::time::Duration;
 
-use hello_crds::{BootstrapPhase, DeletionPolicy};
+use hello_crds::{BootstrapPhase, DeletionPolicy, UpgradePhase};
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job};
 
@@ -14,11 +15,12 @@ use crate::{
     service::{dereference::observed::Observed, validate::Validated},
 };
 
-/// A backup that failed is tried again after half of the time that the deletion has taken, and within these bounds.
+/// A backup that failed is tried again after half of the time that the deletion, or the change, has taken, and within these
+/// bounds.
 const SOONEST: Duration = Duration::from_secs(60);
 const LATEST: Duration = Duration::from_secs(30 * 60);
 
-/// The backup before a deletion.
+/// The backup before a deletion, or before a change of the data's version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LastBackup {
     /// Name of its Job.
@@ -42,17 +44,51 @@ impl LastBackup {
         if deletion.policy != DeletionPolicy::Snapshot || !(app.is_some() || has_data(service)) {
             return None;
         }
-        let job = name(service, app);
-        let known = deletion.ordered.as_ref().filter(|known| known.job == job);
+        Some(Self::named(
+            name(service, app, ""),
+            service,
+            observed,
+            (since, now),
+        ))
+    }
+
+    /// `None` when no change of the data's version needs one.
+    pub fn before_upgrade(
+        service: &Validated,
+        observed: &Observed,
+        now: Timestamp,
+    ) -> Option<Self> {
+        use UpgradePhase::{BackingUp, Restoring, Stopping, Switching};
+        let upgrade = service.data.upgrade.as_ref()?;
+        if !matches!(upgrade.phase, Stopping | BackingUp | Switching | Restoring) {
+            return None;
+        }
+        let app = names::app(&service.identity.name);
+        let app = observed.children.typed::<Deployment>(&app);
+        // Another change, also to the same version, needs another backup.
+        let to = upgrade.to.as_deref().unwrap_or_default();
+        let job = name(service, app, &format!("\n{to}\n{}", upgrade.since));
+        let since = upgrade.since.parse().unwrap_or(now);
+        Some(Self::named(job, service, observed, (since, now)))
+    }
+
+    fn named(
+        job: String,
+        service: &Validated,
+        observed: &Observed,
+        (since, now): (Timestamp, Timestamp),
+    ) -> Self {
+        let known = service.deletion.ordered.as_ref();
+        let known = known.filter(|known| known.job == job);
         let ended = observed.children.typed::<Job>(&job).and_then(end);
         let retry_at = ended.map(|ended| after(ended, pause(since, ended)));
-        Some(Self {
+        Self {
             proved: known.and_then(|known| known.file.clone()),
             // A clock that is behind tells nothing about how long ago that was.
             retry: retry_at.is_some_and(|time| time <= now || ended > Some(now)),
             retry_at,
             job,
-        })
+        }
     }
 }
 
@@ -67,11 +103,11 @@ fn has_data(service: &Validated) -> bool {
 
 /// Any change of the Deployment's spec, such as a number of pods, makes it another backup: the application may have run in
 /// between, and what was proved before is not the last state.
-fn name(service: &Validated, app: Option<&Deployment>) -> String {
+fn name(service: &Validated, app: Option<&Deployment>, occasion: &str) -> String {
     let metadata = app.map(|app| &app.metadata);
     let state = metadata.map(|metadata| (metadata.uid.as_deref(), metadata.generation));
     let identity = &service.identity;
-    let hash = child::hash(&format!("{}\n{state:?}", identity.uid));
+    let hash = child::hash(&format!("{}\n{state:?}{occasion}", identity.uid));
     names::last_backup(&identity.name, &hash[..10])
 }
 

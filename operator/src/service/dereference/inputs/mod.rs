@@ -2,6 +2,7 @@
 
 mod external;
 pub mod last_backup;
+pub mod server;
 #[cfg(test)]
 mod tests;
 pub mod volumes;
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use self::{external::external_address, last_backup::LastBackup};
+use self::{external::external_address, last_backup::LastBackup, server::LiveServer};
 use crate::{
     error::Result,
     object::{
@@ -57,6 +58,10 @@ pub struct Inputs {
     pub backup_schedule: Option<String>,
     /// The backup before a deletion that waits for one.
     pub last_backup: Option<LastBackup>,
+    /// The backup before a change of the data's version.
+    pub upgrade_backup: Option<LastBackup>,
+    /// The server of a managed database.
+    pub server: Option<LiveServer>,
     /// Why the address of the database or its passwords are not known, in words. What depends on it stays as it is.
     pub unusable_address: Option<String>,
 }
@@ -76,6 +81,8 @@ impl Inputs {
             volumes: Volumes::default(),
             backup_schedule: None,
             last_backup: None,
+            upgrade_backup: None,
+            server: None,
             unusable_address: None,
         }
     }
@@ -97,6 +104,8 @@ impl Inputs {
             volumes: Volumes::read(service, &observed.children),
             backup_schedule: backup_schedule(observed, service),
             last_backup: LastBackup::read(service, observed, now),
+            upgrade_backup: LastBackup::before_upgrade(service, observed, now),
+            server: LiveServer::read(service, &observed.children),
             ..Self::unknown()
         };
         let instance = &service.identity.name;
@@ -120,7 +129,8 @@ impl Inputs {
                 ..known
             }),
             Database::Managed(managed) => {
-                let claim = child(Kind::PersistentVolumeClaim, names::data_claim(instance));
+                let claim = names::data_claim(instance, &managed.data_version);
+                let claim = child(Kind::PersistentVolumeClaim, claim);
                 let passwords = match &managed.passwords {
                     None => Passwords {
                         credentials: kept_credentials(observed, service, now)?,
@@ -164,7 +174,7 @@ impl Inputs {
     #[must_use]
     pub fn next_change(&self) -> Option<Timestamp> {
         let certificates = self.certificates.as_ref().map(Certificates::next_change);
-        let last_backup = self.last_backup.as_ref();
+        let last_backup = self.last_backup.as_ref().or(self.upgrade_backup.as_ref());
         let retry = last_backup.and_then(|backup| backup.retry_at.filter(|_| !backup.retry));
         let changes = [certificates, self.credentials.next_change(), retry];
         changes.into_iter().flatten().min()

@@ -47,6 +47,8 @@ pub struct Template {
     pub class: Option<String>,
     /// Labels of a new claim.
     pub labels: Option<BTreeMap<String, String>>,
+    /// Annotations of a new claim.
+    pub annotations: Option<BTreeMap<String, String>>,
 }
 
 impl Volumes {
@@ -57,7 +59,9 @@ impl Volumes {
         let claim = |name: String| live.typed(&name).and_then(Existing::from_claim);
         Self {
             data: match &service.database {
-                Database::Managed(_) => claim(names::data_claim(instance)),
+                Database::Managed(managed) => {
+                    claim(names::data_claim(instance, &managed.data_version))
+                }
                 Database::CloudNativePg(_) => Existing::from_cluster(live, instance),
                 Database::External(_) => None,
             },
@@ -112,6 +116,7 @@ impl Template {
             size: request(spec)?,
             class: spec.storage_class_name.clone(),
             labels: template.metadata.labels.clone(),
+            annotations: template.metadata.annotations.clone(),
         })
     }
 }
@@ -233,6 +238,7 @@ mod tests {
             size: Quantity::parse("3Gi").unwrap(),
             class: Some("a".into()),
             labels: Some([("a".into(), "b".into())].into()),
+            annotations: None,
         };
         assert_eq!(template, Some(expected));
         let existing = Existing::from_cluster(&live, "demo");

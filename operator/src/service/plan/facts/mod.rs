@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hello_crds::DeletionPolicy;
+use hello_crds::{DeletionPolicy, UpgradePhase};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -27,10 +27,12 @@ use crate::{
             bootstrap::{self, Bootstrap},
             data,
             job_phase::JobPhase,
-            leaving::{Finalizer, Leaving},
+            leaving::{Finalizer, Leaving, Order},
             presence::{Presence, outdated},
             stuck_pod::stuck_pod,
             stuck_run::stuck_runs,
+            upgrade::Upgrade,
+            version,
         },
         validate::{Scaling, Validated},
     },
@@ -48,6 +50,14 @@ pub struct Facts {
     pub outdated: BTreeSet<ChildId>,
     /// Whether other data is there in place of the service's own.
     pub data_replaced: bool,
+    /// The claim of the managed database's data.
+    pub data_claim: Option<ChildId>,
+    /// Whether the server of the managed database has another version of the data than the present one.
+    pub other_server: bool,
+    /// Whether its data is not complete, or not there, and nothing is known of the change that was to bring it.
+    pub incomplete: bool,
+    /// The change of the data's version that is in progress.
+    pub upgrade: Option<Upgrade>,
     /// Whether the database answers and runs what is wanted.
     pub database_ready: bool,
     /// Whether a migration may start: the database runs what is wanted, and answers or is about to.
@@ -105,12 +115,12 @@ impl Facts {
     ) -> Self {
         let mut facts = Self {
             unusable_address: inputs.unusable_address.clone(),
+            data_claim: data::holder(service).filter(|id| id.kind == Kind::PersistentVolumeClaim),
+            other_server: version::is_of_other_data(service, observed),
+            incomplete: version::is_incomplete(service, observed),
             wanted_replicas: prepared.replicas,
             initial_replicas: initial_replicas(service, prepared, observed),
-            least_replicas: match service.scaling {
-                Scaling::Auto { min, .. } => Some(min),
-                Scaling::Fixed(_) | Scaling::External { .. } => None,
-            },
+            least_replicas: least_replicas(service),
             missing: observed.missing.clone(),
             paused: service.paused,
             finalizer: finalizer(service),
@@ -136,6 +146,10 @@ impl Facts {
         let present = |id: &ChildId| facts.present.get(id).copied();
         let runs = observed.pods.iter().any(runs_migration);
         facts.leaving = Leaving::read(service, prepared, observed, inputs, runs, present);
+        facts.upgrade = Upgrade::read(service, observed, inputs, runs, present);
+        if facts.is_held() {
+            (facts.wanted_replicas, facts.least_replicas) = (None, None);
+        }
         facts
     }
 
@@ -192,14 +206,33 @@ impl Facts {
             && !self.is_last_backup(id)
     }
 
-    /// Whether this is the Job of a backup before a deletion.
+    /// Whether this is the Job of a backup before a deletion, or before a change of the data's version.
     #[must_use]
     pub fn is_last_backup(&self, id: &ChildId) -> bool {
-        let order = self
-            .leaving
-            .as_ref()
-            .and_then(|leaving| leaving.backup.as_ref());
+        let order = self.ordered();
         order.is_some_and(|order| order.job == *id) || self.last_backups.contains_key(id)
+    }
+
+    /// The backup that comes before a deletion, or before a change of the data's version.
+    #[must_use]
+    pub fn ordered(&self) -> Option<&Order> {
+        let leaving = self.leaving.as_ref().map(|leaving| &leaving.backup);
+        let upgrade = self.upgrade.as_ref().map(|upgrade| &upgrade.backup);
+        leaving.or(upgrade)?.as_ref()
+    }
+
+    /// Whether nothing writes to the database, or is about to; `serving`: whether the application does.
+    #[must_use]
+    pub fn is_quiet(&self, serving: bool) -> bool {
+        let mut jobs = self.jobs.values();
+        let migrates = self.migrating || jobs.any(|job| *job == JobPhase::Active);
+        !(serving || migrates || self.backing_up || self.restoring)
+    }
+
+    /// Whether the server has data of which nobody knows whether it may serve: the status was lost.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.upgrade.is_none() && (self.other_server || self.incomplete)
     }
 
     /// The backup that a person requests, once it is there, or still there.
@@ -208,6 +241,17 @@ impl Facts {
         let request = self.requested_backup.as_ref()?;
         let presence = self.present.get(request)?;
         (presence.is_ours() || presence.is_leaving()).then_some(request)
+    }
+}
+
+/// Fewest pods of the application. One that was stopped is not started by a scaler of the user's.
+fn least_replicas(service: &Validated) -> Option<i32> {
+    let upgrade = service.data.upgrade.as_ref();
+    let starts = upgrade.is_some_and(|upgrade| upgrade.phase == UpgradePhase::Starting);
+    match service.scaling {
+        Scaling::Auto { min, .. } => Some(min),
+        Scaling::External { initial } => starts.then_some(initial),
+        Scaling::Fixed(_) => None,
     }
 }
 

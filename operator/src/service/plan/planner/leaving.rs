@@ -30,14 +30,15 @@ impl Plan {
         let Some(order) = &leaving.backup else {
             // Only its owner is of interest any more.
             let holds = id.kind.row().holds_data || id.kind == Kind::StatefulSet;
-            if holds && presence == Some(&Presence::Drifted) {
+            let other = id.kind == Kind::StatefulSet && facts.other_server;
+            if holds && !other && presence == Some(&Presence::Drifted) {
                 self.actions.push(Action::Update(id.clone()));
             }
             return true;
         };
         match child.gate {
             Gate::Migrated => self.stop(id, facts),
-            Gate::LastBackup => self.back_up_last(order, presence, facts, leaving),
+            Gate::LastBackup => self.back_up_last(order, presence, facts, leaving.serving),
             Gate::Migration | Gate::Bootstrap | Gate::Request => {}
             Gate::Always | Gate::IfPresent | Gate::Never => return false,
         }
@@ -45,7 +46,7 @@ impl Plan {
     }
 
     /// What was written after the last backup would be lost.
-    fn stop(&mut self, id: &ChildId, facts: &Facts) {
+    pub(super) fn stop(&mut self, id: &ChildId, facts: &Facts) {
         if facts.live_replicas.is_some_and(|live| live != 0) {
             self.actions.push(Action::Scale(id.clone(), 0));
         }
@@ -54,19 +55,19 @@ impl Plan {
     /// It waits for all that writes, or reads for long, as a requested one does. The schema is as it is: nothing is migrated any
     /// more. One that has failed, or was made from another spec, cannot be changed: it is deleted, and made again once it is
     /// gone.
-    fn back_up_last(
+    pub(super) fn back_up_last(
         &mut self,
         order: &Order,
         presence: Option<&Presence>,
         facts: &Facts,
-        leaving: &Leaving,
+        serving: bool,
     ) {
-        let migrates = facts.migrating || facts.jobs.values().any(|job| *job == JobPhase::Active);
-        let at_work = migrates || facts.backing_up || facts.restoring || leaving.serving;
         let can_start = facts.database_ready && !claim_is_taken(&order.claim, facts);
         match presence {
             _ if order.proved => {}
-            None if can_start && !at_work => self.actions.push(Action::Create(order.job.clone())),
+            None if can_start && facts.is_quiet(serving) => {
+                self.actions.push(Action::Create(order.job.clone()))
+            }
             Some(presence)
                 if presence.is_ours() && (order.retry || facts.outdated.contains(&order.job)) =>
             {

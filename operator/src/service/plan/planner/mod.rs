@@ -5,6 +5,7 @@
 //! model checker.
 
 mod leaving;
+mod upgrade;
 
 use crate::{
     object::{
@@ -108,6 +109,8 @@ pub fn plan(wanted: &[Wanted], facts: &Facts) -> Plan {
     plan.remove_unwanted(wanted, facts);
     if let Some(leaving) = &facts.leaving {
         plan.clear_the_way(leaving, facts);
+    } else if let Some(upgrade) = &facts.upgrade {
+        plan.clear_the_way_of_upgrade(upgrade, facts);
     }
     // An autoscaler that still exists would change the number of pods back.
     plan.actions.sort_by_key(
@@ -154,13 +157,11 @@ fn is_foreign(id: &ChildId, facts: &Facts) -> bool {
 
 /// Whether the claim to which the pods of this child write is foreign, or being deleted.
 fn volume_is_taken(id: &ChildId, facts: &Facts) -> bool {
-    let Some(claim) = id.kind.row().claim else {
-        return false;
-    };
-    claim_is_taken(
-        &ChildId::new(Kind::PersistentVolumeClaim, claim(&id.name)),
-        facts,
-    )
+    let claim = id.kind.row().claim;
+    let claim = claim.map(|claim| ChildId::new(Kind::PersistentVolumeClaim, claim(&id.name)));
+    let of_data = facts.data_claim.clone();
+    let claim = claim.or_else(|| of_data.filter(|_| id.kind == Kind::StatefulSet));
+    claim.is_some_and(|claim| claim_is_taken(&claim, facts))
 }
 
 /// Whether this claim is foreign, or being deleted.
@@ -185,8 +186,15 @@ impl Plan {
         {
             return;
         }
+        if let Some(upgrade) = &facts.upgrade
+            && self.upgrade_child(child, presence, facts, upgrade)
+        {
+            return;
+        }
         let drifted = presence == Some(&Presence::Drifted);
         match child.gate {
+            // Its data is another version, and nobody knows which one has served.
+            Gate::Always if id.kind == Kind::StatefulSet && facts.is_held() => {}
             Gate::Always | Gate::IfPresent if drifted => {
                 self.actions.push(Action::Update(id.clone()));
             }
@@ -326,3 +334,5 @@ mod bootstrap_tests;
 mod leaving_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade_tests;

@@ -174,6 +174,13 @@ pub(super) fn has_swapped(live: &Live) -> bool {
     )
 }
 
+/// Whether the data of this restore serves, and nobody wants the former data back.
+pub(super) fn is_completed(live: &Live) -> bool {
+    let restore = HelloRestore::from_live(live);
+    let phase = restore.and_then(|restore| restore.status.as_ref()?.phase);
+    phase == Some(RestorePhase::Completed)
+}
+
 /// Whether a restore has the wanted source. It is an order that is given once, so nothing else of it is looked at: a person
 /// may have given the consent.
 fn is_same_order(live: &DynamicObject, desired: &Desired) -> bool {

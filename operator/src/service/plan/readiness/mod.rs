@@ -77,6 +77,8 @@ pub enum DatabaseState {
     Leaving,
     /// It has other data than the service has had.
     Replaced,
+    /// It has a version of the data of which nobody knows whether it may serve.
+    Unknown,
     /// Nothing that would run it exists yet.
     Absent,
     /// The cluster does not serve the kind that would run it.
@@ -98,6 +100,7 @@ impl DatabaseState {
             | Self::Hibernated
             | Self::Leaving
             | Self::Replaced
+            | Self::Unknown
             | Self::Absent
             | Self::NotServed => false,
         }
@@ -146,11 +149,15 @@ pub fn observe(
     Readiness {
         database: match database {
             _ if facts.data_replaced => DatabaseState::Replaced,
+            _ if facts.is_held() => DatabaseState::Unknown,
             _ if facts.unusable_address.is_some() => DatabaseState::WithoutAddress {
                 problem: facts.unusable_address.clone().unwrap_or_default(),
             },
             Database::External(_) => DatabaseState::External,
-            Database::Managed(_) => managed(&name, facts, live, pods),
+            Database::Managed(database) => {
+                let claim = database.data_version.claim(&name);
+                managed(&name, claim, facts, live, pods)
+            }
             Database::CloudNativePg(_) => cloud_native_pg(name, facts, live),
         },
         app: match deployment.map_or(Rollout::Absent, rollout) {
@@ -162,9 +169,15 @@ pub fn observe(
     }
 }
 
-fn managed(name: &str, facts: &Facts, live: &LiveObjects, pods: &[Pod]) -> DatabaseState {
+fn managed(
+    name: &str,
+    claim: String,
+    facts: &Facts,
+    live: &LiveObjects,
+    pods: &[Pod],
+) -> DatabaseState {
     let set = ChildId::new(Kind::StatefulSet, name);
-    let claim = ChildId::new(Kind::PersistentVolumeClaim, names::stateful_set_claim(name));
+    let claim = ChildId::new(Kind::PersistentVolumeClaim, claim);
     let settled = facts.present.get(&set) == Some(&Presence::Settled);
     let server = live.typed::<StatefulSet>(name);
     if settled && server.is_some_and(|server| server_ready(server, pods)) {

@@ -138,11 +138,10 @@ impl<'a> Backups<'a> {
         }
     }
 
-    /// The backup before a deletion, and its name once it is proved.
+    /// The backup before a deletion, or before a change of the data's version, and its name once it is proved.
     fn ordered(&self, old: Option<&HelloServiceStatus>) -> Option<OrderedBackup> {
         let known = old.and_then(|old| old.backup.as_ref()?.ordered.clone());
-        let leaving = self.applied.facts().leaving.as_ref();
-        let Some(order) = leaving.and_then(|leaving| leaving.backup.as_ref()) else {
+        let Some(order) = self.applied.facts().ordered() else {
             return known;
         };
         let job = order.job.name.clone();
