@@ -34,6 +34,15 @@ impl DataVersion {
         }
     }
 
+    /// The field that asks for it, in words.
+    #[must_use]
+    pub fn field(&self) -> String {
+        match &self.0 {
+            None => "no dataVersion".into(),
+            Some(version) => format!("dataVersion {version:?}"),
+        }
+    }
+
     /// The claim that a StatefulSet of this name creates for its only pod.
     #[must_use]
     pub fn claim(&self, stateful_set: &str) -> String {
@@ -63,7 +72,7 @@ const VOLUME: &str = "data";
 impl fmt::Display for DataVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            None => f.write_str("without a name"),
+            None => f.write_str("of the first volume"),
             Some(version) => write!(f, "{version:?}"),
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     restore::{end, gone, staged, step, swapped},
     server::Server,
     snapshot::{patch, waits},
-    world::{World, eventually},
+    world::{Jobs, World, eventually},
 };
 
 const CONTROLLERS: [&str; 2] = ["job", "garbage-collector-controller"];
@@ -92,7 +92,15 @@ async fn backed_up(world: &World, pod: &Pod) {
     kubelet::end(world, pod, 0, &proof.to_string()).await;
 }
 
+/// The schema of the new volume is there. The controller of Jobs runs, so its pod does the work.
+async fn migrated(world: &World, known: &mut Vec<String>) {
+    let pod = new_pod(world, "migration", known).await;
+    known.push(pod.uid().unwrap());
+    kubelet::end(world, &pod, 0, "").await;
+}
+
 async fn restored(world: &World, known: &mut Vec<String>) {
+    migrated(world, known).await;
     let pod = step(world, known, "stage").await;
     assert_eq!(replicas(world).await, 0);
     end(world, &pod, 0, staged(0)).await;
@@ -126,8 +134,8 @@ pub async fn change_once(world: &World, name: &str) {
         "uncountedTerminatedPods": {}, "ready": 0, "terminating": 0,
         "conditions": [end("SuccessCriteriaMet"), end("Complete")]}});
     let parameters = PatchParams::default();
-    let done = jobs.patch_status(&job.name_any(), &parameters, &Patch::Merge(status));
-    done.await.unwrap();
+    let (job, status) = (job.name_any(), Patch::Merge(status));
+    jobs.patch_status(&job, &parameters, &status).await.unwrap();
     let set = ChildId::new(Kind::StatefulSet, names::database(name));
     eventually("another server", || async {
         let live = world.get(&set).await?;
@@ -140,6 +148,7 @@ pub async fn change_once(world: &World, name: &str) {
 async fn served(server: &Server, world: &World) -> Controllers {
     world.apply("demo", old()).await;
     world.ready("demo").await;
+    world.set_jobs(Jobs::Hang);
     let controllers = Controllers::start(server, &CONTROLLERS);
     let claim = world.get(&claim("data")).await.unwrap();
     assert_eq!(claim.owner_references()[0].kind, "StatefulSet");
@@ -187,13 +196,17 @@ async fn a_new_version_comes_by_a_proved_backup_and_goes_back_by_consent() {
     world.finds_nothing_to_write().await;
 
     let operator = world.operator();
-    goes_back(&world, &second.uid(), &first).await;
+    goes_back(&world, &mut known, (second.uid(), first)).await;
     operator.stop().await;
     world.finds_nothing_to_write().await;
 }
 
 /// The former claim lacks what was written since: that is said, and nothing happens until it is accepted.
-async fn goes_back(world: &World, second: &Option<String>, first: &Option<String>) {
+async fn goes_back(
+    world: &World,
+    known: &mut Vec<String>,
+    (second, first): (Option<String>, Option<String>),
+) {
     world.apply("demo", old()).await;
     waits(
         world,
@@ -218,9 +231,10 @@ async fn goes_back(world: &World, second: &Option<String>, first: &Option<String
     )
     .await;
     serves_from(world, "data").await;
+    migrated(world, known).await;
     world.ready("demo").await;
-    is_kept(world, "data", first.clone()).await;
-    is_kept(world, "data-18", second.clone()).await;
+    is_kept(world, "data", first).await;
+    is_kept(world, "data-18", second).await;
     let status = database(world).await;
     assert_eq!(status["dataVersion"], Value::Null);
     assert_eq!(status["former"][0]["dataVersion"], "18");
@@ -263,6 +277,7 @@ async fn a_change_that_fails_goes_back() {
     world.apply("demo", new()).await;
     let pod = backing_up(&world, &mut known).await;
     backed_up(&world, &pod).await;
+    migrated(&world, &mut known).await;
     let _at_work = step(&world, &mut known, "stage").await;
     let restore = database(&world).await["upgrade"]["restore"].clone();
     serves_from(&world, "data-18").await;
@@ -291,6 +306,7 @@ async fn a_lost_status_starts_nothing() {
     world.apply("demo", new()).await;
     let pod = backing_up(&world, &mut known).await;
     backed_up(&world, &pod).await;
+    migrated(&world, &mut known).await;
     let _at_work = step(&world, &mut known, "stage").await;
     operator.stop().await;
     let (parameters, wipe) = (
@@ -314,6 +330,7 @@ async fn a_lost_status_starts_nothing() {
         .await
         .unwrap();
     serves_from(&world, "data").await;
+    migrated(&world, &mut known).await;
     world.ready("demo").await;
     assert_eq!(replicas(&world).await, 2);
     operator.stop().await;

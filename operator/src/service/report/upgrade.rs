@@ -51,8 +51,10 @@ pub fn finding(
     if let Some(failed) = failed {
         let from = DataVersion(known.from.clone());
         return Some(no(Reason::UpgradeFailed).with(format!(
-            "{}: {} (the data {from} is as it was: correct this, or set dataVersion to {from} again)",
-            failed.reason, failed.message
+            "{}: {} (the data {from} is as it was: correct this, or go back to {})",
+            failed.reason,
+            failed.message,
+            from.field()
         )));
     }
     Some(no(Reason::Upgrading).with(progress(service, applied, known, database)))

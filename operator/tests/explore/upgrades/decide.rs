@@ -5,12 +5,7 @@ use std::{collections::HashMap, sync::Mutex};
 
 use hello_crds::UpgradePhase;
 use hello_operator::{
-    object::{
-        child::{ChildId, Desired},
-        kind::Kind,
-        live::Live,
-        names,
-    },
+    object::{child::Desired, kind::Kind, names},
     service::{
         children::{Prepared, build},
         dereference::{
@@ -34,8 +29,8 @@ use crate::{
     upgrades::{
         Flaw,
         shown::{
-            NOW, add, app, backup, claim_of, consent, image, images, job_of, name, now,
-            resource_of, restore_of, tracked, uid,
+            NOW, add, app, backup, claim_of, consent, image, images, job_of, name, now, put,
+            resource_of, restore_of, stopped, tracked, uid,
         },
         state::{App, Budget, Claim, Job, Pass, Resource, Restore, Server, State, Version, Write},
     },
@@ -165,6 +160,8 @@ impl Operator {
     fn look(&self, state: &State, resource: &Resource) -> Decision {
         let mut service = self.service(state, resource);
         let mut observed = self.observed(state);
+        // How far it was changed names the backup; the rest of it depends on that.
+        put(&mut observed, Kind::Deployment, stopped(state.app));
         let mut inputs = inputs(&service, &observed);
         if let (Some(last), Some(Flaw::NeverRetries)) = (&mut inputs.upgrade_backup, self.flaw) {
             last.retry = false;
@@ -209,11 +206,7 @@ impl Operator {
 
     fn observed(&self, state: &State) -> Observed {
         let mut observed = Observed::default();
-        let mut put = |kind: Kind, object: Value| {
-            let id = ChildId::new(kind, object["metadata"]["name"].as_str().unwrap());
-            let live = Live::parse(kind, serde_json::from_value(object).unwrap()).unwrap();
-            observed.children.insert(id, live);
-        };
+        let mut put = |kind: Kind, object: Value| put(&mut observed, kind, object);
         if let Some(server) = state.server {
             let mut body = self.bodies.lock().unwrap()[server.body].clone();
             let seen = if server.seen { 2 } else { 1 };

@@ -263,7 +263,7 @@ fn disturb(state: &mut State, event: Event) -> Option<()> {
         Event::Wish => {
             state.left.edits -= 1;
             state.resource.wish = state.resource.wish.other();
-            state.resource.consent = false;
+            (state.resource.consent, state.forgiven) = (false, None);
             return Some(());
         }
         Event::Consent => {
@@ -339,8 +339,8 @@ impl Model for World {
 }
 
 const USUAL: Budget = Budget {
-    edits: 2,
-    writes: 2,
+    edits: 1,
+    writes: 1,
     faults: 1,
 };
 

@@ -3,7 +3,7 @@
 use hello_crds::HelloService;
 use hello_operator::{
     object::{
-        child::Desired,
+        child::{ChildId, Desired},
         data_version::DataVersion,
         kind::{Gate, Kind},
         live::Live,
@@ -124,12 +124,13 @@ pub fn may_restore(state: &State) -> bool {
 }
 
 /// Whether a person may start the application by hand. A start between the last look and the end of the server cannot be
-/// seen.
+/// seen, nor one while the pod of the other server still ends.
 pub fn may_scale(state: &State) -> bool {
     let goes = matches!(&state.pass, Pass::Writing(writes, _)
         if writes.iter().any(|write| matches!(write, Write::StopServer(_))));
     let old = state.server.map(|server| server.version) == Some(Version::Old);
-    old && state.app.replicas == 0 && !goes
+    let answers = state.server_pod == Some(Version::Old);
+    old && answers && state.app.replicas == 0 && !goes
 }
 
 /// What is wanted serves; or it has no complete data, or lacks what nobody has accepted to lose. What the status does not know
@@ -157,6 +158,18 @@ pub fn add(observed: &mut Observed, child: &Desired, change: Value) {
     observed.children.insert(child.id.clone(), live.unwrap());
 }
 
+/// The Deployment, as far as it names a backup.
+pub fn stopped(app: App) -> Value {
+    json!({"metadata": {"name": INSTANCE, "uid": "app", "generation": app.generation}})
+}
+
+/// An object that is there.
+pub fn put(observed: &mut Observed, kind: Kind, object: Value) {
+    let id = ChildId::new(kind, object["metadata"]["name"].as_str().unwrap());
+    let live = Live::parse(kind, serde_json::from_value(object).unwrap()).unwrap();
+    observed.children.insert(id, live);
+}
+
 pub fn app(app: App) -> Value {
     json!({"metadata": {"uid": "app", "generation": app.generation,
         "managedFields": [{"manager": names::SCALE_MANAGER, "fieldsV1": {"f:spec": {"f:replicas": {}}}}]},
@@ -171,7 +184,7 @@ pub fn claim_of(version: Version, claim: Claim) -> Value {
         false => names::INCOMPLETE,
     });
     let component = names::Component::Database;
-    json!({"metadata": {"name": names::data_claim(INSTANCE, &name(version)), "uid": uid(version),
+    json!({"metadata": {"name": names::data_claim(INSTANCE, &name(version)), "namespace": "ns", "uid": uid(version),
             "labels": names::labels_without_owner(INSTANCE, component),
             "annotations": note.map(|note| json!({names::DATA_ANNOTATION: note})),
             "ownerReferences": claim.owned.then_some(owner)},

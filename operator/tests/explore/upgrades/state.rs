@@ -10,8 +10,6 @@ pub enum Version {
 }
 
 impl Version {
-    pub const ALL: [Self; 2] = [Self::Old, Self::New];
-
     /// The other one.
     pub const fn other(self) -> Self {
         match self {
@@ -177,7 +175,9 @@ impl State {
             }
             self.acknowledged &= data;
         }
-        self.forgiven = None;
+        if self.forgiven == Some(version) {
+            self.forgiven = None;
+        }
     }
 
     /// The API server's side of one write; `false` when it is refused, which ends the pass.

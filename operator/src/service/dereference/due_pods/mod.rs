@@ -13,7 +13,6 @@ use k8s_openapi::api::{
     batch::v1::{CronJob, Job},
     core::v1::{Event, PersistentVolumeClaim},
 };
-use kube::ResourceExt;
 
 use crate::{
     object::{

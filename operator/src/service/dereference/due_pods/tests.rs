@@ -178,6 +178,8 @@ fn a_claim_without_a_volume_has_the_words_of_its_provisioner() {
         let mut observed = observed.clone();
         let mut server = set(ready);
         server["metadata"] = json!({"name": "demo-db", "uid": "s"});
+        server["spec"] = json!({"selector": {}, "serviceName": "demo-db", "template": {},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}}]});
         let mut claim = claim("Pending");
         claim["metadata"] = json!({"name": "data-demo-db-0", "uid": "c"});
         observed.children = LiveObjects::default();

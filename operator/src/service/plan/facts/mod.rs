@@ -221,6 +221,13 @@ impl Facts {
         leaving.or(upgrade)?.as_ref()
     }
 
+    /// Whether another volume gets the data of the service, which still has the former one.
+    #[must_use]
+    pub fn restores(&self) -> bool {
+        let upgrade = self.upgrade.as_ref();
+        upgrade.is_some_and(|upgrade| upgrade.phase == UpgradePhase::Restoring)
+    }
+
     /// Whether nothing writes to the database, or is about to; `serving`: whether the application does.
     #[must_use]
     pub fn is_quiet(&self, serving: bool) -> bool {

@@ -30,10 +30,10 @@ pub fn obstacle(service: &Validated, live: &LiveObjects) -> Option<String> {
     }
     let until = data.former(&data.wanted).map(|former| &*former.until);
     Some(format!(
-        "{id} has the data as it was until {}: what was written since then is not in it. Set dataVersion to {} again, or accept \
+        "{id} has the data as it was until {}: what was written since then is not in it. Go back to {}, or accept \
          the loss: annotate the resource with {}={consent}",
         until.unwrap_or_default(),
-        data.serving,
+        data.serving.field(),
         names::ACCEPT_DATA_ANNOTATION,
     ))
 }

@@ -129,7 +129,7 @@ fn next(service: &Validated, found: &Found<'_>) -> Option<UpgradeStatus> {
         UpgradePhase::BackingUp => backed_up(service, upgrade, known),
         UpgradePhase::Switching => switched(service, upgrade, found, known),
         UpgradePhase::Restoring => restored(service, upgrade, found, known),
-        UpgradePhase::Reverting if is_back(service, found) => to(UpgradePhase::Starting),
+        UpgradePhase::Reverting if is_back(found) => to(UpgradePhase::Starting),
         UpgradePhase::Starting if has_started(service, found) => return None,
         UpgradePhase::Stopping | UpgradePhase::Reverting | UpgradePhase::Starting => known,
     })
@@ -217,11 +217,9 @@ fn restored(
     }
 }
 
-/// Whether the server of what has served is there again.
-fn is_back(service: &Validated, found: &Found<'_>) -> bool {
-    let set = ChildId::new(Kind::StatefulSet, names::database(&service.identity.name));
-    let present = found.facts.present.get(&set);
-    !found.facts.other_server && present.is_some_and(|presence| presence.is_ours())
+/// Whether the server of what has served answers again. Until it does, the pod of the other one may still answer.
+fn is_back(found: &Found<'_>) -> bool {
+    !found.facts.other_server && found.facts.database_ready && found.ready
 }
 
 /// Whether nothing of the change is left to do. A scaler of the user's does not start an application without pods.

@@ -268,7 +268,8 @@ impl Plan {
         let is_due = presence.is_none() && self.migration == Migration::Pending;
         let rests = alone && !facts.migrating && !facts.restoring;
         if is_due && rests && facts.accepts_migration {
-            let recorded = facts.recorded.iter();
+            // The schema of another volume is not the one that was recorded.
+            let recorded = facts.recorded.iter().filter(|_| !facts.restores());
             self.actions
                 .extend(recorded.map(|(app, _)| Action::Forget(app.clone())));
             self.actions.push(Action::Create(id.clone()));

@@ -226,7 +226,10 @@ fn a_server_is_not_made_on_a_volume_that_is_not_its_own() {
     ]
     .map(|(id, gate)| Wanted::new(id, gate));
     let actions = |volume: Option<Presence>| {
-        let mut facts = Facts::default();
+        let mut facts = Facts {
+            data_claim: Some(claim.clone()),
+            ..Facts::default()
+        };
         facts
             .present
             .extend(volume.map(|presence| (claim.clone(), presence)));
@@ -327,7 +330,10 @@ fn no_pod_is_made_for_a_foreign_volume() {
         let claim = ChildId::new(Kind::PersistentVolumeClaim, claim);
         let wanted = [(claim.clone(), Gate::IfPresent), (id.clone(), Gate::Always)]
             .map(|(id, gate)| Wanted::new(id, gate));
-        let mut facts = Facts::default();
+        let mut facts = Facts {
+            data_claim: Some(claim.clone()),
+            ..Facts::default()
+        };
         facts.present.insert(claim.clone(), Presence::Foreign);
         assert_eq!(plan(&wanted, &facts).actions, []);
         facts.present.insert(claim, Presence::Settled);

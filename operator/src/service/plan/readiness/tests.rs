@@ -285,7 +285,7 @@ fn a_server_that_begins_is_waited_for_only_by_the_wanted_template() {
             present: [(id.clone(), presence)].into(),
             ..Facts::default()
         };
-        managed("demo-db", &facts, &live, pods)
+        managed("demo-db", "data-demo-db-0".into(), &facts, &live, pods)
     };
     let starting = DatabaseState::Starting { phase: None };
     assert_eq!(seen(Presence::Settled, &[]), starting);
