@@ -128,7 +128,8 @@ pub async fn change_once(world: &World, name: &str) {
     let pod = serde_json::from_value(pod).unwrap();
     let pod = pods.create(&PostParams::default(), &pod).await.unwrap();
     backed_up(world, &pod).await;
-    let now = "2026-01-01T00:00:00Z";
+    // One that ended long ago without a known proof is made again.
+    let now = jiff::Timestamp::now().to_string();
     let end = |type_: &str| json!({"type": type_, "status": "True", "reason": "x", "lastTransitionTime": now});
     let status = json!({"status": {"startTime": now, "completionTime": now, "succeeded": 1,
         "uncountedTerminatedPods": {}, "ready": 0, "terminating": 0,
