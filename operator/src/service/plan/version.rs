@@ -1,7 +1,7 @@
 //! Which version of the data the server of a managed database has, and whether that outlives the server.
 
 use hello_crds::UpgradePhase;
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::ResourceExt;
 
 use crate::{
@@ -10,7 +10,8 @@ use crate::{
         data_version::{DataVersion, claim_of},
         kind::Kind,
         live::{Live, LiveObjects},
-        names,
+        names::{self, Component},
+        pod::{is_owned_by, is_unfinished},
     },
     service::{
         dereference::observed::Observed,
@@ -38,6 +39,22 @@ pub fn is_of_other_data(service: &Validated, observed: &Observed) -> bool {
     let set = server(service, &observed.children);
     let version = set.and_then(DataVersion::from_stateful_set);
     version.is_some_and(|version| version != managed.data_version)
+}
+
+/// Whether a pod of a server that was deleted may still answer under the address of the database.
+#[must_use]
+pub fn former_pod_runs(service: &Validated, observed: &Observed) -> bool {
+    let set = server(service, &observed.children);
+    let own = set.and_then(|set| set.metadata.uid.clone());
+    let of_database =
+        |pod: &&Pod| Component::from_labels(pod.labels()) == Some(Component::Database);
+    let mut pods = observed.pods.iter().filter(of_database);
+    let managed = matches!(service.database, Database::Managed(_));
+    managed
+        && pods.any(|pod| {
+            let own = own.as_deref().is_some_and(|uid| is_owned_by(pod, uid));
+            is_unfinished(pod) && !own
+        })
 }
 
 /// Whether the data is not complete, or is not there beside other data of the service, and nothing is known of the change

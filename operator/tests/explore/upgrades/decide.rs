@@ -30,7 +30,7 @@ use crate::{
         Flaw,
         shown::{
             NOW, add, app, backup, claim_of, consent, image, images, job_of, name, now, put,
-            resource_of, restore_of, stopped, tracked, uid,
+            resource_of, restore_of, server_pod, stopped, tracked, uid,
         },
         state::{App, Budget, Claim, Job, Pass, Resource, Restore, Server, State, Version, Write},
     },
@@ -49,7 +49,7 @@ type View = (
     Vec<(Version, Claim)>,
     Vec<(String, Job)>,
     Option<Restore>,
-    bool,
+    Option<Version>,
 );
 
 /// The operator. It caches its decisions, and keeps the bodies of the server that it has written.
@@ -134,7 +134,7 @@ impl Operator {
             state.claims.clone().into_iter().collect(),
             state.jobs.clone().into_iter().collect(),
             state.restore.clone(),
-            state.server_pod == state.server.map(|server| server.version),
+            state.server_pod,
         );
         if let Some(known) = self.decisions.lock().unwrap().get(&view) {
             return known.clone();
@@ -233,6 +233,8 @@ impl Operator {
             let pod = serde_json::from_value(pod).unwrap();
             observed.pods.extend(runs.then_some(pod));
         }
+        let server = state.server_pod.map(server_pod);
+        observed.pods.extend(server);
         observed
     }
 

@@ -12,6 +12,7 @@ use hello_operator::{
     service::{children::Prepared, dereference::observed::Observed, validate::DefaultImages},
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use crate::{
@@ -156,6 +157,15 @@ pub fn add(observed: &mut Observed, child: &Desired, change: Value) {
     }
     let live = Live::parse(child.id.kind, serde_json::from_value(body).unwrap());
     observed.children.insert(child.id.clone(), live.unwrap());
+}
+
+/// The pod of the server with this data.
+pub fn server_pod(version: Version) -> Pod {
+    let owner = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": names::database(INSTANCE),
+        "uid": format!("server-{version:?}"), "controller": true}]);
+    let pod = json!({"metadata": {"name": "server", "labels": {names::COMPONENT_LABEL: "database"},
+        "ownerReferences": owner}, "status": {"phase": "Running"}});
+    serde_json::from_value(pod).unwrap()
 }
 
 /// The Deployment, as far as it names a backup.

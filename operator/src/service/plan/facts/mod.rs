@@ -147,7 +147,10 @@ impl Facts {
         let runs = observed.pods.iter().any(runs_migration);
         facts.leaving = Leaving::read(service, prepared, observed, inputs, runs, present);
         facts.upgrade = Upgrade::read(service, observed, inputs, runs, present);
-        if facts.is_held() {
+        // What it wrote there would be lost.
+        let starts = facts.live_replicas == Some(0);
+        let stays = starts && version::former_pod_runs(service, observed);
+        if facts.is_held() || stays {
             (facts.wanted_replicas, facts.least_replicas) = (None, None);
         }
         facts
