@@ -126,9 +126,15 @@ impl World {
         if let Some(restore) = &state.restore {
             if restore.deleting {
                 events.push(Event::VanishRestore);
-            } else if restore.works && state.server_pod.is_some() {
+            }
+            // Its deletion may come too late for a step that is at work.
+            if restore.works && state.server_pod.is_some() {
                 events.push(Event::EndRestore);
-            } else if !restore.done && !restore.works && shown::may_restore(state) {
+            } else if !restore.deleting
+                && !restore.done
+                && !restore.works
+                && shown::may_restore(state)
+            {
                 events.push(Event::BeginRestore);
             }
         }
