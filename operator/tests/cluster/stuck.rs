@@ -30,7 +30,10 @@ fn mistakes(pod: &Pod) -> Vec<(Value, Value)> {
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}]});
     vec![
         (json!({"parameters": {"shared_buffers": "1 byte"}}), crashed),
-        (json!({"image": "postgres:81"}), waiting("ImagePullBackOff")),
+        (
+            json!({"image": "postgres:18.81"}),
+            waiting("ImagePullBackOff"),
+        ),
         (
             json!({"resources": {"requests": {"cpu": "999"}}}),
             unscheduled,
