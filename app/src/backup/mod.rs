@@ -125,13 +125,13 @@ async fn steps(
     // What the dump is compared with is read while it is restored: so one process of the database is busy at a time.
     let (seen, (files, restored)) = tokio::try_join!(snapshot.read(), async {
         let files = archive.write(&programs, options).await?;
-        let file = restorable(&name, &files).map(|(_, format)| format);
+        let format = restorable(&name, &files).map(|(_, format)| format);
         let restored = restored(
             &programs,
             prepared,
             writer.plain(),
             &name,
-            file,
+            format,
             &extensions,
         );
         let restored = restored.await;

@@ -1,13 +1,18 @@
 //! What is reported about the application.
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, DeploymentStatus},
+    core::v1::Pod,
+};
+use kube::ResourceExt;
 
 use crate::{
     object::{
         child::ChildId,
         kind::Kind,
         names::{self, Component},
+        pod::is_unfinished,
     },
     service::{
         apply::Applied,
@@ -85,6 +90,17 @@ fn image(deployment: &Deployment) -> Option<String> {
         .iter()
         .find(|container| container.name == "app")?;
     app.image.clone()
+}
+
+/// The pods of the application that have not ended; `None` when there are none.
+pub fn pods_left(applied: &Applied) -> Option<String> {
+    let is_of_app = |pod: &&Pod| Component::from_labels(pod.labels()) == Some(Component::App);
+    let pods = applied.pods().iter().filter(is_of_app);
+    let left: Vec<String> = pods
+        .filter(|pod| is_unfinished(pod))
+        .map(ResourceExt::name_any)
+        .collect();
+    (!left.is_empty()).then(|| left.join(", "))
 }
 
 /// Address of the service inside the cluster.

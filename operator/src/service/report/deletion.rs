@@ -1,10 +1,7 @@
 //! What is reported about a deletion that waits for the operator.
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
-
 use crate::{
-    object::{child::ChildId, names::Component, pod::is_unfinished},
+    object::child::ChildId,
     service::{
         apply::Applied,
         plan::{
@@ -12,6 +9,7 @@ use crate::{
             leaving::{Leaving, Order},
         },
         report::{
+            app,
             backup::Backups,
             finding::{Finding, no},
             hindrance::{self, Whose},
@@ -84,19 +82,11 @@ fn obstacle(service: &Validated, applied: &Applied, backups: &Backups<'_>) -> Op
 /// What is in progress.
 fn waits_for(applied: &Applied, leaving: &Leaving, order: &Order, database: &Finding) -> String {
     let facts = applied.facts();
-    let is_of_app = |pod: &&Pod| Component::from_labels(pod.labels()) == Some(Component::App);
     if leaving.serving {
-        let pods = applied.pods().iter().filter(is_of_app);
-        let left: Vec<String> = pods
-            .filter(|pod| is_unfinished(pod))
-            .map(ResourceExt::name_any)
-            .collect();
-        return match left.is_empty() {
-            true => "the application is being stopped before the last backup".into(),
-            false => format!(
-                "the application is being stopped before the last backup: {}",
-                left.join(", ")
-            ),
+        let words = "the application is being stopped before the last backup";
+        return match app::pods_left(applied) {
+            Some(left) => format!("{words}: {left}"),
+            None => words.into(),
         };
     }
     let own = |id: &ChildId| *id == order.job;

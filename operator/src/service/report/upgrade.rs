@@ -1,18 +1,14 @@
 //! What is reported about a change of the data's version.
 
 use hello_crds::{HelloRestore, UpgradePhase, UpgradeStatus};
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 
 use crate::{
-    object::{
-        child::ChildId, data_version::DataVersion, kind::Kind, live::TypedChild, names,
-        names::Component, pod::is_unfinished,
-    },
+    object::{child::ChildId, data_version::DataVersion, kind::Kind, live::TypedChild, names},
     service::{
         apply::Applied,
         plan::{data, phase, upgrade::Upgrade},
         report::{
+            app,
             backup::Backups,
             finding::{Finding, no},
             hindrance::{self, Whose},
@@ -179,14 +175,8 @@ fn progress(
 }
 
 fn stopping(applied: &Applied) -> String {
-    let is_of_app = |pod: &&Pod| Component::from_labels(pod.labels()) == Some(Component::App);
-    let pods = applied.pods().iter().filter(is_of_app);
-    let left: Vec<String> = pods
-        .filter(|pod| is_unfinished(pod))
-        .map(ResourceExt::name_any)
-        .collect();
-    match left.is_empty() {
-        true => "the application is stopped, and what else is at work has to end".into(),
-        false => format!("the application is being stopped: {}", left.join(", ")),
+    match app::pods_left(applied) {
+        None => "the application is stopped, and what else is at work has to end".into(),
+        Some(left) => format!("the application is being stopped: {left}"),
     }
 }
